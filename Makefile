@@ -81,7 +81,7 @@ $(LIBRARY): $(LIBRARY_OBJECTS)
 .PHONY: run
 run: ## Install what is missing, build, and serve port 6379 with data in ./data
 	@deps/check || deps/install
-	@$(AGAIN) all
+	+@$(AGAIN) all
 	@mkdir -p data
 	exec $(SERVER) --port 6379 --dir ./data --appendonly yes
 
@@ -111,7 +111,7 @@ test-fuzz:    ## Every fuzz target over its corpus, plus 5 seconds
 
 $(TESTS):
 	@deps/check build tests || deps/install --tests
-	@$(AGAIN) test-programs SUITES='$(SUITES)'
+	+@$(AGAIN) test-programs SUITES='$(SUITES)' || { echo '0 passed, 1 failed'; false; }
 	@tests/run --build $(OUT) --fuzz $(FUZZ_OUT) $(if $(ONLY),--only $(ONLY)) $(SUITES)
 
 test-programs: $(foreach suite,$(SUITES),$(PROGRAMS_$(suite)))
