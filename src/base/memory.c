@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+#ifdef STARLING_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#else
+#include <malloc.h>
+#endif
+
+void *memory_try_alloc(size_t size) {
+    return malloc(size > 0 ? size : 1);
+}
+
+void *memory_try_alloc_zero(size_t size) {
+    return calloc(1, size > 0 ? size : 1);
+}
+
+void *memory_try_resize(void *block, size_t size) {
+    return realloc(block, size > 0 ? size : 1);
+}
+
+void *memory_alloc(size_t size) {
+    void *block = memory_try_alloc(size);
+    if (unlikely(block == NULL)) {
+        impossible("out of memory");
+    }
+    return block;
+}
+
+void *memory_alloc_zero(size_t size) {
+    void *block = memory_try_alloc_zero(size);
+    if (unlikely(block == NULL)) {
+        impossible("out of memory");
+    }
+    return block;
+}
+
+void *memory_resize(void *block, size_t size) {
+    void *moved = memory_try_resize(block, size);
+    if (unlikely(moved == NULL)) {
+        impossible("out of memory");
+    }
+    return moved;
+}
+
+void memory_free(void *block) {
+    free(block);
+}
+
+void memory_free_sized(void *block, size_t size) {
+#ifdef STARLING_JEMALLOC
+    sdallocx(block, size > 0 ? size : 1, 0);
+#else
+    (void)size;
+    free(block);
+#endif
+}
+
+char *memory_copy_text(const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = memory_alloc(size);
+    memcpy(copy, text, size);
+    return copy;
+}
+
+size_t memory_usable_bytes(const void *block) {
+    return malloc_usable_size((void *)block);
+}

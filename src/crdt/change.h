@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A change is what one write did to one key; a unit is the changes of one command, transaction or
+ * script, applied all or none; a batch is a run of units of one replica, in order.
+ *
+ * A batch is the payload of one log record: the same bytes in memory, on disk and on the wire.
+ *
+ *   batch:  first ticks (varint) | changes
+ *   change: kind byte | [database (varint)] | ticks since the change before (varint) | key | payload
+ *
+ *   kind byte: bits 0-5 the kind, bit 6 "a database follows" (else that of the change before, 0 at
+ *              the start of a batch), bit 7 "the unit goes on in the next change"
+ *   key:       length (varint) | bytes
+ *
+ *   kind              payload                                  effect
+ *   SET               value                                    register; no expiry any more
+ *   SET_EXPIRING      Unix ms (varint) | value                 register and expiry together
+ *   SET_KEEPING       value                                    register; the expiry stays
+ *   DELETE            -                                        all entries of the key go
+ *   EXPIRE            Unix ms (varint), 0 = never               the expiry's register
+ *   COUNTER           ticks since start | total (zigzag)       the writer's part of a counter
+ *   FLOAT_COUNTER     ticks since start | total (text)         likewise, of a float
+ *   PATCH             offset (varint) | bytes                  bytes of a large string, in place
+ *   REGISTERS         (index, value) pairs                     HyperLogLog registers, joined by max
+ *   FLUSH             (no key)                                 all keys of one database go
+ *   FLUSH_ALL         (no key)                                 all keys of all databases go
+ *   SWAP              other database (no key)                  the two databases change places
+ *
+ * Values and patches carry a length (varint) before their bytes. A value longer than
+ * CHANGE_VALUE_BYTES_MAX is a SET of its beginning and PATCHes of the rest in one unit, so that no
+ * record outgrows its limit. A unit may go on in the next batch; readers apply it when it is whole.
+ *
+ * A writer's own part of a counter needs no mention when its own SET or DELETE takes it off: every
+ * reader has applied that writer's changes in order and knows the part as the writer did. */
+#ifndef CRDT_CHANGE_H
+#define CRDT_CHANGE_H
+
+#include "base/buffer.h"
+#include "crdt/stamp.h"
+
+enum change_kind {
+    CHANGE_SET = 1,
+    CHANGE_SET_EXPIRING,
+    CHANGE_SET_KEEPING,
+    CHANGE_DELETE,
+    CHANGE_EXPIRE,
+    CHANGE_COUNTER,
+    CHANGE_FLOAT_COUNTER,
+    CHANGE_PATCH,
+    CHANGE_REGISTERS,
+    CHANGE_FLUSH,
+    CHANGE_FLUSH_ALL,
+    CHANGE_SWAP,
+};
+
+enum {
+    CHANGE_VALUE_BYTES_MAX = 32 << 20, /* longest value or patch of one change */
+    CHANGE_KEY_BYTES_MAX = 32 << 20,   /* longest key */
+    CHANGE_DATABASES_MAX = 65536,
+    /* A batch is handed on once it is this long; one change more may come on top. */
+    CHANGE_BATCH_BYTES = 1 << 20,
+};
+
+/* One change, decoded; the slices point into the bytes it was read from. */
+struct change {
+    enum change_kind kind;
+    bool goes_on; /* the unit has more changes */
+    unsigned db;
+    uint64_t stamp;
+    struct slice key;
+    struct slice value;      /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS */
+    uint64_t expire_unix_ms; /* SET_EXPIRING, EXPIRE (0 = never) */
+    uint64_t start_ticks;    /* COUNTER, FLOAT_COUNTER */
+    int64_t total;           /* COUNTER */
+    uint64_t offset;         /* PATCH */
+    unsigned other_db;       /* SWAP */
+};
+
+/* ---- writing ---- */
+
+/* Collects the changes of one replica. A zeroed struct is off and writes nothing. */
+struct change_writer {
+    struct buffer bytes;  /* the batch so far; empty when there is nothing to hand on */
+    bool is_on;           /* false: nobody wants the changes, so none are encoded */
+    unsigned last_db;     /* database of the change before */
+    uint64_t last_ticks;  /* ticks of the change before */
+    size_t last_offset;   /* where the change before starts */
+    uint64_t units_count; /* whole units in the batch */
+    bool is_unit_open;    /* the newest change waits for change_writer_end_unit() */
+};
+
+void change_writer_deinit(struct change_writer *writer);
+/* Appends `change`; ticks must grow from change to change. `goes_on` is ignored: a change belongs
+ * to the open unit until change_writer_end_unit(). */
+void change_writer_add(struct change_writer *writer, const struct change *change);
+/* Ends the unit, if any change was added since the last call. */
+void change_writer_end_unit(struct change_writer *writer);
+/* Forgets the batch, after it was handed on. The open unit, if any, goes on in the next batch. */
+void change_writer_clear(struct change_writer *writer);
+
+/* ---- reading ---- */
+
+enum change_status {
+    CHANGE_OK,
+    CHANGE_END,       /* no more changes in the batch */
+    CHANGE_MALFORMED, /* the bytes are not a batch: a length past the end, an unknown kind, ... */
+};
+
+struct change_reader {
+    struct slice rest;
+    unsigned slot; /* of the replica whose batch it is */
+    unsigned db;
+    uint64_t ticks;
+};
+
+/* Begins to read a batch of the replica numbered `slot`; false when malformed. */
+bool change_reader_init(struct change_reader *reader, struct slice batch, unsigned slot);
+/* Reads the next change. Never reads past the batch; accepts no key, value or database beyond the
+ * limits above. */
+enum change_status change_reader_next(struct change_reader *reader, struct change *change);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The store: all databases of one node, their clock, and the record of every change.
+ *
+ * A mutator here does the whole job: it stamps the change with the hybrid clock, applies it,
+ * records it in the journal, hands what a running snapshot walk still needs to it, counts it, and
+ * tells whoever watches the key. Callers have no second chore. Time is a field set once per
+ * event-loop turn; randomness is the store's own generator.
+ *
+ * Pointers to entries are valid until the next mutation of the same key. One thread. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/hash.h"
+#include "base/prng.h"
+#include "containers/table.h"
+#include "crdt/change.h"
+#include "crdt/context.h"
+#include "crdt/hybrid_clock.h"
+#include "store/entry.h"
+
+struct snapshot_walk;
+
+enum store_status {
+    STORE_OK,
+    STORE_ABSENT,        /* there is no such key */
+    STORE_EXISTS,        /* the target is there already */
+    STORE_WRONG_TYPE,    /* the key holds another type */
+    STORE_NOT_INTEGER,   /* the value is no 64-bit integer */
+    STORE_NOT_FLOAT,     /* the value is no float */
+    STORE_OVERFLOW,      /* the result does not fit 64 bits */
+    STORE_NOT_FINITE,    /* the result is NaN or infinite */
+    STORE_OUT_OF_MEMORY, /* a client-sized allocation failed; nothing changed */
+    STORE_MALFORMED,     /* bytes from outside make no sense */
+};
+
+/* A key of one database with its hash: made once per command. */
+struct key {
+    struct slice name;
+    uint64_t hash;
+    unsigned db;
+};
+
+struct store_opts {
+    unsigned dbs_count;
+    uint64_t seed; /* for hashing and sampling */
+};
+
+struct store_stats {
+    uint64_t dirty;          /* changes since the last snapshot began */
+    uint64_t hits, misses;   /* of reads */
+    uint64_t expired;        /* keys removed because their time had come */
+    uint64_t evicted;        /* keys removed for memory */
+    uint64_t expire_passes;  /* completed walks of active expiry */
+    double expired_stale_percent; /* estimate of the share of expired keys still held */
+};
+
+struct keyspace {
+    struct table table;       /* of struct entry; marked are those with an expiry */
+    uint64_t expire_position; /* where active expiry goes on */
+    int64_t average_ttl_ms;   /* estimate from the last pass of active expiry */
+};
+
+/* Called for each key that changed, while `watchers_count` is above zero. A flush or swap of
+ * databases comes as one call with an empty key name and `all` set. */
+typedef void (*store_touch_fn)(void *udata, const struct key *key, bool all);
+/* Asked to free something big in due course, perhaps on another thread: call `free_fn(object)`. */
+typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), void *object);
+
+struct store {
+    struct keyspace *dbs;
+    unsigned dbs_count;
+    struct hash_seed seed;
+    struct prng prng;
+    struct hybrid_clock clock;
+    struct context context;        /* what this node has seen */
+    struct change_writer journal;  /* the batch being collected; node/ hands it to the log */
+    struct snapshot_walk *walk;    /* a running snapshot, or NULL */
+    int64_t now_ms;                /* Unix milliseconds, set by store_set_now() */
+    bool expiry_is_paused;         /* expired keys are hidden but not removed: loading, pause */
+    bool uses_lfu;                 /* the access field is a frequency, not a time */
+    bool no_touch;                 /* reads leave the access field alone (CLIENT NO-TOUCH) */
+    unsigned lfu_log_factor, lfu_decay_minutes;
+    uint64_t watchers_count;
+    store_touch_fn touch;
+    store_free_later_fn free_later; /* NULL: free at once */
+    void *udata;
+    struct store_stats stats;
+};
+
+/* ---- lifecycle ---- */
+
+void store_init(struct store *store, const struct store_opts *opts);
+void store_deinit(struct store *store);
+void store_set_now(struct store *store, int64_t now_ms);
+/* Ends the unit that the changes since the last call form: after each command or transaction. */
+static inline void store_end_unit(struct store *store) {
+    if (store->journal.is_unit_open) {
+        change_writer_end_unit(&store->journal);
+    }
+}
+
+/* ---- keys ---- */
+
+static inline uint64_t store_hash(const struct store *store, struct slice name) {
+    return hash_bytes(store->seed, name);
+}
+
+static inline struct key store_key(const struct store *store, unsigned db, struct slice name) {
+    return (struct key){.name = name, .hash = store_hash(store, name), .db = db};
+}
+
+/* The entry to read, or NULL when absent or expired (an expired one is removed). Counts a hit or
+ * miss and updates the access field. */
+struct entry *store_read(struct store *store, const struct key *key);
+/* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
+ * one is removed. */
+struct entry *store_peek(struct store *store, const struct key *key);
+/* Removes the key, freeing its value (later, if large). False when absent. */
+bool store_delete(struct store *store, const struct key *key);
+/* Sets the expiry to a Unix time in milliseconds, or removes it with 0; a time that has passed
+ * deletes the key. False when absent, or, with 0, when there was none. */
+bool store_expire(struct store *store, const struct key *key, uint64_t expire_unix_ms);
+/* Copies the value of `from` to `to`, with expiry and access time, replacing what is there. */
+enum store_status store_copy(struct store *store, const struct key *from, const struct key *to);
+/* The same as copy and delete, but the value moves. */
+enum store_status store_rename(struct store *store, const struct key *from, const struct key *to);
+/* Removes all keys of a database, or of all. The memory is freed later where that is possible.
+ * Returns how many there were. */
+uint64_t store_flush(struct store *store, unsigned db);
+uint64_t store_flush_all(struct store *store);
+void store_swap(struct store *store, unsigned db, unsigned other_db);
+/* A random key's entry that is not expired, or NULL. */
+struct entry *store_random(struct store *store, unsigned db);
+/* Keys of a database, expired ones included. */
+uint64_t store_count(const struct store *store, unsigned db);
+
+/* ---- access time and frequency (maxmemory policies, OBJECT IDLETIME and FREQ) ---- */
+
+/* Seconds since the last access. */
+uint64_t store_idle_seconds(const struct store *store, const struct entry *entry);
+/* The logarithmic access counter, 0 to 255, decayed to now. */
+unsigned store_frequency(const struct store *store, const struct entry *entry);
+void store_set_idle_seconds(struct store *store, struct entry *entry, uint64_t seconds);
+void store_set_frequency(struct store *store, struct entry *entry, unsigned frequency);
+
+/* ---- background work ---- */
+
+/* Walks at most `buckets_max` buckets of the databases for expired keys and removes them. Returns
+ * how many went; `*volatile_seen` counts the keys with an expiry it looked at, `*pass_done` says
+ * whether all databases were walked once. */
+uint64_t store_expire_some(struct store *store, unsigned buckets_max, uint64_t *volatile_seen,
+                           bool *pass_done);
+
+enum eviction_policy {
+    EVICTION_NONE,
+    EVICTION_ALL_LRU,
+    EVICTION_ALL_LFU,
+    EVICTION_ALL_RANDOM,
+    EVICTION_VOLATILE_LRU,
+    EVICTION_VOLATILE_LFU,
+    EVICTION_VOLATILE_RANDOM,
+    EVICTION_VOLATILE_TTL,
+};
+
+/* The best candidates seen in past samples; a zeroed struct is empty. See eviction.c. */
+enum { EVICTION_POOL_SIZE = 16 };
+struct eviction_candidate {
+    uint64_t score;
+    uint64_t hash;
+    unsigned db;
+};
+struct eviction_pool {
+    struct eviction_candidate candidates[EVICTION_POOL_SIZE]; /* rising scores */
+    unsigned count;
+};
+/* Evicts the best of a sample by `policy`; false when nothing qualifies. */
+bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_policy policy,
+                 unsigned samples);
+
+/* ---- changes from the log or a peer ---- */
+
+/* Applies a change that was recorded before: replays it without recording it again. The change
+ * counts as seen. MALFORMED for what no writer can have written (a database out of range). */
+enum store_status store_apply(struct store *store, const struct change *change);
+
+/* ---- introspection ---- */
+
+/* 20 bytes that are equal when two stores hold equal data, in whatever order it came. */
+void store_digest(const struct store *store, uint8_t digest[20]);
+/* The share of one entry in store_digest(). */
+void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[20]);
+/* Walks all and asserts the invariants of tables and entries. */
+void store_check(const struct store *store);
+
+#endif
