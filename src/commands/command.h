@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a command is: a row of facts and a handler; and what a handler works with.
+ *
+ * Each family file (cmd_<family>.c) holds its handlers and, at its bottom, the table of its rows.
+ * Dispatch, arity errors, key extraction, ACL categories and COMMAND DOCS all read the rows. A
+ * handler parses its arguments, calls the store, and writes exactly one reply. It never touches the
+ * log: the store's mutators record their changes. */
+#ifndef COMMANDS_COMMAND_H
+#define COMMANDS_COMMAND_H
+
+#include "proto/reply.h"
+#include "store/store.h"
+#include "store/strings.h"
+
+struct client; /* node/client.h: handlers in commands/ do not look inside */
+struct node;   /* node/node.h */
+
+/* Flags of a command, as COMMAND INFO names them. */
+enum {
+    CMD_WRITE = 1 << 0,
+    CMD_READ = 1 << 1, /* "readonly" */
+    CMD_DENY_OOM = 1 << 2,
+    CMD_ADMIN = 1 << 3,
+    CMD_PUBSUB = 1 << 4,
+    CMD_NO_SCRIPT = 1 << 5,
+    CMD_BLOCKING = 1 << 6,
+    CMD_LOADING = 1 << 7, /* allowed while the data set loads */
+    CMD_STALE = 1 << 8,
+    CMD_SKIP_MONITOR = 1 << 9,
+    CMD_SKIP_SLOWLOG = 1 << 10,
+    CMD_FAST = 1 << 11,
+    CMD_NO_AUTH = 1 << 12, /* allowed before AUTH */
+    CMD_NO_ASYNC_LOADING = 1 << 13,
+    CMD_NO_MULTI = 1 << 14,
+    CMD_ALLOW_BUSY = 1 << 15,
+    CMD_MOVABLE_KEYS = 1 << 16,
+    CMD_PROTECTED = 1 << 17,   /* not shown; behind enable-debug-command and its like */
+    CMD_NO_MANDATORY_KEYS = 1 << 18,
+    CMD_TOUCHES_ARBITRARY_KEYS = 1 << 19,
+};
+
+/* ACL categories beyond those that follow from flags and group (@write, @read, @fast, @slow,
+ * @admin + @dangerous, @pubsub, @blocking, @string, ...). */
+enum {
+    CATEGORY_KEYSPACE = 1 << 0,
+    CATEGORY_DANGEROUS = 1 << 1,
+    CATEGORY_CONNECTION = 1 << 2,
+    CATEGORY_TRANSACTION = 1 << 3,
+    CATEGORY_STRING = 1 << 4,
+    CATEGORY_BITMAP = 1 << 5,
+    CATEGORY_HYPERLOGLOG = 1 << 6,
+    CATEGORY_SCRIPTING = 1 << 7,
+    CATEGORY_ADMIN = 1 << 8,
+};
+
+/* What a command does with its keys, as COMMAND GETKEYSANDFLAGS names it. */
+enum {
+    KEY_READ_ONLY = 1 << 0,  /* RO */
+    KEY_READ_WRITE = 1 << 1, /* RW */
+    KEY_OVERWRITE = 1 << 2,  /* OW */
+    KEY_REMOVE = 1 << 3,     /* RM */
+    KEY_ACCESS = 1 << 4,
+    KEY_UPDATE = 1 << 5,
+    KEY_INSERT = 1 << 6,
+    KEY_DELETE = 1 << 7,
+};
+
+/* The argument positions of keys: from `first` to `last` (negative: from the end) by `step`. A
+ * first of 0 means no keys. */
+struct command_keys {
+    int first, last, step;
+};
+
+struct command_context;
+typedef void (*command_fn)(struct command_context *ctx);
+/* Finds keys that are not at fixed positions: writes up to `room` positions, returns how many there
+ * are, or -1 when the arguments make no sense. */
+typedef int (*command_find_keys_fn)(const struct slice *args, size_t args_count, int *positions,
+                                    size_t room);
+
+struct command {
+    const char *name;   /* lower case; of a subcommand its own word */
+    const char *parent; /* the container command's name, for a subcommand */
+    command_fn handler; /* NULL for a mere container */
+    int arity;          /* command word included; negative: at least that many */
+    uint32_t flags;
+    uint32_t categories;
+    struct command_keys keys;
+    uint32_t key_flags;
+    struct command_keys more_keys; /* a second run of keys with flags of its own, or zero */
+    uint32_t more_key_flags;
+    command_find_keys_fn find_keys;
+    const char *group; /* as in COMMAND DOCS: "string", "generic", "server", ... */
+    const char *since;
+    const char *cost;    /* the complexity */
+    const char *syntax;  /* the arguments, as in the documentation: "key [EX seconds | PERSIST]" */
+    const char *summary;
+};
+
+struct command_limits {
+    uint64_t value_bytes_max; /* proto-max-bulk-len: longest string that a command may build */
+    bool lazy_user_delete;    /* DEL behaves as UNLINK */
+    bool lazy_user_flush;
+};
+
+struct command_context {
+    struct store *store;
+    struct node *node;
+    struct client *client;
+    const struct command *row;
+    const struct slice *args; /* args[0] is the command word; valid during the call */
+    size_t args_count;
+    unsigned db; /* the client's database */
+    struct reply *reply;
+    const struct command_limits *limits;
+    uint64_t first_key_hash; /* of args[row->keys.first], where has_first_key_hash */
+    bool has_first_key_hash;
+    bool in_transaction; /* inside EXEC: must not block */
+};
+
+/* The table of a family. */
+struct command_family {
+    const struct command *rows;
+    size_t count;
+};
+
+extern const struct command_family cmd_string_family;
+extern const struct command_family cmd_bitmap_family;
+extern const struct command_family cmd_hyperloglog_family;
+extern const struct command_family cmd_key_family;
+extern const struct command_family cmd_database_family;
+
+/* Ends a family file: names the family after its rows. */
+#define COMMAND_FAMILY(name, rows_array)                                                           \
+    const struct command_family name = {.rows = (rows_array),                                      \
+                                        .count = sizeof(rows_array) / sizeof((rows_array)[0])}
+
+/* ---- help for handlers ---- */
+
+#define COMMAND_SYNTAX_ERROR "ERR syntax error"
+#define COMMAND_NOT_INTEGER "ERR value is not an integer or out of range"
+#define COMMAND_NOT_FLOAT "ERR value is not a valid float"
+#define COMMAND_WRONG_TYPE "WRONGTYPE Operation against a key holding the wrong kind of value"
+#define COMMAND_NO_KEY "ERR no such key"
+#define COMMAND_TOO_LONG "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+
+/* The key named by argument `index`. */
+struct key command_key(const struct command_context *ctx, size_t index);
+/* Writes the error that a store status stands for; not for STORE_OK. */
+void command_reply_status(struct command_context *ctx, enum store_status status);
+/* Reads argument `index` as an integer; writes `error` (NULL: COMMAND_NOT_INTEGER) and returns
+ * false when it is none. */
+bool command_integer(struct command_context *ctx, size_t index, int64_t *value, const char *error);
+/* Is argument `index` this word, in any case? `lower` is in lower case. */
+static inline bool command_word(const struct command_context *ctx, size_t index,
+                                const char *lower) {
+    return slice_is_word(ctx->args[index], lower);
+}
+/* The string value of the key named by argument `index`: STORE_OK with `*value` valid until the
+ * key changes, STORE_ABSENT, or STORE_WRONG_TYPE. Counts as a read. */
+enum store_status command_read_string(struct command_context *ctx, size_t index,
+                                      struct entry_scratch *scratch, struct slice *value);
+/* Parses the time argument `index` of an expiry option (EX, PX, EXAT, PXAT by `is_seconds` and
+ * `is_absolute`) into Unix milliseconds; on a bad or overflowing time writes Redis's error
+ * "ERR invalid expire time in '<command>' command" and returns false. */
+bool command_expire_time(struct command_context *ctx, size_t index, bool is_seconds,
+                         bool is_absolute, uint64_t *expire_unix_ms);
+/* Is the entry a string? All entries are, until other types exist. */
+static inline bool command_is_string(const struct entry *entry) {
+    return entry_kind(entry) <= ENTRY_LARGE;
+}
+
+#endif
