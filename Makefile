@@ -152,8 +152,8 @@ $(FUZZ_OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OUT)/libstarling.a
 lint: ## Format, warnings of gcc and clang, cppcheck
 	@utils/lint $(COMPILE)
 
-fmt: ## Format src and tests with clang-format
-	@find src tests -name '*.[ch]' -exec clang-format -i {} +
+fmt: ## Format the C sources with clang-format
+	@find src tests utils -name '*.[ch]' -exec clang-format -i {} +
 
 layers: $(OBJECTS) ## Draw the include graph; check that the core stays inside
 	@utils/layers $(OUT)/obj
