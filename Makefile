@@ -19,6 +19,8 @@ LDLIBS_VARIANT = -ljemalloc
 else
 OUT = $(BUILD)/$(SANITIZER)
 OPTIMIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZER) -fno-sanitize-recover=all
+# Such a server is slower: harnesses multiply their timeouts by this.
+export TEST_PATIENCE ?= 4
 endif
 
 WARNINGS = -Wall -Wextra -Werror
