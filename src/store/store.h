@@ -66,6 +66,10 @@ typedef void (*store_touch_fn)(void *udata, const struct key *key, bool all);
 /* Asked to free something big in due course, perhaps on another thread: call `free_fn(object)`. */
 typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), void *object);
 
+/* Asked to hand on the journal's batch, which has grown past CHANGE_BATCH_BYTES in the middle of a
+ * unit: write store.journal.bytes to the log and clear it. */
+typedef void (*store_journal_full_fn)(void *udata);
+
 struct store {
     struct keyspace *dbs;
     unsigned dbs_count;
@@ -82,7 +86,8 @@ struct store {
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;
-    store_free_later_fn free_later; /* NULL: free at once */
+    store_free_later_fn free_later;      /* NULL: free at once */
+    store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;
     struct store_stats stats;
 };

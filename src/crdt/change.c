@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crdt/change.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/varint.h"
+
+enum {
+    CHANGE_KIND_MASK = 0x3F,
+    CHANGE_HAS_DB = 0x40,
+    CHANGE_GOES_ON = 0x80,
+    /* Kind byte and all numbers of one change, generously. */
+    CHANGE_FIXED_BYTES_MAX = 1 + 6 * VARINT_BYTES_MAX,
+};
+
+static bool change_has_key(enum change_kind kind) {
+    return kind != CHANGE_FLUSH && kind != CHANGE_FLUSH_ALL && kind != CHANGE_SWAP;
+}
+
+static bool change_has_value(enum change_kind kind) {
+    return kind == CHANGE_SET || kind == CHANGE_SET_EXPIRING || kind == CHANGE_SET_KEEPING ||
+           kind == CHANGE_PATCH || kind == CHANGE_FLOAT_COUNTER || kind == CHANGE_REGISTERS;
+}
+
+void change_writer_deinit(struct change_writer *writer) {
+    buffer_deinit(&writer->bytes);
+    *writer = (struct change_writer){0};
+}
+
+/* Copying a short key or value inline beats a call to memcpy(). */
+static size_t put_slice(char *at, struct slice bytes) {
+    size_t size = varint_put(at, bytes.size);
+    if (bytes.size > 0) {
+        memcpy(at + size, bytes.data, bytes.size);
+    }
+    return size + bytes.size;
+}
+
+void change_writer_add(struct change_writer *writer, const struct change *change) {
+    if (!writer->is_on) {
+        return;
+    }
+    uint64_t ticks = stamp_ticks(change->stamp);
+    require(change->key.size <= CHANGE_KEY_BYTES_MAX);
+    require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
+    char *begin = buffer_reserve(&writer->bytes,
+                                 CHANGE_FIXED_BYTES_MAX + change->key.size + change->value.size);
+    char *at = begin;
+    if (writer->bytes.size == 0) {
+        at += varint_put(at, ticks);
+        writer->last_ticks = ticks;
+        writer->last_db = 0;
+    }
+    require(ticks >= writer->last_ticks);
+    writer->last_offset = writer->bytes.size + (size_t)(at - begin);
+    char *kind = at++;
+    *kind = (char)(change->kind | CHANGE_GOES_ON);
+    if (change->db != writer->last_db) {
+        *kind = (char)(*kind | CHANGE_HAS_DB);
+        at += varint_put(at, change->db);
+        writer->last_db = change->db;
+    }
+    at += varint_put(at, ticks - writer->last_ticks);
+    writer->last_ticks = ticks;
+    if (change_has_key(change->kind)) {
+        at += put_slice(at, change->key);
+    }
+    switch (change->kind) {
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_EXPIRE:
+        at += varint_put(at, change->expire_unix_ms);
+        break;
+    case CHANGE_COUNTER:
+        at += varint_put(at, ticks - change->start_ticks);
+        at += varint_put(at, varint_zigzag(change->total));
+        break;
+    case CHANGE_FLOAT_COUNTER:
+        at += varint_put(at, ticks - change->start_ticks);
+        break;
+    case CHANGE_PATCH:
+        at += varint_put(at, change->offset);
+        break;
+    case CHANGE_SWAP:
+        at += varint_put(at, change->other_db);
+        break;
+    case CHANGE_SET:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_DELETE:
+    case CHANGE_REGISTERS:
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+        break;
+    }
+    if (change_has_value(change->kind)) {
+        at += put_slice(at, change->value);
+    }
+    writer->bytes.size += (size_t)(at - begin);
+    writer->is_unit_open = true;
+}
+
+void change_writer_end_unit(struct change_writer *writer) {
+    if (!writer->is_unit_open) {
+        return;
+    }
+    writer->is_unit_open = false;
+    writer->units_count++;
+    writer->bytes.data[writer->last_offset] &= (char)~CHANGE_GOES_ON;
+}
+
+void change_writer_clear(struct change_writer *writer) {
+    buffer_clear(&writer->bytes);
+    writer->units_count = 0;
+    /* One oversized batch must not pin its memory for good. */
+    if (writer->bytes.capacity > 4 * (size_t)CHANGE_BATCH_BYTES) {
+        buffer_deinit(&writer->bytes);
+    }
+}
+
+bool change_reader_init(struct change_reader *reader, struct slice batch, unsigned slot) {
+    *reader = (struct change_reader){.rest = batch, .slot = slot};
+    return varint_take(&reader->rest, &reader->ticks) && reader->ticks <= STAMP_TICKS_MAX;
+}
+
+static bool change_read_payload(struct slice *rest, struct change *change, uint64_t ticks) {
+    uint64_t number = 0;
+    switch (change->kind) {
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_EXPIRE:
+        if (!varint_take(rest, &change->expire_unix_ms)) {
+            return false;
+        }
+        break;
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+        if (!varint_take(rest, &number) || number > ticks) {
+            return false;
+        }
+        change->start_ticks = ticks - number;
+        if (change->kind == CHANGE_COUNTER) {
+            if (!varint_take(rest, &number)) {
+                return false;
+            }
+            change->total = varint_unzigzag(number);
+        }
+        break;
+    case CHANGE_PATCH:
+        if (!varint_take(rest, &change->offset)) {
+            return false;
+        }
+        break;
+    case CHANGE_SWAP:
+        if (!varint_take(rest, &number) || number >= CHANGE_DATABASES_MAX) {
+            return false;
+        }
+        change->other_db = (unsigned)number;
+        break;
+    case CHANGE_SET:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_DELETE:
+    case CHANGE_REGISTERS:
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+        break;
+    }
+    if (!change_has_value(change->kind)) {
+        return true;
+    }
+    return varint_take_slice(rest, &change->value) &&
+           change->value.size <= CHANGE_VALUE_BYTES_MAX;
+}
+
+enum change_status change_reader_next(struct change_reader *reader, struct change *change) {
+    if (reader->rest.size == 0) {
+        return CHANGE_END;
+    }
+    struct slice rest = reader->rest;
+    uint8_t byte = (uint8_t)rest.data[0];
+    rest = slice_skip(rest, 1);
+    unsigned kind = byte & CHANGE_KIND_MASK;
+    if (kind < CHANGE_SET || kind > CHANGE_SWAP) {
+        return CHANGE_MALFORMED;
+    }
+    *change = (struct change){.kind = (enum change_kind)kind,
+                              .goes_on = (byte & CHANGE_GOES_ON) != 0};
+    uint64_t db = reader->db, passed;
+    if ((byte & CHANGE_HAS_DB) != 0 && (!varint_take(&rest, &db) || db >= CHANGE_DATABASES_MAX)) {
+        return CHANGE_MALFORMED;
+    }
+    if (!varint_take(&rest, &passed) || passed > STAMP_TICKS_MAX - reader->ticks) {
+        return CHANGE_MALFORMED;
+    }
+    uint64_t ticks = reader->ticks + passed;
+    if (change_has_key(change->kind) && (!varint_take_slice(&rest, &change->key) ||
+                                         change->key.size > CHANGE_KEY_BYTES_MAX)) {
+        return CHANGE_MALFORMED;
+    }
+    if (!change_read_payload(&rest, change, ticks)) {
+        return CHANGE_MALFORMED;
+    }
+    change->db = (unsigned)db;
+    change->stamp = stamp_make(ticks, reader->slot);
+    reader->db = (unsigned)db;
+    reader->ticks = ticks;
+    reader->rest = rest;
+    return CHANGE_OK;
+}

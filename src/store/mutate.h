@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the mutators share: finding a slot, stamping and recording a change, putting an entry in
+ * place. For the files of store/ only.
+ *
+ * The order in every mutator: find the slot; decide and allocate, so that failing changes nothing;
+ * mutate_before(); change the entry; record; mutate_after(). */
+#ifndef STORE_MUTATE_H
+#define STORE_MUTATE_H
+
+#include "store/snapshot_walk.h"
+#include "store/store.h"
+
+static inline bool mutate_match(const void *item, const void *udata) {
+    struct slice key = entry_key((const struct entry *)item);
+    const struct slice *name = (const struct slice *)udata;
+    return key.size == name->size && memcmp(key.data, name->data, key.size) == 0;
+}
+
+/* The slot of the key, expired or not; NULL when absent. */
+static inline uint64_t *mutate_slot(const struct store *store, const struct key *key) {
+    return table_find(&store->dbs[key->db].table, key->hash, mutate_match, &key->name);
+}
+
+static inline bool mutate_is_expired(const struct store *store, const struct entry *entry) {
+    uint64_t expire = entry_expire_unix_ms(entry);
+    return expire != 0 && (int64_t)expire <= store->now_ms;
+}
+
+/* A new stamp of this replica. */
+static inline uint64_t mutate_stamp(struct store *store) {
+    uint64_t stamp = stamp_make(hybrid_clock_tick(&store->clock), STAMP_SLOT_SELF);
+    store->context.stamps[STAMP_SLOT_SELF] = stamp;
+    return stamp;
+}
+
+static inline void mutate_before(struct store *store, const struct key *key,
+                                 const struct entry *entry) {
+    if (unlikely(store->walk != NULL)) {
+        snapshot_walk_before_change(store->walk, key->db, key->hash, entry);
+    }
+}
+
+static inline void mutate_after(struct store *store, const struct key *key) {
+    store->stats.dirty++;
+    if (unlikely(store->watchers_count > 0)) {
+        store->touch(store->udata, key, false);
+    }
+}
+
+static inline void mutate_record(struct store *store, const struct change *change) {
+    if (store->journal.is_on) {
+        if (unlikely(store->journal.bytes.size >= CHANGE_BATCH_BYTES) &&
+            store->journal_full != NULL) {
+            store->journal_full(store->udata);
+        }
+        change_writer_add(&store->journal, change);
+    }
+}
+
+/* The access field of a key that is used now for the first time. */
+static inline uint32_t mutate_first_access(const struct store *store) {
+    if (store->uses_lfu) {
+        return (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | 5;
+    }
+    return (uint32_t)(store->now_ms / 1000) & 0xFFFFFF;
+}
+
+/* Frees an entry; what is big goes to the background. */
+void mutate_free(struct store *store, struct entry *entry);
+/* Puts `entry` where `slot` has an older one, which is freed, or inserts it when slot is NULL. */
+void mutate_put(struct store *store, const struct key *key, uint64_t *slot, struct entry *entry);
+/* Takes the entry at `slot` out and frees it; records nothing. */
+void mutate_remove(struct store *store, const struct key *key, uint64_t *slot);
+/* Removes an expired key, recording that. */
+void mutate_expire(struct store *store, const struct key *key, uint64_t *slot);
+/* Records that `key` now is `value`, with `expire_unix_ms` (0: none; UINT64_MAX: as it was), cut
+ * into changes of bounded size; the first has `stamp`. Returns the last one's stamp. */
+uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_t stamp,
+                             struct slice value, uint64_t expire_unix_ms);
+
+/* Applying a recorded change, by kind of value: strings.c. */
+enum store_status strings_apply(struct store *store, const struct key *key,
+                                const struct change *change);
+
+#endif

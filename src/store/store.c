@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/store.h"
+
+#include "store/mutate.h"
+
+enum {
+    /* Larger values are freed in the background. */
+    STORE_FREE_LATER_BYTES = 64 << 10,
+    LFU_INITIAL = 5,
+};
+
+/* ---- lifecycle ---- */
+
+static uint64_t store_table_hash(const void *item, const void *udata) {
+    return hash_bytes(*(const struct hash_seed *)udata, entry_key((const struct entry *)item));
+}
+
+void store_init(struct store *store, const struct store_opts *opts) {
+    require(opts->dbs_count >= 1);
+    *store = (struct store){.dbs_count = opts->dbs_count, .lfu_log_factor = 10,
+                            .lfu_decay_minutes = 1};
+    prng_init(&store->prng, opts->seed);
+    store->seed.a = prng_next(&store->prng);
+    store->seed.b = prng_next(&store->prng);
+    store->dbs = memory_alloc_zero(opts->dbs_count * sizeof(store->dbs[0]));
+    for (unsigned db = 0; db < opts->dbs_count; db++) {
+        table_init(&store->dbs[db].table, store_table_hash, &store->seed);
+    }
+}
+
+static void store_free_visit(void *item, void *udata) {
+    (void)udata;
+    entry_free((struct entry *)item);
+}
+
+/* Frees a table with all its entries; runs on any thread that owns the table. */
+static void store_free_table(void *object) {
+    struct table *table = (struct table *)object;
+    uint64_t position = 0;
+    do {
+        position = table_walk(table, position, store_free_visit, NULL);
+    } while (position != 0);
+    table_deinit(table);
+    memory_free(table);
+}
+
+void store_deinit(struct store *store) {
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        struct table *table = memory_alloc(sizeof(*table));
+        *table = store->dbs[db].table;
+        store_free_table(table);
+    }
+    memory_free(store->dbs);
+    change_writer_deinit(&store->journal);
+    *store = (struct store){0};
+}
+
+void store_set_now(struct store *store, int64_t now_ms) {
+    store->now_ms = now_ms;
+    hybrid_clock_set_wall(&store->clock, now_ms);
+}
+
+/* ---- what the mutators share ---- */
+
+static void store_free_entry(void *object) {
+    entry_free((struct entry *)object);
+}
+
+void mutate_free(struct store *store, struct entry *entry) {
+    if (unlikely(entry_kind(entry) == ENTRY_LARGE) && store->free_later != NULL &&
+        entry_large(entry)->capacity > STORE_FREE_LATER_BYTES) {
+        store->free_later(store->udata, store_free_entry, entry);
+        return;
+    }
+    entry_free(entry);
+}
+
+void mutate_put(struct store *store, const struct key *key, uint64_t *slot, struct entry *entry) {
+    struct table *table = &store->dbs[key->db].table;
+    bool is_marked = entry_expire_unix_ms(entry) != 0;
+    if (slot == NULL) {
+        table_insert(table, key->hash, entry, is_marked);
+        return;
+    }
+    struct entry *old = table_item(*slot);
+    table_mark(table, key->hash, slot, is_marked);
+    table_replace(slot, entry);
+    mutate_free(store, old);
+}
+
+void mutate_remove(struct store *store, const struct key *key, uint64_t *slot) {
+    struct table *table = &store->dbs[key->db].table;
+    struct entry *entry = table_item(*slot);
+    mutate_before(store, key, entry);
+    table_remove(table, key->hash, slot);
+    table_shrink_segment(table, key->hash);
+    /* `key` may point into the entry: tell first, free last. */
+    mutate_after(store, key);
+    mutate_free(store, entry);
+}
+
+static void store_record_delete(struct store *store, const struct key *key) {
+    struct change change = {.kind = CHANGE_DELETE, .db = key->db, .stamp = mutate_stamp(store),
+                            .key = key->name};
+    mutate_record(store, &change);
+}
+
+void mutate_expire(struct store *store, const struct key *key, uint64_t *slot) {
+    store_record_delete(store, key);
+    mutate_remove(store, key, slot);
+    store->stats.expired++;
+}
+
+uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_t stamp,
+                             struct slice value, uint64_t expire_unix_ms) {
+    if (!store->journal.is_on) {
+        return stamp;
+    }
+    enum change_kind kind = expire_unix_ms == 0            ? CHANGE_SET
+                            : expire_unix_ms == UINT64_MAX ? CHANGE_SET_KEEPING
+                                                           : CHANGE_SET_EXPIRING;
+    size_t first = value.size < CHANGE_VALUE_BYTES_MAX ? value.size : CHANGE_VALUE_BYTES_MAX;
+    struct change change = {.kind = kind, .db = key->db, .stamp = stamp, .key = key->name,
+                            .value = slice_make(value.data, first),
+                            .expire_unix_ms = expire_unix_ms};
+    mutate_record(store, &change);
+    for (size_t offset = first; offset < value.size;) {
+        size_t size = value.size - offset;
+        size = size < CHANGE_VALUE_BYTES_MAX ? size : CHANGE_VALUE_BYTES_MAX;
+        stamp = mutate_stamp(store);
+        struct change patch = {.kind = CHANGE_PATCH, .db = key->db, .stamp = stamp,
+                               .key = key->name, .offset = offset,
+                               .value = slice_make(value.data + offset, size)};
+        mutate_record(store, &patch);
+        offset += size;
+    }
+    return stamp;
+}
+
+/* ---- access time and frequency ---- */
+
+static unsigned lfu_decayed(const struct store *store, uint32_t access) {
+    unsigned counter = access & 0xFF;
+    uint32_t minutes = ((uint32_t)(store->now_ms / 60000) - (access >> 8)) & 0xFFFF;
+    unsigned periods = store->lfu_decay_minutes > 0 ? minutes / store->lfu_decay_minutes : 0;
+    return periods < counter ? counter - periods : 0;
+}
+
+/* A logarithmic counter: the higher it is, the less likely it rises
+ * (https://redis.io/docs/latest/develop/reference/eviction/, "The LFU mode"). */
+static unsigned lfu_increment(struct store *store, unsigned counter) {
+    if (counter == 255) {
+        return 255;
+    }
+    double above = counter > LFU_INITIAL ? counter - LFU_INITIAL : 0;
+    double chance = 1.0 / (above * store->lfu_log_factor + 1);
+    return prng_unit(&store->prng) < chance ? counter + 1 : counter;
+}
+
+static void store_touch_access(struct store *store, struct entry *entry) {
+    if (unlikely(store->no_touch)) {
+        return;
+    }
+    if (unlikely(store->uses_lfu)) {
+        unsigned counter = lfu_increment(store, lfu_decayed(store, entry_access(entry)));
+        entry_set_access(entry, (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | counter);
+        return;
+    }
+    uint32_t now = (uint32_t)(store->now_ms / 1000) & 0xFFFFFF;
+    if (entry_access(entry) != now) {
+        entry_set_access(entry, now);
+    }
+}
+
+uint64_t store_idle_seconds(const struct store *store, const struct entry *entry) {
+    return ((uint32_t)(store->now_ms / 1000) - entry_access(entry)) & 0xFFFFFF;
+}
+
+unsigned store_frequency(const struct store *store, const struct entry *entry) {
+    return lfu_decayed(store, entry_access(entry));
+}
+
+void store_set_idle_seconds(struct store *store, struct entry *entry, uint64_t seconds) {
+    if (!store->uses_lfu) {
+        entry_set_access(entry, (uint32_t)(store->now_ms / 1000 - (int64_t)seconds) & 0xFFFFFF);
+    }
+}
+
+void store_set_frequency(struct store *store, struct entry *entry, unsigned frequency) {
+    if (store->uses_lfu) {
+        entry_set_access(entry,
+                         (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | (frequency & 0xFF));
+    }
+}
+
+/* ---- keys ---- */
+
+struct entry *store_peek(struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (slot == NULL) {
+        return NULL;
+    }
+    struct entry *entry = table_item(*slot);
+    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0) && mutate_is_expired(store, entry)) {
+        if (!store->expiry_is_paused) {
+            mutate_expire(store, key, slot);
+        }
+        return NULL;
+    }
+    return entry;
+}
+
+struct entry *store_read(struct store *store, const struct key *key) {
+    struct entry *entry = store_peek(store, key);
+    if (entry == NULL) {
+        store->stats.misses++;
+        return NULL;
+    }
+    store->stats.hits++;
+    store_touch_access(store, entry);
+    return entry;
+}
+
+bool store_delete(struct store *store, const struct key *key) {
+    if (store_peek(store, key) == NULL) {
+        return false;
+    }
+    store_record_delete(store, key);
+    mutate_remove(store, key, mutate_slot(store, key));
+    return true;
+}
+
+/* Rebuilds the entry with another expiry; everything else stays. */
+static void store_put_expiry(struct store *store, const struct key *key, uint64_t *slot,
+                             uint64_t stamp, uint64_t expire_unix_ms) {
+    struct table *table = &store->dbs[key->db].table;
+    struct entry *old = table_item(*slot);
+    struct entry_parts parts;
+    entry_take_apart(old, &parts);
+    mutate_before(store, key, old);
+    parts.has_expiry = expire_unix_ms != 0;
+    parts.expire_unix_ms = expire_unix_ms;
+    /* Without an expiry nothing remains to be said: it is as if there had never been one. */
+    parts.expire_stamp = parts.has_expiry ? stamp : 0;
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    table_mark(table, key->hash, slot, parts.has_expiry);
+    table_replace(slot, entry);
+    /* Not entry_free(): a large value has moved over. */
+    memory_free_sized(old, entry_block_bytes(old));
+    mutate_after(store, key);
+}
+
+bool store_expire(struct store *store, const struct key *key, uint64_t expire_unix_ms) {
+    struct entry *entry = store_peek(store, key);
+    if (entry == NULL || (expire_unix_ms == 0 && entry_expire_unix_ms(entry) == 0)) {
+        return false;
+    }
+    if (expire_unix_ms != 0 && (int64_t)expire_unix_ms <= store->now_ms &&
+        !store->expiry_is_paused) {
+        store_record_delete(store, key);
+        mutate_remove(store, key, mutate_slot(store, key));
+        return true;
+    }
+    struct change change = {.kind = CHANGE_EXPIRE, .db = key->db, .stamp = mutate_stamp(store),
+                            .key = key->name, .expire_unix_ms = expire_unix_ms};
+    mutate_record(store, &change);
+    store_put_expiry(store, key, mutate_slot(store, key), change.stamp, expire_unix_ms);
+    return true;
+}
+
+/* The parts of a copy under another name: counters become plain registers, since the name is new
+ * to everybody. */
+static enum store_status store_copy_parts(const struct entry *entry, struct entry_scratch *scratch,
+                                          const struct key *to, struct entry_parts *parts) {
+    entry_take_apart(entry, parts);
+    parts->key = to->name;
+    parts->expire_stamp = 0;
+    switch (parts->kind) {
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+        break;
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+        (void)entry_integer(entry, &parts->integer);
+        parts->kind = ENTRY_INTEGER;
+        break;
+    case ENTRY_FLOAT_COUNTER:
+        parts->bytes = entry_value(entry, scratch);
+        parts->kind = ENTRY_BYTES;
+        break;
+    case ENTRY_LARGE: {
+        const struct large_string *old = parts->large;
+        struct large_string *large = large_string_new(old->size, old->size);
+        if (large == NULL) {
+            return STORE_OUT_OF_MEMORY;
+        }
+        memcpy(large->bytes, old->bytes, old->size);
+        parts->large = large;
+        break;
+    }
+    }
+    return STORE_OK;
+}
+
+enum store_status store_copy(struct store *store, const struct key *from, const struct key *to) {
+    struct entry *source = store_peek(store, from);
+    if (source == NULL) {
+        return STORE_ABSENT;
+    }
+    struct entry_scratch scratch;
+    struct entry_parts parts;
+    enum store_status status = store_copy_parts(source, &scratch, to, &parts);
+    if (status != STORE_OK) {
+        return status;
+    }
+    uint64_t *slot = mutate_slot(store, to);
+    if (slot != NULL) {
+        mutate_before(store, to, table_item(*slot));
+    }
+    struct entry_scratch value_scratch;
+    parts.stamp = mutate_stamp(store);
+    parts.stamp = mutate_record_value(store, to, parts.stamp, entry_value(source, &value_scratch),
+                                      parts.expire_unix_ms);
+    if (parts.kind == ENTRY_LARGE) {
+        parts.large->register_stamp = parts.stamp;
+    }
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, to, slot, entry);
+    mutate_after(store, to);
+    return STORE_OK;
+}
+
+enum store_status store_rename(struct store *store, const struct key *from, const struct key *to) {
+    struct entry *source = store_peek(store, from);
+    if (source == NULL) {
+        return STORE_ABSENT;
+    }
+    if (entry_kind(source) != ENTRY_LARGE) {
+        enum store_status status = store_copy(store, from, to);
+        if (status == STORE_OK) {
+            (void)store_delete(store, from);
+        }
+        return status;
+    }
+    /* A large value changes hands: the source's entry keeps an empty one to be freed with. */
+    struct large_string *empty = large_string_new(0, 0);
+    require(empty != NULL);
+    struct entry_parts parts;
+    entry_take_apart(source, &parts);
+    mutate_before(store, from, source);
+    parts.key = to->name;
+    parts.expire_stamp = 0;
+    uint64_t *slot = mutate_slot(store, to);
+    if (slot != NULL) {
+        mutate_before(store, to, table_item(*slot));
+    }
+    parts.stamp =
+        mutate_record_value(store, to, mutate_stamp(store),
+                            slice_make(parts.large->bytes, parts.large->size),
+                            parts.expire_unix_ms);
+    memory_free(parts.large->block_stamps);
+    parts.large->block_stamps = NULL;
+    parts.large->register_stamp = parts.stamp;
+    entry_store64(entry_body(source), (uint64_t)(uintptr_t)empty);
+    /* The walk has the old state already, and must not see the emptied one. */
+    source->stamp = parts.stamp;
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, to, slot, entry);
+    mutate_after(store, to);
+    store_record_delete(store, from);
+    mutate_remove(store, from, mutate_slot(store, from));
+    return STORE_OK;
+}
+
+/* Empties a database: its table goes as a whole. */
+static uint64_t store_drop(struct store *store, unsigned db) {
+    struct keyspace *keyspace = &store->dbs[db];
+    uint64_t count = keyspace->table.count;
+    struct table *table = memory_alloc(sizeof(*table));
+    *table = keyspace->table;
+    table_init(&keyspace->table, store_table_hash, &store->seed);
+    keyspace->expire_position = 0;
+    keyspace->average_ttl_ms = 0;
+    if (store->free_later != NULL && count > 0) {
+        store->free_later(store->udata, store_free_table, table);
+    } else {
+        store_free_table(table);
+    }
+    store->stats.dirty += count;
+    return count;
+}
+
+static void store_cancel_walk(struct store *store) {
+    if (store->walk != NULL) {
+        store->walk->is_cancelled = true;
+    }
+}
+
+static void store_touch_all(struct store *store, unsigned db) {
+    if (store->watchers_count > 0) {
+        struct key key = {.db = db};
+        store->touch(store->udata, &key, true);
+    }
+}
+
+uint64_t store_flush(struct store *store, unsigned db) {
+    if (store->dbs[db].table.count == 0) {
+        return 0;
+    }
+    store_cancel_walk(store);
+    store_touch_all(store, db);
+    struct change change = {.kind = CHANGE_FLUSH, .db = db, .stamp = mutate_stamp(store)};
+    mutate_record(store, &change);
+    return store_drop(store, db);
+}
+
+uint64_t store_flush_all(struct store *store) {
+    uint64_t count = 0;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        count += store->dbs[db].table.count;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    store_cancel_walk(store);
+    struct change change = {.kind = CHANGE_FLUSH_ALL, .stamp = mutate_stamp(store)};
+    mutate_record(store, &change);
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        if (store->dbs[db].table.count > 0) {
+            store_touch_all(store, db);
+            (void)store_drop(store, db);
+        }
+    }
+    return count;
+}
+
+static void store_exchange(struct store *store, unsigned db, unsigned other_db) {
+    store_cancel_walk(store);
+    store_touch_all(store, db);
+    struct keyspace keyspace = store->dbs[db];
+    store->dbs[db] = store->dbs[other_db];
+    store->dbs[other_db] = keyspace;
+    store_touch_all(store, other_db);
+    store->stats.dirty++;
+}
+
+void store_swap(struct store *store, unsigned db, unsigned other_db) {
+    if (db == other_db) {
+        return;
+    }
+    struct change change = {.kind = CHANGE_SWAP, .db = db, .stamp = mutate_stamp(store),
+                            .other_db = other_db};
+    mutate_record(store, &change);
+    store_exchange(store, db, other_db);
+}
+
+struct entry *store_random(struct store *store, unsigned db) {
+    struct table *table = &store->dbs[db].table;
+    for (unsigned tries = 0; table->count > 0; tries++) {
+        struct entry *entry = table_random(table, &store->prng, false);
+        if (!mutate_is_expired(store, entry)) {
+            return entry;
+        }
+        /* While nothing may be removed, a database of only expired keys must not loop for ever. */
+        if (store->expiry_is_paused) {
+            if (tries > 100) {
+                return entry;
+            }
+            continue;
+        }
+        struct key key = store_key(store, db, entry_key(entry));
+        mutate_expire(store, &key, mutate_slot(store, &key));
+    }
+    return NULL;
+}
+
+uint64_t store_count(const struct store *store, unsigned db) {
+    return store->dbs[db].table.count;
+}
+
+/* ---- changes from the log ---- */
+
+static enum store_status store_apply_key(struct store *store, const struct change *change) {
+    struct key key = store_key(store, change->db, change->key);
+    uint64_t *slot;
+    switch (change->kind) {
+    case CHANGE_DELETE:
+        slot = mutate_slot(store, &key);
+        if (slot != NULL) {
+            mutate_remove(store, &key, slot);
+        }
+        return STORE_OK;
+    case CHANGE_EXPIRE:
+        slot = mutate_slot(store, &key);
+        if (slot != NULL) {
+            store_put_expiry(store, &key, slot, change->stamp, change->expire_unix_ms);
+        }
+        return STORE_OK;
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+        return strings_apply(store, &key, change);
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
+        break;
+    }
+    impossible("changes of whole databases are handled by the caller");
+}
+
+enum store_status store_apply(struct store *store, const struct change *change) {
+    if (change->db >= store->dbs_count || change->other_db >= store->dbs_count) {
+        return STORE_MALFORMED;
+    }
+    enum store_status status = STORE_OK;
+    switch (change->kind) {
+    case CHANGE_FLUSH:
+        store_cancel_walk(store);
+        (void)store_drop(store, change->db);
+        break;
+    case CHANGE_FLUSH_ALL:
+        store_cancel_walk(store);
+        for (unsigned db = 0; db < store->dbs_count; db++) {
+            (void)store_drop(store, db);
+        }
+        break;
+    case CHANGE_SWAP:
+        store_exchange(store, change->db, change->other_db);
+        break;
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_DELETE:
+    case CHANGE_EXPIRE:
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+        status = store_apply_key(store, change);
+        break;
+    }
+    if (status == STORE_OK) {
+        context_add(&store->context, change->stamp);
+        hybrid_clock_observe(&store->clock, stamp_ticks(change->stamp));
+    }
+    return status;
+}
+
+/* ---- introspection ---- */
+
+void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[20]) {
+    /* Fixed seeds: every node must come to the same bytes. */
+    static const struct hash_seed seeds[3] = {
+        {0x243F6A8885A308D3ULL, 0x13198A2E03707344ULL},
+        {0xA4093822299F31D0ULL, 0x082EFA98EC4E6C89ULL},
+        {0x452821E638D01377ULL, 0xBE5466CF34E90C6CULL},
+    };
+    struct entry_scratch scratch;
+    struct slice key = entry_key(entry), value = entry_value(entry, &scratch);
+    uint64_t expire = entry_expire_unix_ms(entry), words[3];
+    for (int i = 0; i < 3; i++) {
+        uint64_t word = hash_bytes(seeds[i], key) ^ hash_fold(db + 1, seeds[i].b);
+        word = hash_fold(word ^ seeds[i].a, hash_bytes(seeds[i], value) | 1);
+        words[i] = hash_fold(word ^ expire, seeds[i].b);
+    }
+    memcpy(digest, words, 20);
+}
+
+struct digest_walk {
+    unsigned db;
+    uint8_t *digest;
+};
+
+static void store_digest_visit(void *item, void *udata) {
+    const struct digest_walk *walk = (const struct digest_walk *)udata;
+    uint8_t one[20];
+    store_entry_digest(walk->db, (const struct entry *)item, one);
+    for (int i = 0; i < 20; i++) {
+        walk->digest[i] ^= one[i];
+    }
+}
+
+void store_digest(const struct store *store, uint8_t digest[20]) {
+    memset(digest, 0, 20);
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        struct digest_walk walk = {.db = db, .digest = digest};
+        uint64_t position = 0;
+        do {
+            position = table_walk(&store->dbs[db].table, position, store_digest_visit, &walk);
+        } while (position != 0);
+    }
+}
+
+struct check_walk {
+    const struct store *store;
+    uint64_t marked_count;
+};
+
+static void store_check_visit(void *item, void *udata) {
+    struct check_walk *walk = (struct check_walk *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    require(entry_kind(entry) <= ENTRY_LARGE);
+    require(stamp_ticks(entry_newest_stamp(entry)) <= walk->store->clock.ticks);
+    require(context_covers(&walk->store->context, entry_newest_stamp(entry)));
+    if (entry_kind(entry) == ENTRY_LARGE) {
+        require(entry_large(entry)->size <= entry_large(entry)->capacity);
+    }
+    walk->marked_count += entry_expire_unix_ms(entry) != 0;
+}
+
+void store_check(const struct store *store) {
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        const struct table *table = &store->dbs[db].table;
+        struct check_walk walk = {.store = store};
+        table_check(table);
+        uint64_t position = 0;
+        do {
+            position = table_walk(table, position, store_check_visit, &walk);
+        } while (position != 0);
+        require(walk.marked_count == table->marked_count);
+    }
+}

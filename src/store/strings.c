@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Strings: registers, counters and blocks.
+ *
+ * Local writes and recorded changes meet in the same functions, which take the stamp as an
+ * argument: put_register(), put_counter(), put_float_counter(), put_patch(). A local write computes
+ * what to say, puts it and records it; strings_apply() puts what it is told. */
+#include "store/strings.h"
+
+#include <math.h>
+
+#include "crdt/hyperloglog.h"
+#include "store/mutate.h"
+
+enum {
+    /* A longer value cannot be a canonical 64-bit integer. */
+    INTEGER_TEXT_BYTES_MAX = 20,
+};
+
+/* The entry at `slot`, treating an expired one as absent: it is removed first, recorded. */
+static struct entry *strings_current(struct store *store, const struct key *key, uint64_t **slot) {
+    *slot = mutate_slot(store, key);
+    if (*slot == NULL) {
+        return NULL;
+    }
+    struct entry *entry = table_item(**slot);
+    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0) && mutate_is_expired(store, entry) &&
+        !store->expiry_is_paused) {
+        mutate_expire(store, key, *slot);
+        *slot = NULL;
+        return NULL;
+    }
+    return entry;
+}
+
+static bool strings_is_string(const struct entry *entry) {
+    return entry_kind(entry) <= ENTRY_LARGE;
+}
+
+/* Fills in expiry and access as the new entry shall have them. */
+static void parts_inherit(const struct store *store, const struct entry *old,
+                          struct entry_parts *parts, uint64_t expire_unix_ms) {
+    parts->access = old != NULL && store->uses_lfu ? entry_access(old) : mutate_first_access(store);
+    if (expire_unix_ms == STRINGS_KEEP_EXPIRY) {
+        if (old != NULL) {
+            parts->expire_unix_ms = entry_expire_unix_ms(old);
+            parts->has_expiry = parts->expire_unix_ms != 0;
+            parts->expire_stamp = parts->has_expiry ? entry_expire_stamp(old) : 0;
+        }
+    } else {
+        parts->expire_unix_ms = expire_unix_ms;
+        parts->has_expiry = expire_unix_ms != 0;
+    }
+}
+
+/* ---- registers ---- */
+
+/* Tries the common case: the new value takes the old one's place in the same block. */
+static bool put_in_place(struct store *store, struct entry *old, uint64_t stamp,
+                         struct slice value, bool is_integer, int64_t integer, uint32_t flags) {
+    if (is_integer) {
+        if ((old->meta & (ENTRY_KIND_MASK | ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) !=
+            ENTRY_INTEGER) {
+            return false;
+        }
+        entry_store64(entry_body(old), (uint64_t)integer);
+    } else if (!entry_overwrite_bytes(old, value)) {
+        return false;
+    }
+    old->stamp = stamp;
+    old->meta = (old->meta & ~(uint32_t)ENTRY_EDITED) | flags;
+    if (!store->uses_lfu) {
+        entry_set_access(old, mutate_first_access(store));
+    }
+    return true;
+}
+
+/* Puts a register: the whole value, with `expire_unix_ms` as strings_set() takes it. `flags` is 0
+ * or ENTRY_EDITED. */
+static enum store_status put_register(struct store *store, const struct key *key, uint64_t *slot,
+                                      uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
+                                      uint32_t flags) {
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    int64_t integer = 0;
+    bool is_integer = flags == 0 && value.size <= INTEGER_TEXT_BYTES_MAX &&
+                      number_parse_integer(value, &integer);
+    if (old != NULL) {
+        mutate_before(store, key, old);
+        if (value.size <= ENTRY_INLINE_VALUE_BYTES_MAX &&
+            (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
+            put_in_place(store, old, stamp, value, is_integer, integer, flags)) {
+            mutate_after(store, key);
+            return STORE_OK;
+        }
+    }
+    struct entry_parts parts = {.kind = is_integer ? ENTRY_INTEGER : ENTRY_BYTES,
+                                .stamp = stamp, .flags = flags, .key = key->name,
+                                .bytes = value, .integer = integer};
+    if (value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+        parts.kind = ENTRY_LARGE;
+        parts.large = large_string_new(value.size, value.size);
+        if (parts.large == NULL) {
+            return STORE_OUT_OF_MEMORY;
+        }
+        parts.large->register_stamp = stamp;
+        memcpy(parts.large->bytes, value.data, value.size);
+    }
+    parts_inherit(store, old, &parts, expire_unix_ms);
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, key, slot, entry);
+    mutate_after(store, key);
+    return STORE_OK;
+}
+
+enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
+                              uint64_t expire_unix_ms) {
+    uint64_t *slot;
+    if (expire_unix_ms == STRINGS_KEEP_EXPIRY) {
+        (void)strings_current(store, key, &slot);
+    } else {
+        slot = mutate_slot(store, key);
+    }
+    uint64_t stamp = mutate_stamp(store);
+    enum store_status status = put_register(store, key, slot, stamp, value, expire_unix_ms, 0);
+    if (status != STORE_OK) {
+        return status;
+    }
+    uint64_t last = mutate_record_value(store, key, stamp, value, expire_unix_ms);
+    if (unlikely(last != stamp)) {
+        struct entry *entry = table_item(*mutate_slot(store, key));
+        entry->stamp = last;
+    }
+    return STORE_OK;
+}
+
+/* ---- counters ---- */
+
+/* Puts this replica's part of an integer counter; `old` is an integer of some kind or absent. */
+static void put_counter(struct store *store, const struct key *key, uint64_t *slot, uint64_t stamp,
+                        uint64_t start_ticks, int64_t total) {
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    enum entry_kind kind = old != NULL ? entry_kind(old) : ENTRY_BYTES;
+    if (old != NULL) {
+        mutate_before(store, key, old);
+    }
+    if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER) {
+        unsigned char *body = entry_body(old);
+        entry_store64(body, start_ticks);
+        entry_store64(body + 8, (uint64_t)total);
+        old->stamp = stamp;
+        if (!store->uses_lfu) {
+            entry_set_access(old, mutate_first_access(store));
+        }
+        mutate_after(store, key);
+        return;
+    }
+    struct entry_parts parts = {.kind = ENTRY_COUNTER, .stamp = stamp, .key = key->name,
+                                .start_ticks = start_ticks, .total = total};
+    if (old != NULL) {
+        parts.kind = ENTRY_COUNTER_REGISTER;
+        parts.register_stamp = old->stamp;
+        (void)entry_integer(old, &parts.integer);
+    }
+    parts_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, key, slot, entry);
+    mutate_after(store, key);
+}
+
+enum store_status strings_add_integer(struct store *store, const struct key *key, int64_t delta,
+                                      int64_t *result) {
+    uint64_t *slot;
+    struct entry *old = strings_current(store, key, &slot);
+    int64_t value = 0, total = 0;
+    uint64_t start_ticks = 0;
+    bool has_part = false;
+    if (old != NULL) {
+        if (!strings_is_string(old)) {
+            return STORE_WRONG_TYPE;
+        }
+        if (!entry_integer(old, &value)) {
+            return STORE_NOT_INTEGER;
+        }
+        enum entry_kind kind = entry_kind(old);
+        if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER) {
+            const unsigned char *body = entry_body(old);
+            start_ticks = entry_load64(body);
+            total = (int64_t)entry_load64(body + 8);
+            has_part = true;
+        } else if (kind == ENTRY_FLOAT_COUNTER) {
+            /* A float counter stays one, even while its value is whole. */
+            long double whole;
+            if (__builtin_add_overflow(value, delta, result)) {
+                return STORE_OVERFLOW;
+            }
+            return strings_add_float(store, key, (long double)delta, &whole);
+        }
+    }
+    if (__builtin_add_overflow(value, delta, result)) {
+        return STORE_OVERFLOW;
+    }
+    if (__builtin_add_overflow(total, delta, &total)) {
+        /* The part alone has outgrown its range, the sum has not: begin anew from a register. */
+        char text[NUMBER_INTEGER_BYTES_MAX];
+        size_t size = number_format_integer(text, *result);
+        return strings_set(store, key, slice_make(text, size), STRINGS_KEEP_EXPIRY);
+    }
+    uint64_t stamp = mutate_stamp(store);
+    if (!has_part) {
+        start_ticks = stamp_ticks(stamp);
+    }
+    struct change change = {.kind = CHANGE_COUNTER, .db = key->db, .stamp = stamp,
+                            .key = key->name, .start_ticks = start_ticks, .total = total};
+    mutate_record(store, &change);
+    put_counter(store, key, slot, stamp, start_ticks, total);
+    return STORE_OK;
+}
+
+/* The number as all nodes know it: what its text says. */
+static long double float_as_text(long double value) {
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    long double rounded = value;
+    (void)number_parse_float(slice_make(text, number_format_float(text, value)), &rounded);
+    return rounded;
+}
+
+/* What a float counter would take over from the entry: its register and the part so far. */
+static bool float_base(const struct entry *entry, struct entry_parts *parts) {
+    struct entry_parts old;
+    entry_take_apart(entry, &old);
+    parts->register_stamp = old.stamp;
+    switch (old.kind) {
+    case ENTRY_FLOAT_COUNTER:
+        parts->start_ticks = old.start_ticks;
+        parts->float_total = old.float_total;
+        parts->float_register = old.float_register;
+        parts->register_stamp = old.register_stamp;
+        return true;
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+        parts->start_ticks = old.start_ticks;
+        parts->float_total = (long double)old.total;
+        parts->float_register = old.kind == ENTRY_COUNTER ? 0 : (long double)old.integer;
+        parts->register_stamp = old.register_stamp;
+        return true;
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_LARGE:
+        break;
+    }
+    struct entry_scratch scratch;
+    return number_parse_float(entry_value(entry, &scratch), &parts->float_register);
+}
+
+static void put_float_counter(struct store *store, const struct key *key, uint64_t *slot,
+                              struct entry_parts *parts) {
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    if (old != NULL) {
+        mutate_before(store, key, old);
+    }
+    parts->kind = ENTRY_FLOAT_COUNTER;
+    parts->key = key->name;
+    parts_inherit(store, old, parts, STRINGS_KEEP_EXPIRY);
+    struct entry *entry = entry_new(parts);
+    require(entry != NULL);
+    mutate_put(store, key, slot, entry);
+    mutate_after(store, key);
+}
+
+enum store_status strings_add_float(struct store *store, const struct key *key, long double delta,
+                                    long double *result) {
+    uint64_t *slot;
+    struct entry *old = strings_current(store, key, &slot);
+    struct entry_parts parts = {0};
+    if (old != NULL) {
+        if (!strings_is_string(old)) {
+            return STORE_WRONG_TYPE;
+        }
+        if (!float_base(old, &parts)) {
+            return STORE_NOT_FLOAT;
+        }
+    }
+    long double total = parts.float_total + delta;
+    if (isnan(total + parts.float_register) || isinf(total + parts.float_register)) {
+        return STORE_NOT_FINITE;
+    }
+    parts.float_total = float_as_text(total);
+    parts.stamp = mutate_stamp(store);
+    if (parts.start_ticks == 0) {
+        parts.start_ticks = stamp_ticks(parts.stamp);
+    }
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    size_t size = number_format_float(text, parts.float_total);
+    struct change change = {.kind = CHANGE_FLOAT_COUNTER, .db = key->db, .stamp = parts.stamp,
+                            .key = key->name, .start_ticks = parts.start_ticks,
+                            .value = slice_make(text, size)};
+    mutate_record(store, &change);
+    *result = parts.float_register + parts.float_total;
+    put_float_counter(store, key, slot, &parts);
+    return STORE_OK;
+}
+
+/* ---- large strings ---- */
+
+/* Gives the value room for `size` bytes, zeros after what is there; false when memory is out. */
+static bool large_grow(struct large_string **at, size_t size) {
+    struct large_string *large = *at;
+    if (size > large->capacity) {
+        /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
+        size_t extra = size < ((size_t)64 << 20) ? size : size / 8;
+        size_t capacity = (size + extra + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES *
+                          ENTRY_BLOCK_BYTES;
+        struct large_string *grown =
+            memory_try_resize(large, sizeof(struct large_string) + capacity);
+        if (grown == NULL) {
+            return false;
+        }
+        *at = large = grown;
+        if (large->block_stamps != NULL) {
+            size_t old_blocks = large->capacity / ENTRY_BLOCK_BYTES;
+            size_t blocks = capacity / ENTRY_BLOCK_BYTES;
+            large->block_stamps =
+                memory_resize(large->block_stamps, blocks * sizeof(uint64_t));
+            memset(large->block_stamps + old_blocks, 0, (blocks - old_blocks) * sizeof(uint64_t));
+        }
+        large->capacity = capacity;
+    }
+    if (size > large->size) {
+        memset(large->bytes + large->size, 0, size - large->size);
+        large->size = size;
+    }
+    return true;
+}
+
+static void large_stamp_blocks(struct large_string *large, size_t offset, size_t size,
+                               uint64_t stamp) {
+    if (large->block_stamps == NULL) {
+        large->block_stamps =
+            memory_alloc_zero(large->capacity / ENTRY_BLOCK_BYTES * sizeof(uint64_t));
+    }
+    for (size_t block = offset / ENTRY_BLOCK_BYTES; block * ENTRY_BLOCK_BYTES < offset + size;
+         block++) {
+        large->block_stamps[block] = stamp;
+    }
+}
+
+/* Makes the value at `slot` (NULL: an absent key) a large one of at least `size` bytes. NULL when
+ * memory is out. */
+static struct entry *put_large(struct store *store, const struct key *key, uint64_t *slot,
+                               uint64_t stamp, size_t size) {
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    if (old != NULL && entry_kind(old) == ENTRY_LARGE) {
+        struct large_string *large = entry_large(old);
+        bool has_room = large_grow(&large, size);
+        entry_store64(entry_body(old), (uint64_t)(uintptr_t)large);
+        return has_room ? old : NULL;
+    }
+    struct entry_scratch scratch;
+    struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
+    size = size > value.size ? size : value.size;
+    size_t capacity = (size + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
+    /* Zeroed by the system: a SETBIT far out does not touch the pages in between. */
+    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
+    if (large == NULL) {
+        return NULL;
+    }
+    large->size = size;
+    large->capacity = capacity;
+    large->register_stamp = old != NULL ? old->stamp : 0;
+    if (value.size > 0) {
+        memcpy(large->bytes, value.data, value.size);
+    }
+    struct entry_parts parts = {.kind = ENTRY_LARGE, .stamp = stamp, .flags = ENTRY_EDITED,
+                                .key = key->name, .large = large};
+    parts_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, key, slot, entry);
+    return entry;
+}
+
+static enum store_status put_patch(struct store *store, const struct key *key, uint64_t *slot,
+                                   uint64_t stamp, uint64_t offset, struct slice bytes) {
+    if (slot != NULL) {
+        mutate_before(store, key, table_item(*slot));
+    }
+    struct entry *entry = put_large(store, key, slot, stamp, offset + bytes.size);
+    if (entry == NULL) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    struct large_string *large = entry_large(entry);
+    if (bytes.size > 0) {
+        memcpy(large->bytes + offset, bytes.data, bytes.size);
+        large_stamp_blocks(large, offset, bytes.size, stamp);
+    }
+    entry->stamp = stamp;
+    entry->meta |= ENTRY_EDITED;
+    if (!store->uses_lfu) {
+        entry_set_access(entry, mutate_first_access(store));
+    }
+    mutate_after(store, key);
+    return STORE_OK;
+}
+
+/* A patch of a value that stays small: it is recorded as the whole value. */
+static enum store_status patch_small(struct store *store, const struct key *key, uint64_t *slot,
+                                     uint64_t offset, struct slice bytes, size_t size) {
+    char value[ENTRY_INLINE_VALUE_BYTES_MAX];
+    size_t old_size = 0;
+    if (slot != NULL) {
+        struct entry_scratch scratch;
+        struct slice old = entry_value(table_item(*slot), &scratch);
+        old_size = old.size;
+        if (old_size > 0) {
+            memcpy(value, old.data, old_size);
+        }
+    }
+    if (offset > old_size) {
+        memset(value + old_size, 0, offset - old_size);
+    }
+    if (bytes.size > 0) {
+        memcpy(value + offset, bytes.data, bytes.size);
+    }
+    uint64_t stamp = mutate_stamp(store);
+    enum store_status status = put_register(store, key, slot, stamp, slice_make(value, size),
+                                            STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
+    if (status == STORE_OK) {
+        (void)mutate_record_value(store, key, stamp, slice_make(value, size), STRINGS_KEEP_EXPIRY);
+    }
+    return status;
+}
+
+enum store_status strings_patch(struct store *store, const struct key *key, uint64_t offset,
+                                struct slice bytes, uint64_t *size) {
+    uint64_t *slot;
+    struct entry *old = strings_current(store, key, &slot);
+    if (old != NULL && !strings_is_string(old)) {
+        return STORE_WRONG_TYPE;
+    }
+    size_t old_size = old != NULL ? entry_value_bytes(old) : 0;
+    size_t new_size = offset + bytes.size > old_size ? offset + bytes.size : old_size;
+    if (size != NULL) {
+        *size = new_size;
+    }
+    bool is_large = old != NULL && entry_kind(old) == ENTRY_LARGE;
+    if (!is_large && new_size <= ENTRY_INLINE_VALUE_BYTES_MAX) {
+        return patch_small(store, key, slot, offset, bytes, new_size);
+    }
+    size_t done = 0;
+    do {
+        size_t part = bytes.size - done;
+        part = part < CHANGE_VALUE_BYTES_MAX ? part : CHANGE_VALUE_BYTES_MAX;
+        struct slice piece = slice_make(bytes.data + done, part);
+        uint64_t stamp = mutate_stamp(store);
+        enum store_status status = put_patch(store, key, slot, stamp, offset + done, piece);
+        if (status != STORE_OK) {
+            return status;
+        }
+        struct change change = {.kind = CHANGE_PATCH, .db = key->db, .stamp = stamp,
+                                .key = key->name, .offset = offset + done, .value = piece};
+        mutate_record(store, &change);
+        slot = mutate_slot(store, key);
+        done += part;
+    } while (done < bytes.size);
+    return STORE_OK;
+}
+
+/* ---- HyperLogLog ---- */
+
+enum store_status strings_set_registers(struct store *store, const struct key *key,
+                                        struct slice value, struct slice pairs) {
+    uint64_t *slot;
+    struct entry *old = strings_current(store, key, &slot);
+    uint64_t stamp = mutate_stamp(store);
+    /* Pairs say less than the value only between two dense values of one size. */
+    bool as_pairs = old != NULL && entry_kind(old) == ENTRY_LARGE &&
+                    entry_large(old)->size == value.size && pairs.size > 0 &&
+                    pairs.size < value.size;
+    enum store_status status =
+        put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
+    if (status != STORE_OK) {
+        return status;
+    }
+    if (as_pairs) {
+        struct change change = {.kind = CHANGE_REGISTERS, .db = key->db, .stamp = stamp,
+                                .key = key->name, .value = pairs};
+        mutate_record(store, &change);
+    } else {
+        (void)mutate_record_value(store, key, stamp, value, STRINGS_KEEP_EXPIRY);
+    }
+    return STORE_OK;
+}
+
+/* Joins recorded registers into a dense value. */
+static enum store_status apply_registers(struct store *store, const struct key *key,
+                                         uint64_t *slot, const struct change *change) {
+    if (slot == NULL || entry_kind(table_item(*slot)) != ENTRY_LARGE) {
+        return STORE_MALFORMED;
+    }
+    struct entry *entry = table_item(*slot);
+    struct large_string *large = entry_large(entry);
+    mutate_before(store, key, entry);
+    if (!hyperloglog_join_pairs(large->bytes, large->size, change->value)) {
+        return STORE_MALFORMED;
+    }
+    entry->stamp = change->stamp;
+    large->register_stamp = change->stamp;
+    entry->meta |= ENTRY_EDITED;
+    mutate_after(store, key);
+    return STORE_OK;
+}
+
+/* ---- recorded changes ---- */
+
+static enum store_status apply_float_counter(struct store *store, const struct key *key,
+                                             uint64_t *slot, const struct change *change) {
+    struct entry_parts parts = {0};
+    if (slot != NULL && !float_base(table_item(*slot), &parts)) {
+        return STORE_MALFORMED;
+    }
+    if (!number_parse_float(change->value, &parts.float_total)) {
+        return STORE_MALFORMED;
+    }
+    parts.start_ticks = change->start_ticks;
+    parts.stamp = change->stamp;
+    put_float_counter(store, key, slot, &parts);
+    return STORE_OK;
+}
+
+enum store_status strings_apply(struct store *store, const struct key *key,
+                                const struct change *change) {
+    uint64_t *slot = mutate_slot(store, key);
+    int64_t integer;
+    switch (change->kind) {
+    case CHANGE_SET:
+        return put_register(store, key, slot, change->stamp, change->value, 0, 0);
+    case CHANGE_SET_EXPIRING:
+        return put_register(store, key, slot, change->stamp, change->value,
+                            change->expire_unix_ms, 0);
+    case CHANGE_SET_KEEPING:
+        return put_register(store, key, slot, change->stamp, change->value, STRINGS_KEEP_EXPIRY,
+                            0);
+    case CHANGE_COUNTER:
+        if (slot != NULL && !entry_integer(table_item(*slot), &integer)) {
+            return STORE_MALFORMED;
+        }
+        put_counter(store, key, slot, change->stamp, change->start_ticks, change->total);
+        return STORE_OK;
+    case CHANGE_FLOAT_COUNTER:
+        return apply_float_counter(store, key, slot, change);
+    case CHANGE_PATCH:
+        if (change->offset > SIZE_MAX / 4) {
+            return STORE_MALFORMED;
+        }
+        return put_patch(store, key, slot, change->stamp, change->offset, change->value);
+    case CHANGE_REGISTERS:
+        return apply_registers(store, key, slot, change);
+    case CHANGE_DELETE:
+    case CHANGE_EXPIRE:
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
+        break;
+    }
+    impossible("not a change of a string");
+}
