@@ -26,7 +26,8 @@
 
 #define OPTION_SAVE_POINTS_MAX 64
 #define OPTION_PERCENTILES_MAX 32
-#define OPTION_WORDS_MAX 64
+#define OPTION_WORDS_MAX (2 * OPTION_SAVE_POINTS_MAX)
+#define OPTION_RENAMES_MAX 1024
 
 /* Flags of a row. OPT_LIVE, the absence of the others, is for the reader of the table. */
 enum option_flags {
