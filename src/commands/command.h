@@ -99,6 +99,7 @@ struct command {
 
 struct command_limits {
     uint64_t value_bytes_max; /* proto-max-bulk-len: longest string that a command may build */
+    uint64_t hll_sparse_bytes_max; /* hll-sparse-max-bytes: longer ones become dense */
     bool lazy_user_delete;    /* DEL behaves as UNLINK */
     bool lazy_user_flush;
 };
@@ -127,7 +128,12 @@ struct command_family {
 extern const struct command_family cmd_string_family;
 extern const struct command_family cmd_bitmap_family;
 extern const struct command_family cmd_hyperloglog_family;
+extern const struct command_family cmd_lcs_family;
 extern const struct command_family cmd_key_family;
+extern const struct command_family cmd_scan_family;
+extern const struct command_family cmd_object_family;
+extern const struct command_family cmd_expire_family;
+extern const struct command_family cmd_dump_family;
 extern const struct command_family cmd_database_family;
 
 /* Ends a family file: names the family after its rows. */
@@ -155,6 +161,21 @@ bool command_integer(struct command_context *ctx, size_t index, int64_t *value, 
 static inline bool command_word(const struct command_context *ctx, size_t index,
                                 const char *lower) {
     return slice_is_word(ctx->args[index], lower);
+}
+/* The entry of the key named by argument `index`, or NULL: counts as a read, but leaves the access
+ * time alone. For commands that ask about a key rather than for its value. */
+static inline struct entry *command_look(struct command_context *ctx, size_t index) {
+    struct key key = command_key(ctx, index);
+    bool no_touch = ctx->store->no_touch;
+    ctx->store->no_touch = true;
+    struct entry *entry = store_read(ctx->store, &key);
+    ctx->store->no_touch = no_touch;
+    return entry;
+}
+/* What TYPE calls the entry's value. */
+static inline const char *command_type_name(const struct entry *entry) {
+    (void)entry; /* strings are all there is so far */
+    return "string";
 }
 /* The string value of the key named by argument `index`: STORE_OK with `*value` valid until the
  * key changes, STORE_ABSENT, or STORE_WRONG_TYPE. Counts as a read. */

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* DUMP and RESTORE: a value as bytes that Redis servers understand, and back. */
+#include "commands/command.h"
+
+#include "commands/rdb_value.h"
+
+/* DUMP key */
+static void cmd_dump(struct command_context *ctx) {
+    struct entry_scratch scratch;
+    struct slice value;
+    enum store_status status = command_read_string(ctx, 1, &scratch, &value);
+    if (status == STORE_ABSENT) {
+        reply_null(ctx->reply);
+        return;
+    }
+    if (status != STORE_OK) {
+        command_reply_status(ctx, status);
+        return;
+    }
+    struct buffer payload = {0};
+    buffer_append_byte(&payload, RDB_VALUE_STRING);
+    rdb_value_put_string(&payload, value, true);
+    rdb_value_put_footer(&payload);
+    reply_bulk(ctx->reply, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+/* ---- RESTORE ---- */
+
+enum {
+    RESTORE_IDLE_SECONDS_MAX = 0xFFFFFF, /* what the access field holds */
+    RESTORE_FREQUENCY_MAX = 255,
+};
+
+struct restore_options {
+    bool replace;
+    bool is_absolute;        /* the time is a Unix time */
+    uint64_t expire_unix_ms; /* 0: none */
+    int64_t idle_seconds;    /* -1: not given */
+    int64_t frequency;       /* -1: not given */
+};
+
+/* Reads the options behind the payload; writes the error and returns false when they are wrong. */
+static bool restore_parse_options(struct command_context *ctx, struct restore_options *options) {
+    for (size_t i = 4; i < ctx->args_count; i++) {
+        bool has_value = i + 1 < ctx->args_count;
+        if (command_word(ctx, i, "replace")) {
+            options->replace = true;
+        } else if (command_word(ctx, i, "absttl")) {
+            options->is_absolute = true;
+        } else if (command_word(ctx, i, "idletime") && has_value && options->frequency < 0) {
+            if (!command_integer(ctx, ++i, &options->idle_seconds, NULL)) {
+                return false;
+            }
+            if (options->idle_seconds < 0) {
+                reply_error(ctx->reply, "ERR Invalid IDLETIME value, must be >= 0");
+                return false;
+            }
+        } else if (command_word(ctx, i, "freq") && has_value && options->idle_seconds < 0) {
+            if (!command_integer(ctx, ++i, &options->frequency, NULL)) {
+                return false;
+            }
+            if (options->frequency < 0 || options->frequency > RESTORE_FREQUENCY_MAX) {
+                reply_error(ctx->reply, "ERR Invalid FREQ value, must be >= 0 and <= 255");
+                return false;
+            }
+        } else {
+            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Reads the time to live; writes the error and returns false when it is wrong. */
+static bool restore_parse_ttl(struct command_context *ctx, struct restore_options *options) {
+    int64_t ttl_ms;
+    if (!command_integer(ctx, 2, &ttl_ms, NULL)) {
+        return false;
+    }
+    if (ttl_ms < 0) {
+        reply_error(ctx->reply, "ERR Invalid TTL value, must be >= 0");
+        return false;
+    }
+    if (ttl_ms != 0 && !options->is_absolute &&
+        __builtin_add_overflow(ttl_ms, ctx->store->now_ms, &ttl_ms)) {
+        reply_error(ctx->reply, "ERR invalid expire time in 'restore' command");
+        return false;
+    }
+    options->expire_unix_ms = (uint64_t)ttl_ms;
+    return true;
+}
+
+/* Reads the value out of argument 3; writes the error and returns false when that fails. The
+ * string is to be deinited in any case. */
+static bool restore_decode(struct command_context *ctx, struct rdb_value_string *string) {
+    struct slice payload = ctx->args[3];
+    enum rdb_value_status status = rdb_value_check_footer(&payload);
+    if (status == RDB_VALUE_OK) {
+        status = RDB_VALUE_MALFORMED;
+        if (payload.size > 0 && (uint8_t)payload.data[0] == RDB_VALUE_STRING) {
+            payload = slice_skip(payload, 1);
+            status = rdb_value_take_string(&payload, ctx->limits->value_bytes_max, string);
+            if (status == RDB_VALUE_OK && payload.size > 0) {
+                status = RDB_VALUE_MALFORMED;
+            }
+        }
+    }
+    switch (status) {
+    case RDB_VALUE_OK:
+        return true;
+    case RDB_VALUE_BAD_FOOTER:
+        reply_error(ctx->reply, "ERR DUMP payload version or checksum are wrong");
+        return false;
+    case RDB_VALUE_MALFORMED:
+        reply_error(ctx->reply, "ERR Bad data format");
+        return false;
+    case RDB_VALUE_OUT_OF_MEMORY:
+        command_reply_status(ctx, STORE_OUT_OF_MEMORY);
+        return false;
+    }
+    impossible("a status without a case");
+}
+
+/* Puts the value in place and writes the reply. */
+static void restore_apply(struct command_context *ctx, const struct restore_options *options,
+                          struct slice value) {
+    struct key key = command_key(ctx, 1);
+    if (options->expire_unix_ms != 0 && (int64_t)options->expire_unix_ms <= ctx->store->now_ms) {
+        (void)store_delete(ctx->store, &key); /* it would expire at once */
+        reply_ok(ctx->reply);
+        return;
+    }
+    enum store_status status = strings_set(ctx->store, &key, value, options->expire_unix_ms);
+    if (status != STORE_OK) {
+        command_reply_status(ctx, status);
+        return;
+    }
+    struct entry *entry = store_peek(ctx->store, &key);
+    require(entry != NULL);
+    if (options->idle_seconds >= 0) {
+        int64_t seconds = options->idle_seconds;
+        seconds = seconds < RESTORE_IDLE_SECONDS_MAX ? seconds : RESTORE_IDLE_SECONDS_MAX;
+        store_set_idle_seconds(ctx->store, entry, (uint64_t)seconds);
+    }
+    if (options->frequency >= 0) {
+        store_set_frequency(ctx->store, entry, (unsigned)options->frequency);
+    }
+    reply_ok(ctx->reply);
+}
+
+/* RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency] */
+static void cmd_restore(struct command_context *ctx) {
+    struct restore_options options = {.idle_seconds = -1, .frequency = -1};
+    if (!restore_parse_options(ctx, &options)) {
+        return;
+    }
+    struct key key = command_key(ctx, 1);
+    if (!options.replace && store_peek(ctx->store, &key) != NULL) {
+        reply_error(ctx->reply, "BUSYKEY Target key name already exists.");
+        return;
+    }
+    struct rdb_value_string string = {.owned = NULL};
+    if (restore_parse_ttl(ctx, &options) && restore_decode(ctx, &string)) {
+        restore_apply(ctx, &options, string.bytes);
+    }
+    rdb_value_string_deinit(&string);
+}
+
+static const struct command cmd_dump_rows[] = {
+    {.name = "dump",
+     .handler = cmd_dump,
+     .arity = 2,
+     .flags = CMD_READ,
+     .categories = CATEGORY_KEYSPACE,
+     .keys = {1, 1, 1},
+     .key_flags = KEY_READ_ONLY | KEY_ACCESS,
+     .group = "generic",
+     .since = "2.6.0",
+     .cost = "O(N) where N is the size of the value.",
+     .syntax = "key",
+     .summary = "Serialises the value at a key in Redis's own format."},
+    {.name = "restore",
+     .handler = cmd_restore,
+     .arity = -4,
+     .flags = CMD_WRITE | CMD_DENY_OOM,
+     .categories = CATEGORY_KEYSPACE | CATEGORY_DANGEROUS,
+     .keys = {1, 1, 1},
+     .key_flags = KEY_OVERWRITE | KEY_UPDATE,
+     .group = "generic",
+     .since = "2.6.0",
+     .cost = "O(N) where N is the size of the value.",
+     .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+     .summary = "Creates a key from a value that DUMP serialised."},
+};
+
+COMMAND_FAMILY(cmd_dump_family, cmd_dump_rows);

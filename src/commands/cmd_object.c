@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* OBJECT: how a value is kept and how much it is used. None of it counts as use. */
+#include "commands/command.h"
+
+enum { OBJECT_EMBEDDED_BYTES_MAX = 44 };
+
+#define OBJECT_POLICY_NOTE                                                                         \
+    " Please note that when switching between policies at runtime LRU and LFU data will take "     \
+    "some time to adjust."
+
+/* The names are Redis's: clients and tests look at them, so what matters is that they change when
+ * Redis's would, not what lies behind. */
+static const char *object_encoding(const struct entry *entry) {
+    switch (entry_kind(entry)) {
+    case ENTRY_INTEGER:
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+        return "int";
+    case ENTRY_BYTES:
+    case ENTRY_FLOAT_COUNTER:
+    case ENTRY_LARGE:
+        break;
+    }
+    bool is_long = entry_value_bytes(entry) > OBJECT_EMBEDDED_BYTES_MAX;
+    return is_long || (entry->meta & ENTRY_EDITED) != 0 ? "raw" : "embstr";
+}
+
+/* The entry that the subcommand asks about; writes null and returns NULL when absent. */
+static const struct entry *object_look(struct command_context *ctx) {
+    const struct entry *entry = command_look(ctx, 2);
+    if (entry == NULL) {
+        reply_null(ctx->reply);
+    }
+    return entry;
+}
+
+/* OBJECT ENCODING key */
+static void cmd_object_encoding(struct command_context *ctx) {
+    const struct entry *entry = object_look(ctx);
+    if (entry != NULL) {
+        reply_bulk_text(ctx->reply, object_encoding(entry));
+    }
+}
+
+/* OBJECT REFCOUNT key: values are not shared. */
+static void cmd_object_refcount(struct command_context *ctx) {
+    if (object_look(ctx) != NULL) {
+        reply_integer(ctx->reply, 1);
+    }
+}
+
+/* OBJECT IDLETIME key */
+static void cmd_object_idletime(struct command_context *ctx) {
+    const struct entry *entry = object_look(ctx);
+    if (entry == NULL) {
+        return;
+    }
+    if (ctx->store->uses_lfu) {
+        reply_error(
+            ctx->reply,
+            "ERR An LFU maxmemory policy is selected, idle time not tracked." OBJECT_POLICY_NOTE);
+        return;
+    }
+    reply_integer(ctx->reply, (int64_t)store_idle_seconds(ctx->store, entry));
+}
+
+/* OBJECT FREQ key */
+static void cmd_object_freq(struct command_context *ctx) {
+    const struct entry *entry = object_look(ctx);
+    if (entry == NULL) {
+        return;
+    }
+    if (!ctx->store->uses_lfu) {
+        reply_error(ctx->reply, "ERR An LFU maxmemory policy is not selected, access frequency "
+                                "not tracked." OBJECT_POLICY_NOTE);
+        return;
+    }
+    reply_integer(ctx->reply, store_frequency(ctx->store, entry));
+}
+
+/* OBJECT HELP */
+static void cmd_object_help(struct command_context *ctx) {
+    static const char *const LINES[] = {
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    Name the way in which the value at <key> is kept.",
+        "FREQ <key>",
+        "    Tell how often <key> is used, on a logarithmic scale from 0 to 255. Only with an LFU",
+        "    maxmemory policy.",
+        "IDLETIME <key>",
+        "    Tell for how many seconds <key> was not used. Not with an LFU maxmemory policy.",
+        "REFCOUNT <key>",
+        "    Tell how many references there are to the value at <key>: always 1.",
+        "HELP",
+        "    Print this help.",
+    };
+    const size_t count = sizeof(LINES) / sizeof(LINES[0]);
+    reply_array(ctx->reply, count);
+    for (size_t i = 0; i < count; i++) {
+        reply_simple(ctx->reply, LINES[i]);
+    }
+}
+
+static const struct command cmd_object_rows[] = {
+    {.name = "object",
+     .arity = -2,
+     .group = "generic",
+     .since = "2.2.3",
+     .cost = "Depends on subcommand.",
+     .summary = "A container for questions about how values are kept."},
+    {.name = "encoding",
+     .parent = "object",
+     .handler = cmd_object_encoding,
+     .arity = 3,
+     .flags = CMD_READ,
+     .categories = CATEGORY_KEYSPACE,
+     .keys = {2, 2, 1},
+     .key_flags = KEY_READ_ONLY,
+     .group = "generic",
+     .since = "2.2.3",
+     .cost = "O(1)",
+     .syntax = "key",
+     .summary = "Names the encoding of a value."},
+    {.name = "freq",
+     .parent = "object",
+     .handler = cmd_object_freq,
+     .arity = 3,
+     .flags = CMD_READ,
+     .categories = CATEGORY_KEYSPACE,
+     .keys = {2, 2, 1},
+     .key_flags = KEY_READ_ONLY,
+     .group = "generic",
+     .since = "4.0.0",
+     .cost = "O(1)",
+     .syntax = "key",
+     .summary = "Tells how often a key is used, on a logarithmic scale."},
+    {.name = "idletime",
+     .parent = "object",
+     .handler = cmd_object_idletime,
+     .arity = 3,
+     .flags = CMD_READ,
+     .categories = CATEGORY_KEYSPACE,
+     .keys = {2, 2, 1},
+     .key_flags = KEY_READ_ONLY,
+     .group = "generic",
+     .since = "2.2.3",
+     .cost = "O(1)",
+     .syntax = "key",
+     .summary = "Tells for how many seconds a key was not used."},
+    {.name = "refcount",
+     .parent = "object",
+     .handler = cmd_object_refcount,
+     .arity = 3,
+     .flags = CMD_READ,
+     .categories = CATEGORY_KEYSPACE,
+     .keys = {2, 2, 1},
+     .key_flags = KEY_READ_ONLY,
+     .group = "generic",
+     .since = "2.2.3",
+     .cost = "O(1)",
+     .syntax = "key",
+     .summary = "Tells how many references a value has."},
+    {.name = "help",
+     .parent = "object",
+     .handler = cmd_object_help,
+     .arity = 2,
+     .flags = CMD_LOADING | CMD_STALE,
+     .categories = CATEGORY_KEYSPACE,
+     .group = "generic",
+     .since = "6.2.0",
+     .cost = "O(1)",
+     .summary = "Lists the subcommands."},
+};
+
+COMMAND_FAMILY(cmd_object_family, cmd_object_rows);
