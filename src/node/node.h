@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A node: one complete server as a deterministic machine.
+ *
+ * It is handed bytes, times and completions, and hands back output: it has no socket, no clock, no
+ * thread. One turn of the event loop:
+ *
+ *   node_set_time(now)
+ *   for each connection that has bytes: node_client_input_space(), node_client_input()
+ *   node_run()                 parses and executes all, writes the log
+ *   for each client of node_take_output(): send client_sendable_bytes(), node_client_sent()
+ *   node_tick()                at least ten times a second
+ *
+ * What it cannot do itself it asks of its host: struct node_host. Everything about one node is in
+ * struct node; a process may hold several. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "commands/command.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "node/client.h"
+#include "node/command_table.h"
+
+/* Figures about the process, for INFO and MEMORY. */
+struct host_facts {
+    int64_t process_id;
+    const char *executable, *config_file, *os, *arch, *compiler, *allocator;
+    uint64_t resident_bytes, system_memory_bytes;
+    /* of the allocator: handed out, in pages of these, mapped, kept */
+    uint64_t allocated_bytes, active_bytes, allocator_resident_bytes, retained_bytes;
+    double cpu_user_seconds, cpu_system_seconds; /* of the process */
+    double cpu_user_main_seconds, cpu_system_main_seconds; /* of the thread that runs the node */
+    uint64_t input_bytes_total, output_bytes_total;
+};
+
+/* What a node needs from the outside world. All functions get `udata`. */
+struct node_host {
+    void *udata;
+    uint64_t (*monotonic_us)(void *udata);
+    /* Bytes of memory in use, cheap enough to be asked before each write. */
+    uint64_t (*memory_used)(void *udata);
+    void (*memory_purge)(void *udata);
+    void (*facts)(void *udata, struct host_facts *facts);
+    /* Calls free_fn(object) in due course, perhaps on another thread. */
+    void (*free_later)(void *udata, void (*free_fn)(void *object), void *object);
+    uint64_t (*free_later_pending)(void *udata);
+    void (*message)(void *udata, enum log_level level, const char *text);
+    /* Applies options that concern the outside (port, bind, maxclients, logfile, ...). False with
+     * words in `error` when it cannot. */
+    bool (*apply_options)(void *udata, const struct config_change *changed, struct buffer *error,
+                          enum option_id *guilty);
+    /* The configuration file's text, and its replacement. */
+    bool (*read_config)(void *udata, struct buffer *text, struct buffer *error);
+    bool (*write_config)(void *udata, struct slice text, struct buffer *error);
+    /* DEBUG SLEEP, DEBUG SEGFAULT and kin: stops the process for a while, or for good. */
+    void (*sleep_us)(void *udata, uint64_t us);
+    void (*crash)(void *udata, const char *how);
+    /* The client was closed by the node: its owner closes the connection and calls
+     * node_client_free() before the next turn. */
+    void (*client_closed)(void *udata, struct client *client);
+};
+
+struct slowlog_entry {
+    int64_t id, unix_seconds;
+    uint64_t duration_us;
+    struct slice *args; /* one block, as queued_request has it */
+    size_t args_count;
+    char *address, *client_name;
+};
+
+enum { LATENCY_HISTORY = 160, LATENCY_EVENTS_MAX = 16, HISTOGRAM_BUCKETS = 64 };
+
+struct latency_event {
+    const char *name; /* NULL: unused */
+    struct {
+        int64_t unix_seconds;
+        uint32_t duration_ms;
+    } samples[LATENCY_HISTORY]; /* a ring */
+    unsigned next;
+    uint32_t max_ms;
+};
+
+/* Per command row, by its index in the command table. */
+struct command_stats {
+    uint64_t calls, rejected, failed, duration_us;
+    uint64_t *histogram; /* HISTOGRAM_BUCKETS counts by floor(log2(microseconds)), or NULL */
+};
+
+struct error_stat {
+    char code[32];
+    uint64_t count;
+};
+enum { ERROR_STATS_MAX = 128 };
+
+struct node_stats {
+    uint64_t connections_received, connections_rejected, commands_processed;
+    uint64_t input_bytes, output_bytes;
+    uint64_t unexpected_error_replies, total_error_replies;
+    uint64_t evicted_clients, output_limit_disconnections, query_limit_disconnections;
+    uint64_t reads_processed, writes_processed;
+    uint64_t expired_time_cap_reached, expire_cycle_us, eviction_us;
+    uint64_t memory_peak_bytes;
+    uint64_t active_expire_removed;
+    uint64_t cron_loops;
+    uint64_t dump_payload_sanitizations;
+};
+
+/* Operations per second over the last samples, one each 100 ms. */
+enum { RATE_SAMPLES = 16 };
+struct rate {
+    uint64_t samples[RATE_SAMPLES];
+    unsigned next;
+    uint64_t last_count;
+    int64_t last_ms;
+};
+
+enum shutdown_state { SHUTDOWN_NONE, SHUTDOWN_WANTED };
+
+struct node {
+    struct node_host host;
+    struct options *options; /* owned by the caller, changed by CONFIG SET */
+    struct store store;
+    struct log *log;
+    struct command_table commands;
+    struct command_limits limits;
+    struct command_stats *command_stats; /* one for each row of the table */
+    struct error_stat errors[ERROR_STATS_MAX];
+    unsigned errors_count;
+    struct node_stats stats;
+    struct rate commands_rate, input_rate, output_rate;
+
+    int64_t now_ms, started_ms;
+    uint64_t now_us; /* monotonic, at the beginning of the turn or of the running command */
+
+    struct client *clients, *clients_last;
+    unsigned clients_count, monitors_count, blocked_count, watching_count;
+    uint64_t next_client_id;
+    struct client *ready, *ready_last; /* with input to look at */
+    struct client *output, *output_last;
+    struct buffer *spare_buffers; /* the pool */
+    unsigned spare_count;
+
+    struct watched_key **watched_buckets; /* hash table of watched keys */
+
+    struct request_args turn_args; /* scratch of the running batch */
+    struct buffer turn_scratch;
+
+    int64_t pause_until_ms; /* CLIENT PAUSE */
+    bool pause_all;         /* of all commands, not only of writes */
+
+    struct slowlog_entry *slowlog; /* a ring of slowlog-max-len entries, newest last */
+    size_t slowlog_count, slowlog_capacity, slowlog_first;
+    int64_t slowlog_next_id;
+    struct latency_event latency[LATENCY_EVENTS_MAX];
+
+    struct eviction_pool eviction_pool;
+    enum eviction_policy eviction_policy;
+    uint64_t dirty_at_save; /* store.stats.dirty when the running or last snapshot began */
+    bool snapshot_is_save_point; /* the running one was asked for by a client or a save point */
+    bool snapshot_wanted;        /* BGSAVE SCHEDULE, BGREWRITEAOF while one ran */
+    int64_t last_save_unix_ms, last_save_attempt_ms;
+    bool last_save_failed;
+    uint64_t last_tick_us;
+    int64_t last_expire_ms;
+
+    enum shutdown_state shutdown;
+    bool shutdown_saves; /* whether to take a snapshot first */
+    bool shutdown_forced;
+    bool active_expire_is_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    char node_title[64];
+    struct prng prng;
+};
+
+struct node_opts {
+    struct node_host host;
+    struct options *options; /* outlives the node */
+    struct disk *disk;
+    uint64_t entropy[4];
+    int64_t now_ms;
+};
+
+/* ---- lifecycle ---- */
+
+struct node *node_new(const struct node_opts *opts);
+/* Recovers from the data directory and begins to log. False when the start must not go on; the
+ * reason was told by host.message. */
+bool node_start(struct node *node);
+/* Ends orderly: the last snapshot if `saves`, the log's end. False when that failed (the node can
+ * go on unless the caller insists). */
+bool node_stop(struct node *node, bool saves);
+void node_free(struct node *node);
+
+/* ---- a turn ---- */
+
+void node_set_time(struct node *node, int64_t now_ms, uint64_t now_us);
+
+struct client_opts {
+    void *connection;
+    const char *address, *local_address; /* copied */
+    int descriptor;
+    bool is_unix_socket, is_local;
+};
+/* A new client, or NULL when maxclients or protected mode forbid it: then `refusal` is the reply to
+ * send before closing. */
+struct client *node_client_open(struct node *node, const struct client_opts *opts,
+                                const char **refusal);
+/* Room for bytes from the connection: at least 16 KiB, more for a large argument under way. */
+char *node_client_input_space(struct client *client, size_t *room);
+/* `size` bytes were put there. */
+void node_client_input(struct client *client, size_t size);
+/* Parses and executes what came in, then writes the log. */
+void node_run(struct node *node);
+/* Takes the next client off the list of those with something to send or to close; NULL when done. */
+struct client *node_take_output(struct node *node);
+/* `size` bytes of client->out were sent. */
+void node_client_sent(struct client *client, size_t size);
+/* The connection is gone: forgets the client. Not while node_run() is under way. */
+void node_client_free(struct client *client);
+/* Periodic work; returns the microseconds until it wants to be called again, 0 when it has work to
+ * go on with at once (a snapshot walk, much to expire). */
+uint64_t node_tick(struct node *node);
+void node_disk_done(struct node *node, struct disk_job *job);
+
+/* ---- for the handlers in node/ ---- */
+
+/* Closes a client: at once, or after its output was sent. */
+void node_client_close(struct client *client, bool after_reply);
+/* Puts the client on the output list; call after appending to another client's output. */
+void node_client_wants_output(struct client *client);
+/* Begins to block the client; node_client_unblock() ends it, after its reply was written. */
+void node_client_block(struct client *client, int64_t until_ms);
+void node_client_unblock(struct client *client);
+/* Executes one command as if the client had sent it, without the checks of node_dispatch(). */
+void node_call(struct node *node, struct client *client, const struct command *row,
+               const struct slice *args, size_t args_count, uint64_t first_key_hash,
+               bool has_first_key_hash);
+/* All checks, then queueing or node_call(). */
+void node_dispatch(struct node *node, struct client *client, const struct slice *args,
+                   size_t args_count, const struct command *row, uint64_t first_key_hash,
+                   bool has_first_key_hash);
+/* Forgets what the client watches. */
+void node_unwatch_all(struct client *client);
+/* True with an error text when writes must be refused now (MISCONF). */
+bool node_write_is_denied(struct node *node, struct buffer *why);
+/* Evicts until below maxmemory; false when that is not possible. */
+bool node_make_room(struct node *node);
+/* Takes over changed options (CONFIG SET): the config_apply hook. */
+bool node_apply_options(void *udata, const struct options *options,
+                        const struct config_change *changed, struct buffer *error,
+                        enum option_id *guilty);
+void node_message(struct node *node, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds a sample to an event's history if it reaches latency-monitor-threshold. */
+void node_latency_add(struct node *node, const char *event, uint64_t duration_us);
+/* Begins a snapshot for a client or a save point. */
+enum log_status node_snapshot_begin(struct node *node);
+uint64_t node_rate_per_second(const struct rate *rate);
+/* Shows the request to all clients in MONITOR. */
+void node_feed_monitors(struct node *node, const struct client *client, const struct slice *args,
+                        size_t args_count);
+/* Resets what CONFIG RESETSTAT resets. */
+void node_reset_stats(struct node *node);
+
+extern const struct command_family cmd_connection_family;
+extern const struct command_family cmd_client_family;
+extern const struct command_family cmd_transaction_family;
+extern const struct command_family cmd_server_family;
+extern const struct command_family cmd_config_family;
+extern const struct command_family cmd_command_family;
+extern const struct command_family cmd_memory_family;
+extern const struct command_family cmd_slowlog_family;
+extern const struct command_family cmd_latency_family;
+extern const struct command_family cmd_debug_family;
+extern const struct command_family cmd_persistence_family;
+
+#endif
