@@ -36,27 +36,32 @@ static void append_wrapped(struct buffer *text, const char *prefix, size_t colum
 static void append_number(struct buffer *text, const struct option_row *row, int64_t value) {
     if (row->kind == OPTION_KIND_OCTAL) {
         buffer_printf(text, "%llo", (unsigned long long)value);
-    } else if (value == INT64_MAX) {
-        buffer_append_slice(text, SLICE("no limit"));
     } else {
         buffer_printf(text, "%lld", (long long)value);
     }
 }
 
-/* "From 0 to 65535 seconds." and the like; nothing where the help says it. */
+/* "From 0 to 100. Unit: percent." and the like; bounds that only the type sets go unsaid. */
 static void append_type(struct buffer *text, const struct option_row *row) {
+    bool is_bounded = row->max != INT64_MAX && row->max != INT32_MAX && row->max != UINT32_MAX;
     switch (row->kind) {
-    case OPTION_KIND_BOOL:
-        buffer_append_slice(text, SLICE(" yes or no."));
-        return;
     case OPTION_KIND_INT:
     case OPTION_KIND_MEMORY:
     case OPTION_KIND_OCTAL:
-        buffer_append_slice(text, SLICE(" From "));
-        append_number(text, row, row->min);
-        buffer_append_slice(text, SLICE(" to "));
-        append_number(text, row, row->max);
-        buffer_printf(text, "%s%s.", row->unit[0] != '\0' ? " " : "", row->unit);
+        if (is_bounded || row->min > 0) {
+            buffer_append_slice(text, is_bounded ? SLICE(" From ") : SLICE(" At least "));
+            append_number(text, row, row->min);
+        }
+        if (is_bounded) {
+            buffer_append_slice(text, SLICE(" to "));
+            append_number(text, row, row->max);
+        }
+        if (is_bounded || row->min > 0) {
+            buffer_append_byte(text, '.');
+        }
+        if (row->unit[0] != '\0') {
+            buffer_printf(text, " Unit: %s.", row->unit);
+        }
         return;
     case OPTION_KIND_ENUM:
         buffer_append_slice(text, SLICE(" One of: "));
@@ -68,6 +73,7 @@ static void append_type(struct buffer *text, const struct option_row *row) {
         }
         buffer_append_byte(text, '.');
         return;
+    case OPTION_KIND_BOOL:
     case OPTION_KIND_SHARE:
     case OPTION_KIND_TEXT:
     case OPTION_KIND_words:

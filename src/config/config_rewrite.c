@@ -71,7 +71,9 @@ void config_rewrite(const struct options *options, struct slice old_text, struct
     options_init(&old.options);
     read_old(&old, old_text);
     for (int id = 0; id < OPTIONS_COUNT; id++) {
-        if (!option_is_equal(options, &old.options, (enum option_id)id)) {
+        /* Directives cannot change while we run, and said twice they could be wrong. */
+        bool is_directive = (option_row((enum option_id)id)->flags & OPT_FILE_ONLY) != 0;
+        if (!is_directive && !option_is_equal(options, &old.options, (enum option_id)id)) {
             config_mark_changed(&differing, (enum option_id)id);
         }
     }
