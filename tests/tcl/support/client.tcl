@@ -78,6 +78,16 @@ proc client::close_client {c} {
     catch { interp alias {} $c {} }
 }
 
+# Closes what was connected after the client with that number, but for the servers' own clients.
+proc client::close_since {number} {
+    variable last
+    for {set i [expr {$number + 1}]} {$i <= $last} {incr i} {
+        if {![server::owns_client ::client_$i]} {
+            close_client ::client_$i
+        }
+    }
+}
+
 proc client::write {c data} {
     variable state
     if {[catch { puts -nonewline $state($c,fd) $data; flush $state($c,fd) }]} {

@@ -164,6 +164,17 @@ proc server::reap {id} {
     return $end
 }
 
+proc server::owns_client {c} {
+    variable stack
+    variable of
+    foreach id $stack {
+        if {$of($id,client) eq $c} {
+            return 1
+        }
+    }
+    return 0
+}
+
 proc server::drop_client {id} {
     variable of
     if {$of($id,client) ne ""} {

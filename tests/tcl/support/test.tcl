@@ -30,6 +30,7 @@ proc test {name body} {
     set ::test_now $name
     set ::log_notes {}
     set start_ms [clock milliseconds]
+    set clients_before $client::last
     set code [catch {
         if {[llength $server::stack] > 0} {
             begin_clean
@@ -38,6 +39,7 @@ proc test {name body} {
         require_alive
     } result opts]
     set ::test_now {}
+    client::close_since $clients_before
     if {$code == 0 || $code == 2} {
         incr count::passed
         say_verbose "ok" $name $start_ms
