@@ -20,7 +20,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -37,10 +36,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "draw.h"
+#include "histogram.h"
+
 #define KEY_PREFIX_BYTES 4
 #define KEY_DIGITS 12
 #define KEY_BYTES (KEY_PREFIX_BYTES + KEY_DIGITS)
 #define EXPIRE_DIGITS 6
+#define VALUE_BYTES_MAX (1u << 20)
 #define VALUE_POOL_BYTES 16384 /* power of two, small enough for the first cache levels */
 #define INPUT_BYTES 262144
 #define DUE_MAX 65536 /* open loop: requests in flight per connection; power of two */
@@ -57,24 +60,24 @@ static const char *const reply_names[REPLY_COUNT] = {"simple", "error", "integer
 
 static struct {
     const char *host;
-    int port;
+    uint64_t port;
     enum test test;
     const char *prefix;
     uint64_t keys_count;
-    size_t value_bytes;
-    int connections_count;
+    uint64_t value_bytes;
+    uint64_t connections_count;
     uint64_t pipeline;
     uint64_t requests;        /* measured; 0: bounded by seconds */
     uint64_t warmup_requests; /* before them */
     double seconds;
     double warmup_seconds;
     double rate; /* requests per second; 0: closed loop */
-    unsigned get_percent;
+    uint64_t get_percent;
     double zipf_exponent;
     uint64_t expire_s; /* SET ... EX with a random value in [expire_s, 2 expire_s) */
     bool each;         /* every key once, in scattered order, instead of random keys */
     uint64_t seed;
-    int server_pid; /* whose CPU time to read; 0: nobody's */
+    uint64_t server_pid; /* whose CPU time to read; 0: nobody's */
     bool control;
 } opt = {
     .host = "127.0.0.1",
@@ -114,148 +117,6 @@ static uint64_t clock_ns(void) {
     return (uint64_t)time.tv_sec * SECOND_NS + (uint64_t)time.tv_nsec;
 }
 
-/* ---- randomness ---- */
-
-/* Keys and values draw from generators of their own: the sequence of keys is then the same against
- * every server, however many values it makes us send. */
-struct prng {
-    uint64_t state;
-};
-
-static uint64_t prng_next(struct prng *prng) {
-    uint64_t z = (prng->state += 0x9e3779b97f4a7c15ull); /* splitmix64 */
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-
-static uint64_t prng_below(struct prng *prng, uint64_t limit) {
-    return (uint64_t)(((unsigned __int128)prng_next(prng) * limit) >> 64);
-}
-
-/* Scatters 0..count-1 over itself, one to one: the multiplier is a prime above every count. */
-static uint64_t scatter(uint64_t index, uint64_t count) {
-    return (uint64_t)(((unsigned __int128)index * 1000000000039ull) % count);
-}
-
-/* Draws ranks with probability proportional to 1 / (rank + 1)^s by Walker's alias method. */
-struct zipf {
-    uint64_t count;
-    double *threshold;
-    uint32_t *alias;
-};
-
-static void zipf_init(struct zipf *zipf, uint64_t count, double exponent) {
-    zipf->count = count;
-    zipf->threshold = allocate(count, sizeof(double));
-    zipf->alias = allocate(count, sizeof(uint32_t));
-    uint32_t *small = allocate(count, sizeof(uint32_t));
-    uint32_t *large = allocate(count, sizeof(uint32_t));
-    uint64_t small_count = 0, large_count = 0;
-    double sum = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        zipf->threshold[i] = pow((double)(i + 1), -exponent);
-        sum += zipf->threshold[i];
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        zipf->threshold[i] *= (double)count / sum;
-        if (zipf->threshold[i] < 1) {
-            small[small_count++] = (uint32_t)i;
-        } else {
-            large[large_count++] = (uint32_t)i;
-        }
-    }
-    while (small_count > 0 && large_count > 0) {
-        uint32_t poor = small[--small_count];
-        uint32_t rich = large[large_count - 1];
-        zipf->alias[poor] = rich;
-        zipf->threshold[rich] -= 1 - zipf->threshold[poor];
-        if (zipf->threshold[rich] < 1) {
-            large_count--;
-            small[small_count++] = rich;
-        }
-    }
-    while (large_count > 0) {
-        zipf->threshold[large[--large_count]] = 1;
-    }
-    while (small_count > 0) {
-        zipf->threshold[small[--small_count]] = 1;
-    }
-    free(small);
-    free(large);
-}
-
-static uint64_t zipf_draw(const struct zipf *zipf, struct prng *prng) {
-    uint64_t rank = prng_below(prng, zipf->count);
-    double coin = (double)(prng_next(prng) >> 11) * 0x1.0p-53;
-    return coin < zipf->threshold[rank] ? rank : zipf->alias[rank];
-}
-
-/* ---- latencies ---- */
-
-/* Log-linear: exact below 2048 ns, then 1024 steps for each doubling, which keeps three
- * significant digits. The last bucket holds everything from about 18 minutes on. */
-#define HISTOGRAM_STEPS 1024u
-#define HISTOGRAM_DOUBLINGS 30u
-#define HISTOGRAM_BUCKETS (HISTOGRAM_STEPS * (HISTOGRAM_DOUBLINGS + 2u))
-
-struct histogram {
-    uint64_t count;
-    uint64_t max;
-    double sum;
-    uint64_t buckets[HISTOGRAM_BUCKETS];
-};
-
-static void histogram_add(struct histogram *histogram, uint64_t value, uint64_t times) {
-    uint64_t bucket = value;
-    if (value >= 2 * HISTOGRAM_STEPS) {
-        unsigned shift = 63u - 10u - (unsigned)__builtin_clzll(value);
-        bucket = (uint64_t)shift * HISTOGRAM_STEPS + (value >> shift);
-    }
-    if (bucket >= HISTOGRAM_BUCKETS) {
-        bucket = HISTOGRAM_BUCKETS - 1;
-    }
-    histogram->buckets[bucket] += times;
-    histogram->count += times;
-    histogram->sum += (double)value * (double)times;
-    if (value > histogram->max) {
-        histogram->max = value;
-    }
-}
-
-/* The smallest value that at least `share` of the samples do not exceed, to the bucket's width. */
-static uint64_t histogram_quantile(const struct histogram *histogram, double share) {
-    uint64_t wanted = (uint64_t)ceil(share * (double)histogram->count);
-    uint64_t seen = 0;
-    for (uint64_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        seen += histogram->buckets[i];
-        if (seen >= wanted && seen > 0) {
-            if (i < 2 * HISTOGRAM_STEPS) {
-                return i;
-            }
-            uint64_t shift = i / HISTOGRAM_STEPS - 1;
-            uint64_t top = ((i - shift * HISTOGRAM_STEPS + 1) << shift) - 1;
-            return top < histogram->max ? top : histogram->max;
-        }
-    }
-    return 0;
-}
-
-static void histogram_print(const char *name, const struct histogram *histogram) {
-    static const struct {
-        const char *name;
-        double share;
-    } quantiles[] = {{"p50", 0.5},  {"p90", 0.9},    {"p95", 0.95},
-                     {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
-    double mean = histogram->count > 0 ? histogram->sum / (double)histogram->count : 0;
-    printf(", \"%s\": {\"count\": %" PRIu64 ", \"mean\": %.3f", name, histogram->count, mean / 1e3);
-    for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++) {
-        uint64_t value = histogram_quantile(histogram, quantiles[i].share);
-        printf(", \"%s\": %.3f", quantiles[i].name, (double)value / 1e3);
-    }
-    printf(", \"max\": %.3f}", (double)histogram->max / 1e3);
-}
-
 /* ---- phases ---- */
 
 struct phase {
@@ -271,8 +132,9 @@ struct phase {
 
 static struct phase *phases[PHASES_MAX];
 static size_t phases_count;
-static struct phase *phase; /* the current one */
-static char first_error[256];
+static struct phase *phase;   /* the current one */
+static char first_error[256]; /* its text; whole once an error reply has been counted */
+static bool has_error;
 
 static double own_cpu_s(void) {
     struct rusage usage;
@@ -287,7 +149,7 @@ static double server_cpu_s(void) {
         return 0;
     }
     char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", opt.server_pid);
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", opt.server_pid);
     int fd = open(path, O_RDONLY);
     ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (size <= 0) {
@@ -333,6 +195,21 @@ static void phase_begin(const char *name) {
     phase->begin_ns = clock_ns();
 }
 
+static void histogram_print(const char *name, const struct histogram *histogram) {
+    static const struct {
+        const char *name;
+        double share;
+    } quantiles[] = {{"p50", 0.5},  {"p90", 0.9},    {"p95", 0.95},
+                     {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
+    double mean = histogram->count > 0 ? histogram->sum / (double)histogram->count : 0;
+    printf(", \"%s\": {\"count\": %" PRIu64 ", \"mean\": %.3f", name, histogram->count, mean / 1e3);
+    for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++) {
+        uint64_t value = histogram_quantile(histogram, quantiles[i].share);
+        printf(", \"%s\": %.3f", quantiles[i].name, (double)value / 1e3);
+    }
+    printf(", \"max\": %.3f}", (double)histogram->max / 1e3);
+}
+
 static void phase_print(const struct phase *of) {
     uint64_t count = 0;
     for (size_t i = 0; i < REPLY_COUNT; i++) {
@@ -364,7 +241,7 @@ struct template {
 };
 
 static struct template get_template, set_template, incr_template;
-static char value_pool[VALUE_POOL_BYTES + (1 << 20)];
+static char value_pool[VALUE_POOL_BYTES + VALUE_BYTES_MAX];
 static struct prng key_prng, value_prng;
 static struct zipf zipf;
 static uint64_t each_next;
@@ -386,7 +263,7 @@ static void templates_init(void) {
                                        t->has_expire ? 5 : 3, KEY_BYTES, opt.prefix, KEY_DIGITS, 0);
     t->key_at = until_key - KEY_DIGITS;
     t->head_bytes =
-        until_key + (size_t)sprintf(t->bytes + until_key, "\r\n$%zu\r\n", opt.value_bytes);
+        until_key + (size_t)sprintf(t->bytes + until_key, "\r\n$%" PRIu64 "\r\n", opt.value_bytes);
 
     /* No digits among them: no value may be taken for an integer. */
     static const char alphabet[] =
@@ -619,7 +496,7 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             c->scan = c->scan_kind == REPLY_BULK ? SCAN_NUMBER : SCAN_TEXT;
             break;
         case SCAN_TEXT: {
-            if (c->scan_kind == REPLY_ERROR && phase->replies[REPLY_ERROR] == 0) {
+            if (c->scan_kind == REPLY_ERROR && !has_error) {
                 keep_error(at, end);
             }
             const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -628,6 +505,7 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             }
             at = newline + 1;
             c->scan = SCAN_TYPE;
+            has_error |= c->scan_kind == REPLY_ERROR;
             connection_reply(c, c->scan_kind);
             completed++;
             break;
@@ -676,8 +554,8 @@ static void connection_read(struct connection *c) {
         return;
     }
     if (n <= 0) {
-        fail("the server closed a connection%s%s%s", n < 0 ? ": " : "",
-             n < 0 ? strerror(errno) : "", first_error);
+        fail("the server closed a connection: %s %s", n < 0 ? strerror(errno) : "end of file",
+             first_error);
     }
     uint64_t now_ns = clock_ns();
     uint64_t completed = connection_scan(c, input, (size_t)n);
@@ -703,14 +581,14 @@ static void connections_open(void) {
         fail("%s is not an IPv4 address", opt.host);
     }
     connections = allocate((size_t)opt.connections_count, sizeof *connections);
-    for (int i = 0; i < opt.connections_count; i++) {
+    for (uint64_t i = 0; i < opt.connections_count; i++) {
         struct connection *c = &connections[i];
         c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (c->fd < 0) {
-            fail("socket %d: %s (see ulimit -n)", i, strerror(errno));
+            fail("socket %" PRIu64 ": %s (see ulimit -n)", i, strerror(errno));
         }
         if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-            fail("connection %d: %s", i, strerror(errno));
+            fail("connection %" PRIu64 ": %s", i, strerror(errno));
         }
         int one = 1;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -718,7 +596,7 @@ static void connections_open(void) {
             usleep(2000); /* the server accepts; its backlog never fills */
         }
     }
-    for (int i = 0; i < opt.connections_count; i++) {
+    for (uint64_t i = 0; i < opt.connections_count; i++) {
         struct connection *c = &connections[i];
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
@@ -738,7 +616,7 @@ static void connections_open(void) {
 /* ---- the run ---- */
 
 static uint64_t start_ns;
-static int next_connection; /* open loop: whose turn it is */
+static uint64_t next_connection; /* open loop: whose turn it is */
 
 static uint64_t due_time_ns(uint64_t request) {
     return start_ns + (uint64_t)((double)request * 1e9 / opt.rate);
@@ -840,7 +718,7 @@ static void run(void) {
     start_ns = clock_ns();
     phase_begin("warmup");
     check_bounds();
-    for (int i = 0; opt.rate == 0 && i < opt.connections_count; i++) {
+    for (uint64_t i = 0; opt.rate == 0 && i < opt.connections_count; i++) {
         connection_send_batch(&connections[i]);
     }
     while (!ended) {
@@ -875,23 +753,23 @@ static void run(void) {
 
 /* Opens the connections, has each say PING once, tells that they stand and holds them. */
 static void run_idle(void) {
-    for (int i = 0; i < opt.connections_count; i++) {
+    for (uint64_t i = 0; i < opt.connections_count; i++) {
         struct connection *c = &connections[i];
         char pong[7];
         size_t got = 0;
         fcntl(c->fd, F_SETFL, 0);
         if (write(c->fd, "*1\r\n$4\r\nPING\r\n", 14) != 14) {
-            fail("connection %d: %s", i, strerror(errno));
+            fail("connection %" PRIu64 ": %s", i, strerror(errno));
         }
         while (got < sizeof pong) {
             ssize_t n = read(c->fd, pong + got, sizeof pong - got);
             if (n <= 0) {
-                fail("connection %d was closed", i);
+                fail("connection %" PRIu64 " was closed", i);
             }
             got += (size_t)n;
         }
         if (memcmp(pong, "+PONG\r\n", sizeof pong) != 0) {
-            fail("connection %d got no PONG", i);
+            fail("connection %" PRIu64 " got no PONG", i);
         }
     }
     printf("ready\n");
@@ -902,7 +780,8 @@ static void run_idle(void) {
 }
 
 static void print_result(void) {
-    printf("{\"test\": \"%s\", \"connections\": %d, \"pipeline\": %" PRIu64 ", \"rate\": %g",
+    printf("{\"test\": \"%s\", \"connections\": %" PRIu64 ", \"pipeline\": %" PRIu64
+           ", \"rate\": %g",
            test_names[opt.test], opt.connections_count, opt.pipeline, opt.rate);
     printf(", \"first_error\": \"%s\", \"phases\": [", first_error);
     for (size_t i = 0; i < phases_count; i++) {
@@ -930,23 +809,38 @@ static const char usage[] =
     "  --expire-s N        SET with EX N to 2N, N of six digits\n"
     "  --seed N --server-pid PID\n";
 
-static uint64_t parse_count(const char *name, const char *text) {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != 0 || end == text || *text == '-') {
-        fail("--%s wants a number, not %s", name, text);
-    }
-    return value;
-}
+enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_FLAG, OPTION_TEST };
 
-static double parse_real(const char *name, const char *text) {
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != 0 || end == text || !(value >= 0)) {
-        fail("--%s wants a number, not %s", name, text);
-    }
-    return value;
+static const struct {
+    const char *name;
+    enum option_kind kind;
+    void *to;
+} options[] = {
+    {"host", OPTION_TEXT, &opt.host},
+    {"port", OPTION_COUNT, &opt.port},
+    {"test", OPTION_TEST, &opt.test},
+    {"keys", OPTION_COUNT, &opt.keys_count},
+    {"prefix", OPTION_TEXT, &opt.prefix},
+    {"each", OPTION_FLAG, &opt.each},
+    {"value-bytes", OPTION_COUNT, &opt.value_bytes},
+    {"connections", OPTION_COUNT, &opt.connections_count},
+    {"pipeline", OPTION_COUNT, &opt.pipeline},
+    {"requests", OPTION_COUNT, &opt.requests},
+    {"warmup-requests", OPTION_COUNT, &opt.warmup_requests},
+    {"seconds", OPTION_REAL, &opt.seconds},
+    {"warmup-seconds", OPTION_REAL, &opt.warmup_seconds},
+    {"control", OPTION_FLAG, &opt.control},
+    {"rate", OPTION_REAL, &opt.rate},
+    {"get-percent", OPTION_COUNT, &opt.get_percent},
+    {"zipf-exponent", OPTION_REAL, &opt.zipf_exponent},
+    {"expire-s", OPTION_COUNT, &opt.expire_s},
+    {"seed", OPTION_COUNT, &opt.seed},
+    {"server-pid", OPTION_COUNT, &opt.server_pid},
+};
+
+__attribute__((noreturn)) static void fail_usage(void) {
+    fputs(usage, stderr);
+    exit(2);
 }
 
 static enum test parse_test(const char *text) {
@@ -958,87 +852,50 @@ static enum test parse_test(const char *text) {
     fail("no test is called %s", text);
 }
 
-static void parse_option(const char *name, const char *text) {
-#define IS(word) (strcmp(name, word) == 0)
-    if (IS("host")) {
-        opt.host = text;
-    } else if (IS("port")) {
-        opt.port = (int)parse_count(name, text);
-    } else if (IS("test")) {
-        opt.test = parse_test(text);
-    } else if (IS("keys")) {
-        opt.keys_count = parse_count(name, text);
-    } else if (IS("prefix")) {
-        opt.prefix = text;
-    } else if (IS("each")) {
-        opt.each = true;
-    } else if (IS("value-bytes")) {
-        opt.value_bytes = parse_count(name, text);
-    } else if (IS("connections")) {
-        opt.connections_count = (int)parse_count(name, text);
-    } else if (IS("pipeline")) {
-        opt.pipeline = parse_count(name, text);
-    } else if (IS("requests")) {
-        opt.requests = parse_count(name, text);
-    } else if (IS("warmup-requests")) {
-        opt.warmup_requests = parse_count(name, text);
-    } else if (IS("seconds")) {
-        opt.seconds = parse_real(name, text);
-    } else if (IS("warmup-seconds")) {
-        opt.warmup_seconds = parse_real(name, text);
-    } else if (IS("control")) {
-        opt.control = true;
-    } else if (IS("rate")) {
-        opt.rate = parse_real(name, text);
-    } else if (IS("get-percent")) {
-        opt.get_percent = (unsigned)parse_count(name, text);
-    } else if (IS("zipf-exponent")) {
-        opt.zipf_exponent = parse_real(name, text);
-    } else if (IS("expire-s")) {
-        opt.expire_s = parse_count(name, text);
-    } else if (IS("seed")) {
-        opt.seed = parse_count(name, text);
-    } else if (IS("server-pid")) {
-        opt.server_pid = (int)parse_count(name, text);
+static void parse_value(enum option_kind kind, void *to, const char *name, const char *text) {
+    char *end = NULL;
+    errno = 0;
+    switch (kind) {
+    case OPTION_TEXT:
+        *(const char **)to = text;
+        return;
+    case OPTION_TEST:
+        *(enum test *)to = parse_test(text);
+        return;
+    case OPTION_COUNT:
+        *(uint64_t *)to = strtoull(text, &end, 10);
+        break;
+    case OPTION_REAL:
+        *(double *)to = strtod(text, &end);
+        break;
+    case OPTION_FLAG:
+        *(bool *)to = true;
+        return;
     }
-#undef IS
+    if (errno != 0 || *end != 0 || *text < '0' || *text > '9') {
+        fail("%s wants a number, not %s", name, text);
+    }
 }
 
 static void parse_options(int argc, char **argv) {
-    static const struct option options[] = {{"host", required_argument, NULL, 0},
-                                            {"port", required_argument, NULL, 0},
-                                            {"test", required_argument, NULL, 0},
-                                            {"keys", required_argument, NULL, 0},
-                                            {"prefix", required_argument, NULL, 0},
-                                            {"each", no_argument, NULL, 0},
-                                            {"value-bytes", required_argument, NULL, 0},
-                                            {"connections", required_argument, NULL, 0},
-                                            {"pipeline", required_argument, NULL, 0},
-                                            {"requests", required_argument, NULL, 0},
-                                            {"warmup-requests", required_argument, NULL, 0},
-                                            {"seconds", required_argument, NULL, 0},
-                                            {"warmup-seconds", required_argument, NULL, 0},
-                                            {"control", no_argument, NULL, 0},
-                                            {"rate", required_argument, NULL, 0},
-                                            {"get-percent", required_argument, NULL, 0},
-                                            {"zipf-exponent", required_argument, NULL, 0},
-                                            {"expire-s", required_argument, NULL, 0},
-                                            {"seed", required_argument, NULL, 0},
-                                            {"server-pid", required_argument, NULL, 0},
-                                            {NULL, 0, NULL, 0}};
-    int index = 0, found;
-    while ((found = getopt_long_only(argc, argv, "", options, &index)) != -1) {
-        if (found != 0) {
-            fputs(usage, stderr);
-            exit(2);
+    for (int i = 1; i < argc; i++) {
+        size_t row = 0, rows = sizeof options / sizeof options[0];
+        bool is_option = strncmp(argv[i], "--", 2) == 0;
+        while (is_option && row < rows && strcmp(argv[i] + 2, options[row].name) != 0) {
+            row++;
         }
-        parse_option(options[index].name, optarg);
+        bool is_flag = is_option && row < rows && options[row].kind == OPTION_FLAG;
+        if (!is_option || row == rows || (!is_flag && i + 1 == argc)) {
+            fail_usage();
+        }
+        const char *name = argv[i];
+        i += !is_flag;
+        parse_value(options[row].kind, options[row].to, name, argv[i]);
     }
-    if (optind != argc || strlen(opt.prefix) != KEY_PREFIX_BYTES || opt.keys_count == 0 ||
-        opt.connections_count <= 0 || opt.pipeline == 0 || opt.value_bytes > 1 << 20 ||
-        opt.expire_s * 2 > 1000000) {
-        fputs(usage, stderr);
-        exit(2);
+    if (strlen(opt.prefix) != KEY_PREFIX_BYTES || opt.keys_count == 0 || opt.pipeline == 0 ||
+        opt.connections_count == 0 || opt.value_bytes > VALUE_BYTES_MAX ||
+        (opt.expire_s != 0 && (opt.expire_s < 100000 || opt.expire_s > 500000))) {
+        fail_usage();
     }
     if (opt.test != TEST_IDLE && opt.requests == 0 && opt.seconds == 0 && !opt.control) {
         fail("one of --requests, --seconds and --control must bound the run");
@@ -1054,8 +911,8 @@ int main(int argc, char **argv) {
     key_prng.state = opt.seed;
     value_prng.state = ~opt.seed;
     templates_init();
-    if (opt.test == TEST_ZIPF) {
-        zipf_init(&zipf, opt.keys_count, opt.zipf_exponent);
+    if (opt.test == TEST_ZIPF && !zipf_init(&zipf, opt.keys_count, opt.zipf_exponent)) {
+        fail("out of memory");
     }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) {
