@@ -53,8 +53,6 @@ static void cmd_rename(struct command_context *ctx) {
     }
     if (status == STORE_OK) {
         reply_ok(ctx->reply);
-    } else if (status == STORE_ABSENT) {
-        reply_error(ctx->reply, COMMAND_NO_KEY);
     } else {
         command_reply_status(ctx, status);
     }
@@ -65,7 +63,7 @@ static void cmd_renamenx(struct command_context *ctx) {
     struct key from = command_key(ctx, 1);
     struct key to = command_key(ctx, 2);
     if (store_peek(ctx->store, &from) == NULL) {
-        reply_error(ctx->reply, COMMAND_NO_KEY);
+        command_reply_status(ctx, STORE_ABSENT);
         return;
     }
     if (store_peek(ctx->store, &to) != NULL) { /* also when both are one key */
