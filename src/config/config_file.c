@@ -87,6 +87,17 @@ static void append_shown(struct buffer *text, struct slice bytes) {
     }
 }
 
+static struct slice without_blank_ends(struct slice line) {
+    while (line.size > 0 && strchr(" \t\r", line.data[0]) != NULL && line.data[0] != '\0') {
+        line = slice_skip(line, 1);
+    }
+    while (line.size > 0 && strchr(" \t\r", line.data[line.size - 1]) != NULL &&
+           line.data[line.size - 1] != '\0') {
+        line.size--;
+    }
+    return line;
+}
+
 /* "file, line 3: 'hz abc': why not". */
 static bool refuse_line(struct config_loader *loader, struct slice line, struct slice reason) {
     buffer_append_slice(loader->error, slice_of(loader->source));
@@ -94,7 +105,7 @@ static bool refuse_line(struct config_loader *loader, struct slice line, struct 
         buffer_printf(loader->error, ", line %zu", loader->line);
     }
     buffer_append_slice(loader->error, SLICE(": '"));
-    append_shown(loader->error, line);
+    append_shown(loader->error, without_blank_ends(line));
     buffer_append_slice(loader->error, SLICE("': "));
     buffer_append_slice(loader->error, reason);
     return false;

@@ -142,9 +142,6 @@ struct slice config_line_take(struct slice *text) {
     size_t size = end != NULL ? (size_t)(end - text->data) : text->size;
     struct slice line = slice_make(text->data, size);
     *text = slice_skip(*text, end != NULL ? size + 1 : size);
-    if (line.size > 0 && line.data[line.size - 1] == '\r') {
-        line.size--;
-    }
     return line;
 }
 

@@ -25,7 +25,8 @@ enum config_words_status config_words_split(struct config_words *words, struct s
     __attribute__((warn_unused_result));
 void config_words_deinit(struct config_words *words);
 
-/* Takes the next line off `text`, without its line end; text is not empty. */
+/* Takes the next line off `text`, without its newline; text is not empty. A carriage return stays,
+ * as a blank, so that a rewritten file keeps the line ends it had. */
 struct slice config_line_take(struct slice *text);
 /* True for a line that is empty, blank or begins with '#'. */
 bool config_line_is_comment(struct slice line);

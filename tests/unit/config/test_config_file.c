@@ -109,6 +109,9 @@ static void test_messages(void **state) {
                   "test.conf, line 1: 'slave-read-onyl no': unknown option 'slave-read-onyl', "
                   "did you mean 'slave-read-only'?");
     check_refused("quux 1", "test.conf, line 1: 'quux 1': unknown option 'quux'");
+    check_refused("\r\n  hz x \r\n",
+                  "test.conf, line 2: 'hz x': argument couldn't be parsed into an "
+                  "integer");
     check_refused("hz", "test.conf, line 1: 'hz': wrong number of arguments");
     check_refused("hz 10 11", "test.conf, line 1: 'hz 10 11': wrong number of arguments");
     check_refused("hz 5 # x", "test.conf, line 1: 'hz 5 # x': wrong number of arguments");
