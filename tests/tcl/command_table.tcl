@@ -70,8 +70,12 @@ start_server {} {
         expect [expr {[llength $docs] / 2}] [r command count]
         foreach {name doc} $docs {
             foreach field {summary since group complexity} {
-                expect_true {[dict exists $doc $field] || [dict exists $doc subcommands]} \
-                    "$name $field"
+                # Redis leaves a few without their complexity.
+                if {$field eq "complexity" && ([dict exists $doc subcommands] ||
+                    ![server_is_starling])} {
+                    continue
+                }
+                expect_true {[dict exists $doc $field]} "$name $field"
             }
             expect_match [dict get $doc since] *.*.*
         }
@@ -134,8 +138,8 @@ start_server {} {
                     brpoplpush blmpop xread xreadgroup}} {
                     continue
                 }
-                catch { $c {*}$words } reply opts
-                if {[lindex [dict get $opts -errorcode] 0] eq "CLIENT"} {
+                if {[catch { $c {*}$words } reply opts] &&
+                    [lindex [dict get $opts -errorcode] 0] eq "CLIENT"} {
                     fail "$words: $reply"
                 }
             }
