@@ -55,9 +55,10 @@ static size_t edit_distance(struct slice a, const char *b) {
 /* The known name nearest to `name`, or NULL when none is near. */
 static const char *nearest_name(struct slice name) {
     const char *nearest = NULL;
-    /* At most a third of the letters may differ, else the suggestion only puzzles. */
-    size_t best = name.size / 3 + 1;
-    best = best > CONFIG_SUGGEST_DISTANCE_MAX ? CONFIG_SUGGEST_DISTANCE_MAX + 1 : best + 1;
+    /* About a third of the letters may differ; more, and the suggestion only puzzles. */
+    size_t allowed = name.size <= 3 ? 1 : name.size / 3 + 1;
+    size_t best =
+        1 + (allowed < CONFIG_SUGGEST_DISTANCE_MAX ? allowed : CONFIG_SUGGEST_DISTANCE_MAX);
     for (int id = 0; id < OPTIONS_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);
         const char *const names[] = {row->name, row->alias};

@@ -793,7 +793,12 @@ void option_write_lines(const struct options *options, enum option_id id, struct
         break;
     }
     case OPTION_KIND_words:
-        write_words(row->name, field, text);
+        /* Redis has a way of its own to say that there is no primary. */
+        if (id == OPTION_replicaof && options->replicaof.count == 0) {
+            buffer_printf(text, "%s no one\n", row->name);
+        } else {
+            write_words(row->name, field, text);
+        }
         return;
     case OPTION_KIND_renames: {
         const struct option_words *list = field;

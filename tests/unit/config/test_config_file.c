@@ -108,6 +108,7 @@ static void test_messages(void **state) {
     check_refused("slave-read-onyl no",
                   "test.conf, line 1: 'slave-read-onyl no': unknown option 'slave-read-onyl', "
                   "did you mean 'slave-read-only'?");
+    check_refused("and 1", "test.conf, line 1: 'and 1': unknown option 'and'");
     check_refused("quux 1", "test.conf, line 1: 'quux 1': unknown option 'quux'");
     check_refused("\r\n  hz x \r\n",
                   "test.conf, line 2: 'hz x': argument couldn't be parsed into an "
