@@ -130,6 +130,13 @@ static bool parse_values(struct options *next, const struct config_set_request *
         struct slice typed = request->names_values[2 * i];
         enum option_id id = option_find(typed);
         is_valid = option_parse(next, id, &request->names_values[2 * i + 1], 1, false, &reason);
+        /* A file may ask for it, but tools that ask at run time, as Redis's own tests do, go on to
+         * measure what it did; Redis on a plain allocator refuses too. */
+        if (is_valid && id == OPTION_activedefrag && next->activedefrag) {
+            buffer_append_slice(&reason, SLICE("Active defragmentation cannot be enabled: the "
+                                               "allocator does not support it"));
+            is_valid = false;
+        }
         if (!is_valid) {
             explain_failure(error, table_name(option_row(id), typed), buffer_slice(&reason));
         }

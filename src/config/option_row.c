@@ -12,6 +12,7 @@
 #define BIND_ADDRESSES_MAX 16
 #define HZ_MIN 1
 #define HZ_MAX 500
+#define BACKLOG_BYTES_MIN 16384
 #define OOM_SCORE_MAX 2000
 
 static const char notify_classes[] = "g$lshzxetd";
@@ -596,6 +597,15 @@ static bool parse_split(struct options *options, enum option_id id, struct slice
     return parse_one(options, id, words, count, adds, error);
 }
 
+/* Two options take any number and silently keep a sensible one, as in Redis. */
+static void bring_into_range(struct options *options, enum option_id id) {
+    if (id == OPTION_hz) {
+        options->hz = options->hz < HZ_MIN ? HZ_MIN : options->hz > HZ_MAX ? HZ_MAX : options->hz;
+    } else if (id == OPTION_repl_backlog_size && options->repl_backlog_size < BACKLOG_BYTES_MIN) {
+        options->repl_backlog_size = BACKLOG_BYTES_MIN;
+    }
+}
+
 bool option_parse(struct options *options, enum option_id id, const struct slice *words,
                   size_t words_count, bool adds, struct buffer *error) {
     const struct option_row *row = option_row(id);
@@ -610,9 +620,7 @@ bool option_parse(struct options *options, enum option_id id, const struct slice
     if (!parse_one(options, id, words, words_count, adds, error)) {
         return false;
     }
-    if (id == OPTION_hz) {
-        options->hz = options->hz < HZ_MIN ? HZ_MIN : options->hz > HZ_MAX ? HZ_MAX : options->hz;
-    }
+    bring_into_range(options, id);
     return true;
 }
 

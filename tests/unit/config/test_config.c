@@ -196,7 +196,7 @@ static void test_set_every_row_anew(void **state) {
     for (int id = 0; id < OPTIONS_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);
         struct buffer value = {0};
-        if (row->flags & (OPT_FILE_ONLY | OPT_REFUSED)) {
+        if ((row->flags & (OPT_FILE_ONLY | OPT_REFUSED)) || id == OPTION_activedefrag) {
             continue;
         }
         other_value(row, (enum option_id)id, &value);
@@ -248,6 +248,8 @@ static void test_set_errors(void **state) {
          "volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
         {"oom-score-adj", "maybe",
          "argument(s) must be one of the following: no, yes, relative, absolute"},
+        {"activedefrag", "yes",
+         "Active defragmentation cannot be enabled: the allocator does not support it"},
         {"databases", "4", "can't set immutable config"},
         {"unixsocketperm", "700", "can't set immutable config"},
         {"enable-debug-command", "yes", "can't set immutable config"},
@@ -351,12 +353,14 @@ static void test_set_many(void **state) {
                           "must be between 0 and 2147483647 inclusive");
 }
 
-static void test_set_clamps_hz(void **state) {
+static void test_set_brings_into_range(void **state) {
     (void)state;
     assert_int_equal(set("hz", "0"), CONFIG_OK);
     assert_int_equal(options.hz, 1);
     assert_int_equal(set("hz", "100000"), CONFIG_OK);
     assert_int_equal(options.hz, 500);
+    assert_int_equal(set("repl-backlog-size", "1"), CONFIG_OK);
+    assert_int_equal(options.repl_backlog_size, 16384);
 }
 
 static void test_set_values(void **state) {
@@ -517,7 +521,7 @@ int main(void) {
         TEST(test_set_errors),
         TEST(test_set_names),
         TEST(test_set_many),
-        TEST(test_set_clamps_hz),
+        TEST(test_set_brings_into_range),
         TEST(test_set_values),
         TEST(test_set_zero_byte),
         TEST(test_set_protected),
