@@ -127,7 +127,8 @@ start_server {} {
                 continue
             }
             set c [connect]
-            for {set i 0} {$i < 30} {incr i} {
+            # PFSELFTEST takes seconds whatever its arguments are.
+            for {set i 0} {$i < ($name eq "pfselftest" ? 1 : 30)} {incr i} {
                 set words [list $name]
                 set count [expr {abs($arity) - 1 + ($arity < 0 ? [random_below 4] : 0)}]
                 for {set k 0} {$k < $count} {incr k} {
