@@ -44,7 +44,6 @@ struct watched_key {
     struct watched_key *next_of_key; /* in the node's table of watched keys */
     struct client *client;
     unsigned db;
-    bool was_expired; /* it was there but expired: its removal is no change */
     uint64_t hash;
     size_t name_bytes;
     char name[];
@@ -64,8 +63,10 @@ struct client {
     unsigned db;
     struct request_parser parser;
     struct buffer in;
-    size_t in_used; /* bytes of `in` already executed */
+    size_t in_used;   /* bytes of `in` already executed */
+    size_t in_parsed; /* bytes of `in` cut into requests, executed or not */
     struct buffer out;
+    size_t out_start;     /* bytes of `out` already sent */
     struct reply reply;   /* writes to `out` */
     uint64_t output_sent; /* bytes that left `out` since the connection began */
     struct client_hold *holds; /* rising; NULL while nothing is held */
@@ -87,13 +88,16 @@ struct client {
 
     int64_t block_until_ms;   /* BLOCKED: 0 is for ever */
     uint64_t wait_peers;      /* WAIT's first argument */
+    uint64_t wait_position;   /* WAITAOF: the log position to be on disk; 0 for WAIT */
+    bool wait_local;          /* WAITAOF: the client asked for this node's own disk */
 
     struct client *next, *previous; /* all clients, in order of their ids */
     struct client *next_ready;
     struct client *next_output;
+    struct client *next_held; /* in the node's list of clients with holds */
 };
 
-/* How many bytes of `out` may be sent now. */
+/* How many bytes from out.data + out_start on may be sent now. */
 size_t client_sendable_bytes(const struct client *client, uint64_t acknowledged_position);
 /* Bytes of memory that the client's buffers and queues take. */
 size_t client_memory_bytes(const struct client *client);

@@ -10,6 +10,7 @@ struct command_table {
     size_t count, capacity;
     uint32_t *slots; /* open addressing by name, of top-level commands: index into rows plus 1 */
     size_t slots_count;
+    uint32_t *row_slots; /* the same by the row's address: slots_count of them */
 };
 
 void command_table_init(struct command_table *table);

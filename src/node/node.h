@@ -55,9 +55,6 @@ struct node_host {
     /* DEBUG SLEEP, DEBUG SEGFAULT and kin: stops the process for a while, or for good. */
     void (*sleep_us)(void *udata, uint64_t us);
     void (*crash)(void *udata, const char *how);
-    /* The client was closed by the node: its owner closes the connection and calls
-     * node_client_free() before the next turn. */
-    void (*client_closed)(void *udata, struct client *client);
 };
 
 struct slowlog_entry {
@@ -137,6 +134,8 @@ struct node {
     uint64_t next_client_id;
     struct client *ready, *ready_last; /* with input to look at */
     struct client *output, *output_last;
+    struct client *held; /* whose output waits for the log */
+    struct batch_request *batch; /* requests parsed but not yet executed: see turn.c */
     struct buffer *spare_buffers; /* the pool */
     unsigned spare_count;
 
@@ -160,13 +159,14 @@ struct node {
     bool snapshot_wanted;        /* BGSAVE SCHEDULE, BGREWRITEAOF while one ran */
     int64_t last_save_unix_ms, last_save_attempt_ms;
     bool last_save_failed;
-    uint64_t last_tick_us;
-    int64_t last_expire_ms;
+    uint64_t last_tick_us, next_expire_us;
+    int64_t last_second_ms;
 
     enum shutdown_state shutdown;
     bool shutdown_saves; /* whether to take a snapshot first */
     bool shutdown_forced;
     bool active_expire_is_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    uint64_t memory_startup_bytes; /* in use when the node was ready to serve */
     char node_title[64];
     struct prng prng;
 };
@@ -210,9 +210,11 @@ char *node_client_input_space(struct client *client, size_t *room);
 void node_client_input(struct client *client, size_t size);
 /* Parses and executes what came in, then writes the log. */
 void node_run(struct node *node);
-/* Takes the next client off the list of those with something to send or to close; NULL when done. */
+/* Takes the next client off the list of those with something to send or to close; NULL when done.
+ * One with CLIENT_CLOSE_NOW is to be closed and freed; one with CLIENT_CLOSE_AFTER_REPLY likewise,
+ * once client->out is empty. */
 struct client *node_take_output(struct node *node);
-/* `size` bytes of client->out were sent. */
+/* `size` bytes from client->out.data + client->out_start on were sent. */
 void node_client_sent(struct client *client, size_t size);
 /* The connection is gone: forgets the client. Not while node_run() is under way. */
 void node_client_free(struct client *client);
@@ -238,6 +240,8 @@ void node_call(struct node *node, struct client *client, const struct command *r
 void node_dispatch(struct node *node, struct client *client, const struct slice *args,
                    size_t args_count, const struct command *row, uint64_t first_key_hash,
                    bool has_first_key_hash);
+/* Ends CLIENT PAUSE: the requests held back are looked at again. */
+void node_end_pause(struct node *node);
 /* Forgets what the client watches. */
 void node_unwatch_all(struct client *client);
 /* True with an error text when writes must be refused now (MISCONF). */
@@ -255,9 +259,23 @@ void node_latency_add(struct node *node, const char *event, uint64_t duration_us
 /* Begins a snapshot for a client or a save point. */
 enum log_status node_snapshot_begin(struct node *node);
 uint64_t node_rate_per_second(const struct rate *rate);
+/* Takes a sample of a counter: call it ten times a second. */
+void rate_sample(struct rate *rate, uint64_t count, int64_t now_ms);
 /* Shows the request to all clients in MONITOR. */
 void node_feed_monitors(struct node *node, const struct client *client, const struct slice *args,
                         size_t args_count);
+/* Ends the WAIT or WAITAOF of a blocked client with its reply: when its time is over, and, for
+ * WAITAOF, once cmd_server_wait_is_over() says that there is nothing left to wait for. */
+void cmd_server_wait_timeout(struct client *client);
+bool cmd_server_wait_is_over(const struct client *client);
+/* Adds the request to the slow log, whatever its duration. */
+void slowlog_add(struct node *node, struct client *client, const struct slice *args,
+                 size_t args_count, uint64_t duration_us);
+/* Empties the slow log and frees it. */
+void slowlog_reset(struct node *node);
+/* Is this argument a secret, such as AUTH's password? The slow log and MONITOR show "(redacted)" in
+ * its place. */
+bool slowlog_is_secret(const struct slice *args, size_t args_count, size_t index);
 /* Resets what CONFIG RESETSTAT resets. */
 void node_reset_stats(struct node *node);
 

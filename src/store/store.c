@@ -221,6 +221,10 @@ struct entry *store_read(struct store *store, const struct key *key) {
     return entry;
 }
 
+bool store_holds(const struct store *store, const struct key *key) {
+    return mutate_slot(store, key) != NULL;
+}
+
 bool store_delete(struct store *store, const struct key *key) {
     if (store_peek(store, key) == NULL) {
         return false;

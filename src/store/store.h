@@ -120,6 +120,8 @@ struct entry *store_read(struct store *store, const struct key *key);
 /* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
  * one is removed. */
 struct entry *store_peek(struct store *store, const struct key *key);
+/* Is the key in the table, expired or not? Changes nothing. */
+bool store_holds(const struct store *store, const struct key *key);
 /* Removes the key, freeing its value (later, if large). False when absent. */
 bool store_delete(struct store *store, const struct key *key);
 /* Sets the expiry to a Unix time in milliseconds, or removes it with 0; a time that has passed

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "commands/command.h"
+
+struct key command_key(const struct command_context *ctx, size_t index) {
+    if (ctx->has_first_key_hash && (int)index == ctx->row->keys.first) {
+        return (struct key){.name = ctx->args[index], .hash = ctx->first_key_hash, .db = ctx->db};
+    }
+    return store_key(ctx->store, ctx->db, ctx->args[index]);
+}
+
+void command_reply_status(struct command_context *ctx, enum store_status status) {
+    switch (status) {
+    case STORE_OK:
+        break;
+    case STORE_ABSENT:
+        reply_error(ctx->reply, COMMAND_NO_KEY);
+        return;
+    case STORE_EXISTS:
+        reply_error(ctx->reply, "BUSYKEY Target key name already exists.");
+        return;
+    case STORE_WRONG_TYPE:
+        reply_error(ctx->reply, COMMAND_WRONG_TYPE);
+        return;
+    case STORE_NOT_INTEGER:
+        reply_error(ctx->reply, COMMAND_NOT_INTEGER);
+        return;
+    case STORE_NOT_FLOAT:
+        reply_error(ctx->reply, COMMAND_NOT_FLOAT);
+        return;
+    case STORE_OVERFLOW:
+        reply_error(ctx->reply, "ERR increment or decrement would overflow");
+        return;
+    case STORE_NOT_FINITE:
+        reply_error(ctx->reply, "ERR increment would produce NaN or Infinity");
+        return;
+    case STORE_OUT_OF_MEMORY:
+        reply_error(ctx->reply, "OOM not enough memory for the value");
+        return;
+    case STORE_MALFORMED:
+        reply_error(ctx->reply, "ERR Bad data format");
+        return;
+    }
+    impossible("a status that is no error has its own reply");
+}
+
+bool command_integer(struct command_context *ctx, size_t index, int64_t *value,
+                     const char *error) {
+    if (number_parse_integer(ctx->args[index], value)) {
+        return true;
+    }
+    reply_error(ctx->reply, error != NULL ? error : COMMAND_NOT_INTEGER);
+    return false;
+}
+
+enum store_status command_read_string(struct command_context *ctx, size_t index,
+                                      struct entry_scratch *scratch, struct slice *value) {
+    struct key key = command_key(ctx, index);
+    const struct entry *entry = store_read(ctx->store, &key);
+    if (entry == NULL) {
+        return STORE_ABSENT;
+    }
+    if (!command_is_string(entry)) {
+        return STORE_WRONG_TYPE;
+    }
+    *value = entry_value(entry, scratch);
+    return STORE_OK;
+}
+
+bool command_expire_time(struct command_context *ctx, size_t index, bool is_seconds,
+                         bool is_absolute, uint64_t *expire_unix_ms) {
+    int64_t time;
+    if (!command_integer(ctx, index, &time, NULL)) {
+        return false;
+    }
+    bool is_bad = time <= 0;
+    if (is_seconds) {
+        is_bad = is_bad || __builtin_mul_overflow(time, 1000, &time);
+    }
+    if (!is_absolute) {
+        is_bad = is_bad || __builtin_add_overflow(time, ctx->store->now_ms, &time);
+    }
+    if (is_bad) {
+        const char *parent = ctx->row->parent;
+        reply_errorf(ctx->reply, "ERR invalid expire time in '%s%s%s' command",
+                     parent != NULL ? parent : "", parent != NULL ? "|" : "", ctx->row->name);
+        return false;
+    }
+    *expire_unix_ms = (uint64_t)time;
+    return true;
+}

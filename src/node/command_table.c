@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "node/command_table.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+void command_table_init(struct command_table *table) {
+    *table = (struct command_table){0};
+}
+
+void command_table_deinit(struct command_table *table) {
+    memory_free(table->rows);
+    memory_free(table->slots);
+    memory_free(table->row_slots);
+    *table = (struct command_table){0};
+}
+
+static size_t row_hash(const struct command *row) {
+    return (size_t)(((uint64_t)(uintptr_t)row * 0x9E3779B97F4A7C15ULL) >> 40);
+}
+
+/* FNV-1a over the lower-cased name: names are short and come from us. */
+static uint32_t name_hash(struct slice name) {
+    uint32_t hash = 2166136261U;
+    for (size_t i = 0; i < name.size; i++) {
+        hash = (hash ^ ((uint8_t)name.data[i] | 0x20)) * 16777619U;
+    }
+    return hash;
+}
+
+static void command_table_index_names(struct command_table *table) {
+    size_t slots_count = 64;
+    while (slots_count < 4 * table->count) {
+        slots_count *= 2;
+    }
+    memory_free(table->slots);
+    memory_free(table->row_slots);
+    table->slots = memory_alloc_zero(slots_count * sizeof(table->slots[0]));
+    table->row_slots = memory_alloc_zero(slots_count * sizeof(table->row_slots[0]));
+    table->slots_count = slots_count;
+    for (size_t i = 0; i < table->count; i++) {
+        size_t by_row = row_hash(table->rows[i]) & (slots_count - 1);
+        while (table->row_slots[by_row] != 0) {
+            by_row = (by_row + 1) & (slots_count - 1);
+        }
+        table->row_slots[by_row] = (uint32_t)i + 1;
+        if (table->rows[i]->parent != NULL) {
+            continue;
+        }
+        size_t at = name_hash(slice_of(table->rows[i]->name)) & (slots_count - 1);
+        while (table->slots[at] != 0) {
+            at = (at + 1) & (slots_count - 1);
+        }
+        table->slots[at] = (uint32_t)i + 1;
+    }
+}
+
+void command_table_add(struct command_table *table, const struct command_family *family) {
+    if (table->capacity < table->count + family->count) {
+        table->capacity = 2 * (table->count + family->count);
+        table->rows = memory_resize(table->rows, table->capacity * sizeof(table->rows[0]));
+    }
+    for (size_t i = 0; i < family->count; i++) {
+        table->rows[table->count++] = &family->rows[i];
+    }
+    command_table_index_names(table);
+}
+
+const struct command *command_table_find(const struct command_table *table, struct slice name) {
+    size_t at = name_hash(name) & (table->slots_count - 1);
+    for (; table->slots[at] != 0; at = (at + 1) & (table->slots_count - 1)) {
+        const struct command *row = table->rows[table->slots[at] - 1];
+        if (slice_is_word(name, row->name)) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+const struct command *command_table_find_sub(const struct command_table *table,
+                                             const struct command *parent, struct slice name) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct command *row = table->rows[i];
+        if (row->parent != NULL && strcmp(row->parent, parent->name) == 0 &&
+            slice_is_word(name, row->name)) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+bool command_table_is_container(const struct command_table *table, const struct command *row) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rows[i]->parent != NULL && strcmp(table->rows[i]->parent, row->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t command_table_index(const struct command_table *table, const struct command *row) {
+    size_t at = row_hash(row) & (table->slots_count - 1);
+    while (table->rows[table->row_slots[at] - 1] != row) {
+        at = (at + 1) & (table->slots_count - 1);
+        require(table->row_slots[at] != 0);
+    }
+    return table->row_slots[at] - 1;
+}
+
+void command_table_full_name(const struct command *row, struct buffer *name) {
+    if (row->parent != NULL) {
+        buffer_printf(name, "%s|", row->parent);
+    }
+    buffer_append_slice(name, slice_of(row->name));
+}
+
+static int keys_of_range(struct command_keys keys, size_t args_count, int *positions, size_t room,
+                         int count) {
+    if (keys.first == 0) {
+        return count;
+    }
+    int last = keys.last >= 0 ? keys.last : (int)args_count + keys.last;
+    for (int at = keys.first; at <= last && at < (int)args_count; at += keys.step) {
+        if ((size_t)count < room) {
+            positions[count] = at;
+        }
+        count++;
+    }
+    return count;
+}
+
+int command_table_keys(const struct command *row, const struct slice *args, size_t args_count,
+                       int *positions, size_t room) {
+    if (row->find_keys != NULL) {
+        return row->find_keys(args, args_count, positions, room);
+    }
+    int count = keys_of_range(row->keys, args_count, positions, room, 0);
+    return keys_of_range(row->more_keys, args_count, positions, room, count);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From arguments to a reply: all checks that a request has to pass, once for all commands, and the
+ * accounting around the handler. */
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "node/node.h"
+#include "node/transaction.h"
+
+enum { UNKNOWN_ARGS_BYTES_MAX = 128 };
+
+/* ---- refusals ---- */
+
+static void count_error(struct node *node, struct slice line) {
+    node->stats.total_error_replies++;
+    size_t size = 0;
+    while (size < line.size && line.data[size] != ' ' && line.data[size] != '\r') {
+        size++;
+    }
+    struct error_stat *stat = NULL;
+    for (unsigned i = 0; i < node->errors_count; i++) {
+        if (strlen(node->errors[i].code) == size &&
+            memcmp(node->errors[i].code, line.data, size) == 0) {
+            stat = &node->errors[i];
+        }
+    }
+    /* Codes come from our own tables, so a full list means a bug, not an attack. */
+    if (stat == NULL && node->errors_count < ERROR_STATS_MAX && size < sizeof(stat->code)) {
+        stat = &node->errors[node->errors_count++];
+        memcpy(stat->code, line.data, size);
+        stat->code[size] = '\0';
+        stat->count = 0;
+    }
+    if (stat != NULL) {
+        stat->count++;
+    }
+}
+
+/* Counts the error replies written since there were `before`. */
+static bool count_errors(struct node *node, struct client *client, unsigned before) {
+    if (likely(client->reply.errors_count == before)) {
+        return false;
+    }
+    const struct buffer *out = client->reply.out;
+    count_error(node, slice_make(out->data + client->reply.error_offset + 1,
+                                 out->size - client->reply.error_offset - 1));
+    return true;
+}
+
+/* After an error reply to a request that is not executed: a transaction under way is lost. */
+static void refuse(struct node *node, struct client *client, const struct command *row,
+                   unsigned errors_before) {
+    (void)count_errors(node, client, errors_before);
+    if (row != NULL) {
+        node->command_stats[command_table_index(&node->commands, row)].rejected++;
+    }
+    if ((client->flags & CLIENT_IN_TRANSACTION) != 0) {
+        client->flags |= CLIENT_TRANSACTION_FAILED;
+    }
+}
+
+static void reply_unknown(struct client *client, const struct slice *args, size_t args_count) {
+    struct buffer text = {0};
+    for (size_t i = 1; i < args_count && text.size < UNKNOWN_ARGS_BYTES_MAX; i++) {
+        size_t room = UNKNOWN_ARGS_BYTES_MAX - text.size;
+        size_t size = args[i].size < room ? args[i].size : room;
+        buffer_append_byte(&text, '\'');
+        buffer_append(&text, args[i].data, size);
+        buffer_append_slice(&text, SLICE("' "));
+    }
+    int name_size = args[0].size < 128 ? (int)args[0].size : 128;
+    reply_errorf(&client->reply, "ERR unknown command '%.*s', with args beginning with: %s",
+                 name_size, args[0].data, buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static void reply_arity(struct client *client, const struct command *row) {
+    struct buffer name = {0};
+    command_table_full_name(row, &name);
+    reply_errorf(&client->reply, "ERR wrong number of arguments for '%s' command",
+                 buffer_text(&name));
+    buffer_deinit(&name);
+}
+
+static bool arity_fits(const struct command *row, size_t args_count) {
+    return row->arity >= 0 ? args_count == (size_t)row->arity : args_count >= (size_t)-row->arity;
+}
+
+/* The row that the request means, down to the subcommand; NULL after an error reply. */
+static const struct command *resolve(struct node *node, struct client *client,
+                                     const struct command *row, const struct slice *args,
+                                     size_t args_count) {
+    if (row == NULL) {
+        reply_unknown(client, args, args_count);
+        return NULL;
+    }
+    if (args_count >= 2 && (row->handler == NULL || row->arity < 0) && row->keys.first == 0 &&
+        command_table_is_container(&node->commands, row)) {
+        const struct command *sub = command_table_find_sub(&node->commands, row, args[1]);
+        if (sub == NULL) {
+            int size = args[1].size < 128 ? (int)args[1].size : 128;
+            char upper[32];
+            size_t i = 0;
+            for (; row->name[i] != '\0' && i < sizeof(upper) - 1; i++) {
+                char c = row->name[i];
+                upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+            }
+            upper[i] = '\0';
+            reply_errorf(&client->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", size,
+                         args[1].data, upper);
+            return NULL;
+        }
+        row = sub;
+    }
+    if (!arity_fits(row, args_count)) {
+        reply_arity(client, row);
+        return NULL;
+    }
+    return row;
+}
+
+/* ---- memory ---- */
+
+bool node_make_room(struct node *node) {
+    uint64_t limit = (uint64_t)node->options->maxmemory;
+    if (limit == 0) {
+        return true;
+    }
+    uint64_t used = node->host.memory_used(node->host.udata);
+    if (likely(used <= limit)) {
+        return true;
+    }
+    uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    uint64_t evicted = 0;
+    bool has_room = false;
+    while (!has_room) {
+        if (!store_evict(&node->store, &node->eviction_pool, node->eviction_policy,
+                         (unsigned)node->options->maxmemory_samples)) {
+            break;
+        }
+        used = node->host.memory_used(node->host.udata);
+        has_room = used <= limit;
+        /* Much to evict (maxmemory was lowered): the rest goes with the next commands, so that no
+         * single one stops the server. */
+        if (++evicted % 64 == 0 && !has_room &&
+            node->host.monotonic_us(node->host.udata) - began_us > 2000) {
+            has_room = true;
+        }
+    }
+    uint64_t took_us = node->host.monotonic_us(node->host.udata) - began_us;
+    node->stats.eviction_us += took_us;
+    node_latency_add(node, "eviction-cycle", took_us);
+    return has_room;
+}
+
+/* ---- checks ---- */
+
+static bool may_write_now(const struct command *row, const struct client *client) {
+    return (row->flags & CMD_WRITE) != 0 ||
+           (row->handler == cmd_exec && (client->queue_flags & CMD_WRITE) != 0);
+}
+
+/* Does CLIENT PAUSE hold the request back? */
+static bool is_paused(const struct node *node, const struct client *client,
+                      const struct command *row) {
+    if (likely(node->pause_until_ms <= node->now_ms)) {
+        return false;
+    }
+    return node->pause_all || may_write_now(row, client) ||
+           (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 ||
+           strcmp(row->name, "pfcount") == 0 || strcmp(row->name, "publish") == 0;
+}
+
+static bool is_transaction_control(const struct command *row) {
+    return row->handler == cmd_exec || row->handler == cmd_discard || row->handler == cmd_multi ||
+           row->handler == cmd_watch || strcmp(row->name, "quit") == 0 ||
+           strcmp(row->name, "reset") == 0;
+}
+
+/* True after an error reply that refuses the request. */
+static bool check_refuses(struct node *node, struct client *client, const struct command *row) {
+    struct reply *reply = &client->reply;
+    if ((client->flags & CLIENT_AUTHENTICATED) == 0 && (row->flags & CMD_NO_AUTH) == 0) {
+        reply_error(reply, "NOAUTH Authentication required.");
+        return true;
+    }
+    if ((client->flags & CLIENT_IN_TRANSACTION) != 0 && (row->flags & CMD_NO_MULTI) != 0) {
+        reply_error(reply, "ERR Command not allowed inside a transaction");
+        return true;
+    }
+    bool writes = may_write_now(row, client);
+    if (node->options->maxmemory > 0) {
+        bool has_room = node_make_room(node);
+        bool denies = (row->flags & CMD_DENY_OOM) != 0 ||
+                      (row->handler == cmd_exec && (client->queue_flags & CMD_DENY_OOM) != 0);
+        if (!has_room && denies) {
+            reply_error(reply, "OOM command not allowed when used memory > 'maxmemory'.");
+            return true;
+        }
+    }
+    if (writes) {
+        const char *unused;
+        if (unlikely(log_is_failing(node->log, &unused) || node->last_save_failed)) {
+            struct buffer why = {0};
+            bool is_denied = node_write_is_denied(node, &why);
+            if (is_denied) {
+                reply_error(reply, buffer_text(&why));
+            }
+            buffer_deinit(&why);
+            return is_denied;
+        }
+    }
+    return false;
+}
+
+/* Keys and values that no record could hold are refused before they are stored. */
+static bool check_key_sizes(struct client *client, const struct command *row,
+                            const struct slice *args, size_t args_count) {
+    if ((row->flags & CMD_WRITE) == 0 || row->keys.first == 0) {
+        return true;
+    }
+    for (size_t i = 1; i < args_count; i++) {
+        if (unlikely(args[i].size > CHANGE_KEY_BYTES_MAX)) {
+            int positions[64];
+            int count = command_table_keys(row, args, args_count, positions, 64);
+            for (int k = 0; k < count && k < 64; k++) {
+                if (args[positions[k]].size > CHANGE_KEY_BYTES_MAX) {
+                    reply_error(&client->reply, "ERR key is too long (maximum is 32 MiB)");
+                    return false;
+                }
+            }
+            return true;
+        }
+    }
+    return true;
+}
+
+void node_dispatch(struct node *node, struct client *client, const struct slice *args,
+                   size_t args_count, const struct command *row, uint64_t first_key_hash,
+                   bool has_first_key_hash) {
+    unsigned errors_before = client->reply.errors_count;
+    const struct command *meant = resolve(node, client, row, args, args_count);
+    if (unlikely(meant == NULL)) {
+        refuse(node, client, NULL, errors_before);
+        return;
+    }
+    if (unlikely(check_refuses(node, client, meant)) ||
+        unlikely(!check_key_sizes(client, meant, args, args_count))) {
+        refuse(node, client, meant, errors_before);
+        return;
+    }
+    if (unlikely((client->flags & CLIENT_IN_TRANSACTION) != 0) && !is_transaction_control(meant)) {
+        transaction_queue(client, meant, args, args_count);
+        reply_simple(&client->reply, "QUEUED");
+        return;
+    }
+    if (unlikely(is_paused(node, client, meant))) {
+        client->flags |= CLIENT_PAUSED;
+        return;
+    }
+    node_call(node, client, meant, args, args_count, first_key_hash, has_first_key_hash);
+    store_end_unit(&node->store);
+}
+
+/* ---- the call ---- */
+
+static void count_duration(struct node *node, struct client *client, const struct command *row,
+                           const struct slice *args, size_t args_count,
+                           struct command_stats *stats, uint64_t duration_us) {
+    stats->duration_us += duration_us;
+    if (node->options->latency_tracking) {
+        if (unlikely(stats->histogram == NULL)) {
+            stats->histogram = memory_alloc_zero(HISTOGRAM_BUCKETS * sizeof(uint64_t));
+        }
+        stats->histogram[duration_us == 0 ? 0 : 63 - __builtin_clzll(duration_us)]++;
+    }
+    int64_t slower_than = node->options->slowlog_log_slower_than;
+    if (unlikely(slower_than >= 0 && duration_us >= (uint64_t)slower_than) &&
+        (row->flags & CMD_SKIP_SLOWLOG) == 0) {
+        slowlog_add(node, client, args, args_count, duration_us);
+    }
+    int64_t threshold_ms = node->options->latency_monitor_threshold;
+    if (unlikely(threshold_ms > 0 && duration_us >= (uint64_t)threshold_ms * 1000)) {
+        node_latency_add(node, (row->flags & CMD_FAST) != 0 ? "fast-command" : "command",
+                         duration_us);
+    }
+}
+
+void node_call(struct node *node, struct client *client, const struct command *row,
+               const struct slice *args, size_t args_count, uint64_t first_key_hash,
+               bool has_first_key_hash) {
+    struct command_context ctx = {
+        .store = &node->store,
+        .node = node,
+        .client = client,
+        .row = row,
+        .args = args,
+        .args_count = args_count,
+        .db = client->db,
+        .reply = &client->reply,
+        .limits = &node->limits,
+        .first_key_hash = first_key_hash,
+        .has_first_key_hash = has_first_key_hash && row->keys.first > 0,
+        .in_transaction = (client->flags & CLIENT_IN_TRANSACTION) != 0,
+    };
+    struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
+    unsigned errors_before = client->reply.errors_count;
+    if (unlikely(node->monitors_count > 0) &&
+        (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
+        node_feed_monitors(node, client, args, args_count);
+    }
+    client->last_row = row;
+    node->store.no_touch = (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
+    uint64_t began_us = node->now_us;
+    row->handler(&ctx);
+    /* The end of one command is the beginning of the next: one look at the clock for each. */
+    node->now_us = node->host.monotonic_us(node->host.udata);
+    stats->calls++;
+    node->stats.commands_processed++;
+    client->commands_count++;
+    if (unlikely(count_errors(node, client, errors_before))) {
+        stats->failed++;
+    }
+    count_duration(node, client, row, args, args_count, stats, node->now_us - began_us);
+}

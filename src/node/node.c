@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The node's life: making, starting, stopping, and what options change. */
+#include "node/node.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "node/transaction.h"
+#include "node/turn.h"
+
+static void node_log_message(void *udata, enum log_level level, const char *text) {
+    struct node *node = (struct node *)udata;
+    node->host.message(node->host.udata, level, text);
+}
+
+void node_message(struct node *node, enum log_level level, const char *format, ...) {
+    struct buffer text = {0};
+    va_list args;
+    va_start(args, format);
+    buffer_vprintf(&text, format, args);
+    va_end(args);
+    node->host.message(node->host.udata, level, buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static void node_journal_full(void *udata) {
+    log_collect(((struct node *)udata)->log);
+}
+
+static void node_free_later(void *udata, void (*free_fn)(void *object), void *object) {
+    struct node *node = (struct node *)udata;
+    node->host.free_later(node->host.udata, free_fn, object);
+}
+
+/* ---- options ---- */
+
+static enum eviction_policy eviction_of_option(int policy) {
+    switch ((enum option_maxmemory_policy)policy) {
+    case OPTION_MAXMEMORY_VOLATILE_LRU:
+        return EVICTION_VOLATILE_LRU;
+    case OPTION_MAXMEMORY_VOLATILE_LFU:
+        return EVICTION_VOLATILE_LFU;
+    case OPTION_MAXMEMORY_VOLATILE_RANDOM:
+        return EVICTION_VOLATILE_RANDOM;
+    case OPTION_MAXMEMORY_VOLATILE_TTL:
+        return EVICTION_VOLATILE_TTL;
+    case OPTION_MAXMEMORY_ALLKEYS_LRU:
+        return EVICTION_ALL_LRU;
+    case OPTION_MAXMEMORY_ALLKEYS_LFU:
+        return EVICTION_ALL_LFU;
+    case OPTION_MAXMEMORY_ALLKEYS_RANDOM:
+        return EVICTION_ALL_RANDOM;
+    case OPTION_MAXMEMORY_NOEVICTION:
+        break;
+    }
+    return EVICTION_NONE;
+}
+
+static enum log_fsync fsync_of_option(int policy) {
+    switch ((enum option_appendfsync)policy) {
+    case OPTION_APPENDFSYNC_ALWAYS:
+        return LOG_FSYNC_ALWAYS;
+    case OPTION_APPENDFSYNC_NO:
+        return LOG_FSYNC_NO;
+    case OPTION_APPENDFSYNC_EVERYSEC:
+        break;
+    }
+    return LOG_FSYNC_EVERYSEC;
+}
+
+/* Takes over what the node itself reads often or hands to its parts. */
+static void node_take_options(struct node *node) {
+    const struct options *options = node->options;
+    node->limits = (struct command_limits){
+        .value_bytes_max = (uint64_t)options->proto_max_bulk_len,
+        .lazy_user_delete = options->lazyfree_lazy_user_del,
+        .lazy_user_flush = options->lazyfree_lazy_user_flush,
+        .hll_sparse_bytes_max = (uint64_t)options->hll_sparse_max_bytes,
+    };
+    enum eviction_policy policy = eviction_of_option(options->maxmemory_policy);
+    if (policy != node->eviction_policy) {
+        node->eviction_policy = policy;
+        node->eviction_pool.count = 0;
+    }
+    node->store.uses_lfu = policy == EVICTION_ALL_LFU || policy == EVICTION_VOLATILE_LFU;
+    node->store.lfu_log_factor = (unsigned)options->lfu_log_factor;
+    node->store.lfu_decay_minutes = (unsigned)options->lfu_decay_time;
+    log_set_fsync(node->log, fsync_of_option(options->appendfsync));
+    log_set_segment_bytes(node->log, (uint64_t)options->log_segment_size);
+    log_set_retention_bytes(node->log, (uint64_t)options->log_retention_size);
+    log_set_snapshot_compression(node->log, options->rdbcompression);
+}
+
+bool node_apply_options(void *udata, const struct options *options,
+                        const struct config_change *changed, struct buffer *error,
+                        enum option_id *guilty) {
+    struct node *node = (struct node *)udata;
+    node_take_options(node);
+    if (options->appendonly != log_is_on(node->log) &&
+        log_set_on(node->log, options->appendonly, node->now_ms, node->now_us) != LOG_OK) {
+        buffer_printf(error, "Unable to turn on AOF: %s", log_error(node->log));
+        *guilty = OPTION_appendonly;
+        return false;
+    }
+    return node->host.apply_options(node->host.udata, changed, error, guilty);
+}
+
+/* ---- lifecycle ---- */
+
+static void node_add_families(struct node *node) {
+    const struct command_family *families[] = {
+        &cmd_string_family,    &cmd_bitmap_family,  &cmd_hyperloglog_family,
+        &cmd_lcs_family,       &cmd_key_family,     &cmd_expire_family,
+        &cmd_scan_family,      &cmd_object_family,  &cmd_dump_family,
+        &cmd_database_family,  &cmd_server_family,  &cmd_connection_family,
+        &cmd_client_family,    &cmd_config_family,  &cmd_transaction_family,
+        &cmd_command_family,   &cmd_memory_family,  &cmd_slowlog_family,
+        &cmd_latency_family,   &cmd_debug_family,   &cmd_persistence_family,
+    };
+    command_table_init(&node->commands);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        command_table_add(&node->commands, families[i]);
+    }
+    node->command_stats =
+        memory_alloc_zero(node->commands.count * sizeof(node->command_stats[0]));
+}
+
+struct node *node_new(const struct node_opts *opts) {
+    struct node *node = memory_alloc_zero(sizeof(*node));
+    node->host = opts->host;
+    node->options = opts->options;
+    node->next_client_id = 1;
+    node->last_save_unix_ms = opts->now_ms;
+    prng_init(&node->prng, opts->entropy[2]);
+    struct store_opts store_opts = {.dbs_count = (unsigned)opts->options->databases,
+                                    .seed = opts->entropy[3]};
+    store_init(&node->store, &store_opts);
+    node->store.udata = node;
+    node->store.touch = transaction_touch;
+    node->store.free_later = node_free_later;
+    node->store.journal_full = node_journal_full;
+    struct log_opts log_opts = {
+        .disk = opts->disk,
+        .store = &node->store,
+        .entropy = {opts->entropy[0], opts->entropy[1]},
+        .fsync = fsync_of_option(opts->options->appendfsync),
+        .segment_bytes = (uint64_t)opts->options->log_segment_size,
+        .retention_bytes = (uint64_t)opts->options->log_retention_size,
+        .compresses_snapshots = opts->options->rdbcompression,
+        .message = node_log_message,
+        .udata = node,
+    };
+    node->log = log_new(&log_opts);
+    node_take_options(node);
+    node_add_families(node);
+    node_set_time(node, opts->now_ms, node->host.monotonic_us(node->host.udata));
+    node->started_ms = opts->now_ms;
+    return node;
+}
+
+bool node_start(struct node *node) {
+    struct log_recovery recovery = {0};
+    uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    /* What expired while the node was away is removed by active expiry, recorded. */
+    node->store.expiry_is_paused = true;
+    if (log_open(node->log, node->now_ms) != LOG_OK ||
+        log_recover(node->log, &recovery) != LOG_OK ||
+        log_start(node->log, node->options->appendonly, node->now_ms, began_us) != LOG_OK) {
+        node_message(node, LOG_LEVEL_WARNING, "%s", log_error(node->log));
+        return false;
+    }
+    node->store.expiry_is_paused = false;
+    node->store.stats.dirty = 0;
+    uint64_t keys = 0;
+    for (unsigned db = 0; db < node->store.dbs_count; db++) {
+        keys += store_count(&node->store, db);
+    }
+    uint64_t took_us = node->host.monotonic_us(node->host.udata) - began_us;
+    if (keys > 0 || recovery.changes_count > 0) {
+        node_message(node, LOG_LEVEL_NOTICE, "DB loaded from disk: %.3f seconds, %llu keys",
+                     (double)took_us / 1e6, (unsigned long long)keys);
+    }
+    node->memory_startup_bytes = node->host.memory_used(node->host.udata);
+    return true;
+}
+
+bool node_stop(struct node *node, bool saves) {
+    bool is_complete = log_is_on(node->log) || node->store.stats.dirty == 0;
+    if (saves) {
+        node_message(node, LOG_LEVEL_NOTICE, "Saving the final snapshot before exiting.");
+        log_snapshot_cancel(node->log, node->now_ms, node->now_us);
+        if (log_snapshot_save(node->log, node->now_ms, node->now_us) != LOG_OK) {
+            node_message(node, LOG_LEVEL_WARNING, "Error trying to save the DB, can't exit: %s",
+                         log_error(node->log));
+            return false;
+        }
+        is_complete = true;
+    }
+    if (log_close(node->log, is_complete, node->now_ms) != LOG_OK) {
+        node_message(node, LOG_LEVEL_WARNING, "%s", log_error(node->log));
+        return false;
+    }
+    return true;
+}
+
+void node_free(struct node *node) {
+    while (node->clients != NULL) {
+        node_client_free(node->clients);
+    }
+    log_free(node->log);
+    slowlog_reset(node);
+    for (size_t i = 0; i < node->commands.count; i++) {
+        memory_free(node->command_stats[i].histogram);
+    }
+    memory_free(node->command_stats);
+    command_table_deinit(&node->commands);
+    store_deinit(&node->store);
+    turn_deinit(node);
+    memory_free(node->watched_buckets);
+    memory_free(node);
+}
+
+void node_set_time(struct node *node, int64_t now_ms, uint64_t now_us) {
+    node->now_ms = now_ms;
+    node->now_us = now_us;
+    store_set_now(&node->store, now_ms);
+}
+
+bool node_write_is_denied(struct node *node, struct buffer *why) {
+    const char *words;
+    if (log_is_failing(node->log, &words)) {
+        buffer_printf(why, "MISCONF Errors writing to the AOF file: %s", words);
+        return true;
+    }
+    if (node->last_save_failed && node->options->stop_writes_on_bgsave_error &&
+        node->options->save.count > 0) {
+        buffer_printf(why, "MISCONF Redis is configured to save RDB snapshots, but it's currently "
+                           "unable to persist to disk. Commands that may modify the data set are "
+                           "disabled, because this instance is configured to report errors during "
+                           "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). "
+                           "Please check the Redis logs for details about the RDB error.");
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a node does by itself: expiry, snapshots, limits of time. Everything here is cut into
+ * slices of well under a millisecond, so that it never delays a request by more. */
+#include "base/memory.h"
+#include "node/turn.h"
+
+enum {
+    SNAPSHOT_SLICE_US = 300,
+    SNAPSHOT_STEP_ENTRIES = 64,
+    EXPIRE_SLICE_US = 500,
+    EXPIRE_STEP_BUCKETS = 64,
+    EXPIRE_STALE_PERCENT = 5, /* above this share of stale keys, expiry goes on at once ... */
+    EXPIRE_PAUSE_FACTOR = 3,  /* ... with pauses of so many times the work: a quarter of the CPU */
+    SAVE_RETRY_MS = 5000,
+    TICK_MS = 100,
+};
+
+static uint64_t clock_us(const struct node *node) {
+    return node->host.monotonic_us(node->host.udata);
+}
+
+/* ---- expiry ---- */
+
+/* One slice of active expiry; sets when the next one is due. */
+static void tick_expire(struct node *node) {
+    if (node->active_expire_is_off || node->store.expiry_is_paused ||
+        node->pause_until_ms > node->now_ms || clock_us(node) < node->next_expire_us) {
+        return;
+    }
+    uint64_t began_us = clock_us(node), took_us = 0;
+    uint64_t slice_us = (uint64_t)EXPIRE_SLICE_US * (uint64_t)node->options->active_expire_effort;
+    uint64_t seen = 0, removed = 0;
+    bool pass_done = false;
+    while (!pass_done && took_us < slice_us) {
+        uint64_t seen_now;
+        removed += store_expire_some(&node->store, EXPIRE_STEP_BUCKETS, &seen_now, &pass_done);
+        seen += seen_now;
+        took_us = clock_us(node) - began_us;
+    }
+    uint64_t hz_us = 1000000 / (uint64_t)(node->options->hz > 0 ? node->options->hz : 10);
+    bool is_stale = seen > 0 && removed * 100 > seen * EXPIRE_STALE_PERCENT;
+    if (pass_done && !is_stale) {
+        node->next_expire_us = began_us + hz_us;
+    } else if (is_stale) {
+        node->next_expire_us = began_us + took_us * (1 + EXPIRE_PAUSE_FACTOR);
+    } else {
+        /* Little is stale, but the walk is not through: a pass takes about a second. */
+        node->next_expire_us = began_us + hz_us / 10;
+    }
+    double stale = seen > 0 ? 100.0 * (double)removed / (double)seen : 0;
+    node->store.stats.expired_stale_percent =
+        node->store.stats.expired_stale_percent * 0.95 + stale * 0.05;
+    node->stats.active_expire_removed += removed;
+    node->stats.expire_cycle_us += took_us;
+    node->stats.expired_time_cap_reached += !pass_done && took_us >= slice_us;
+    if (removed > 0) {
+        node_latency_add(node, "expire-cycle", took_us);
+    }
+}
+
+/* ---- snapshots ---- */
+
+enum log_status node_snapshot_begin(struct node *node) {
+    enum log_status status = log_snapshot_begin(node->log, node->now_ms, node->now_us);
+    if (status == LOG_OK) {
+        node->dirty_at_save = node->store.stats.dirty;
+        node->snapshot_is_save_point = true;
+        node->last_save_attempt_ms = node->now_ms;
+    }
+    return status;
+}
+
+/* Works on a running snapshot for a slice; true when there is more to do at once. */
+static bool tick_snapshot(struct node *node) {
+    if (!log_snapshot_is_running(node->log)) {
+        return false;
+    }
+    uint64_t began_us = clock_us(node), now_us = began_us;
+    bool has_more = true;
+    while (has_more && now_us - began_us < SNAPSHOT_SLICE_US) {
+        has_more = log_snapshot_step(node->log, SNAPSHOT_STEP_ENTRIES, node->now_ms, now_us);
+        now_us = clock_us(node);
+    }
+    return has_more;
+}
+
+/* Notices that a snapshot ended, however it did. */
+static void tick_snapshot_end(struct node *node) {
+    if (!node->snapshot_is_save_point || log_snapshot_is_running(node->log)) {
+        return;
+    }
+    node->snapshot_is_save_point = false;
+    struct log_stats stats;
+    log_get_stats(node->log, &stats);
+    node->last_save_failed = stats.snapshot_status != LOG_OK;
+    if (node->last_save_failed) {
+        node_message(node, LOG_LEVEL_WARNING, "Background saving error: %s",
+                     log_error(node->log));
+        return;
+    }
+    node->store.stats.dirty -= node->dirty_at_save;
+    node->dirty_at_save = 0;
+    node->last_save_unix_ms = node->now_ms;
+    node_message(node, LOG_LEVEL_NOTICE, "Background saving terminated with success");
+}
+
+static bool save_point_is_due(const struct node *node) {
+    const struct option_save_points *save = &node->options->save;
+    if (node->last_save_failed && node->now_ms - node->last_save_attempt_ms < SAVE_RETRY_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < save->count; i++) {
+        if (node->store.stats.dirty >= (uint64_t)save->points[i].changes &&
+            node->now_ms - node->last_save_unix_ms > save->points[i].seconds * 1000) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool log_rewrite_is_due(const struct node *node) {
+    if (!log_is_on(node->log) || node->options->auto_aof_rewrite_percentage == 0) {
+        return false;
+    }
+    struct log_stats stats;
+    log_get_stats(node->log, &stats);
+    uint64_t base = stats.base_bytes > 0 ? stats.base_bytes : 1;
+    return stats.current_bytes > (uint64_t)node->options->auto_aof_rewrite_min_size &&
+           stats.current_bytes > base &&
+           (stats.current_bytes - base) / base * 100 +
+                   (stats.current_bytes - base) % base * 100 / base >=
+               (uint64_t)node->options->auto_aof_rewrite_percentage;
+}
+
+static void tick_save(struct node *node) {
+    tick_snapshot_end(node);
+    if (log_snapshot_is_running(node->log)) {
+        return;
+    }
+    if (node->snapshot_wanted || save_point_is_due(node) || log_rewrite_is_due(node)) {
+        node->snapshot_wanted = false;
+        node->last_save_attempt_ms = node->now_ms;
+        if (node_snapshot_begin(node) != LOG_OK) {
+            node->last_save_failed = true;
+            node_message(node, LOG_LEVEL_WARNING, "Background saving error: %s",
+                         log_error(node->log));
+        }
+    }
+}
+
+/* ---- clients ---- */
+
+/* The limits that a client can break by doing nothing; once a second. */
+static void tick_client(struct node *node, struct client *client) {
+    int64_t timeout_ms = node->options->timeout * 1000;
+    if (timeout_ms > 0 && (client->flags & (CLIENT_BLOCKED | CLIENT_MONITOR)) == 0 &&
+        node->now_ms - client->active_ms > timeout_ms) {
+        node_message(node, LOG_LEVEL_VERBOSE, "Closing idle client");
+        node_client_close(client, false);
+        return;
+    }
+    int64_t soft = node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL]
+                       .soft_bytes;
+    int64_t seconds = node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL]
+                          .soft_seconds;
+    if (soft == 0 || client->out.size - client->out_start <= (uint64_t)soft) {
+        client->soft_limit_since_ms = 0;
+    } else if (client->soft_limit_since_ms == 0) {
+        client->soft_limit_since_ms = node->now_ms;
+    } else if (node->now_ms - client->soft_limit_since_ms > seconds * 1000) {
+        node->stats.output_limit_disconnections++;
+        node_client_close(client, false);
+    }
+}
+
+static void tick_blocked(struct node *node) {
+    for (struct client *client = node->clients; client != NULL; client = client->next) {
+        if ((client->flags & CLIENT_BLOCKED) == 0) {
+            continue;
+        }
+        if ((client->block_until_ms != 0 && client->block_until_ms <= node->now_ms) ||
+            cmd_server_wait_is_over(client)) {
+            cmd_server_wait_timeout(client);
+        }
+    }
+}
+
+void node_end_pause(struct node *node) {
+    node->pause_until_ms = 0;
+    for (struct client *client = node->clients; client != NULL; client = client->next) {
+        if ((client->flags & CLIENT_PAUSED) != 0) {
+            client->flags &= ~(uint32_t)CLIENT_PAUSED;
+            turn_make_ready(client);
+        }
+    }
+}
+
+/* maxmemory-clients: closes the clients with the largest buffers until the rest fit. */
+static void tick_client_memory(struct node *node) {
+    int64_t limit = node->options->maxmemory_clients;
+    if (limit < 0) {
+        limit = node->options->maxmemory / 100 * -limit;
+    }
+    if (limit == 0) {
+        return;
+    }
+    uint64_t total = 0;
+    for (struct client *client = node->clients; client != NULL; client = client->next) {
+        total += client_memory_bytes(client);
+    }
+    while (total > (uint64_t)limit) {
+        struct client *largest = NULL;
+        for (struct client *client = node->clients; client != NULL; client = client->next) {
+            if ((client->flags & (CLIENT_NO_EVICT | CLIENT_CLOSE_NOW)) == 0 &&
+                (largest == NULL ||
+                 client_memory_bytes(client) > client_memory_bytes(largest))) {
+                largest = client;
+            }
+        }
+        if (largest == NULL) {
+            return;
+        }
+        total -= client_memory_bytes(largest);
+        node->stats.evicted_clients++;
+        node_client_close(largest, false);
+    }
+}
+
+/* ---- the tick ---- */
+
+static void tick_periodic(struct node *node) {
+    log_tick(node->log, node->now_ms, node->now_us);
+    tick_save(node);
+    rate_sample(&node->commands_rate, node->stats.commands_processed, node->now_ms);
+    rate_sample(&node->input_rate, node->stats.input_bytes, node->now_ms);
+    rate_sample(&node->output_rate, node->stats.output_bytes, node->now_ms);
+    uint64_t used = node->host.memory_used(node->host.udata);
+    if (used > node->stats.memory_peak_bytes) {
+        node->stats.memory_peak_bytes = used;
+    }
+    if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
+        node_end_pause(node);
+    }
+    tick_client_memory(node);
+    if (node->now_ms - node->last_second_ms >= 1000) {
+        node->last_second_ms = node->now_ms;
+        for (struct client *client = node->clients; client != NULL; client = client->next) {
+            tick_client(node, client);
+        }
+    }
+    /* maxmemory may have been lowered, or buffers may have grown: do not wait for a write. */
+    (void)node_make_room(node);
+    node->stats.cron_loops++;
+}
+
+uint64_t node_tick(struct node *node) {
+    bool is_due = node->now_us - node->last_tick_us >= TICK_MS * 1000;
+    if (is_due) {
+        node->last_tick_us = node->now_us;
+        tick_periodic(node);
+    }
+    if (node->blocked_count > 0) {
+        tick_blocked(node);
+    }
+    tick_expire(node);
+    bool snapshot_has_more = tick_snapshot(node);
+    /* Removals of keys are changes, too: they reach the log now. */
+    log_write(node->log, node->now_us);
+    if (node->held != NULL) {
+        turn_release_holds(node);
+    }
+    if (snapshot_has_more || node->ready != NULL) {
+        return 0;
+    }
+    uint64_t now_us = clock_us(node);
+    uint64_t next_us = node->last_tick_us + TICK_MS * 1000;
+    if (node->next_expire_us > now_us && node->next_expire_us < next_us) {
+        next_us = node->next_expire_us;
+    }
+    if (node->blocked_count > 0 && next_us > now_us + 1000) {
+        next_us = now_us + 1000;
+    }
+    return next_us > now_us ? next_us - now_us : 0;
+}
+
+/* ---- MONITOR ---- */
+
+static void monitor_append_quoted(struct buffer *line, struct slice bytes) {
+    buffer_append_byte(line, '"');
+    for (size_t i = 0; i < bytes.size; i++) {
+        static const char codes[] = "\n\r\t\a\b\\\"", letters[] = "nrtab\\\"";
+        char c = bytes.data[i];
+        const char *code = c != '\0' ? strchr(codes, c) : NULL;
+        if (code != NULL) {
+            buffer_printf(line, "\\%c", letters[code - codes]);
+        } else if (c >= ' ' && c <= '~') {
+            buffer_append_byte(line, (uint8_t)c);
+        } else {
+            buffer_printf(line, "\\x%02x", (uint8_t)c);
+        }
+    }
+    buffer_append_byte(line, '"');
+}
+
+void node_feed_monitors(struct node *node, const struct client *client, const struct slice *args,
+                        size_t args_count) {
+    struct buffer line = {0};
+    buffer_printf(&line, "+%lld.%06lld [%u %s]", (long long)(node->now_ms / 1000),
+                  (long long)(node->now_ms % 1000 * 1000 + (int64_t)(node->now_us % 1000)),
+                  client->db, client->address);
+    for (size_t i = 0; i < args_count; i++) {
+        buffer_append_byte(&line, ' ');
+        monitor_append_quoted(&line, slowlog_is_secret(args, args_count, i) ? SLICE("(redacted)")
+                                                                             : args[i]);
+    }
+    buffer_append_slice(&line, SLICE("\r\n"));
+    for (struct client *monitor = node->clients; monitor != NULL; monitor = monitor->next) {
+        if ((monitor->flags & (CLIENT_MONITOR | CLIENT_CLOSE_NOW)) == CLIENT_MONITOR) {
+            buffer_append_slice(&monitor->out, buffer_slice(&line));
+            node_client_wants_output(monitor);
+        }
+    }
+    buffer_deinit(&line);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* MULTI and WATCH: what dispatch and node.c need of cmd_transaction.c. */
+#ifndef NODE_TRANSACTION_H
+#define NODE_TRANSACTION_H
+
+#include "node/client.h"
+
+void cmd_exec(struct command_context *ctx);
+void cmd_discard(struct command_context *ctx);
+void cmd_multi(struct command_context *ctx);
+void cmd_watch(struct command_context *ctx);
+
+/* Copies a request to the end of the client's queue. */
+void transaction_queue(struct client *client, const struct command *row, const struct slice *args,
+                       size_t args_count);
+/* The store's touch hook: marks the transactions of all who watch the key. `udata` is the node. */
+void transaction_touch(void *udata, const struct key *key, bool all);
+
+#endif

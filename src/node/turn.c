@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One turn: bytes become requests, requests are executed in batches, replies wait for the log.
+ *
+ * Batching is the design. Requests of all clients that have input are collected, up to BATCH of
+ * them; then the table's buckets of their first keys are asked for, then the entries, and by the
+ * time the first one runs its memory is on the way. The prefetches are hints: nothing depends on
+ * them.
+ *
+ * A request that turns out not to be executable now (its client got blocked, paused or closed by
+ * one before it) is forgotten and parsed again later: `in_parsed` falls back to `in_used`. */
+#include "node/turn.h"
+
+#include "base/memory.h"
+
+enum {
+    BATCH = 64,
+    INPUT_BYTES_MIN = 16 << 10,
+    OUTPUT_BYTES_MIN = 16 << 10,
+    SPARE_BUFFERS_MAX = 64,
+    SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
+};
+
+struct batch_request {
+    struct client *client;
+    const struct command *row;
+    size_t args_first, args_count; /* in turn_args */
+    size_t input_end;              /* offset in client->in behind the request */
+    uint64_t hash;
+    bool has_hash;
+};
+
+/* ---- buffers on loan ---- */
+
+static void buffer_lend(struct node *node, struct buffer *buffer, size_t bytes_min) {
+    if (node->spare_count > 0) {
+        *buffer = node->spare_buffers[--node->spare_count];
+    } else {
+        *buffer = (struct buffer){0};
+        (void)buffer_reserve(buffer, bytes_min);
+    }
+}
+
+static void buffer_take_back(struct node *node, struct buffer *buffer) {
+    if (buffer->capacity == 0) {
+        return;
+    }
+    if (node->spare_buffers == NULL) {
+        node->spare_buffers = memory_alloc(SPARE_BUFFERS_MAX * sizeof(struct buffer));
+    }
+    if (node->spare_count < SPARE_BUFFERS_MAX && buffer->capacity <= SPARE_BUFFER_BYTES_MAX &&
+        buffer->capacity >= INPUT_BYTES_MIN) {
+        buffer_clear(buffer);
+        node->spare_buffers[node->spare_count++] = *buffer;
+        *buffer = (struct buffer){0};
+    } else {
+        buffer_deinit(buffer);
+    }
+}
+
+void turn_deinit(struct node *node) {
+    for (unsigned i = 0; i < node->spare_count; i++) {
+        buffer_deinit(&node->spare_buffers[i]);
+    }
+    memory_free(node->spare_buffers);
+    memory_free(node->batch);
+    request_args_deinit(&node->turn_args);
+    buffer_deinit(&node->turn_scratch);
+}
+
+/* ---- clients ---- */
+
+static const char PROTECTED_TEXT[] =
+    "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
+    "is set for the default user. In this mode connections are only accepted from the loopback "
+    "interface. If you want to connect from external computers to Redis you may adopt one of the "
+    "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
+    "protected-mode no' from the loopback interface by connecting to Redis from the same host the "
+    "server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
+    "so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable "
+    "the protected mode by editing the Redis configuration file, and setting the protected mode "
+    "option to 'no', and then restarting the server. 3) If you started the server manually just "
+    "for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication "
+    "password for the default user. NOTE: You only need to do one of the above things in order for "
+    "the server to start accepting connections from the outside.\r\n";
+
+struct client *node_client_open(struct node *node, const struct client_opts *opts,
+                                const char **refusal) {
+    if (node->clients_count >= (unsigned)node->options->maxclients) {
+        node->stats.connections_rejected++;
+        *refusal = "-ERR max number of clients reached\r\n";
+        return NULL;
+    }
+    bool has_password = node->options->requirepass[0] != '\0';
+    if (node->options->protected_mode && !has_password && !opts->is_local) {
+        node->stats.connections_rejected++;
+        *refusal = PROTECTED_TEXT;
+        return NULL;
+    }
+    struct client *client = memory_alloc_zero(sizeof(*client));
+    client->id = node->next_client_id++;
+    client->node = node;
+    client->connection = opts->connection;
+    client->address = memory_copy_text(opts->address);
+    client->local_address = memory_copy_text(opts->local_address);
+    client->descriptor = opts->descriptor;
+    client->reply = (struct reply){.out = &client->out, .protocol = 2};
+    client->created_ms = client->active_ms = node->now_ms;
+    client->flags = (opts->is_unix_socket ? (uint32_t)CLIENT_UNIX_SOCKET : 0) |
+                    (opts->is_local ? (uint32_t)CLIENT_LOCAL : 0) |
+                    (has_password ? 0 : (uint32_t)CLIENT_AUTHENTICATED);
+    client->previous = node->clients_last;
+    if (node->clients_last != NULL) {
+        node->clients_last->next = client;
+    } else {
+        node->clients = client;
+    }
+    node->clients_last = client;
+    node->clients_count++;
+    node->stats.connections_received++;
+    return client;
+}
+
+/* Takes the client out of one of the node's singly linked lists; `offset` is that of its link. */
+static void list_remove(struct client **head, struct client **last, struct client *client,
+                        size_t offset) {
+    struct client *before = NULL;
+    for (struct client *at = *head; at != NULL;) {
+        struct client **link = (struct client **)((char *)at + offset);
+        if (at == client) {
+            if (before != NULL) {
+                *(struct client **)((char *)before + offset) = *link;
+            } else {
+                *head = *link;
+            }
+            if (last != NULL && *last == client) {
+                *last = before;
+            }
+            *link = NULL;
+            return;
+        }
+        before = at;
+        at = *link;
+    }
+}
+
+void node_client_free(struct client *client) {
+    struct node *node = client->node;
+    node_unwatch_all(client);
+    client_discard_transaction(client);
+    if ((client->flags & CLIENT_MONITOR) != 0) {
+        node->monitors_count--;
+    }
+    if ((client->flags & CLIENT_BLOCKED) != 0) {
+        node->blocked_count--;
+    }
+    if ((client->flags & CLIENT_IS_READY) != 0) {
+        list_remove(&node->ready, &node->ready_last, client, offsetof(struct client, next_ready));
+    }
+    if ((client->flags & CLIENT_HAS_OUTPUT) != 0) {
+        list_remove(&node->output, &node->output_last, client,
+                    offsetof(struct client, next_output));
+    }
+    if (client->holds_count > 0) {
+        list_remove(&node->held, NULL, client, offsetof(struct client, next_held));
+    }
+    if (client->previous != NULL) {
+        client->previous->next = client->next;
+    } else {
+        node->clients = client->next;
+    }
+    if (client->next != NULL) {
+        client->next->previous = client->previous;
+    } else {
+        node->clients_last = client->previous;
+    }
+    node->clients_count--;
+    request_parser_deinit(&client->parser);
+    buffer_take_back(node, &client->in);
+    buffer_take_back(node, &client->out);
+    memory_free(client->holds);
+    memory_free(client->name);
+    memory_free(client->library_name);
+    memory_free(client->library_version);
+    memory_free(client->address);
+    memory_free(client->local_address);
+    memory_free(client);
+}
+
+void node_client_wants_output(struct client *client) {
+    struct node *node = client->node;
+    if ((client->flags & CLIENT_HAS_OUTPUT) != 0) {
+        return;
+    }
+    client->flags |= CLIENT_HAS_OUTPUT;
+    client->next_output = NULL;
+    if (node->output_last != NULL) {
+        node->output_last->next_output = client;
+    } else {
+        node->output = client;
+    }
+    node->output_last = client;
+}
+
+struct client *node_take_output(struct node *node) {
+    struct client *client = node->output;
+    if (client != NULL) {
+        node->output = client->next_output;
+        if (node->output == NULL) {
+            node->output_last = NULL;
+        }
+        client->next_output = NULL;
+        client->flags &= ~(uint32_t)CLIENT_HAS_OUTPUT;
+    }
+    return client;
+}
+
+void node_client_close(struct client *client, bool after_reply) {
+    client->flags |= after_reply ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_CLOSE_NOW;
+    node_client_wants_output(client);
+}
+
+void node_client_block(struct client *client, int64_t until_ms) {
+    require((client->flags & CLIENT_BLOCKED) == 0);
+    client->flags |= CLIENT_BLOCKED;
+    client->block_until_ms = until_ms;
+    client->node->blocked_count++;
+}
+
+void node_client_unblock(struct client *client) {
+    require((client->flags & CLIENT_BLOCKED) != 0);
+    client->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    client->node->blocked_count--;
+    node_client_wants_output(client);
+    turn_make_ready(client);
+}
+
+/* ---- input ---- */
+
+void turn_make_ready(struct client *client) {
+    struct node *node = client->node;
+    if ((client->flags & CLIENT_IS_READY) != 0) {
+        return;
+    }
+    client->flags |= CLIENT_IS_READY;
+    client->next_ready = NULL;
+    if (node->ready_last != NULL) {
+        node->ready_last->next_ready = client;
+    } else {
+        node->ready = client;
+    }
+    node->ready_last = client;
+}
+
+char *node_client_input_space(struct client *client, size_t *room) {
+    struct buffer *in = &client->in;
+    if (in->capacity == 0) {
+        buffer_lend(client->node, in, INPUT_BYTES_MIN);
+    }
+    /* A large argument gets its room as it arrives, doubling: a mere claim costs nothing. */
+    size_t missing = request_bytes_missing(&client->parser, in->size - client->in_parsed);
+    size_t wanted = missing < in->size ? missing : in->size;
+    wanted = wanted > INPUT_BYTES_MIN ? wanted : INPUT_BYTES_MIN;
+    if (in->capacity - in->size < (in->size == 0 ? INPUT_BYTES_MIN : wanted)) {
+        (void)buffer_reserve(in, wanted);
+    }
+    *room = in->capacity - in->size;
+    return in->data + in->size;
+}
+
+void node_client_input(struct client *client, size_t size) {
+    struct node *node = client->node;
+    client->in.size += size;
+    client->input_bytes_total += size;
+    client->active_ms = node->now_ms;
+    node->stats.input_bytes += size;
+    node->stats.reads_processed++;
+    uint64_t limit = (uint64_t)node->options->client_query_buffer_limit;
+    if (unlikely(client->in.size - client->in_used > limit)) {
+        node_message(node, LOG_LEVEL_WARNING,
+                     "Closing client that reached max query buffer length: %s",
+                     client->address);
+        node->stats.query_limit_disconnections++;
+        node_client_close(client, false);
+        return;
+    }
+    turn_make_ready(client);
+}
+
+static bool is_stopped(const struct client *client) {
+    return (client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_CLOSE_NOW | CLIENT_BLOCKED |
+                             CLIENT_PAUSED)) != 0;
+}
+
+static void lend_output(struct node *node, struct client *client) {
+    if (client->out.capacity == 0) {
+        buffer_lend(node, &client->out, OUTPUT_BYTES_MIN);
+    }
+}
+
+static void reply_protocol_error(struct node *node, struct client *client, const char *error) {
+    lend_output(node, client);
+    reply_error(&client->reply, error);
+    node->stats.total_error_replies++;
+    node_message(node, LOG_LEVEL_VERBOSE, "Protocol error from client %s: %s", client->address,
+                 error);
+    node_client_close(client, true);
+}
+
+/* Cuts requests out of a client's input until there are no more or the batch is full. Returns the
+ * number of requests in the batch; `*wants_more` says that the client is not through. */
+static size_t batch_collect(struct node *node, struct client *client, size_t count,
+                            bool *wants_more) {
+    struct request_limits limits = {
+        .bulk_bytes_max = (uint64_t)node->options->proto_max_bulk_len,
+        .is_authenticated = (client->flags & CLIENT_AUTHENTICATED) != 0,
+    };
+    *wants_more = false;
+    while (!is_stopped(client)) {
+        if (count == BATCH) {
+            *wants_more = true;
+            return count;
+        }
+        struct slice rest = slice_make(client->in.data + client->in_parsed,
+                                       client->in.size - client->in_parsed);
+        struct batch_request *request = &node->batch[count];
+        size_t used = 0;
+        char error[REQUEST_ERROR_BYTES_MAX];
+        request->args_first = node->turn_args.count;
+        enum request_status status =
+            request_parse(&client->parser, rest, &limits, &node->turn_args, &used,
+                          &node->turn_scratch, error);
+        switch (status) {
+        case REQUEST_INCOMPLETE:
+            return count;
+        case REQUEST_AGAIN:
+            *wants_more = true;
+            return count;
+        case REQUEST_INVALID:
+            /* What came before it is executed first. */
+            if (client->in_parsed != client->in_used) {
+                *wants_more = true;
+                request_parser_deinit(&client->parser);
+                return count;
+            }
+            reply_protocol_error(node, client, error);
+            return count;
+        case REQUEST_EMPTY:
+            client->in_parsed += used;
+            continue;
+        case REQUEST_COMPLETE:
+            break;
+        }
+        client->in_parsed += used;
+        request->client = client;
+        request->args_count = node->turn_args.count - request->args_first;
+        request->input_end = client->in_parsed;
+        const struct slice *args = node->turn_args.items + request->args_first;
+        request->row = command_table_find(&node->commands, args[0]);
+        request->has_hash = request->row != NULL && request->row->keys.first > 0 &&
+                            (size_t)request->row->keys.first < request->args_count;
+        if (likely(request->has_hash)) {
+            request->hash = store_hash(&node->store, args[request->row->keys.first]);
+            table_prefetch(&node->store.dbs[client->db].table, request->hash);
+        }
+        count++;
+        /* Before AUTH each request may change what the next one is allowed. */
+        if (unlikely(!limits.is_authenticated)) {
+            *wants_more = true;
+            return count;
+        }
+    }
+    return count;
+}
+
+/* The output limits of a client; true when it was closed for exceeding the hard one. */
+static bool check_output_limit(struct node *node, struct client *client) {
+    int64_t hard =
+        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].hard_bytes;
+    if (likely(hard == 0 || client->out.size - client->out_start <= (uint64_t)hard)) {
+        return false;
+    }
+    node_message(node, LOG_LEVEL_WARNING,
+                 "Client %s closed for overcoming of output buffer limits.", client->address);
+    node->stats.output_limit_disconnections++;
+    node_client_close(client, false);
+    return true;
+}
+
+static void batch_execute_one(struct node *node, const struct batch_request *request) {
+    struct client *client = request->client;
+    lend_output(node, client);
+    size_t out_before = client->out.size;
+    bool skips_this = (client->flags & CLIENT_REPLY_SKIP) != 0;
+    node_dispatch(node, client, node->turn_args.items + request->args_first, request->args_count,
+                  request->row, request->hash, request->has_hash);
+    if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
+        return;
+    }
+    client->in_used = request->input_end;
+    if (unlikely((client->flags &
+                  (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)) != 0)) {
+        if (skips_this || (client->flags & CLIENT_REPLY_OFF) != 0) {
+            client->out.size = out_before;
+        }
+        bool skips_next = (client->flags & CLIENT_REPLY_SKIP_NEXT) != 0;
+        client->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
+        client->flags |= skips_next ? (uint32_t)CLIENT_REPLY_SKIP : 0;
+    }
+    if (client->out.size > 0) {
+        node_client_wants_output(client);
+    }
+    (void)check_output_limit(node, client);
+}
+
+static void batch_execute(struct node *node, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct batch_request *request = &node->batch[i];
+        if (request->has_hash) {
+            table_prefetch_item(&node->store.dbs[request->client->db].table, request->hash);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct batch_request *request = &node->batch[i];
+        /* A client that stopped meanwhile has its later requests parsed again some time. */
+        if (likely(!is_stopped(request->client))) {
+            batch_execute_one(node, request);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct client *client = node->batch[i].client;
+        if (unlikely(is_stopped(client)) && client->in_parsed != client->in_used) {
+            client->in_parsed = client->in_used;
+            request_parser_deinit(&client->parser);
+        }
+    }
+    node->turn_args.count = 0;
+    buffer_clear(&node->turn_scratch);
+}
+
+/* Gives back the memory of executed input. Only between batches: arguments point into it. */
+static void client_release_input(struct client *client) {
+    if (!is_stopped(client)) {
+        client->in_used = client->in_parsed;
+    }
+    if (client->in_used == client->in.size) {
+        client->in_used = client->in_parsed = 0;
+        buffer_take_back(client->node, &client->in);
+        return;
+    }
+    /* Moving the rest to the front costs what it is long: worth it only once as much was used. */
+    if (client->in_used >= client->in.size - client->in_used) {
+        buffer_consume(&client->in, client->in_used);
+        client->in_parsed -= client->in_used;
+        client->in_used = 0;
+    }
+}
+
+static void run_ready(struct node *node) {
+    struct client *done[BATCH + 1];
+    while (node->ready != NULL) {
+        size_t count = 0, done_count = 0;
+        while (node->ready != NULL && count < BATCH && done_count < BATCH) {
+            struct client *client = node->ready;
+            bool wants_more;
+            node->ready = client->next_ready;
+            if (node->ready == NULL) {
+                node->ready_last = NULL;
+            }
+            client->next_ready = NULL;
+            client->flags &= ~(uint32_t)CLIENT_IS_READY;
+            count = batch_collect(node, client, count, &wants_more);
+            done[done_count++] = client;
+            if (wants_more) {
+                turn_make_ready(client);
+                break;
+            }
+        }
+        batch_execute(node, count);
+        for (size_t i = 0; i < done_count; i++) {
+            client_release_input(done[i]);
+            if (is_stopped(done[i]) && (done[i]->flags & CLIENT_IS_READY) != 0) {
+                list_remove(&node->ready, &node->ready_last, done[i],
+                            offsetof(struct client, next_ready));
+                done[i]->flags &= ~(uint32_t)CLIENT_IS_READY;
+            }
+        }
+    }
+}
+
+/* ---- output ---- */
+
+static void client_add_hold(struct client *client, uint64_t position) {
+    struct node *node = client->node;
+    uint64_t end = client->output_sent + client->out.size - client->out_start;
+    if (client->holds_count > 0 && client->holds[client->holds_count - 1].position == position) {
+        client->holds[client->holds_count - 1].output_end = end;
+        return;
+    }
+    if (client->holds_count == client->holds_capacity) {
+        client->holds_capacity = client->holds_capacity == 0 ? 4 : 2 * client->holds_capacity;
+        client->holds =
+            memory_resize(client->holds, client->holds_capacity * sizeof(client->holds[0]));
+    }
+    if (client->holds_count == 0) {
+        client->next_held = node->held;
+        node->held = client;
+    }
+    client->holds[client->holds_count++] =
+        (struct client_hold){.output_end = end, .position = position};
+}
+
+/* Makes the new output of this turn wait for the log to reach where it is now. */
+static void hold_output(struct node *node) {
+    uint64_t position = log_position(node->log);
+    if (position <= log_acknowledged_position(node->log)) {
+        return;
+    }
+    for (struct client *client = node->output; client != NULL; client = client->next_output) {
+        uint64_t held_end =
+            client->holds_count > 0 ? client->holds[client->holds_count - 1].output_end : 0;
+        if (client->output_sent + client->out.size - client->out_start > held_end) {
+            client_add_hold(client, position);
+        }
+    }
+}
+
+void turn_release_holds(struct node *node) {
+    uint64_t acknowledged = log_acknowledged_position(node->log);
+    uint64_t failed = log_failed_position(node->log);
+    for (struct client **at = &node->held; *at != NULL;) {
+        struct client *client = *at;
+        size_t released = 0;
+        while (released < client->holds_count &&
+               client->holds[released].position <= acknowledged) {
+            released++;
+        }
+        if (released < client->holds_count && client->holds[released].position <= failed) {
+            /* The write may or may not survive: no reply is the honest one. */
+            node_client_close(client, false);
+        }
+        if (released > 0) {
+            client->holds_count -= released;
+            memmove(client->holds, client->holds + released,
+                    client->holds_count * sizeof(client->holds[0]));
+            node_client_wants_output(client);
+        }
+        if (client->holds_count == 0) {
+            *at = client->next_held;
+            client->next_held = NULL;
+        } else {
+            at = &client->next_held;
+        }
+    }
+}
+
+void node_client_sent(struct client *client, size_t size) {
+    struct node *node = client->node;
+    client->output_sent += size;
+    node->stats.output_bytes += size;
+    node->stats.writes_processed++;
+    client->out_start += size;
+    if (client->out_start == client->out.size) {
+        buffer_take_back(node, &client->out);
+        client->out_start = 0;
+        client->soft_limit_since_ms = 0;
+    } else if (client->out_start >= client->out.size - client->out_start) {
+        /* Moving less than was sent keeps the total linear. */
+        buffer_consume(&client->out, client->out_start);
+        client->out_start = 0;
+    }
+}
+
+void node_run(struct node *node) {
+    if (node->batch == NULL) {
+        node->batch = memory_alloc(BATCH * sizeof(node->batch[0]));
+    }
+    run_ready(node);
+    log_write(node->log, node->now_us);
+    hold_output(node);
+    if (node->held != NULL) {
+        turn_release_holds(node);
+    }
+}
+
+void node_disk_done(struct node *node, struct disk_job *job) {
+    log_disk_done(node->log, job, node->now_ms, node->now_us);
+    if (node->held != NULL) {
+        turn_release_holds(node);
+    }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "platform/memory_usage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifdef STARLING_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#define STRINGIFY(x) #x
+#define TEXT(x) STRINGIFY(x)
+
+struct memory_thread_usage memory_thread_usage_here(void) {
+    struct memory_thread_usage usage = {0};
+    size_t size = sizeof(usage.allocated);
+    if (mallctl("thread.allocatedp", &usage.allocated, &size, NULL, 0) != 0 ||
+        mallctl("thread.deallocatedp", &usage.freed, &size, NULL, 0) != 0) {
+        usage = (struct memory_thread_usage){0};
+    }
+    return usage;
+}
+
+static uint64_t memory_stat(const char *name) {
+    size_t value = 0, size = sizeof(value);
+    return mallctl(name, &value, &size, NULL, 0) == 0 ? value : 0;
+}
+
+void memory_usage_figures(struct memory_figures *figures) {
+    uint64_t epoch = 1;
+    (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+    figures->allocated_bytes = memory_stat("stats.allocated");
+    figures->active_bytes = memory_stat("stats.active");
+    figures->resident_bytes = memory_stat("stats.resident");
+    figures->retained_bytes = memory_stat("stats.retained");
+}
+
+void memory_usage_purge(void) {
+    char name[64];
+    (void)snprintf(name, sizeof(name), "arena.%u.purge", (unsigned)MALLCTL_ARENAS_ALL);
+    (void)mallctl(name, NULL, NULL, NULL, 0);
+}
+
+const char *memory_usage_allocator(void) {
+    return "jemalloc-" TEXT(JEMALLOC_VERSION_MAJOR) "." TEXT(JEMALLOC_VERSION_MINOR) "." TEXT(
+        JEMALLOC_VERSION_BUGFIX);
+}
+
+#else
+#include <malloc.h>
+
+struct memory_thread_usage memory_thread_usage_here(void) {
+    return (struct memory_thread_usage){0};
+}
+
+void memory_usage_figures(struct memory_figures *figures) {
+    struct mallinfo2 info = mallinfo2();
+    *figures = (struct memory_figures){
+        .allocated_bytes = info.uordblks + info.hblkhd,
+        .active_bytes = info.arena + info.hblkhd,
+        .resident_bytes = info.arena + info.hblkhd,
+    };
+}
+
+void memory_usage_purge(void) {
+    (void)malloc_trim(0);
+}
+
+const char *memory_usage_allocator(void) {
+    return "libc";
+}
+#endif

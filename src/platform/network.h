@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The event loop and its sockets, on libevent: listening, accepting, reading, sending.
+ *
+ * The loop turns once per network_wait(): it waits for events, calls the handlers for all that are
+ * there, and returns, so that its owner can work on all of them together. Connections are read when
+ * there is something to read; sending is tried at once by connection_send(), and the loop is only
+ * asked to watch for room when the socket is full. One thread, except network_wake(). */
+#ifndef PLATFORM_NETWORK_H
+#define PLATFORM_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct network;
+struct listener;
+struct connection;
+
+struct network_handlers {
+    void *udata;
+    /* A new connection. The handler keeps it or closes it. */
+    void (*accepted)(void *udata, struct connection *connection);
+    /* There is something to read, or the end. `owner` is what connection_set_owner() was given. */
+    void (*readable)(void *udata, struct connection *connection, void *owner);
+    /* There is room to send again, after connection_watch_writable(). */
+    void (*writable)(void *udata, struct connection *connection, void *owner);
+};
+
+/* NULL when the system has no event mechanism to offer. */
+struct network *network_new(const struct network_handlers *handlers);
+void network_free(struct network *network);
+/* Waits for events for at most `timeout_us` (0: does not wait), and handles all that are there. */
+void network_wait(struct network *network, uint64_t timeout_us);
+/* Calls `handler(udata, number)` when descriptor `number` is readable, or when the signal arrives. */
+typedef void (*network_watch_fn)(void *udata, int number);
+bool network_watch_descriptor(struct network *network, int descriptor, network_watch_fn handler,
+                              void *udata);
+bool network_watch_signal(struct network *network, int number, network_watch_fn handler,
+                          void *udata);
+
+struct listener_opts {
+    const char *address; /* "127.0.0.1", "::1", "*" for all of IPv4, "::*" for all of IPv6 */
+    int port;
+    const char *path; /* a Unix socket instead */
+    unsigned path_permissions; /* 0: as the umask says */
+    int backlog;
+    int keepalive_seconds; /* for its connections; 0: none */
+};
+
+/* Begins to listen; NULL with words in `error` when that fails. `*is_missing` (may be NULL) says
+ * that the machine has no such address or protocol. */
+struct listener *network_listen(struct network *network, const struct listener_opts *opts,
+                                char *error, size_t error_bytes, bool *is_missing);
+void listener_free(struct listener *listener);
+void listener_set_keepalive(struct listener *listener, int keepalive_seconds);
+
+/* ---- connections ---- */
+
+enum { CONNECTION_CLOSED = -1, CONNECTION_AGAIN = -2 };
+
+void connection_set_owner(struct connection *connection, void *owner);
+/* Up to `room` bytes into `at`: how many, or CLOSED (end or error), or AGAIN. */
+int64_t connection_read(struct connection *connection, char *at, size_t room);
+/* Sends what the socket takes of the bytes: how many, or CLOSED, or AGAIN. */
+int64_t connection_send(struct connection *connection, const char *bytes, size_t size);
+void connection_watch_writable(struct connection *connection, bool is_wanted);
+/* Stops or goes on calling `readable`. */
+void connection_watch_readable(struct connection *connection, bool is_wanted);
+/* Closes and frees it. */
+void connection_close(struct connection *connection);
+int connection_descriptor(const struct connection *connection);
+bool connection_is_unix(const struct connection *connection);
+/* Does the other end sit on this machine: loopback or Unix socket? */
+bool connection_is_local(const struct connection *connection);
+/* "127.0.0.1:50000", "[::1]:50000", "/path:0": of the other end, or of ours. */
+void connection_address(const struct connection *connection, bool is_ours, char *text,
+                        size_t text_bytes);
+
+#endif
