@@ -1,0 +1,806 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "log/recovery.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "base/varint.h"
+#include "log/record_reader.h"
+#include "store/state.h"
+
+/* ---- words ---- */
+
+static void say(struct recovery *recovery, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void say(struct recovery *recovery, enum log_level level, const char *format, ...) {
+    if (recovery->message == NULL) {
+        return;
+    }
+    struct buffer text = {0};
+    va_list args;
+    va_start(args, format);
+    buffer_vprintf(&text, format, args);
+    va_end(args);
+    recovery->message(recovery->udata, level, buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static enum log_status disk_failed(struct recovery *recovery, const char *name,
+                                   enum disk_status status) {
+    buffer_clear(&recovery->error);
+    buffer_printf(&recovery->error, "%s/%s: %s", recovery->disk->path, name,
+                  disk_status_text(status));
+    return LOG_FAILED;
+}
+
+static enum log_status out_of_memory(struct recovery *recovery, const char *name) {
+    buffer_clear(&recovery->error);
+    buffer_printf(&recovery->error, "%s/%s: out of memory", recovery->disk->path, name);
+    return LOG_FAILED;
+}
+
+static enum log_status damaged(struct recovery *recovery, const char *name, bool is_snapshot,
+                               uint64_t sequence, uint64_t offset, const char *why) {
+    memcpy(recovery->damaged_name, name, strlen(name) + 1);
+    recovery->is_snapshot_damaged = is_snapshot;
+    recovery->damaged_sequence = sequence;
+    recovery->damaged_offset = offset;
+    buffer_clear(&recovery->error);
+    buffer_printf(&recovery->error,
+                  "%s/%s is damaged at offset %llu: %s. Restore the file from a copy, or run "
+                  "`starling-server --repair %s`, which first tells what is lost",
+                  recovery->disk->path, name, (unsigned long long)offset, why,
+                  recovery->disk->path);
+    return LOG_DAMAGED;
+}
+
+/* ---- an open file of the directory ---- */
+
+struct source {
+    char name[DIRECTORY_NAME_BYTES];
+    uint64_t sequence;
+    bool is_snapshot;
+    struct disk_file *file;
+    struct record_reader reader;
+};
+
+static enum log_status source_open(struct recovery *recovery, struct source *source,
+                                   uint64_t sequence, bool is_snapshot) {
+    struct disk *disk = recovery->disk;
+    *source = (struct source){.sequence = sequence, .is_snapshot = is_snapshot};
+    if (is_snapshot) {
+        directory_snapshot_name(source->name, sequence);
+    } else {
+        directory_segment_name(source->name, sequence);
+    }
+    enum disk_status status = disk->methods->open(disk, source->name, DISK_READ, &source->file);
+    if (status != DISK_OK) {
+        source->file = NULL;
+        return disk_failed(recovery, source->name, status);
+    }
+    int64_t bytes = disk->methods->size(disk, source->file);
+    if (bytes < 0) {
+        disk->methods->close(disk, source->file);
+        source->file = NULL;
+        return disk_failed(recovery, source->name, (enum disk_status)bytes);
+    }
+    record_reader_init(&source->reader, disk, source->file, (uint64_t)bytes,
+                       is_snapshot ? RECORD_SNAPSHOT_HEADER_BYTES : RECORD_SEGMENT_HEADER_BYTES);
+    return LOG_OK;
+}
+
+static void source_close(struct recovery *recovery, struct source *source) {
+    if (source->file != NULL) {
+        record_reader_deinit(&source->reader);
+        recovery->disk->methods->close(recovery->disk, source->file);
+        source->file = NULL;
+    }
+}
+
+/* Reads the header's bytes; CUT when the file is shorter. */
+static enum record_read source_head(struct recovery *recovery, struct source *source, char *into,
+                                    size_t size) {
+    int64_t count = disk_read_all(recovery->disk, source->file, 0, into, size);
+    if (count < 0) {
+        source->reader.disk_status = (enum disk_status)count;
+        return RECORD_READ_DISK;
+    }
+    return (size_t)count == size ? RECORD_READ_OK : RECORD_READ_CUT;
+}
+
+static enum log_status source_damaged(struct recovery *recovery, const struct source *source,
+                                      uint64_t offset, const char *why) {
+    return damaged(recovery, source->name, source->is_snapshot, source->sequence, offset, why);
+}
+
+/* The error for a record that could not be read. */
+static enum log_status source_unread(struct recovery *recovery, const struct source *source,
+                                     enum record_read read) {
+    switch (read) {
+    case RECORD_READ_DISK:
+        return disk_failed(recovery, source->name, source->reader.disk_status);
+    case RECORD_READ_MEMORY:
+        return out_of_memory(recovery, source->name);
+    case RECORD_READ_CUT:
+        return source_damaged(recovery, source, source->reader.offset,
+                              "the file ends within a record");
+    case RECORD_READ_END:
+        return source_damaged(recovery, source, source->reader.offset, "the end is missing");
+    case RECORD_READ_BAD:
+        return source_damaged(recovery, source, source->reader.offset,
+                              "a record's checksum or form is wrong");
+    case RECORD_READ_OK:
+        break;
+    }
+    impossible("nothing went wrong");
+}
+
+/* ---- units ---- */
+
+static void forget_unit(struct recovery *recovery) {
+    buffer_deinit(&recovery->unit_bytes);
+    memory_free(recovery->unit_parts);
+    recovery->unit_parts = NULL;
+    recovery->unit_parts_count = 0;
+}
+
+static void keep_part(struct recovery *recovery, const struct change_reader *reader) {
+    size_t count = recovery->unit_parts_count++;
+    recovery->unit_parts =
+        memory_resize(recovery->unit_parts, (count + 1) * sizeof(recovery->unit_parts[0]));
+    recovery->unit_parts[count] = (struct recovery_part){
+        .reader = *reader, .offset = recovery->unit_bytes.size, .size = reader->rest.size};
+    buffer_append_slice(&recovery->unit_bytes, reader->rest);
+}
+
+static bool apply_change(struct recovery *recovery, const struct change *change,
+                         enum log_status *status) {
+    if (stamp_ticks(change->stamp) <= recovery->last_ticks) {
+        recovery->what = "stamps do not grow";
+        *status = LOG_DAMAGED;
+        return false;
+    }
+    recovery->last_ticks = stamp_ticks(change->stamp);
+    recovery->found.changes_count++;
+    enum store_status applied = store_apply(recovery->store, change);
+    if (applied == STORE_OUT_OF_MEMORY) {
+        *status = LOG_FAILED;
+        return false;
+    }
+    if (applied == STORE_MALFORMED) {
+        recovery->what = "a change makes no sense, or names a database beyond `databases`";
+        *status = LOG_DAMAGED;
+        return false;
+    }
+    return true;
+}
+
+/* Is the end of the open unit in what `reader` has left? MALFORMED counts as not. */
+static enum change_status find_unit_end(struct change_reader reader) {
+    struct change change;
+    enum change_status status;
+    do {
+        status = change_reader_next(&reader, &change);
+    } while (status == CHANGE_OK && change.goes_on);
+    return status;
+}
+
+static bool apply_kept_unit(struct recovery *recovery, enum log_status *status) {
+    for (size_t i = 0; i < recovery->unit_parts_count; i++) {
+        struct recovery_part *part = &recovery->unit_parts[i];
+        struct change_reader reader = part->reader;
+        reader.rest = slice_make(recovery->unit_bytes.data + part->offset, part->size);
+        struct change change;
+        while (change_reader_next(&reader, &change) == CHANGE_OK) {
+            if (!apply_change(recovery, &change, status)) {
+                return false;
+            }
+        }
+    }
+    forget_unit(recovery);
+    return true;
+}
+
+static enum log_status malformed(struct recovery *recovery) {
+    recovery->what = "the bytes of a batch make no sense";
+    return LOG_DAMAGED;
+}
+
+/* Applies the units that are whole, and keeps the beginning of one that is not. */
+static enum log_status apply_batch(struct recovery *recovery, struct slice batch) {
+    enum log_status status = LOG_OK;
+    struct change_reader reader;
+    if (!change_reader_init(&reader, batch, STAMP_SLOT_SELF)) {
+        return malformed(recovery);
+    }
+    bool is_in_unit = recovery->unit_parts_count > 0;
+    if (is_in_unit) {
+        enum change_status end = find_unit_end(reader);
+        if (end == CHANGE_MALFORMED) {
+            return malformed(recovery);
+        }
+        if (end == CHANGE_END) {
+            keep_part(recovery, &reader);
+            return LOG_OK;
+        }
+        if (!apply_kept_unit(recovery, &status)) {
+            return status;
+        }
+    }
+    for (;;) {
+        struct change_reader before = reader;
+        struct change change;
+        enum change_status read = change_reader_next(&reader, &change);
+        if (read == CHANGE_END) {
+            return LOG_OK;
+        }
+        if (read == CHANGE_MALFORMED) {
+            return malformed(recovery);
+        }
+        if (change.goes_on && !is_in_unit) {
+            enum change_status end = find_unit_end(reader);
+            if (end == CHANGE_MALFORMED) {
+                return malformed(recovery);
+            }
+            if (end == CHANGE_END) {
+                keep_part(recovery, &before);
+                return LOG_OK;
+            }
+        }
+        is_in_unit = change.goes_on;
+        if (!apply_change(recovery, &change, &status)) {
+            return status;
+        }
+    }
+}
+
+/* ---- snapshots ---- */
+
+static bool take_contents(struct recovery *recovery, struct slice bytes) {
+    struct store *store = recovery->store;
+    uint64_t contexts_count, dbs_count;
+    recovery->what = "its first record makes no sense";
+    if (!varint_take(&bytes, &contexts_count)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < contexts_count; i++) {
+        uint64_t slot;
+        if (!varint_take(&bytes, &slot) || bytes.size < 8) {
+            return false;
+        }
+        uint64_t stamp = record_take64(bytes.data);
+        bytes = slice_skip(bytes, 8);
+        if (slot >= STAMP_SLOTS_COUNT || stamp_slot(stamp) != slot) {
+            return false;
+        }
+        context_add(&store->context, stamp);
+        hybrid_clock_observe(&store->clock, stamp_ticks(stamp));
+    }
+    if (!varint_take(&bytes, &dbs_count)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < dbs_count; i++) {
+        uint64_t db, keys;
+        if (!varint_take(&bytes, &db) || !varint_take(&bytes, &keys)) {
+            return false;
+        }
+        if (db >= store->dbs_count) {
+            recovery->what = "it has keys in a database beyond `databases`";
+            return false;
+        }
+        /* A number from a file reserves memory only as far as the file can live up to it. */
+        if (keys <= recovery->found.snapshot_bytes) {
+            table_expect(&store->dbs[db].table, keys);
+        }
+    }
+    return bytes.size == 0;
+}
+
+static enum log_status load_entries(struct recovery *recovery, const struct source *source,
+                                    const struct record *record) {
+    struct slice bytes = record->payload;
+    while (bytes.size > 0) {
+        enum store_status status = state_load(recovery->store, &bytes);
+        if (status == STORE_OUT_OF_MEMORY) {
+            return out_of_memory(recovery, source->name);
+        }
+        if (status != STORE_OK) {
+            return source_damaged(recovery, source, record->offset,
+                                  "the state of an entry makes no sense");
+        }
+    }
+    return LOG_OK;
+}
+
+static uint64_t count_keys(const struct store *store) {
+    uint64_t keys = 0;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        keys += store_count(store, db);
+    }
+    return keys;
+}
+
+static enum log_status check_end(struct recovery *recovery, struct source *source,
+                                 const struct record *record, uint32_t crc) {
+    if (record->payload.size != RECORD_END_PAYLOAD_BYTES ||
+        record_take32(record->payload.data + 8) != crc) {
+        return source_damaged(recovery, source, record->offset,
+                              "the sum over its records is wrong");
+    }
+    if (record_take64(record->payload.data) != count_keys(recovery->store)) {
+        return source_damaged(recovery, source, record->offset, "the number of keys is wrong");
+    }
+    if (source->reader.offset != source->reader.file_bytes) {
+        return source_damaged(recovery, source, source->reader.offset, "something follows its end");
+    }
+    return LOG_OK;
+}
+
+/* For the repair of a snapshot: moves on to the next record that can be read. */
+static bool skip_bad_record(struct recovery *recovery, struct source *source,
+                            enum record_read read) {
+    uint64_t next;
+    if (!recovery->skips_blocks || read == RECORD_READ_DISK || read == RECORD_READ_MEMORY ||
+        read == RECORD_READ_END || record_reader_search(&source->reader, &next) != RECORD_READ_OK) {
+        return false;
+    }
+    recovery->skipped_bytes += next - source->reader.offset;
+    source->reader.offset = next;
+    return next < source->reader.file_bytes;
+}
+
+static enum log_status load_records(struct recovery *recovery, struct source *source) {
+    uint32_t crc = 0;
+    bool is_first = true;
+    for (;;) {
+        struct record record;
+        enum record_read read = record_reader_next(&source->reader, &record);
+        if (read != RECORD_READ_OK) {
+            if (skip_bad_record(recovery, source, read)) {
+                continue;
+            }
+            return recovery->skips_blocks && read != RECORD_READ_DISK && read != RECORD_READ_MEMORY
+                       ? LOG_OK
+                       : source_unread(recovery, source, read);
+        }
+        enum log_status status = LOG_OK;
+        if (record.type == RECORD_END) {
+            return recovery->skips_blocks ? LOG_OK : check_end(recovery, source, &record, crc);
+        }
+        if (is_first != (record.type == RECORD_CONTENTS) && !recovery->skips_blocks) {
+            return source_damaged(recovery, source, record.offset,
+                                  "its records are not in their order");
+        }
+        if (record.type == RECORD_CONTENTS) {
+            if (!take_contents(recovery, record.payload)) {
+                return source_damaged(recovery, source, record.offset, recovery->what);
+            }
+        } else if (record.type == RECORD_ENTRIES) {
+            status = load_entries(recovery, source, &record);
+        } else {
+            return source_damaged(recovery, source, record.offset,
+                                  "it has a record that belongs into a segment");
+        }
+        if (status != LOG_OK) {
+            return status;
+        }
+        is_first = false;
+        if (record.is_run_start) {
+            char bytes[4];
+            record_put32(bytes, record.crc);
+            crc = crc32c(crc, slice_make(bytes, sizeof(bytes)));
+        }
+    }
+}
+
+static enum log_status load_snapshot_from(struct recovery *recovery, struct source *source) {
+    struct store *store = recovery->store;
+    char head[RECORD_SNAPSHOT_HEADER_BYTES];
+    enum record_read read = source_head(recovery, source, head, sizeof(head));
+    if (read == RECORD_READ_DISK) {
+        return disk_failed(recovery, source->name, source->reader.disk_status);
+    }
+    if (read == RECORD_READ_CUT) {
+        return source_damaged(recovery, source, 0, "the file ends within its header");
+    }
+    struct record_snapshot_header header;
+    enum record_header_status status = record_take_snapshot_header(head, &header);
+    bool is_usable = status == RECORD_HEADER_OK && header.sequence == source->sequence;
+    if (!is_usable && !recovery->skips_blocks) {
+        return source_damaged(recovery, source, 0,
+                              status == RECORD_HEADER_OK
+                                  ? "it is another snapshot than its name says"
+                                  : record_header_status_text(status));
+    }
+    recovery->found.snapshot_sequence = source->sequence;
+    recovery->found.snapshot_bytes = source->reader.file_bytes;
+    if (is_usable) {
+        store->seed = (struct hash_seed){header.hash_seed[0], header.hash_seed[1]};
+        hybrid_clock_observe(&store->clock, header.ticks);
+        recovery->last_ticks = header.ticks;
+        recovery->snapshot_created_ms = header.created_unix_ms;
+    }
+    enum log_status loaded = load_records(recovery, source);
+    recovery->found.snapshot_keys = count_keys(store);
+    return loaded;
+}
+
+enum log_status recovery_load_snapshot(struct recovery *recovery, uint64_t sequence) {
+    struct source source;
+    enum log_status status = source_open(recovery, &source, sequence, true);
+    if (status == LOG_OK) {
+        status = load_snapshot_from(recovery, &source);
+    }
+    source_close(recovery, &source);
+    recovery->end.snapshot_sequence = sequence;
+    return status;
+}
+
+/* ---- segments ---- */
+
+/* Reads the header of a segment. `*is_short`: the file is too short to have one. */
+static enum log_status read_segment_header(struct recovery *recovery, struct source *source,
+                                           struct record_segment_header *header, bool *is_short) {
+    char head[RECORD_SEGMENT_HEADER_BYTES];
+    enum record_read read = source_head(recovery, source, head, sizeof(head));
+    *is_short = read == RECORD_READ_CUT;
+    if (read == RECORD_READ_DISK) {
+        return disk_failed(recovery, source->name, source->reader.disk_status);
+    }
+    if (read == RECORD_READ_CUT) {
+        return source_damaged(recovery, source, 0, "the file ends within its header");
+    }
+    enum record_header_status status = record_take_segment_header(head, header);
+    if (status != RECORD_HEADER_OK) {
+        return source_damaged(recovery, source, 0, record_header_status_text(status));
+    }
+    if (header->sequence != source->sequence) {
+        return source_damaged(recovery, source, 0, "it is another segment than its name says");
+    }
+    return LOG_OK;
+}
+
+/* How the reading of a segment ended. */
+struct segment_tail {
+    bool is_sealed;
+    enum record_read read; /* not sealed: END, CUT or BAD */
+    uint64_t offset;       /* end of the last good record */
+};
+
+static enum log_status replay_records(struct recovery *recovery, struct source *source,
+                                      struct segment_tail *tail) {
+    for (;;) {
+        struct record record;
+        enum record_read read = record_reader_next(&source->reader, &record);
+        if (read == RECORD_READ_DISK || read == RECORD_READ_MEMORY) {
+            return source_unread(recovery, source, read);
+        }
+        if (read != RECORD_READ_OK) {
+            *tail = (struct segment_tail){.read = read, .offset = source->reader.offset};
+            return LOG_OK;
+        }
+        recovery->found.records_count++;
+        if (record.type == RECORD_BATCH) {
+            enum log_status status = apply_batch(recovery, record.payload);
+            if (status == LOG_FAILED) {
+                return out_of_memory(recovery, source->name);
+            }
+            if (status != LOG_OK) {
+                return source_damaged(recovery, source, record.offset, recovery->what);
+            }
+        } else if (record.type == RECORD_SEAL) {
+            if (record.payload.size != 1 ||
+                (record.payload.data[0] & ~RECORD_SEAL_VOID_UNIT) != 0) {
+                return source_damaged(recovery, source, record.offset, "its seal makes no sense");
+            }
+            if ((record.payload.data[0] & RECORD_SEAL_VOID_UNIT) != 0) {
+                forget_unit(recovery);
+            }
+            if (source->reader.offset != source->reader.file_bytes) {
+                return source_damaged(recovery, source, source->reader.offset,
+                                      "something follows its seal");
+            }
+            *tail = (struct segment_tail){.is_sealed = true, .offset = source->reader.offset};
+            return LOG_OK;
+        } else if (record.type != RECORD_PREVIOUS_SYNCED) {
+            return source_damaged(recovery, source, record.offset,
+                                  "it has a record that belongs into a snapshot");
+        }
+    }
+}
+
+/* Does the segment say that the one before it is durable? */
+static enum log_status says_previous_synced(struct recovery *recovery, uint64_t sequence,
+                                            bool *says) {
+    struct source source;
+    *says = false;
+    enum log_status status = source_open(recovery, &source, sequence, false);
+    if (status != LOG_OK) {
+        return status;
+    }
+    struct record record;
+    while (!*says && record_reader_next(&source.reader, &record) == RECORD_READ_OK) {
+        *says = record.type == RECORD_PREVIOUS_SYNCED;
+    }
+    source_close(recovery, &source);
+    return LOG_OK;
+}
+
+static enum log_status set_aside(struct recovery *recovery, uint64_t sequence, const char *why) {
+    char name[DIRECTORY_NAME_BYTES], lost[DIRECTORY_NAME_BYTES];
+    directory_segment_name(name, sequence);
+    if (recovery->is_dry) {
+        say(recovery, LOG_LEVEL_WARNING, "%s is of no use: %s.", name, why);
+        return LOG_OK;
+    }
+    enum disk_status status = directory_set_aside(recovery->disk, name, lost);
+    if (status != DISK_OK) {
+        return disk_failed(recovery, name, status);
+    }
+    say(recovery, LOG_LEVEL_WARNING, "%s is of no use: %s. It was renamed to %s.", name, why, lost);
+    return LOG_OK;
+}
+
+static enum log_status set_aside_from(struct recovery *recovery,
+                                      const struct directory_files *segments, size_t first,
+                                      const char *why) {
+    for (size_t i = first; i < segments->count; i++) {
+        enum log_status status = set_aside(recovery, segments->files[i].sequence, why);
+        if (status != LOG_OK) {
+            return status;
+        }
+        recovery->segments_count--;
+        recovery->segments_bytes -= segments->files[i].bytes;
+    }
+    return LOG_OK;
+}
+
+/* Cuts what is behind the last good record, if it is the trace of a crash. */
+static enum log_status cut_tail(struct recovery *recovery, struct source *source,
+                                const struct segment_tail *tail) {
+    uint64_t file_bytes = source->reader.file_bytes;
+    if (tail->read == RECORD_READ_END) {
+        return LOG_OK;
+    }
+    uint64_t found;
+    enum record_read read = record_reader_search(&source->reader, &found);
+    if (read != RECORD_READ_OK) {
+        return source_unread(recovery, source, read);
+    }
+    if (found < file_bytes) {
+        return source_unread(recovery, source, RECORD_READ_BAD);
+    }
+    uint64_t torn_bytes = file_bytes - tail->offset;
+    recovery->found.torn_bytes += torn_bytes;
+    say(recovery, LOG_LEVEL_WARNING,
+        "%s/%s ends with an unfinished record at offset %llu: %llu bytes %s.", recovery->disk->path,
+        source->name, (unsigned long long)tail->offset, (unsigned long long)torn_bytes,
+        recovery->is_dry ? "would be cut off" : "cut off");
+    if (recovery->is_dry) {
+        return LOG_OK;
+    }
+    struct disk *disk = recovery->disk;
+    struct disk_file *file;
+    enum disk_status status = disk->methods->open(disk, source->name, DISK_UPDATE, &file);
+    if (status == DISK_OK) {
+        status = disk->methods->truncate(disk, file, tail->offset);
+        if (status == DISK_OK) {
+            status = disk->methods->sync(disk, file);
+        }
+        disk->methods->close(disk, file);
+    }
+    return status == DISK_OK ? LOG_OK : disk_failed(recovery, source->name, status);
+}
+
+/* Does segment `header` go on from where the chain is? */
+static enum log_status check_link(struct recovery *recovery, const struct source *source,
+                                  const struct record_segment_header *header, bool *is_orphan) {
+    const struct log_chain_end *end = &recovery->end;
+    *is_orphan = false;
+    if (end->segment_sequence == 0 && end->snapshot_sequence == header->sequence) {
+        return LOG_OK; /* I1 */
+    }
+    if (end->segment_sequence == 0 && end->snapshot_sequence == 0 &&
+        header->start == RECORD_START_EMPTY) {
+        return LOG_OK;
+    }
+    if (header->start == RECORD_START_SNAPSHOT) {
+        *is_orphan = true; /* I4 */
+        return LOG_OK;
+    }
+    if (header->start == RECORD_START_CONTINUES && end->segment_sequence + 1 == header->sequence) {
+        return header->previous_crc == end->segment_header_crc
+                   ? LOG_OK
+                   : source_damaged(recovery, source, 0,
+                                    "it does not belong to the segment before it");
+    }
+    char why[128];
+    if (header->start == RECORD_START_EMPTY) {
+        return source_damaged(recovery, source, 0, "it begins a log of its own after another");
+    }
+    (void)snprintf(why, sizeof(why), "it continues segment %llu, which is missing",
+                   (unsigned long long)header->sequence - 1);
+    return source_damaged(recovery, source, 0, why);
+}
+
+/* After segment `index`, which has no seal: is it the end of the log? `*ends`: yes, and what comes
+ * behind is set aside. */
+static enum log_status judge_tail(struct recovery *recovery, const struct directory_files *segments,
+                                  size_t index, struct source *source,
+                                  const struct segment_tail *tail) {
+    if (index + 1 < segments->count) {
+        uint64_t next = segments->files[index + 1].sequence;
+        struct source follower;
+        struct record_segment_header header;
+        bool is_short, says_synced = false;
+        enum log_status status = source_open(recovery, &follower, next, false);
+        if (status == LOG_OK) {
+            status = read_segment_header(recovery, &follower, &header, &is_short);
+            source_close(recovery, &follower);
+        }
+        if (status == LOG_FAILED || (status == LOG_DAMAGED && !is_short)) {
+            return status;
+        }
+        bool continues = status == LOG_OK && header.start == RECORD_START_CONTINUES;
+        if (continues) {
+            status = says_previous_synced(recovery, next, &says_synced);
+            if (status != LOG_OK) {
+                return status;
+            }
+        }
+        if (says_synced || (continues && index + 2 < segments->count)) {
+            return source_unread(recovery, source, tail->read);
+        }
+        if (continues) {
+            status = set_aside_from(recovery, segments, index + 1,
+                                    "the end of the segment before it was lost with the power");
+            if (status != LOG_OK) {
+                return status;
+            }
+        }
+    }
+    return cut_tail(recovery, source, tail);
+}
+
+static enum log_status replay_segment(struct recovery *recovery,
+                                      const struct directory_files *segments, size_t index,
+                                      struct source *source, bool *is_end) {
+    struct record_segment_header header;
+    bool is_short, is_orphan, is_last = index + 1 == segments->count;
+    enum log_status status = read_segment_header(recovery, source, &header, &is_short);
+    if (is_short && is_last) {
+        *is_end = true;
+        buffer_clear(&recovery->error);
+        recovery->found.torn_bytes += source->reader.file_bytes;
+        return set_aside_from(recovery, segments, index, "it was just being begun");
+    }
+    if (status == LOG_OK) {
+        status = check_link(recovery, source, &header, &is_orphan);
+    }
+    if (status != LOG_OK) {
+        return status;
+    }
+    if (is_orphan) {
+        *is_end = true;
+        return set_aside_from(recovery, segments, index,
+                              "the snapshot that it begins with was never completed");
+    }
+    struct segment_tail tail = {0};
+    status = replay_records(recovery, source, &tail);
+    if (status != LOG_OK) {
+        return status;
+    }
+    recovery->found.segments_count++;
+    recovery->found.segments_bytes += tail.offset;
+    recovery->end.segment_sequence = header.sequence;
+    recovery->end.segment_bytes = tail.offset;
+    recovery->end.segment_header_crc = header.crc;
+    recovery->end.is_sealed = tail.is_sealed;
+    if (!tail.is_sealed) {
+        size_t before = recovery->segments_count;
+        status = judge_tail(recovery, segments, index, source, &tail);
+        *is_end = recovery->segments_count != before;
+    }
+    return status;
+}
+
+static enum log_status replay_chain(struct recovery *recovery,
+                                    const struct directory_files *segments) {
+    bool is_end = false;
+    for (size_t i = 0; i < segments->count && !is_end; i++) {
+        if (segments->files[i].sequence < recovery->end.snapshot_sequence) {
+            continue; /* I4 */
+        }
+        struct source source;
+        enum log_status status = source_open(recovery, &source, segments->files[i].sequence, false);
+        if (status == LOG_OK) {
+            status = replay_segment(recovery, segments, i, &source, &is_end);
+        }
+        source_close(recovery, &source);
+        if (status != LOG_OK) {
+            return status;
+        }
+    }
+    return LOG_OK;
+}
+
+static enum log_status run(struct recovery *recovery, const struct directory *directory) {
+    recovery->segments_count = directory->segments.count;
+    for (size_t i = 0; i < directory->segments.count; i++) {
+        recovery->segments_bytes += directory->segments.files[i].bytes;
+    }
+    if (directory->snapshots.count > 0) {
+        const struct directory_file *newest =
+            &directory->snapshots.files[directory->snapshots.count - 1];
+        enum log_status status = recovery_load_snapshot(recovery, newest->sequence);
+        if (status != LOG_OK) {
+            return status;
+        }
+    }
+    enum log_status status = replay_chain(recovery, &directory->segments);
+    if (status != LOG_OK) {
+        return status;
+    }
+    recovery->end.has_open_unit = recovery->unit_parts_count > 0;
+    if (recovery->end.has_open_unit) {
+        say(recovery, LOG_LEVEL_WARNING,
+            "The log ends within a transaction, which is dropped (%llu bytes).",
+            (unsigned long long)recovery->unit_bytes.size);
+    }
+    recovery->newest_sequence = recovery->end.segment_sequence != 0
+                                    ? recovery->end.segment_sequence
+                                    : recovery->end.snapshot_sequence;
+    return LOG_OK;
+}
+
+enum log_status recovery_run(struct recovery *recovery) {
+    struct store *store = recovery->store;
+    bool was_paused = store->expiry_is_paused;
+    store->expiry_is_paused = true;
+    struct directory directory;
+    enum disk_status disk_status = directory_read(&directory, recovery->disk);
+    enum log_status status = disk_status == DISK_OK ? run(recovery, &directory)
+                                                    : disk_failed(recovery, ".", disk_status);
+    directory_deinit(&directory);
+    store->expiry_is_paused = was_paused;
+    hybrid_clock_observe(&store->clock, recovery->last_ticks);
+    return status;
+}
+
+void recovery_deinit(struct recovery *recovery) {
+    forget_unit(recovery);
+    buffer_deinit(&recovery->error);
+}
+
+/* ---- the call of log.h ---- */
+
+enum log_status log_recover(struct log *log, struct log_recovery *found) {
+    require(log->is_open);
+    require(!log->is_started);
+    struct recovery recovery = {.disk = log->disk,
+                                .store = log->store,
+                                .message = log->opts.message,
+                                .udata = log->opts.udata};
+    enum log_status status = recovery_run(&recovery);
+    if (status != LOG_OK) {
+        (void)log_fail(log, status, "%s", buffer_text(&recovery.error));
+    }
+    log->end = recovery.end;
+    log->newest_sequence = recovery.newest_sequence;
+    log->stats.recovery = recovery.found;
+    log->stats.segments_count = recovery.segments_count;
+    log->stats.segments_bytes = recovery.segments_bytes;
+    log->stats.snapshot_sequence = recovery.found.snapshot_sequence;
+    log->stats.snapshot_bytes = recovery.found.snapshot_bytes;
+    log->stats.snapshot_unix_ms = recovery.snapshot_created_ms;
+    log->closed_bytes_total = recovery.found.segments_bytes;
+    log->stats.base_bytes = recovery.found.snapshot_bytes;
+    if (found != NULL) {
+        *found = recovery.found;
+    }
+    recovery_deinit(&recovery);
+    return status;
+}

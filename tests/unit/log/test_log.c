@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The log as a whole, on a memory disk: what is written is recovered, with and without snapshots,
+ * across rotations and restarts, and random histories come back byte for byte. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "unit/log/log_world.h"
+
+static void test_empty_start(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {0};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    assert_int_equal(log_generation(world.log), 1);
+    assert_string_equal(log_node_id(world.log), "887766554433221100ffeeddccbbaa99");
+    assert_int_equal(world_close(&world, true), LOG_OK);
+    struct world again = {0};
+    assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+    assert_int_equal(log_generation(again.log), 1);
+    assert_int_equal(store_count(&again.store, 0), 0);
+    world_kill(&again);
+    memory_disk_deinit(&memory);
+}
+
+/* kill -9: everything that log_write() wrote is there, whatever the policy. */
+static void test_kill_loses_nothing_written(void **state) {
+    (void)state;
+    for (int fsync = LOG_FSYNC_EVERYSEC; fsync <= LOG_FSYNC_NO; fsync++) {
+        struct memory_disk memory;
+        memory_disk_init(&memory, 1);
+        struct world world = {.opts.fsync = (enum log_fsync)fsync};
+        assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+        for (unsigned i = 0; i < 100; i++) {
+            world_set(&world, i, "value");
+            world_turn(&world, 1000);
+        }
+        world_set(&world, 1000, "never written");
+        world_kill(&world);
+        struct world again = {.opts.fsync = (enum log_fsync)fsync};
+        assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+        assert_int_equal(store_count(&again.store, 0), 100);
+        assert_string_equal(world_get(&again, 99), "value");
+        assert_null(world_get(&again, 1000));
+        assert_int_equal(again.recovery.changes_count, 100);
+        /* `always` proves that all it ever acknowledged was recovered; the others do not. */
+        assert_int_equal(log_generation(again.log), fsync == LOG_FSYNC_ALWAYS ? 1 : 2);
+        world_kill(&again);
+        memory_disk_deinit(&memory);
+    }
+}
+
+static void test_snapshot_and_segments_after_it(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.compresses_snapshots = true};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    for (unsigned i = 0; i < 5000; i++) {
+        world_set(&world, i, "before the snapshot");
+    }
+    world_turn(&world, 1000);
+    assert_int_equal(world_snapshot(&world), LOG_OK);
+    world_set(&world, 1, "after the snapshot");
+    world_turn(&world, 1000);
+    struct log_stats stats;
+    log_get_stats(world.log, &stats);
+    assert_int_equal(stats.segments_count, 1); /* the older one went */
+    assert_int_equal(stats.snapshot_keys_done, 5000);
+    struct world_digest before = world_digest(&world);
+    world_kill(&world);
+    struct world again = {0};
+    assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+    assert_int_equal(again.recovery.snapshot_keys, 5000);
+    assert_int_equal(again.recovery.changes_count, 1);
+    assert_true(world_digest_equal(world_digest(&again), before));
+    assert_string_equal(world_get(&again, 1), "after the snapshot");
+    world_kill(&again);
+    memory_disk_deinit(&memory);
+}
+
+/* Random work, snapshots that run while it goes on, rotations, kills and clean ends. */
+static void random_history(uint64_t seed) {
+    struct prng prng;
+    prng_init(&prng, seed);
+    struct memory_disk memory;
+    memory_disk_init(&memory, seed);
+    memory.read_limit = prng_below(&prng, 2) == 0 ? 777 : 0;
+    struct world_digest digest = {{0}};
+    int64_t unix_ms = WORLD_START_MS;
+    uint64_t newest_stamp = 0;
+    for (int life = 0; life < 6; life++) {
+        struct world world = {.unix_ms = unix_ms};
+        world.opts.fsync = (enum log_fsync)prng_below(&prng, 3);
+        world.opts.segment_bytes = 2000 + prng_below(&prng, 100000);
+        world.opts.retention_bytes = prng_below(&prng, 2) * 50000;
+        world.opts.compresses_snapshots = prng_below(&prng, 2) == 0;
+        if (world_start(&world, &memory.disk, true) != LOG_OK) {
+            fail_msg("seed %llu life %d: %s", (unsigned long long)seed, life, log_error(world.log));
+        }
+        if (!world_digest_equal(world_digest(&world), digest)) {
+            fail_msg("seed %llu life %d: other data", (unsigned long long)seed, life);
+        }
+        store_check(&world.store);
+        uint64_t turns = prng_below(&prng, 400);
+        for (uint64_t turn = 0; turn < turns; turn++) {
+            uint64_t units = prng_below(&prng, 8);
+            for (uint64_t i = 0; i < units; i++) {
+                world_random_unit(&world, &prng, 300);
+                if (prng_below(&prng, 4) == 0) {
+                    log_collect(world.log);
+                }
+            }
+            world_turn(&world, prng_below(&prng, 300000));
+            if (prng_below(&prng, 40) == 0) {
+                (void)log_snapshot_begin(world.log, world.unix_ms, world.monotonic_us);
+            }
+            (void)log_snapshot_step(world.log, 1 + (unsigned)prng_below(&prng, 50), world.unix_ms,
+                                    world.monotonic_us);
+            if (prng_below(&prng, 3) == 0) {
+                struct disk_job *job = memory.disk.methods->wait(&memory.disk);
+                if (job != NULL) {
+                    log_disk_done(world.log, job, world.unix_ms, world.monotonic_us);
+                }
+            }
+        }
+        digest = world_digest(&world);
+        uint64_t stamp = world.store.context.stamps[STAMP_SLOT_SELF];
+        assert_true(stamp >= newest_stamp);
+        newest_stamp = stamp;
+        unix_ms = world.unix_ms - (life == 2 ? 3600 * 1000 : 0); /* the clock steps back */
+        if (prng_below(&prng, 3) == 0) {
+            assert_int_equal(world_close(&world, true), LOG_OK);
+        } else {
+            world_kill(&world);
+        }
+    }
+    memory_disk_deinit(&memory);
+}
+
+static void test_random_histories(void **state) {
+    (void)state;
+    const char *one = getenv("SEED");
+    if (one != NULL) {
+        random_history(strtoull(one, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        random_history(seed);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty_start),
+        cmocka_unit_test(test_kill_loses_nothing_written),
+        cmocka_unit_test(test_snapshot_and_segments_after_it),
+        cmocka_unit_test(test_random_histories),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
