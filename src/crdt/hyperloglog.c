@@ -33,7 +33,8 @@ enum {
 };
 
 static_assert(HYPERLOGLOG_RANK_MAX <= HYPERLOGLOG_REGISTER_MAX, "any element fits a register");
-static_assert(HYPERLOGLOG_REGISTERS_COUNT % HISTOGRAM_LANES == 0, "registers come by fours");
+static_assert(HYPERLOGLOG_REGISTERS_COUNT % 8 == 0, "registers come by eights");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words of registers, lowest first");
 
 /* ---- hash ---- */
 
@@ -149,13 +150,31 @@ static void dense_set(uint8_t *registers, unsigned index, unsigned rank) {
     }
 }
 
-/* Four registers from three bytes. */
-static inline void dense_unpack(const uint8_t at[3], uint8_t ranks[4]) {
-    unsigned bits = at[0] | (unsigned)at[1] << 8 | (unsigned)at[2] << 16;
-    ranks[0] = bits & HYPERLOGLOG_REGISTER_MAX;
-    ranks[1] = bits >> 6 & HYPERLOGLOG_REGISTER_MAX;
-    ranks[2] = bits >> 12 & HYPERLOGLOG_REGISTER_MAX;
-    ranks[3] = (uint8_t)(bits >> 18);
+/* Eight registers from six bytes, one in each byte of the result, the first lowest: halves move
+ * apart, then quarters, then eighths. */
+static inline uint64_t dense_unpack(const uint8_t at[6]) {
+    uint32_t low;
+    uint16_t high;
+    memcpy(&low, at, sizeof(low));
+    memcpy(&high, at + sizeof(low), sizeof(high));
+    uint64_t bits = low | (uint64_t)high << 32;
+    bits = (bits & 0xFFFFFF) | (bits & UINT64_C(0xFFFFFF000000)) << 8;
+    bits = (bits & UINT64_C(0x00000FFF00000FFF)) | (bits & UINT64_C(0x00FFF00000FFF000)) << 4;
+    return (bits & UINT64_C(0x003F003F003F003F)) | (bits & UINT64_C(0x0FC00FC00FC00FC0)) << 2;
+}
+
+/* The greater of each pair of bytes, all below 128. */
+static inline uint64_t max_of_bytes(uint64_t a, uint64_t b) {
+    const uint64_t tops = UINT64_C(0x8080808080808080);
+    uint64_t is_a = (((a | tops) - b) & tops) >> 7; /* 1 in each byte where a is not below b */
+    uint64_t mask = is_a * 0xFF;
+    return (a & mask) | (b & ~mask);
+}
+
+static inline uint64_t load_eight(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
 }
 
 static void put_dense(struct buffer *value, const uint8_t *registers) {
@@ -410,13 +429,9 @@ enum hyperloglog_status hyperloglog_join(uint8_t registers[HYPERLOGLOG_REGISTERS
                                          struct slice value) {
     if (hyperloglog_is_dense(value)) {
         const uint8_t *at = (const uint8_t *)value.data + HYPERLOGLOG_HEADER_BYTES;
-        for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += 4, at += 3) {
-            uint8_t ranks[4];
-            dense_unpack(at, ranks);
-            for (unsigned j = 0; j < 4; j++) {
-                uint8_t old = registers[i + j];
-                registers[i + j] = ranks[j] > old ? ranks[j] : old;
-            }
+        for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += 8, at += 6) {
+            uint64_t joined = max_of_bytes(load_eight(registers + i), dense_unpack(at));
+            memcpy(registers + i, &joined, sizeof(joined));
         }
         return HYPERLOGLOG_OK;
     }
@@ -513,6 +528,22 @@ struct histogram {
     uint32_t counts[HISTOGRAM_LANES][RANKS_COUNT];
 };
 
+/* Counts eight registers, one in each byte. */
+static inline void histogram_add(struct histogram *histogram, uint64_t ranks) {
+    if (ranks == 0) {
+        histogram->counts[0][0] += 8;
+        return;
+    }
+    histogram->counts[0][ranks & 0xFF]++;
+    histogram->counts[1][ranks >> 8 & 0xFF]++;
+    histogram->counts[2][ranks >> 16 & 0xFF]++;
+    histogram->counts[3][ranks >> 24 & 0xFF]++;
+    histogram->counts[0][ranks >> 32 & 0xFF]++;
+    histogram->counts[1][ranks >> 40 & 0xFF]++;
+    histogram->counts[2][ranks >> 48 & 0xFF]++;
+    histogram->counts[3][ranks >> 56]++;
+}
+
 /* The two series of the paper; they end when a term no longer moves the sum. */
 static double series_sigma(double x) {
     if (x == 1.0) {
@@ -562,12 +593,10 @@ static uint64_t estimate(const struct histogram *histogram) {
 
 uint64_t hyperloglog_count_registers(const uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT]) {
     struct histogram histogram = {0};
-    for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += HISTOGRAM_LANES) {
-        for (unsigned lane = 0; lane < HISTOGRAM_LANES; lane++) {
-            unsigned rank = registers[i + lane];
-            require(rank < RANKS_COUNT);
-            histogram.counts[lane][rank]++;
-        }
+    for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += 8) {
+        uint64_t ranks = load_eight(registers + i);
+        require((ranks & UINT64_C(0xC0C0C0C0C0C0C0C0)) == 0);
+        histogram_add(&histogram, ranks);
     }
     return estimate(&histogram);
 }
@@ -576,12 +605,8 @@ enum hyperloglog_status hyperloglog_count(struct slice value, uint64_t *count) {
     struct histogram histogram = {0};
     if (hyperloglog_is_dense(value)) {
         const uint8_t *at = (const uint8_t *)value.data + HYPERLOGLOG_HEADER_BYTES;
-        for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += 4, at += 3) {
-            uint8_t ranks[4];
-            dense_unpack(at, ranks);
-            for (unsigned lane = 0; lane < HISTOGRAM_LANES; lane++) {
-                histogram.counts[lane][ranks[lane]]++;
-            }
+        for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i += 8, at += 6) {
+            histogram_add(&histogram, dense_unpack(at));
         }
     } else {
         struct walk walk = walk_begin(value);
