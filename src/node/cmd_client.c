@@ -405,6 +405,8 @@ static void cmd_client_pause(struct command_context *ctx) {
     if (node->now_ms + timeout_ms > node->pause_until_ms) {
         node->pause_until_ms = node->now_ms + timeout_ms;
     }
+    /* Keys stay as they are during a pause: neither expiry nor eviction writes. */
+    node->store.expiry_is_paused = true;
     reply_ok(ctx->reply);
 }
 

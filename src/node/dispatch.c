@@ -123,7 +123,7 @@ static const struct command *resolve(struct node *node, struct client *client,
 
 bool node_make_room(struct node *node) {
     uint64_t limit = (uint64_t)node->options->maxmemory;
-    if (limit == 0) {
+    if (limit == 0 || node->pause_until_ms > node->now_ms) {
         return true;
     }
     uint64_t used = node->host.memory_used(node->host.udata);
@@ -256,6 +256,7 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
     }
     if (unlikely(is_paused(node, client, meant))) {
         client->flags |= CLIENT_PAUSED;
+        node->paused_count++;
         return;
     }
     node_call(node, client, meant, args, args_count, first_key_hash, has_first_key_hash);

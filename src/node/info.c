@@ -124,7 +124,7 @@ static void info_clients(struct info_writer *w) {
     info_signed(w, "maxclients", node->options->maxclients);
     info_count(w, "client_recent_max_input_buffer", input_max);
     info_count(w, "client_recent_max_output_buffer", output_max);
-    info_count(w, "blocked_clients", node->blocked_count);
+    info_count(w, "blocked_clients", node->blocked_count + node->paused_count);
     info_count(w, "tracking_clients", 0);
     info_count(w, "pubsub_clients", 0);
     info_count(w, "watching_clients", watching_count);

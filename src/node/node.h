@@ -130,7 +130,7 @@ struct node {
     uint64_t now_us; /* monotonic, at the beginning of the turn or of the running command */
 
     struct client *clients, *clients_last;
-    unsigned clients_count, monitors_count, blocked_count, watching_count;
+    unsigned clients_count, monitors_count, blocked_count, paused_count, watching_count;
     uint64_t next_client_id;
     struct client *ready, *ready_last; /* with input to look at */
     struct client *output, *output_last;

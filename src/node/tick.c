@@ -181,15 +181,18 @@ static void tick_blocked(struct node *node) {
         if ((client->block_until_ms != 0 && client->block_until_ms <= node->now_ms) ||
             cmd_server_wait_is_over(client)) {
             cmd_server_wait_timeout(client);
+            node_client_unblock(client);
         }
     }
 }
 
 void node_end_pause(struct node *node) {
     node->pause_until_ms = 0;
+    node->store.expiry_is_paused = false;
     for (struct client *client = node->clients; client != NULL; client = client->next) {
         if ((client->flags & CLIENT_PAUSED) != 0) {
             client->flags &= ~(uint32_t)CLIENT_PAUSED;
+            node->paused_count--;
             turn_make_ready(client);
         }
     }
@@ -238,9 +241,6 @@ static void tick_periodic(struct node *node) {
     if (used > node->stats.memory_peak_bytes) {
         node->stats.memory_peak_bytes = used;
     }
-    if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
-        node_end_pause(node);
-    }
     tick_client_memory(node);
     if (node->now_ms - node->last_second_ms >= 1000) {
         node->last_second_ms = node->now_ms;
@@ -258,6 +258,9 @@ uint64_t node_tick(struct node *node) {
     if (is_due) {
         node->last_tick_us = node->now_us;
         tick_periodic(node);
+    }
+    if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
+        node_end_pause(node);
     }
     if (node->blocked_count > 0) {
         tick_blocked(node);

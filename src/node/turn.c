@@ -153,6 +153,9 @@ void node_client_free(struct client *client) {
     if ((client->flags & CLIENT_BLOCKED) != 0) {
         node->blocked_count--;
     }
+    if ((client->flags & CLIENT_PAUSED) != 0) {
+        node->paused_count--;
+    }
     if ((client->flags & CLIENT_IS_READY) != 0) {
         list_remove(&node->ready, &node->ready_last, client, offsetof(struct client, next_ready));
     }
@@ -386,6 +389,15 @@ static bool check_output_limit(struct node *node, struct client *client) {
     return true;
 }
 
+/* Forgets the parsed requests of a client that cannot be executed now: they are parsed again. It
+ * happens at once, as a later request in the batch may set the client going again. */
+static void batch_put_back(struct client *client) {
+    if (client->in_parsed != client->in_used) {
+        client->in_parsed = client->in_used;
+        request_parser_deinit(&client->parser);
+    }
+}
+
 static void batch_execute_one(struct node *node, const struct batch_request *request) {
     struct client *client = request->client;
     lend_output(node, client);
@@ -394,6 +406,7 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
     node_dispatch(node, client, node->turn_args.items + request->args_first, request->args_count,
                   request->row, request->hash, request->has_hash);
     if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
+        batch_put_back(client);
         return;
     }
     client->in_used = request->input_end;
@@ -421,16 +434,10 @@ static void batch_execute(struct node *node, size_t count) {
     }
     for (size_t i = 0; i < count; i++) {
         const struct batch_request *request = &node->batch[i];
-        /* A client that stopped meanwhile has its later requests parsed again some time. */
         if (likely(!is_stopped(request->client))) {
             batch_execute_one(node, request);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct client *client = node->batch[i].client;
-        if (unlikely(is_stopped(client)) && client->in_parsed != client->in_used) {
-            client->in_parsed = client->in_used;
-            request_parser_deinit(&client->parser);
+        } else {
+            batch_put_back(request->client);
         }
     }
     node->turn_args.count = 0;
