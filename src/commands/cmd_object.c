@@ -10,7 +10,7 @@ enum { OBJECT_EMBEDDED_BYTES_MAX = 44 };
 
 /* The names are Redis's: clients and tests look at them, so what matters is that they change when
  * Redis's would, not what lies behind. */
-static const char *object_encoding(const struct entry *entry) {
+const char *command_encoding_name(const struct entry *entry) {
     switch (entry_kind(entry)) {
     case ENTRY_INTEGER:
     case ENTRY_COUNTER:
@@ -38,7 +38,7 @@ static const struct entry *object_look(struct command_context *ctx) {
 static void cmd_object_encoding(struct command_context *ctx) {
     const struct entry *entry = object_look(ctx);
     if (entry != NULL) {
-        reply_bulk_text(ctx->reply, object_encoding(entry));
+        reply_bulk_text(ctx->reply, command_encoding_name(entry));
     }
 }
 

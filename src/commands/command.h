@@ -177,6 +177,8 @@ static inline const char *command_type_name(const struct entry *entry) {
     (void)entry; /* strings are all there is so far */
     return "string";
 }
+/* What OBJECT ENCODING calls the form in which the entry's value is kept. */
+const char *command_encoding_name(const struct entry *entry);
 /* The string value of the key named by argument `index`: STORE_OK with `*value` valid until the
  * key changes, STORE_ABSENT, or STORE_WRONG_TYPE. Counts as a read. */
 enum store_status command_read_string(struct command_context *ctx, size_t index,

@@ -9,12 +9,9 @@ static void persistence_reply_failure(struct command_context *ctx) {
     reply_errorf(ctx->reply, "ERR %s", log_error(ctx->node->log));
 }
 
-/* SAVE */
-static void cmd_save(struct command_context *ctx) {
-    struct node *node = ctx->node;
-    if (log_snapshot_is_running(node->log)) {
-        reply_error(ctx->reply, PERSISTENCE_BUSY);
-        return;
+enum log_status node_snapshot_save(struct node *node, bool cancels) {
+    if (cancels && log_snapshot_is_running(node->log)) {
+        log_snapshot_cancel(node->log, node->now_ms, node->now_us);
     }
     /* What the store has journaled so far is before the snapshot. */
     store_end_unit(&node->store);
@@ -23,14 +20,24 @@ static void cmd_save(struct command_context *ctx) {
     node->last_save_attempt_ms = node->now_ms;
     enum log_status status = log_snapshot_save(node->log, node->now_ms, node->now_us);
     node->last_save_failed = status != LOG_OK;
-    if (status != LOG_OK) {
-        persistence_reply_failure(ctx);
-        return;
+    if (status == LOG_OK) {
+        node->store.stats.dirty -= dirty;
+        node->dirty_at_save = 0;
+        node->last_save_unix_ms = node->now_ms;
+        node_message(node, LOG_LEVEL_NOTICE, "DB saved on disk");
     }
-    node->store.stats.dirty -= dirty;
-    node->dirty_at_save = 0;
-    node->last_save_unix_ms = node->now_ms;
-    reply_ok(ctx->reply);
+    return status;
+}
+
+/* SAVE */
+static void cmd_save(struct command_context *ctx) {
+    if (log_snapshot_is_running(ctx->node->log)) {
+        reply_error(ctx->reply, PERSISTENCE_BUSY);
+    } else if (node_snapshot_save(ctx->node, false) != LOG_OK) {
+        persistence_reply_failure(ctx);
+    } else {
+        reply_ok(ctx->reply);
+    }
 }
 
 /* Begins a snapshot, or has it begun after the running transaction, and writes the reply. */

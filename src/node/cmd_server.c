@@ -142,6 +142,7 @@ void cmd_server_wait_timeout(struct client *client) {
     } else {
         server_reply_waitaof(client, &client->reply);
     }
+    node_client_unblock(client);
 }
 
 /* ---- SHUTDOWN ---- */

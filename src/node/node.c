@@ -161,6 +161,7 @@ struct node *node_new(const struct node_opts *opts) {
 bool node_start(struct node *node) {
     struct log_recovery recovery = {0};
     uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    node->memory_startup_bytes = node->host.memory_used(node->host.udata);
     /* What expired while the node was away is removed by active expiry, recorded. */
     node->store.expiry_is_paused = true;
     if (log_open(node->log, node->now_ms) != LOG_OK ||
@@ -180,7 +181,6 @@ bool node_start(struct node *node) {
         node_message(node, LOG_LEVEL_NOTICE, "DB loaded from disk: %.3f seconds, %llu keys",
                      (double)took_us / 1e6, (unsigned long long)keys);
     }
-    node->memory_startup_bytes = node->host.memory_used(node->host.udata);
     return true;
 }
 

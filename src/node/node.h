@@ -166,6 +166,7 @@ struct node {
     bool shutdown_saves; /* whether to take a snapshot first */
     bool shutdown_forced;
     bool active_expire_is_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    bool tick_is_paused;       /* DEBUG PAUSE-CRON 1 */
     uint64_t memory_startup_bytes; /* in use when the node was ready to serve */
     char node_title[64];
     struct prng prng;
@@ -276,6 +277,8 @@ void slowlog_reset(struct node *node);
 /* Is this argument a secret, such as AUTH's password? The slow log and MONITOR show "(redacted)" in
  * its place. */
 bool slowlog_is_secret(const struct slice *args, size_t args_count, size_t index);
+/* SAVE: a snapshot while all wait; a running one is given up first if `cancels`. */
+enum log_status node_snapshot_save(struct node *node, bool cancels);
 /* Resets what CONFIG RESETSTAT resets. */
 void node_reset_stats(struct node *node);
 

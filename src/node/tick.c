@@ -241,8 +241,10 @@ static void tick_periodic(struct node *node) {
     if (used > node->stats.memory_peak_bytes) {
         node->stats.memory_peak_bytes = used;
     }
-    tick_client_memory(node);
-    if (node->now_ms - node->last_second_ms >= 1000) {
+    if (!node->tick_is_paused) {
+        tick_client_memory(node);
+    }
+    if (node->now_ms - node->last_second_ms >= 1000 && !node->tick_is_paused) {
         node->last_second_ms = node->now_ms;
         for (struct client *client = node->clients; client != NULL; client = client->next) {
             tick_client(node, client);

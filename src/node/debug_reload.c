@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "node/debug_reload.h"
+
+#include "store/state.h"
+
+struct debug_reload_walk {
+    struct buffer state;
+    unsigned db;
+};
+
+/* All pieces stay in one buffer. */
+static void debug_reload_flush(void *udata) {
+    (void)udata;
+}
+
+static void debug_reload_visit(void *item, void *udata) {
+    struct debug_reload_walk *walk = udata;
+    state_encode(&walk->state, walk->db, item, debug_reload_flush, NULL);
+}
+
+enum store_status debug_reload_store(struct store *store) {
+    struct debug_reload_walk walk = {0};
+    for (; walk.db < store->dbs_count; walk.db++) {
+        uint64_t position = 0;
+        do {
+            position = table_walk(&store->dbs[walk.db].table, position, debug_reload_visit, &walk);
+        } while (position != 0);
+    }
+    /* What comes back is what was there: no change to record, none to save. */
+    bool is_journal_on = store->journal.is_on;
+    uint64_t dirty = store->stats.dirty;
+    store->journal.is_on = false;
+    (void)store_flush_all(store);
+    store->journal.is_on = is_journal_on;
+    store->stats.dirty = dirty;
+    struct slice rest = buffer_slice(&walk.state);
+    enum store_status status = STORE_OK;
+    while (rest.size > 0 && status == STORE_OK) {
+        status = state_load(store, &rest);
+    }
+    buffer_deinit(&walk.state);
+    return status;
+}
