@@ -376,13 +376,17 @@ static enum log_status load_records(struct recovery *recovery, struct source *so
         }
         if (record.type == RECORD_CONTENTS) {
             if (!take_contents(recovery, record.payload)) {
-                return source_damaged(recovery, source, record.offset, recovery->what);
+                status = source_damaged(recovery, source, record.offset, recovery->what);
             }
         } else if (record.type == RECORD_ENTRIES) {
             status = load_entries(recovery, source, &record);
         } else {
             return source_damaged(recovery, source, record.offset,
                                   "it has a record that belongs into a segment");
+        }
+        if (status == LOG_DAMAGED && recovery->skips_blocks) {
+            recovery->skipped_bytes += record.payload.size;
+            continue;
         }
         if (status != LOG_OK) {
             return status;
@@ -744,12 +748,6 @@ static enum log_status run(struct recovery *recovery, const struct directory *di
     if (status != LOG_OK) {
         return status;
     }
-    recovery->end.has_open_unit = recovery->unit_parts_count > 0;
-    if (recovery->end.has_open_unit) {
-        say(recovery, LOG_LEVEL_WARNING,
-            "The log ends within a transaction, which is dropped (%llu bytes).",
-            (unsigned long long)recovery->unit_bytes.size);
-    }
     recovery->newest_sequence = recovery->end.segment_sequence != 0
                                     ? recovery->end.segment_sequence
                                     : recovery->end.snapshot_sequence;
@@ -765,6 +763,12 @@ enum log_status recovery_run(struct recovery *recovery) {
     enum log_status status = disk_status == DISK_OK ? run(recovery, &directory)
                                                     : disk_failed(recovery, ".", disk_status);
     directory_deinit(&directory);
+    recovery->end.has_open_unit = recovery->unit_parts_count > 0;
+    if (status == LOG_OK && recovery->end.has_open_unit) {
+        say(recovery, LOG_LEVEL_WARNING,
+            "The log ends within a transaction, which is dropped (%llu bytes).",
+            (unsigned long long)recovery->unit_bytes.size);
+    }
     store->expiry_is_paused = was_paused;
     hybrid_clock_observe(&store->clock, recovery->last_ticks);
     return status;
