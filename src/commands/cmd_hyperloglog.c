@@ -58,8 +58,7 @@ static enum store_status peek_value(struct command_context *ctx, const struct ke
 struct addition {
     struct slice stored; /* in the store; empty when the key is new */
     struct buffer value; /* the copy, once there is one */
-    struct buffer pairs; /* registers that rose, where the stored value is dense */
-    bool wants_pairs;
+    struct buffer pairs; /* registers that rose */
 };
 
 static void addition_deinit(struct addition *addition) {
@@ -88,9 +87,7 @@ static bool addition_add(struct addition *addition, struct slice element, size_t
     case HYPERLOGLOG_OK:
         return true;
     case HYPERLOGLOG_RAISED:
-        if (addition->wants_pairs) {
-            hyperloglog_pair_put(&addition->pairs, place);
-        }
+        hyperloglog_pair_put(&addition->pairs, place);
         return true;
     case HYPERLOGLOG_FOREIGN:
     case HYPERLOGLOG_CORRUPTED:
@@ -105,7 +102,6 @@ static void cmd_pfadd(struct command_context *ctx) {
     struct addition addition = {0};
     switch (peek_value(ctx, &key, &addition.stored)) {
     case STORE_OK:
-        addition.wants_pairs = hyperloglog_is_dense(addition.stored);
         break;
     case STORE_ABSENT:
         hyperloglog_init(&addition.value);
@@ -119,6 +115,11 @@ static void cmd_pfadd(struct command_context *ctx) {
     }
     enum store_status status = STORE_OK;
     if (is_sound && addition.value.size > 0) {
+        bool is_new = addition.stored.size == 0;
+        if (is_new || hyperloglog_is_dense(addition.stored) !=
+                          hyperloglog_is_dense(buffer_slice(&addition.value))) {
+            buffer_clear(&addition.pairs); /* they do not say all */
+        }
         status = strings_set_registers(ctx->store, &key, buffer_slice(&addition.value),
                                        buffer_slice(&addition.pairs));
     }

@@ -90,6 +90,10 @@ enum hyperloglog_status hyperloglog_raise(struct buffer *value, struct hyperlogl
  * (16 bits, little endian) and rank. For changes from the log: false, with nothing changed, when
  * value or pairs make no sense. */
 bool hyperloglog_join_pairs(char *value, size_t size, struct slice pairs);
+/* Makes `value` what raising `pairs` in their order makes of `old`, which hyperloglog_check() has
+ * accepted; sparse values stay sparse if their ranks allow, however long. False, with `value`
+ * undefined, when value or pairs make no sense. */
+bool hyperloglog_raise_pairs(struct buffer *value, struct slice old, struct slice pairs);
 /* Appends a pair to `pairs`. */
 void hyperloglog_pair_put(struct buffer *pairs, struct hyperloglog_place place);
 /* Replaces `value` by one with these registers: dense if asked or if a sparse one would be longer

@@ -468,47 +468,66 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
 
 /* ---- HyperLogLog ---- */
 
+/* Raises registers of the HyperLogLog at `slot`: dense ones in place. */
+static enum store_status put_registers(struct store *store, const struct key *key, uint64_t *slot,
+                                       uint64_t stamp, struct slice pairs) {
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    if (entry == NULL || !strings_is_string(entry)) {
+        return STORE_MALFORMED;
+    }
+    struct entry_scratch scratch;
+    struct slice old = entry_value(entry, &scratch);
+    if (hyperloglog_check(old) != HYPERLOGLOG_OK) {
+        return STORE_MALFORMED;
+    }
+    if (entry_kind(entry) != ENTRY_LARGE || !hyperloglog_is_dense(old)) {
+        struct buffer value = {0};
+        enum store_status status = STORE_MALFORMED;
+        if (hyperloglog_raise_pairs(&value, old, pairs)) {
+            status = put_register(store, key, slot, stamp, buffer_slice(&value),
+                                  STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
+        }
+        buffer_deinit(&value);
+        return status;
+    }
+    struct large_string *large = entry_large(entry);
+    mutate_before(store, key, entry);
+    if (!hyperloglog_join_pairs(large->bytes, large->size, pairs)) {
+        return STORE_MALFORMED;
+    }
+    entry->stamp = stamp;
+    large->register_stamp = stamp;
+    entry->meta |= ENTRY_EDITED;
+    if (!store->uses_lfu) {
+        entry_set_access(entry, mutate_first_access(store));
+    }
+    mutate_after(store, key);
+    return STORE_OK;
+}
+
 enum store_status strings_set_registers(struct store *store, const struct key *key,
                                         struct slice value, struct slice pairs) {
     uint64_t *slot;
     struct entry *old = strings_current(store, key, &slot);
     uint64_t stamp = mutate_stamp(store);
-    /* Pairs say less than the value only between two dense values of one size. */
-    bool as_pairs = old != NULL && entry_kind(old) == ENTRY_LARGE &&
-                    entry_large(old)->size == value.size && pairs.size > 0 &&
-                    pairs.size < value.size;
-    enum store_status status =
-        put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
-    if (status != STORE_OK) {
+    enum store_status status;
+    if (old != NULL && pairs.size > 0 && pairs.size < value.size) {
+        status = put_registers(store, key, slot, stamp, pairs);
+        if (status == STORE_OK) {
+            struct change change = {.kind = CHANGE_REGISTERS,
+                                    .db = key->db,
+                                    .stamp = stamp,
+                                    .key = key->name,
+                                    .value = pairs};
+            mutate_record(store, &change);
+        }
         return status;
     }
-    if (as_pairs) {
-        struct change change = {.kind = CHANGE_REGISTERS, .db = key->db, .stamp = stamp,
-                                .key = key->name, .value = pairs};
-        mutate_record(store, &change);
-    } else {
+    status = put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
+    if (status == STORE_OK) {
         (void)mutate_record_value(store, key, stamp, value, STRINGS_KEEP_EXPIRY);
     }
-    return STORE_OK;
-}
-
-/* Joins recorded registers into a dense value. */
-static enum store_status apply_registers(struct store *store, const struct key *key,
-                                         uint64_t *slot, const struct change *change) {
-    if (slot == NULL || entry_kind(table_item(*slot)) != ENTRY_LARGE) {
-        return STORE_MALFORMED;
-    }
-    struct entry *entry = table_item(*slot);
-    struct large_string *large = entry_large(entry);
-    mutate_before(store, key, entry);
-    if (!hyperloglog_join_pairs(large->bytes, large->size, change->value)) {
-        return STORE_MALFORMED;
-    }
-    entry->stamp = change->stamp;
-    large->register_stamp = change->stamp;
-    entry->meta |= ENTRY_EDITED;
-    mutate_after(store, key);
-    return STORE_OK;
+    return status;
 }
 
 /* ---- recorded changes ---- */
@@ -555,7 +574,7 @@ enum store_status strings_apply(struct store *store, const struct key *key,
         }
         return put_patch(store, key, slot, change->stamp, change->offset, change->value);
     case CHANGE_REGISTERS:
-        return apply_registers(store, key, slot, change);
+        return put_registers(store, key, slot, change->stamp, change->value);
     case CHANGE_DELETE:
     case CHANGE_EXPIRE:
     case CHANGE_FLUSH:

@@ -24,8 +24,10 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
 enum store_status strings_patch(struct store *store, const struct key *key, uint64_t offset,
                                 struct slice bytes, uint64_t *size);
 /* Replaces the value by that of a HyperLogLog whose registers in `pairs` rose. `pairs` has 3 bytes
- * for each: index (16 bits, little endian) and value. `value` is the whole new string; the expiry
- * stays. The record carries the pairs, or the value if that is shorter or the key is new. */
+ * for each, in the order in which they rose: index (16 bits, little endian) and value. `value` is
+ * the whole new string; the expiry stays. Where raising `pairs` makes `value` of the old string,
+ * byte for byte, they alone are recorded if they are shorter; a caller for whom they do not (the
+ * key is new, the encoding changed) leaves them empty. */
 enum store_status strings_set_registers(struct store *store, const struct key *key,
                                         struct slice value, struct slice pairs);
 

@@ -261,6 +261,46 @@ static void pairs_join(void **state) {
     buffer_deinit(&pairs);
 }
 
+static void pairs_raise_as_they_rose(void **state) {
+    (void)state;
+    /* What was raised step by step comes out the same, byte for byte, from the pairs alone. */
+    struct buffer old = {0}, now = {0}, again = {0}, pairs = {0};
+    struct prng prng;
+    prng_init(&prng, 29);
+    hyperloglog_init(&old);
+    for (unsigned round = 0; round < 60; round++) {
+        buffer_clear(&now);
+        buffer_clear(&pairs);
+        buffer_append_slice(&now, buffer_slice(&old));
+        for (uint64_t i = 1 + prng_below(&prng, 20); i > 0; i--) {
+            struct hyperloglog_place place = {
+                .index = (unsigned)prng_below(&prng, round % 2 == 0 ? REGISTERS : 50),
+                .rank = 1 + (unsigned)prng_below(&prng, round < 50 ? 32 : 63)};
+            if (hyperloglog_raise(&now, place, SIZE_MAX) == HYPERLOGLOG_RAISED) {
+                hyperloglog_pair_put(&pairs, place);
+            }
+        }
+        assert_true(hyperloglog_raise_pairs(&again, buffer_slice(&old), buffer_slice(&pairs)));
+        assert_int_equal(again.size, now.size);
+        assert_memory_equal(again.data + HYPERLOGLOG_HEADER_BYTES,
+                            now.data + HYPERLOGLOG_HEADER_BYTES,
+                            now.size - HYPERLOGLOG_HEADER_BYTES);
+        buffer_clear(&old);
+        buffer_append_slice(&old, buffer_slice(&now));
+    }
+    assert_true(hyperloglog_is_dense(buffer_slice(&old)));
+    hyperloglog_init(&old);
+    assert_false(hyperloglog_raise_pairs(&again, buffer_slice(&old), SLICE("\0\x40\1")));
+    assert_false(hyperloglog_raise_pairs(&again, buffer_slice(&old), SLICE("\1\1\x40")));
+    assert_false(hyperloglog_raise_pairs(&again, buffer_slice(&old), SLICE("\1\1")));
+    struct slice cut = slice_make(old.data, old.size - 1);
+    assert_false(hyperloglog_raise_pairs(&again, cut, SLICE("\1\0\1")));
+    buffer_deinit(&old);
+    buffer_deinit(&now);
+    buffer_deinit(&again);
+    buffer_deinit(&pairs);
+}
+
 /* ---- malformed values ---- */
 
 /* Does all there is to do with `bytes`, in blocks of exactly their size. Whatever comes of it, a
@@ -383,6 +423,7 @@ int main(void) {
         cmocka_unit_test(dense_at_the_limit),
         cmocka_unit_test(the_cache),
         cmocka_unit_test(pairs_join),
+        cmocka_unit_test(pairs_raise_as_they_rose),
         cmocka_unit_test(malformed_values),
         cmocka_unit_test(each_way_to_be_malformed),
         cmocka_unit_test(ranks_from_outside),
