@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// ioredis against a server, as a new user would try it:
+//
+//     npm install ioredis && node test_ioredis.js SERVER
+//
+// Starts the server itself; the last line is `N passed, N failed`.
+
+'use strict';
+
+const assert = require('assert');
+const child_process = require('child_process');
+const fs = require('fs');
+const net = require('net');
+const os = require('os');
+const path = require('path');
+const Redis = require('ioredis');
+
+function freePort() {
+  return new Promise((resolve) => {
+    const probe = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// A server process with a port and a directory of its own.
+class Server {
+  constructor(program, port) {
+    this.program = program;
+    this.port = port;
+    this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'starling-ioredis.'));
+  }
+
+  async start() {
+    this.process = child_process.spawn(
+      this.program,
+      ['--port', String(this.port), '--dir', this.dir, '--save', '', '--appendonly', 'yes'],
+      { stdio: 'ignore' });
+    for (let tries = 0; tries < 400; tries++) {
+      const up = await new Promise((resolve) => {
+        const socket = net.connect(this.port, '127.0.0.1', () => socket.write('PING\r\n'));
+        socket.on('data', (data) => { socket.destroy(); resolve(String(data).startsWith('+PONG')); });
+        socket.on('error', () => resolve(false));
+      });
+      if (up) return;
+      await pause(50);
+    }
+    throw new Error('the server does not answer');
+  }
+
+  async stop(signal = 'SIGTERM') {
+    const ended = new Promise((resolve) => this.process.on('exit', resolve));
+    this.process.kill(signal);
+    await ended;
+  }
+
+  client(options = {}) {
+    const client = new Redis({ port: this.port, host: '127.0.0.1', ...options });
+    client.on('error', () => {});
+    return client;
+  }
+}
+
+const tests = {
+  async strings(server, r) {
+    assert.strictEqual(await r.set('k', 'v'), 'OK');
+    assert.strictEqual(await r.get('k'), 'v');
+    assert.strictEqual(await r.get('none'), null);
+    assert.strictEqual(await r.set('k', 'w', 'NX'), null);
+    assert.strictEqual(await r.set('k', 'w', 'EX', 100, 'XX'), 'OK');
+    assert.ok(await r.ttl('k') > 90);
+    assert.strictEqual(await r.mset({ a: 1, b: 2 }), 'OK');
+    assert.deepStrictEqual(await r.mget('a', 'b', 'none'), ['1', '2', null]);
+    assert.strictEqual(await r.incrby('n', 5), 5);
+    assert.strictEqual(await r.incrbyfloat('f', 1.5), '1.5');
+    assert.strictEqual(await r.append('k', 'xyz'), 4);
+    assert.strictEqual(await r.getrange('k', 1, 2), 'xy');
+    await assert.rejects(r.incr('f'), /ERR value is not an integer/);
+  },
+
+  async buffers(server, r) {
+    const value = Buffer.from(Array.from({ length: 100000 }, (_, i) => i % 256));
+    await r.set(Buffer.from([0, 255, 13, 10]), value);
+    assert.ok((await r.getBuffer(Buffer.from([0, 255, 13, 10]))).equals(value));
+  },
+
+  async 'keys and scan streams'(server, r) {
+    const pipeline = r.pipeline();
+    for (let i = 0; i < 1000; i++) pipeline.set(`key:${i}`, i);
+    await pipeline.exec();
+    const seen = new Set();
+    for await (const keys of r.scanStream({ match: 'key:*', count: 50 })) {
+      keys.forEach((key) => seen.add(key));
+    }
+    assert.strictEqual(seen.size, 1000);
+    assert.strictEqual(await r.del('key:1', 'key:2', 'none'), 2);
+    assert.strictEqual(await r.dbsize(), 998);
+  },
+
+  async 'pipelines and transactions'(server, r) {
+    const pipeline = r.pipeline();
+    for (let i = 0; i < 10000; i++) pipeline.incr('n');
+    const replies = await pipeline.exec();
+    assert.deepStrictEqual(replies[9999], [null, 10000]);
+    assert.deepStrictEqual(await r.multi().set('a', 1).incr('a').get('a').exec(),
+      [[null, 'OK'], [null, 2], [null, '2']]);
+    await r.watch('a');
+    const other = server.client();
+    await other.set('a', 9);
+    assert.strictEqual(await r.multi().set('a', 1).exec(), null);
+    other.disconnect();
+  },
+
+  async 'many commands at once'(server) {
+    const clients = Array.from({ length: 20 }, () => server.client());
+    await Promise.all(clients.map((c, i) => Promise.all(
+      Array.from({ length: 500 }, async (_, n) => {
+        await c.set(`c:${i}:${n}`, n);
+        assert.strictEqual(await c.get(`c:${i}:${n}`), String(n));
+      }))));
+    clients.forEach((c) => c.disconnect());
+  },
+
+  async 'server commands'(server, r) {
+    assert.match(await r.info(), /redis_mode:standalone/);
+    assert.deepStrictEqual(await r.config('GET', 'maxmemory'), ['maxmemory', '0']);
+    assert.strictEqual(await r.client('SETNAME', 'me'), 'OK');
+    assert.strictEqual(await r.client('GETNAME'), 'me');
+    assert.ok((await r.command('COUNT')) > 50);
+    await assert.rejects(r.call('NOSUCH'), /ERR unknown command/);
+  },
+
+  async 'database and name of the connection'(server) {
+    const c = server.client({ db: 3, connectionName: 'named' });
+    await c.set('k', 1);
+    assert.match(await c.client('INFO'), / name=named .* db=3 /);
+    c.disconnect();
+  },
+
+  async monitor(server, r) {
+    const monitor = await server.client().monitor();
+    const seen = new Promise((resolve) => monitor.on('monitor', (time, args) => {
+      if (args[0] === 'get' && args[1] === 'watched') resolve();
+    }));
+    await r.get('watched');
+    await seen;
+    monitor.disconnect();
+  },
+
+  async 'reconnects to a server that was killed'(server, r) {
+    await r.set('survives', 'yes');
+    await server.stop('SIGKILL');
+    const reply = r.get('survives');
+    await server.start();
+    assert.strictEqual(await reply, 'yes');
+  },
+};
+
+async function main() {
+  if (process.argv.length !== 3) {
+    console.error('usage: node test_ioredis.js SERVER');
+    process.exit(2);
+  }
+  const server = new Server(process.argv[2], await freePort());
+  let passed = 0;
+  let failed = 0;
+  await server.start();
+  try {
+    for (const [name, test] of Object.entries(tests)) {
+      const client = server.client();
+      try {
+        await client.flushall();
+        await test(server, client);
+        passed++;
+      } catch (error) {
+        failed++;
+        console.log(`FAILED ${name}: ${error.stack}`);
+      }
+      client.disconnect();
+    }
+  } finally {
+    await server.stop();
+    fs.rmSync(server.dir, { recursive: true, force: true });
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed > 0 ? 1 : 0);
+}
+
+main();

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""redis-py against a server, as a new user would try it: python3 test_redis_py.py SERVER
+
+Needs Debian's python3-redis, or any redis-py. Starts the server itself; the last line is
+`N passed, N failed`.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import redis
+
+
+class Server:
+    """A server process with a port and a directory of its own."""
+
+    def __init__(self, program):
+        self.program = program
+        self.dir = tempfile.TemporaryDirectory(prefix="starling-redis-py.")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.socket_path = os.path.join(self.dir.name, "socket")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.program, "--port", str(self.port), "--dir", self.dir.name, "--save", "",
+             "--appendonly", "yes", "--unixsocket", self.socket_path],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.time() + 20
+        while True:
+            try:
+                self.client().ping()
+                return
+            except redis.exceptions.ConnectionError:
+                if time.time() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self, signal_number=signal.SIGTERM):
+        self.process.send_signal(signal_number)
+        self.process.wait(20)
+
+    def client(self, **options):
+        return redis.Redis(port=self.port, **options)
+
+
+def expect(actual, expected):
+    if actual != expected:
+        raise AssertionError(f"expected {expected!r}, got {actual!r}")
+
+
+def raises(kind, words, function, *args, **options):
+    try:
+        function(*args, **options)
+    except kind as error:
+        if words not in str(error):
+            raise AssertionError(f"expected {words!r} in {error!r}") from error
+        return
+    raise AssertionError(f"expected {kind.__name__}")
+
+
+def test_strings(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.set("k", "v"), True)
+    expect(r.get("k"), "v")
+    expect(r.get("none"), None)
+    expect(r.set("k", "w", nx=True), None)
+    expect(r.set("k", "w", xx=True, ex=100), True)
+    expect(99 <= r.ttl("k") <= 100, True)
+    expect(r.mset({"a": 1, "b": 2}), True)
+    expect(r.mget("a", "b", "none"), ["1", "2", None])
+    expect(r.incrby("n", 5), 5)
+    expect(r.incrbyfloat("f", 1.5), 1.5)
+    expect(r.append("k", "xyz"), 4)
+    expect(r.getrange("k", 1, 2), "xy")
+    expect(r.setrange("k", 1, "ZZ"), 4)
+    expect(r.strlen("k"), 4)
+    expect(r.getdel("k"), "wZZz")
+    expect(r.exists("k", "a", "b"), 2)
+    raises(redis.exceptions.ResponseError, "not an integer", r.incr, "f")
+
+
+def test_bytes_and_text(server):
+    r = server.client()
+    value = bytes(range(256)) * 1000
+    r.set(b"\x00key\xff", value)
+    expect(r.get(b"\x00key\xff"), value)
+    r.set("t", "äöü€")
+    expect(r.get("t").decode(), "äöü€")
+
+
+def test_keys_and_scan(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    for i in range(1000):
+        r.set(f"key:{i}", i, px=1000000 if i % 2 else None)
+    expect(len(set(r.scan_iter(match="key:*", count=50))), 1000)
+    expect(len(r.keys("key:1?")), 10)
+    expect(r.type("key:1"), "string")
+    expect(r.rename("key:1", "renamed"), True)
+    expect(r.copy("renamed", "copied"), True)
+    expect(r.get("copied"), "1")
+    expect(r.persist("copied"), True)
+    expect(r.expire("copied", 100), True)
+    expect(r.dbsize(), 1001)
+    payload = server.client().dump("copied")
+    expect(server.client().restore("restored", 0, payload) in (True, b"OK"), True)
+    expect(r.get("restored"), "1")
+    expect(r.delete("renamed", "copied", "none"), 2)
+
+
+def test_bits_and_hyperloglog(server):
+    r = server.client()
+    r.flushall()
+    expect(r.setbit("b", 7, 1), 0)
+    expect(r.getbit("b", 7), 1)
+    expect(r.bitcount("b"), 1)
+    expect(r.bitpos("b", 1), 7)
+    expect(r.bitfield("bf").set("u8", 0, 255).incrby("u8", 0, 1).execute(), [0, 0])
+    for i in range(1000):
+        r.pfadd("h", i)
+    expect(950 < r.pfcount("h") < 1050, True)
+
+
+def test_pipelines_and_transactions(server):
+    r = server.client()
+    r.flushall()
+    with r.pipeline(transaction=False) as pipe:
+        for i in range(10000):
+            pipe.incr("n")
+        expect(pipe.execute()[-1], 10000)
+    with r.pipeline() as pipe:
+        pipe.set("a", 1).incr("a").get("a")
+        expect(pipe.execute(), [True, 2, b"2"])
+
+    def add_one(pipe):
+        value = int(pipe.get("a"))
+        pipe.multi()
+        pipe.set("a", value + 1)
+
+    threads = [threading.Thread(target=lambda: [server.client().transaction(add_one, "a")
+                                                for _ in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expect(r.get("a"), b"82")
+
+
+def test_lock(server):
+    """The lock uses scripts to let go, so only taking it is tried."""
+    r = server.client()
+    r.flushall()
+    expect(r.set("lock", "token", nx=True, px=100), True)
+    expect(r.set("lock", "other", nx=True, px=100), None)
+    deadline = time.time() + 5
+    while not r.set("lock", "other", nx=True, px=100):
+        expect(time.time() < deadline, True)
+
+
+def test_server_commands(server):
+    r = server.client(decode_responses=True)
+    info = r.info()
+    expect(info["redis_mode"], "standalone")
+    expect(info["tcp_port"], server.port)
+    expect(r.config_get("maxmemory"), {"maxmemory": "0"})
+    expect(r.config_set("maxmemory", "100mb"), True)
+    expect(r.config_set("maxmemory", "0"), True)
+    expect(r.client_setname("me"), True)
+    expect(r.client_getname(), "me")
+    expect([c["name"] for c in r.client_list() if c["name"]], ["me"])
+    expect("get" in r.command(), True)
+    expect(len(r.time()), 2)
+    expect(isinstance(r.slowlog_get(), list), True)
+    expect(r.memory_usage("none"), None)
+    expect(isinstance(r.memory_stats(), dict), True)
+    expect(r.object("encoding", "none") in (None, ""), True)
+    expect(r.echo("x"), "x")
+    raises(redis.exceptions.ResponseError, "unknown command", r.execute_command, "NOSUCH")
+
+
+def test_monitor(server):
+    r = server.client()
+    with r.monitor() as monitor:
+        server.client().get("watched")
+        for command in monitor.listen():
+            if command["command"] == "GET watched":
+                return
+
+
+def test_unix_socket(server):
+    r = redis.Redis(unix_socket_path=server.socket_path)
+    expect(r.ping(), True)
+
+
+def test_databases(server):
+    one = server.client(db=1)
+    two = server.client(db=2)
+    one.set("k", 1)
+    expect(two.get("k"), None)
+    expect(one.move("k", 2), True)
+    expect(two.get("k"), b"1")
+    two.flushdb()
+    expect(two.dbsize(), 0)
+
+
+def test_resp3(server):
+    if redis.VERSION < (5,):
+        return
+    r = server.client(protocol=3, decode_responses=True)
+    r.set("k", "v")
+    expect(r.get("k"), "v")
+    expect(r.config_get("maxmemory"), {"maxmemory": "0"})
+    expect(r.mget("none"), [None])
+
+
+def test_restart(server):
+    r = server.client()
+    r.set("survives", "yes")
+    server.stop(signal.SIGKILL)
+    raises(redis.exceptions.ConnectionError, "", r.ping)
+    server.start()
+    expect(r.get("survives"), b"yes")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    server = Server(sys.argv[1])
+    passed = failed = 0
+    try:
+        for name, test in list(globals().items()):
+            if not name.startswith("test_"):
+                continue
+            try:
+                test(server)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {name}")
+                traceback.print_exc(file=sys.stdout)
+    finally:
+        server.stop()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+main()
