@@ -12,6 +12,11 @@ struct syntax_reader {
     size_t at;
     int keys_seen, key_specs_count;
     unsigned depth;
+    /* Of the alternatives being read at each depth. */
+    struct {
+        size_t begin;
+        bool repeats; /* their whole text came again, with "..." */
+    } levels[COMMAND_SYNTAX_DEPTH_MAX + 1];
     bool has_failed;
 };
 
@@ -194,10 +199,14 @@ static int syntax_read_sequence(struct syntax_reader *reader, bool is_top, bool 
 
 /* Sequences with bars between them, up to the closing bracket, which is taken. */
 static int syntax_read_alternatives(struct syntax_reader *reader, char closing, bool *repeats) {
-    if (++reader->depth > COMMAND_SYNTAX_DEPTH_MAX) {
+    if (reader->depth == COMMAND_SYNTAX_DEPTH_MAX) {
         reader->has_failed = true;
+        return -1;
     }
+    reader->depth++;
     size_t begin = reader->at;
+    reader->levels[reader->depth].begin = begin;
+    reader->levels[reader->depth].repeats = false;
     int first = -1;
     bool is_choice = false;
     while (!reader->has_failed) {
@@ -217,13 +226,18 @@ static int syntax_read_alternatives(struct syntax_reader *reader, char closing, 
         reader->has_failed = true;
     }
     (void)syntax_take(reader);
+    bool is_repeated = reader->levels[reader->depth].repeats;
     reader->depth--;
-    if (reader->has_failed || !is_choice) {
+    if (reader->has_failed) {
+        return -1;
+    }
+    if (!is_choice) {
         return first;
     }
     int choice = syntax_new(reader, ARGUMENT_ONEOF, begin);
     if (choice >= 0) {
         syntax_argument(reader, choice)->first_child = first;
+        syntax_argument(reader, choice)->flags = is_repeated ? ARGUMENT_MULTIPLE : 0;
     }
     return choice;
 }
@@ -279,21 +293,57 @@ static int syntax_read_token(struct syntax_reader *reader, bool is_top) {
     return index;
 }
 
+/* Is the text from `begin` to `end`, without blanks around it, `inside`? */
+static bool syntax_is_same(const struct syntax_reader *reader, size_t begin, size_t end,
+                           struct slice inside) {
+    const char *text = reader->text.data;
+    while (begin < end && text[begin] == ' ') {
+        begin++;
+    }
+    while (end > begin && text[end - 1] == ' ') {
+        end--;
+    }
+    return slice_equal(slice_make(text + begin, end - begin), inside);
+}
+
 /* The argument of `first`'s list whose text, up to the bracket at `end`, is `inside`; -1 without.
  */
 static int syntax_find_repeated(struct syntax_reader *reader, int first, struct slice inside,
                                 size_t end) {
-    while (end > 0 && reader->text.data[end - 1] == ' ') {
-        end--;
-    }
     for (int i = first; i >= 0; i = syntax_argument(reader, i)->next) {
         size_t begin = syntax_argument(reader, i)->begin;
-        if (begin <= end &&
-            slice_equal(slice_make(reader->text.data + begin, end - begin), inside)) {
+        if (begin <= end && syntax_is_same(reader, begin, end, inside)) {
             return i;
         }
     }
     return -1;
+}
+
+/* "ID client-id [client-id ...]": what comes again is the argument behind the token. Makes a block
+ * of it; false when this is something else. */
+static bool syntax_repeat_behind_token(struct syntax_reader *reader, int first,
+                                       struct slice inside) {
+    int last = syntax_last(reader, first);
+    if (last < 0) {
+        return false;
+    }
+    struct command_argument *argument = syntax_argument(reader, last);
+    if (argument->token.size == 0 || argument->first_child >= 0 ||
+        argument->type == ARGUMENT_PURE_TOKEN || !slice_equal(argument->name, inside)) {
+        return false;
+    }
+    int child = syntax_new(reader, argument->type, argument->begin);
+    if (child < 0) {
+        return false;
+    }
+    *syntax_argument(reader, child) = *argument;
+    syntax_argument(reader, child)->token = (struct slice){0};
+    syntax_argument(reader, child)->flags = ARGUMENT_MULTIPLE;
+    argument->type = ARGUMENT_BLOCK;
+    argument->name = (struct slice){0};
+    argument->key_spec_index = -1;
+    argument->first_child = child;
+    return true;
 }
 
 static void syntax_mark_repeated(struct command_argument *argument) {
@@ -321,6 +371,16 @@ static void syntax_repeat(struct syntax_reader *reader, int *first, int from) {
     syntax_mark_repeated(syntax_argument(reader, group));
 }
 
+/* The text of the brackets that were just read, from `begin` on, without its "...". */
+static struct slice syntax_repeated_text(const struct syntax_reader *reader, size_t begin) {
+    const char *text = reader->text.data;
+    size_t end = reader->at - 1; /* the closing bracket */
+    while (end > begin && (text[end - 1] == ' ' || text[end - 1] == '.')) {
+        end--;
+    }
+    return slice_make(text + begin, end - begin);
+}
+
 /* "[...]": an optional argument, or the repetition of what stands before it. */
 static void syntax_read_optional(struct syntax_reader *reader, int *first) {
     size_t open = reader->at;
@@ -334,20 +394,25 @@ static void syntax_read_optional(struct syntax_reader *reader, int *first) {
         return;
     }
     if (repeats) {
-        size_t size = reader->at - inside_begin;
-        const char *text = reader->text.data + inside_begin;
-        while (size > 0 &&
-               (text[size - 1] == ']' || text[size - 1] == ' ' || text[size - 1] == '.')) {
-            size--;
-        }
-        int from = syntax_find_repeated(reader, *first, slice_make(text, size), open);
+        struct slice text = syntax_repeated_text(reader, inside_begin);
+        size_t count_after = reader->syntax->arguments_count;
+        /* What was read inside stands for what is there already. */
+        reader->syntax->arguments_count = count_before;
+        reader->keys_seen = keys_before;
+        int from = syntax_find_repeated(reader, *first, text, open);
         if (from >= 0) {
-            /* What was read inside stands for what is there already. */
-            reader->syntax->arguments_count = count_before;
-            reader->keys_seen = keys_before;
             syntax_repeat(reader, first, from);
             return;
         }
+        if (syntax_repeat_behind_token(reader, *first, text)) {
+            return;
+        }
+        if (reader->depth > 0 &&
+            syntax_is_same(reader, reader->levels[reader->depth].begin, open, text)) {
+            reader->levels[reader->depth].repeats = true;
+            return;
+        }
+        reader->syntax->arguments_count = count_after;
     }
     int index = syntax_group(reader, inside, open);
     if (index < 0) {

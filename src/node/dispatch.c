@@ -306,14 +306,15 @@ void node_call(struct node *node, struct client *client, const struct command *r
     };
     struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
     unsigned errors_before = client->reply.errors_count;
-    if (unlikely(node->monitors_count > 0) &&
-        (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
-        node_feed_monitors(node, client, args, args_count);
-    }
     client->last_row = row;
     node->store.no_touch = (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
     uint64_t began_us = node->now_us;
     row->handler(&ctx);
+    /* Afterwards, so that EXEC comes after what it executed. */
+    if (unlikely(node->monitors_count > 0) &&
+        (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
+        node_feed_monitors(node, client, args, args_count);
+    }
     /* The end of one command is the beginning of the next: one look at the clock for each. */
     node->now_us = node->host.monotonic_us(node->host.udata);
     stats->calls++;
