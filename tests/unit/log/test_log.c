@@ -115,7 +115,9 @@ static void random_history(uint64_t seed) {
             }
             world_turn(&world, prng_below(&prng, 300000));
             if (prng_below(&prng, 40) == 0) {
-                (void)log_snapshot_begin(world.log, world.unix_ms, world.monotonic_us);
+                enum log_status begun =
+                    log_snapshot_begin(world.log, world.unix_ms, world.monotonic_us);
+                assert_int_not_equal(begun, LOG_FAILED);
             }
             (void)log_snapshot_step(world.log, 1 + (unsigned)prng_below(&prng, 50), world.unix_ms,
                                     world.monotonic_us);
