@@ -56,12 +56,18 @@ static inline bool element_match(struct slice pattern, size_t at, uint8_t byte, 
 
 bool glob_match(struct slice pattern, struct slice text, bool nocase) {
     size_t at = 0;               /* in the pattern */
+    unsigned stars = 0;          /* runs of stars met */
     size_t here = 0;             /* in the text */
     size_t star_next = SIZE_MAX; /* in the pattern, after the last star met */
     size_t star_taken = 0;       /* where in the text that star ends for now */
     while (here < text.size) {
         size_t next = 0;
         if (at < pattern.size && pattern.data[at] == '*') {
+            /* Neighbours count as one, as they do for Redis. */
+            stars += at == 0 || pattern.data[at - 1] != '*';
+            if (stars > GLOB_STARS_MAX) {
+                return false;
+            }
             star_next = ++at;
             star_taken = here;
             if (star_next == pattern.size) {

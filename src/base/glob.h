@@ -13,6 +13,9 @@
 
 #include "base/slice.h"
 
+/* A pattern matches nothing that needs more runs of stars than these; Redis has the same bound. */
+enum { GLOB_STARS_MAX = 1000 };
+
 /* True when the whole of `text` matches; `nocase` makes ASCII letters equal. */
 bool glob_match(struct slice pattern, struct slice text, bool nocase);
 

@@ -2,24 +2,34 @@
 /* OBJECT: how a value is kept and how much it is used. None of it counts as use. */
 #include "commands/command.h"
 
-enum { OBJECT_EMBEDDED_BYTES_MAX = 44 };
+enum {
+    OBJECT_EMBEDDED_BYTES_MAX = 44,
+    OBJECT_SHARED_INTEGER_MAX = 9999,
+};
 
 #define OBJECT_POLICY_NOTE                                                                         \
     " Please note that when switching between policies at runtime LRU and LFU data will take "     \
     "some time to adjust."
 
-/* The names are Redis's: clients and tests look at them, so what matters is that they change when
- * Redis's would, not what lies behind. */
-const char *command_encoding_name(const struct entry *entry) {
+static bool object_is_integer(const struct entry *entry) {
     switch (entry_kind(entry)) {
     case ENTRY_INTEGER:
     case ENTRY_COUNTER:
     case ENTRY_COUNTER_REGISTER:
-        return "int";
+        return true;
     case ENTRY_BYTES:
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_LARGE:
-        break;
+        return false;
+    }
+    impossible("an entry of no kind");
+}
+
+/* The names are Redis's: clients and tests look at them, so what matters is that they change when
+ * Redis's would, not what lies behind. */
+const char *command_encoding_name(const struct entry *entry) {
+    if (object_is_integer(entry)) {
+        return "int";
     }
     bool is_long = entry_value_bytes(entry) > OBJECT_EMBEDDED_BYTES_MAX;
     return is_long || (entry->meta & ENTRY_EDITED) != 0 ? "raw" : "embstr";
@@ -42,11 +52,18 @@ static void cmd_object_encoding(struct command_context *ctx) {
     }
 }
 
-/* OBJECT REFCOUNT key: values are not shared. */
+/* OBJECT REFCOUNT key: values have one owner. Small integers need no memory beside the key, so they
+ * answer as Redis's shared ones do, by which tools tell that they are cheap. */
 static void cmd_object_refcount(struct command_context *ctx) {
-    if (object_look(ctx) != NULL) {
-        reply_integer(ctx->reply, 1);
+    const struct entry *entry = object_look(ctx);
+    if (entry == NULL) {
+        return;
     }
+    int64_t value = -1;
+    bool is_integer = object_is_integer(entry) && entry_integer(entry, &value);
+    bool is_shared = is_integer && value >= 0 && value <= OBJECT_SHARED_INTEGER_MAX &&
+                     ctx->limits->shows_shared_integers;
+    reply_integer(ctx->reply, is_shared ? INT32_MAX : 1);
 }
 
 /* OBJECT IDLETIME key */
@@ -90,7 +107,8 @@ static void cmd_object_help(struct command_context *ctx) {
         "IDLETIME <key>",
         "    Tell for how many seconds <key> was not used. Not with an LFU maxmemory policy.",
         "REFCOUNT <key>",
-        "    Tell how many references there are to the value at <key>: always 1.",
+        "    Tell how many references there are to the value at <key>: 1, or 2147483647 for a",
+        "    small integer, which takes no memory of its own.",
         "HELP",
         "    Print this help.",
     };

@@ -102,6 +102,7 @@ struct command_limits {
     uint64_t hll_sparse_bytes_max; /* hll-sparse-max-bytes: longer ones become dense */
     bool lazy_user_delete;    /* DEL behaves as UNLINK */
     bool lazy_user_flush;
+    bool shows_shared_integers; /* OBJECT REFCOUNT: no LRU or LFU policy with a maxmemory */
 };
 
 struct command_context {

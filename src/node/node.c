@@ -83,6 +83,9 @@ static void node_take_options(struct node *node) {
         node->eviction_pool.count = 0;
     }
     node->store.uses_lfu = policy == EVICTION_ALL_LFU || policy == EVICTION_VOLATILE_LFU;
+    bool uses_lru = policy == EVICTION_ALL_LRU || policy == EVICTION_VOLATILE_LRU;
+    node->limits.shows_shared_integers =
+        options->maxmemory == 0 || (!uses_lru && !node->store.uses_lfu);
     node->store.lfu_log_factor = (unsigned)options->lfu_log_factor;
     node->store.lfu_decay_minutes = (unsigned)options->lfu_decay_time;
     log_set_fsync(node->log, fsync_of_option(options->appendfsync));

@@ -292,10 +292,10 @@ start_server {} {
         expect_nil object idletime none
         expect_nil object freq none
         with_config {maxmemory-policy allkeys-lfu} {
-            r set a 1
-            expect_range [r object freq a] 1 10
+            r set b v
+            expect_range [r object freq b] 1 10
             expect_error "ERR An LFU maxmemory policy is selected, idle time not tracked. Please\
-                note *" { r object idletime a }
+                note *" { r object idletime b }
         }
     }
     test "Asking about a key is not using it; TOUCH and GET are" {
@@ -327,6 +327,18 @@ start_server {} {
     test "OBJECT REFCOUNT" {
         r set a abc
         expect [r object refcount a] 1
+        r set a 10000
+        expect [r object refcount a] 1
+        r set a -1
+        expect [r object refcount a] 1
+        r incr a
+        expect [r object refcount a] 2147483647
+        r set a 9999
+        expect [r object refcount a] 2147483647
+        with_config {maxmemory-policy allkeys-lru maxmemory 1gb} {
+            r set b 1
+            expect [r object refcount b] 1
+        }
         expect_nil object refcount none
     }
     test "OBJECT HELP and errors" {

@@ -56,6 +56,12 @@ start_server {} {
         expect_range [expr {[clock milliseconds] - $start}] 0 [expr {5000 * [patience]}]
     }
 
+    test "KEYS with a pattern of more than a thousand stars matches nothing, as in Redis" {
+        r set [string repeat a 3000] v
+        expect [llength [r keys [string repeat "*?" 900]]] 1
+        expect [r keys [string repeat "*?" 1100]] {}
+    }
+
     # ---- RANDOMKEY ----
 
     test "RANDOMKEY names every key sooner or later" {
