@@ -205,20 +205,18 @@ static void cmd_lcs(struct command_context *ctx) {
 /* ---- rows ---- */
 
 static const struct command rows[] = {
-    {
-        .name = "lcs",
-        .handler = cmd_lcs,
-        .arity = -3,
-        .flags = CMD_READ,
-        .categories = CATEGORY_STRING,
-        .keys = {1, 2, 1},
-        .key_flags = KEY_READ_ONLY | KEY_ACCESS,
-        .group = "string",
-        .since = "7.0.0",
-        .cost = "O(N*M) where N and M are the lengths of s1 and s2, respectively",
-        .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
-        .summary = "Finds the longest common subsequence of two strings.",
-    },
+    {.name = "lcs",
+     .handler = cmd_lcs,
+     .arity = -3,
+     .flags = CMD_READ,
+     .categories = CATEGORY_STRING,
+     .keys = {1, 2, 1},
+     .key_flags = KEY_READ_ONLY | KEY_ACCESS,
+     .group = "string",
+     .since = "7.0.0",
+     .cost = "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+     .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
+     .summary = "Finds the longest common subsequence of two strings."},
 };
 
 COMMAND_FAMILY(cmd_lcs_family, rows);
