@@ -496,6 +496,13 @@ start_server {} {
         expect [dict get [r client trackinginfo] flags] off
         expect [dict get [r client trackinginfo] redirect] -1
     }
+    test "CLIENT CACHING, and CLIENT TRACKING off" {
+        expect_error "ERR CLIENT CACHING can be called only when the client is in tracking mode*" {
+            r client caching yes
+        }
+        expect [r client tracking off] OK
+        expect_error "ERR syntax error" { r client tracking maybe }
+    }
     test "CLIENT HELP and unknown sub-commands" {
         expect_match [join [r client help] \n] "CLIENT <subcommand> *KILL*SETNAME*"
         expect_error "ERR unknown subcommand 'foo'. Try CLIENT HELP." { r client foo }

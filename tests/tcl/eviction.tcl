@@ -167,6 +167,7 @@ start_server {} {
         expect [r object idletime k] 0
         expect_error "ERR An LFU maxmemory policy is not selected*" { r object freq k }
         r config set maxmemory-policy allkeys-lfu
+        r del k
         r set k v
         expect_range [r object freq k] 1 10
         expect_error "ERR An LFU maxmemory policy is selected*" { r object idletime k }

@@ -489,7 +489,7 @@ if {[server_is_starling]} {
             r set k v
             r save
             stop_server
-            write_file [server dir]/snapshot-00000000000000ff.snapshot.tmp garbage
+            write_file [server dir]/snapshot-00000000000000ff.tmp garbage
             start_again
             expect [r get k] v
             expect [data_files *.tmp] {}
