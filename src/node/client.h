@@ -77,6 +77,7 @@ struct client {
     int descriptor;                              /* number shown by CLIENT LIST */
     int64_t created_ms, active_ms;               /* Unix time of birth and of the last request */
     const struct command *last_row;
+    unsigned errors_counted; /* of reply.errors_count, those that are in the statistics */
     uint64_t input_bytes_total, commands_count;
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: is not */
 
@@ -89,6 +90,7 @@ struct client {
     int64_t block_until_ms;   /* BLOCKED: 0 is for ever */
     uint64_t wait_peers;      /* WAIT's first argument */
     uint64_t wait_position;   /* WAITAOF: the log position to be on disk; 0 for WAIT */
+    bool waits_for_shutdown;  /* SHUTDOWN: replies only if it fails */
     bool wait_local;          /* WAITAOF: the client asked for this node's own disk */
 
     struct client *next, *previous; /* all clients, in order of their ids */

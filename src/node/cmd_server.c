@@ -130,19 +130,21 @@ static void cmd_waitaof(struct command_context *ctx) {
 }
 
 bool cmd_server_wait_is_over(const struct client *client) {
-    if (client->wait_peers > 0) {
+    if (client->wait_peers > 0 || client->waits_for_shutdown) {
         return false; /* nobody is there who could acknowledge */
     }
     return !client->wait_local || log_synced_position(client->node->log) >= client->wait_position;
 }
 
 void cmd_server_wait_timeout(struct client *client) {
-    if (client->wait_position == 0) {
+    if (client->waits_for_shutdown) {
+        client->waits_for_shutdown = false;
+        reply_error(&client->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+    } else if (client->wait_position == 0) {
         reply_integer(&client->reply, 0);
     } else {
         server_reply_waitaof(client, &client->reply);
     }
-    node_client_unblock(client);
 }
 
 /* ---- SHUTDOWN ---- */
@@ -176,14 +178,26 @@ static void cmd_shutdown(struct command_context *ctx) {
             reply_error(ctx->reply, "ERR No shutdown in progress.");
             return;
         }
-        node->shutdown = SHUTDOWN_NONE;
+        node_message(node, LOG_LEVEL_NOTICE, "Shutdown manually aborted");
+        cmd_server_shutdown_failed(node);
         reply_ok(ctx->reply);
         return;
     }
-    node_message(node, LOG_LEVEL_WARNING, "User requested shutdown...");
     node->shutdown = SHUTDOWN_WANTED;
     node->shutdown_saves = saves || (!does_not_save && node->options->save.count > 0);
     node->shutdown_forced = is_forced;
+    /* It happens at the end of the turn; nothing more is read from this client before. */
+    ctx->client->waits_for_shutdown = true;
+    node_client_block(ctx->client, 0);
+}
+
+void cmd_server_shutdown_failed(struct node *node) {
+    node->shutdown = SHUTDOWN_NONE;
+    for (struct client *client = node->clients; client != NULL; client = client->next) {
+        if (client->waits_for_shutdown) {
+            cmd_server_wait_timeout(client);
+        }
+    }
 }
 
 /* ---- LOLWUT, FUNCTION FLUSH ---- */

@@ -41,6 +41,7 @@ static bool count_errors(struct node *node, struct client *client, unsigned befo
     if (likely(client->reply.errors_count == before)) {
         return false;
     }
+    client->errors_counted = client->reply.errors_count;
     const struct buffer *out = client->reply.out;
     count_error(node, slice_make(out->data + client->reply.error_offset + 1,
                                  out->size - client->reply.error_offset - 1));
@@ -86,10 +87,11 @@ static bool arity_fits(const struct command *row, size_t args_count) {
     return row->arity >= 0 ? args_count == (size_t)row->arity : args_count >= (size_t)-row->arity;
 }
 
-/* The row that the request means, down to the subcommand; NULL after an error reply. */
+/* The row that the request means, down to the subcommand; NULL after an error reply, with
+ * `*refused` the row whose arity does not fit. */
 static const struct command *resolve(struct node *node, struct client *client,
                                      const struct command *row, const struct slice *args,
-                                     size_t args_count) {
+                                     size_t args_count, const struct command **refused) {
     if (row == NULL) {
         reply_unknown(client, args, args_count);
         return NULL;
@@ -114,6 +116,7 @@ static const struct command *resolve(struct node *node, struct client *client,
     }
     if (!arity_fits(row, args_count)) {
         reply_arity(client, row);
+        *refused = row;
         return NULL;
     }
     return row;
@@ -239,9 +242,10 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
                    size_t args_count, const struct command *row, uint64_t first_key_hash,
                    bool has_first_key_hash) {
     unsigned errors_before = client->reply.errors_count;
-    const struct command *meant = resolve(node, client, row, args, args_count);
+    const struct command *refused = NULL;
+    const struct command *meant = resolve(node, client, row, args, args_count, &refused);
     if (unlikely(meant == NULL)) {
-        refuse(node, client, NULL, errors_before);
+        refuse(node, client, refused, errors_before);
         return;
     }
     if (unlikely(check_refuses(node, client, meant)) ||
@@ -320,6 +324,10 @@ void node_call(struct node *node, struct client *client, const struct command *r
     stats->calls++;
     node->stats.commands_processed++;
     client->commands_count++;
+    /* Inside EXEC the errors of what it executed were counted as theirs. */
+    if (unlikely(client->errors_counted > errors_before)) {
+        errors_before = client->errors_counted;
+    }
     if (unlikely(count_errors(node, client, errors_before))) {
         stats->failed++;
     }

@@ -269,6 +269,8 @@ void node_feed_monitors(struct node *node, const struct client *client, const st
  * WAITAOF, once cmd_server_wait_is_over() says that there is nothing left to wait for. */
 void cmd_server_wait_timeout(struct client *client);
 bool cmd_server_wait_is_over(const struct client *client);
+/* The shutdown that was wanted will not be: tells those who wait for it. */
+void cmd_server_shutdown_failed(struct node *node);
 /* Adds the request to the slow log, whatever its duration. */
 void slowlog_add(struct node *node, struct client *client, const struct slice *args,
                  size_t args_count, uint64_t duration_us);

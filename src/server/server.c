@@ -379,7 +379,7 @@ static void server_shutdown(struct server *server) {
     if (!node_stop(node, node->shutdown_saves) && !node->shutdown_forced) {
         server_say(server, LOG_LEVEL_WARNING,
                    "Errors trying to shut down the server. Check the logs for more information.");
-        node->shutdown = SHUTDOWN_NONE;
+        cmd_server_shutdown_failed(node);
         return;
     }
     server->is_stopping = true;
