@@ -83,27 +83,29 @@ static enum store_status put_register(struct store *store, const struct key *key
     int64_t integer = 0;
     bool is_integer = flags == 0 && value.size <= INTEGER_TEXT_BYTES_MAX &&
                       number_parse_integer(value, &integer);
+    struct large_string *large = NULL;
+    if (value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+        large = large_string_new(value.size, value.size);
+        if (large == NULL) {
+            return STORE_OUT_OF_MEMORY;
+        }
+        large->register_stamp = stamp;
+        memcpy(large->bytes, value.data, value.size);
+    }
     if (old != NULL) {
         mutate_before(store, key, old);
-        if (value.size <= ENTRY_INLINE_VALUE_BYTES_MAX &&
+        if (large == NULL &&
             (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
             put_in_place(store, old, stamp, value, is_integer, integer, flags)) {
             mutate_after(store, key);
             return STORE_OK;
         }
     }
-    struct entry_parts parts = {.kind = is_integer ? ENTRY_INTEGER : ENTRY_BYTES,
+    struct entry_parts parts = {.kind = is_integer      ? ENTRY_INTEGER
+                                        : large != NULL ? ENTRY_LARGE
+                                                        : ENTRY_BYTES,
                                 .stamp = stamp, .flags = flags, .key = key->name,
-                                .bytes = value, .integer = integer};
-    if (value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
-        parts.kind = ENTRY_LARGE;
-        parts.large = large_string_new(value.size, value.size);
-        if (parts.large == NULL) {
-            return STORE_OUT_OF_MEMORY;
-        }
-        parts.large->register_stamp = stamp;
-        memcpy(parts.large->bytes, value.data, value.size);
-    }
+                                .bytes = value, .integer = integer, .large = large};
     parts_inherit(store, old, &parts, expire_unix_ms);
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
@@ -303,34 +305,37 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
 
 /* ---- large strings ---- */
 
-/* Gives the value room for `size` bytes, zeros after what is there; false when memory is out. */
-static bool large_grow(struct large_string **at, size_t size) {
+/* Gives the value room for `size` bytes; false, with nothing changed, when memory is out. */
+static bool large_reserve(struct large_string **at, size_t size) {
     struct large_string *large = *at;
-    if (size > large->capacity) {
-        /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
-        size_t extra = size < ((size_t)64 << 20) ? size : size / 8;
-        size_t capacity = (size + extra + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES *
-                          ENTRY_BLOCK_BYTES;
-        struct large_string *grown =
-            memory_try_resize(large, sizeof(struct large_string) + capacity);
-        if (grown == NULL) {
-            return false;
-        }
-        *at = large = grown;
-        if (large->block_stamps != NULL) {
-            size_t old_blocks = large->capacity / ENTRY_BLOCK_BYTES;
-            size_t blocks = capacity / ENTRY_BLOCK_BYTES;
-            large->block_stamps =
-                memory_resize(large->block_stamps, blocks * sizeof(uint64_t));
-            memset(large->block_stamps + old_blocks, 0, (blocks - old_blocks) * sizeof(uint64_t));
-        }
-        large->capacity = capacity;
+    if (size <= large->capacity) {
+        return true;
     }
+    /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
+    size_t extra = size < ((size_t)64 << 20) ? size : size / 8;
+    size_t capacity =
+        (size + extra + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
+    large = memory_try_resize(large, sizeof(struct large_string) + capacity);
+    if (large == NULL) {
+        return false;
+    }
+    *at = large;
+    if (large->block_stamps != NULL) {
+        size_t old_blocks = large->capacity / ENTRY_BLOCK_BYTES;
+        size_t blocks = capacity / ENTRY_BLOCK_BYTES;
+        large->block_stamps = memory_resize(large->block_stamps, blocks * sizeof(uint64_t));
+        memset(large->block_stamps + old_blocks, 0, (blocks - old_blocks) * sizeof(uint64_t));
+    }
+    large->capacity = capacity;
+    return true;
+}
+
+/* Lengthens the value to `size` bytes, for which there is room, by zeros. */
+static void large_extend(struct large_string *large, size_t size) {
     if (size > large->size) {
         memset(large->bytes + large->size, 0, size - large->size);
         large->size = size;
     }
-    return true;
 }
 
 static void large_stamp_blocks(struct large_string *large, size_t offset, size_t size,
@@ -345,16 +350,21 @@ static void large_stamp_blocks(struct large_string *large, size_t offset, size_t
     }
 }
 
-/* Makes the value at `slot` (NULL: an absent key) a large one of at least `size` bytes. NULL when
- * memory is out. */
+/* Makes the value at `slot` (NULL: an absent key) a large one of at least `size` bytes. NULL, with
+ * nothing changed, when memory is out: so a running walk is told only after allocating. */
 static struct entry *put_large(struct store *store, const struct key *key, uint64_t *slot,
                                uint64_t stamp, size_t size) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     if (old != NULL && entry_kind(old) == ENTRY_LARGE) {
         struct large_string *large = entry_large(old);
-        bool has_room = large_grow(&large, size);
+        bool has_room = large_reserve(&large, size);
         entry_store64(entry_body(old), (uint64_t)(uintptr_t)large);
-        return has_room ? old : NULL;
+        if (!has_room) {
+            return NULL;
+        }
+        mutate_before(store, key, old);
+        large_extend(large, size);
+        return old;
     }
     struct entry_scratch scratch;
     struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
@@ -364,6 +374,9 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
     if (large == NULL) {
         return NULL;
+    }
+    if (old != NULL) {
+        mutate_before(store, key, old);
     }
     large->size = size;
     large->capacity = capacity;
@@ -382,9 +395,6 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
 
 static enum store_status put_patch(struct store *store, const struct key *key, uint64_t *slot,
                                    uint64_t stamp, uint64_t offset, struct slice bytes) {
-    if (slot != NULL) {
-        mutate_before(store, key, table_item(*slot));
-    }
     struct entry *entry = put_large(store, key, slot, stamp, offset + bytes.size);
     if (entry == NULL) {
         return STORE_OUT_OF_MEMORY;

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Snapshot walks: while one goes on in small steps, random mutators change the store. What the walk
+ * emits, loaded into a new store, must be exactly what there was when it began; and with the
+ * changes since then on top, exactly what there is at the end. That is how a node recovers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "store/snapshot_walk.h"
+#include "store/state.h"
+#include "unit/store/history.h"
+
+/* ---- a snapshot in memory ---- */
+
+struct snapshot {
+    struct snapshot_walk walk;
+    struct buffer state;   /* what the walk emitted */
+    struct buffer changes; /* batches since it began, each after its size */
+    uint8_t digest[20];    /* of the store when it began */
+};
+
+static void snapshot_flush(void *udata) {
+    (void)udata; /* one run of bytes will do */
+}
+
+static void snapshot_emit(void *udata, unsigned db, const struct entry *entry) {
+    struct snapshot *snapshot = (struct snapshot *)udata;
+    state_encode(&snapshot->state, db, entry, snapshot_flush, NULL);
+}
+
+/* Takes the journal's batch aside, or drops it before a walk. */
+static void snapshot_take_batch(struct snapshot *snapshot, struct store *store) {
+    size_t size = store->journal.bytes.size;
+    if (snapshot != NULL && size > 0) {
+        buffer_append(&snapshot->changes, &size, sizeof(size));
+        buffer_append_slice(&snapshot->changes, buffer_slice(&store->journal.bytes));
+    }
+    change_writer_clear(&store->journal);
+}
+
+static void snapshot_begin(struct snapshot *snapshot, struct store *store) {
+    *snapshot = (struct snapshot){0};
+    snapshot_take_batch(NULL, store);
+    store_digest(store, snapshot->digest);
+    snapshot_walk_begin(&snapshot->walk, store, snapshot_emit, snapshot);
+}
+
+static void snapshot_deinit(struct snapshot *snapshot) {
+    buffer_deinit(&snapshot->state);
+    buffer_deinit(&snapshot->changes);
+}
+
+static void snapshot_load(const struct snapshot *snapshot, struct store *store) {
+    struct store_opts opts = {.dbs_count = HISTORY_DBS, .seed = 4711};
+    store_init(store, &opts);
+    struct slice rest = buffer_slice(&snapshot->state);
+    while (rest.size > 0) {
+        require(state_load(store, &rest) == STORE_OK);
+    }
+    store_check(store);
+}
+
+static void snapshot_replay(const struct snapshot *snapshot, struct store *store) {
+    for (struct slice rest = buffer_slice(&snapshot->changes); rest.size > 0;) {
+        size_t size;
+        memcpy(&size, rest.data, sizeof(size));
+        rest = slice_skip(rest, sizeof(size));
+        history_replay(store, slice_make(rest.data, size), STAMP_SLOT_SELF);
+        rest = slice_skip(rest, size);
+    }
+    store_check(store);
+}
+
+static uint64_t keys_count(const struct store *store) {
+    uint64_t count = 0;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        count += store_count(store, db);
+    }
+    return count;
+}
+
+/* ---- random ---- */
+
+/* One walk from beginning to end; true when it came through. */
+static bool walk_once(struct history *history, unsigned steps_each_max) {
+    struct snapshot snapshot;
+    uint64_t count = keys_count(&history->store);
+    snapshot_begin(&snapshot, &history->store);
+    uint64_t steps_max = history_below(history, steps_each_max + 1);
+    while (!snapshot_walk_step(&snapshot.walk, (unsigned)history_below(history, 4))) {
+        for (uint64_t i = history_below(history, steps_max + 1); i > 0; i--) {
+            history_step(history);
+            snapshot_take_batch(&snapshot, &history->store);
+        }
+    }
+    bool is_whole = !snapshot.walk.is_cancelled;
+    snapshot_walk_end(&snapshot.walk);
+    /* Changes after the walk belong to the log, too. */
+    for (unsigned i = 0; i < 20; i++) {
+        history_step(history);
+    }
+    snapshot_take_batch(&snapshot, &history->store);
+    if (is_whole) {
+        struct store loaded;
+        uint8_t digest[20];
+        snapshot_load(&snapshot, &loaded);
+        store_digest(&loaded, digest);
+        require(memcmp(digest, snapshot.digest, sizeof(digest)) == 0);
+        require(keys_count(&loaded) == count);
+        require(snapshot.walk.emitted_count == count);
+        snapshot_replay(&snapshot, &loaded);
+        require(history_digests_equal(&loaded, &history->store));
+        store_deinit(&loaded);
+    }
+    snapshot_deinit(&snapshot);
+    return is_whole;
+}
+
+static void walks_show_the_state_at_their_beginning(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 4; part++) {
+        struct prng prng;
+        seed_prng(&prng, "walks_show_the_state_at_their_beginning", part);
+        struct history history;
+        history_init(&history, prng_next(&prng));
+        unsigned whole = 0, cancelled = 0;
+        for (unsigned walk = 0; walk < 30; walk++) {
+            history.upheavals = walk % 4 == 0 ? 100 : 0;
+            for (uint64_t i = prng_below(&prng, 60); i > 0; i--) {
+                history_step(&history);
+            }
+            if (walk_once(&history, part == 0 ? 40 : 6)) {
+                whole++;
+            } else {
+                require(history.upheavals > 0);
+                cancelled++;
+            }
+            history_compare(&history);
+        }
+        assert_true(whole > 15);
+        assert_true(part != 0 || cancelled > 0);
+        history_deinit(&history);
+    }
+}
+
+/* The same in a table of many segments: keys come and go, segments split and shrink. */
+static void walks_survive_growth_and_removal(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 4; part++) {
+        struct prng prng;
+        seed_prng(&prng, "walks_survive_growth_and_removal", part);
+        struct store_opts opts = {.dbs_count = HISTORY_DBS, .seed = prng_next(&prng)};
+        struct store store, loaded;
+        store_init(&store, &opts);
+        store.journal.is_on = true;
+        store_set_now(&store, INT64_C(1800000000000));
+        char name[32];
+        uint64_t first = 0, next = 0;
+        struct snapshot snapshot = {0};
+        bool is_walking = false, is_done = false;
+        for (unsigned step = 0; step < 15000; step++) {
+            uint64_t way = prng_below(&prng, 16);
+            /* Part by part: growing, shrinking, and a window that moves on. */
+            bool is_removal = part % 2 == 0 ? way < 4 : way < 7;
+            uint64_t number = is_removal ? first + prng_below(&prng, next - first + 1) : next++;
+            struct key key = store_key(
+                &store, (unsigned)(number % 2),
+                slice_make(name, (size_t)snprintf(name, sizeof(name), "%zu", (size_t)number)));
+            if (is_removal) {
+                (void)store_delete(&store, &key);
+            } else {
+                assert_int_equal(strings_set(&store, &key, slice_make(name, way), 0), STORE_OK);
+            }
+            if (way == 15) {
+                number = prng_below(&prng, next);
+                key = store_key(
+                    &store, (unsigned)(number % 2),
+                    slice_make(name, (size_t)snprintf(name, sizeof(name), "%zu", (size_t)number)));
+                (void)store_expire(&store, &key, (uint64_t)store.now_ms + 100000);
+            }
+            store_end_unit(&store);
+            if (part == 3 && step > 10000) {
+                first = next - (next - first) * 9 / 10;
+            }
+            if (step == 5000) {
+                snapshot_begin(&snapshot, &store);
+                is_walking = true;
+            }
+            if (is_walking && !is_done) {
+                is_done = snapshot_walk_step(&snapshot.walk, 1);
+            }
+            if (step == 6000) {
+                store_check(&store);
+            }
+        }
+        while (!is_done) {
+            is_done = snapshot_walk_step(&snapshot.walk, 100);
+        }
+        assert_false(snapshot.walk.is_cancelled);
+        snapshot_walk_end(&snapshot.walk);
+        snapshot_take_batch(&snapshot, &store);
+        uint8_t digest[20];
+        snapshot_load(&snapshot, &loaded);
+        store_digest(&loaded, digest);
+        assert_memory_equal(digest, snapshot.digest, sizeof(digest));
+        snapshot_replay(&snapshot, &loaded);
+        assert_true(history_digests_equal(&loaded, &store));
+        store_check(&store);
+        store_deinit(&loaded);
+        store_deinit(&store);
+        snapshot_deinit(&snapshot);
+    }
+}
+
+/* ---- single cases ---- */
+
+/* Memory that is out makes NULL, as it does without the sanitizer. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
+static struct store one_store;
+
+static struct key one_key(const char *name) {
+    return store_key(&one_store, 0, slice_of(name));
+}
+
+static void one_begin(struct snapshot *snapshot) {
+    struct store_opts opts = {.dbs_count = HISTORY_DBS, .seed = 5};
+    store_init(&one_store, &opts);
+    store_set_now(&one_store, INT64_C(1800000000000));
+    one_store.journal.is_on = true;
+    struct key key = one_key("key"), timed = one_key("timed"), large = one_key("large");
+    char bytes[9000];
+    memset(bytes, 'x', sizeof(bytes));
+    uint64_t soon = (uint64_t)one_store.now_ms + 1000;
+    assert_int_equal(strings_set(&one_store, &key, SLICE("1"), 0), STORE_OK);
+    assert_int_equal(strings_set(&one_store, &timed, SLICE("1"), soon), STORE_OK);
+    assert_int_equal(strings_set(&one_store, &large, slice_make(bytes, sizeof(bytes)), 0),
+                     STORE_OK);
+    store_end_unit(&one_store);
+    snapshot_begin(snapshot, &one_store);
+}
+
+/* Goes through the walk and compares with the state at its beginning. */
+static void one_end(struct snapshot *snapshot) {
+    struct store loaded;
+    uint8_t digest[20];
+    store_end_unit(&one_store);
+    assert_true(snapshot_walk_step(&snapshot->walk, 1000));
+    assert_false(snapshot->walk.is_cancelled);
+    assert_int_equal(snapshot->walk.emitted_count, 3);
+    snapshot_walk_end(&snapshot->walk);
+    snapshot_take_batch(snapshot, &one_store);
+    snapshot_load(snapshot, &loaded);
+    store_digest(&loaded, digest);
+    assert_memory_equal(digest, snapshot->digest, sizeof(digest));
+    snapshot_replay(snapshot, &loaded);
+    assert_true(history_digests_equal(&loaded, &one_store));
+    store_deinit(&loaded);
+    snapshot_deinit(snapshot);
+    store_deinit(&one_store);
+}
+
+/* A key that loses its expiry has no newer value: the walk must see by something else that it was
+ * emitted already. */
+static void losing_the_expiry_ahead_of_the_walk(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    struct key timed = one_key("timed");
+    assert_true(store_expire(&one_store, &timed, 0));
+    assert_int_equal(snapshot.walk.handed_over_count, 1);
+    one_end(&snapshot);
+}
+
+static void an_expiry_that_changes_twice(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    struct key key = one_key("key");
+    assert_true(store_expire(&one_store, &key, (uint64_t)one_store.now_ms + 500));
+    assert_true(store_expire(&one_store, &key, 0));
+    assert_false(store_expire(&one_store, &key, 0));
+    assert_int_equal(snapshot.walk.handed_over_count, 1);
+    one_end(&snapshot);
+}
+
+static void renaming_a_large_value(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    struct key large = one_key("large"), other = one_key("other"), key = one_key("key");
+    assert_int_equal(store_rename(&one_store, &large, &other), STORE_OK);
+    assert_int_equal(strings_patch(&one_store, &other, 4095, SLICE("yy"), NULL), STORE_OK);
+    assert_int_equal(store_rename(&one_store, &other, &key), STORE_OK);
+    assert_int_equal(snapshot.walk.handed_over_count, 2);
+    one_end(&snapshot);
+}
+
+static void keys_that_come_back(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    int64_t result;
+    struct key key = one_key("key");
+    assert_true(store_delete(&one_store, &key));
+    assert_int_equal(strings_add_integer(&one_store, &key, 5, &result), STORE_OK);
+    assert_true(store_delete(&one_store, &key));
+    assert_int_equal(strings_set(&one_store, &key, SLICE("new"), 0), STORE_OK);
+    one_end(&snapshot);
+}
+
+static void a_key_that_expires_meanwhile(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    struct key timed = one_key("timed");
+    store_set_now(&one_store, one_store.now_ms + 2000);
+    assert_null(store_read(&one_store, &timed));
+    one_end(&snapshot);
+}
+
+/* A write that fails for want of memory has changed nothing, and nothing may be emitted twice. */
+static void a_write_that_fails_is_no_change(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    struct key key = one_key("key"), large = one_key("large");
+    uint64_t far = UINT64_C(1) << 60;
+    assert_int_equal(strings_patch(&one_store, &key, far, SLICE("a"), NULL), STORE_OUT_OF_MEMORY);
+    assert_int_equal(strings_patch(&one_store, &large, far, SLICE("a"), NULL), STORE_OUT_OF_MEMORY);
+    one_end(&snapshot);
+}
+
+static void upheavals_cancel(void **state) {
+    (void)state;
+    for (unsigned way = 0; way < 3; way++) {
+        struct snapshot snapshot;
+        one_begin(&snapshot);
+        if (way == 0) {
+            assert_int_equal(store_flush(&one_store, 0), 3);
+        } else if (way == 1) {
+            assert_int_equal(store_flush_all(&one_store), 3);
+        } else {
+            store_swap(&one_store, 0, 1);
+        }
+        assert_true(snapshot.walk.is_cancelled);
+        assert_true(snapshot_walk_step(&snapshot.walk, 1));
+        assert_int_equal(snapshot.walk.emitted_count, 0);
+        snapshot_walk_end(&snapshot.walk);
+        /* Anew, and through. */
+        snapshot_begin(&snapshot, &one_store);
+        assert_true(snapshot_walk_step(&snapshot.walk, 1000));
+        assert_false(snapshot.walk.is_cancelled);
+        assert_int_equal(snapshot.walk.emitted_count, way == 2 ? 3 : 0);
+        snapshot_walk_end(&snapshot.walk);
+        snapshot_deinit(&snapshot);
+        store_deinit(&one_store);
+    }
+}
+
+/* Flushing and swapping what is empty changes nothing. */
+static void empty_upheavals_do_not_cancel(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    assert_int_equal(store_flush(&one_store, 1), 0);
+    store_swap(&one_store, 0, 0);
+    assert_false(snapshot.walk.is_cancelled);
+    one_end(&snapshot);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walks_show_the_state_at_their_beginning),
+        cmocka_unit_test(walks_survive_growth_and_removal),
+        cmocka_unit_test(losing_the_expiry_ahead_of_the_walk),
+        cmocka_unit_test(an_expiry_that_changes_twice),
+        cmocka_unit_test(renaming_a_large_value),
+        cmocka_unit_test(keys_that_come_back),
+        cmocka_unit_test(a_key_that_expires_meanwhile),
+        cmocka_unit_test(a_write_that_fails_is_no_change),
+        cmocka_unit_test(upheavals_cancel),
+        cmocka_unit_test(empty_upheavals_do_not_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
