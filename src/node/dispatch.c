@@ -48,9 +48,30 @@ static bool count_errors(struct node *node, struct client *client, unsigned befo
     return true;
 }
 
-/* After an error reply to a request that is not executed: a transaction under way is lost. */
+/* A refused EXEC ends its transaction; its error says so under a code of its own. */
+static void refuse_exec(struct client *client) {
+    struct buffer *out = client->reply.out;
+    struct buffer why = {0};
+    struct slice line = slice_make(out->data + client->reply.error_offset + 1,
+                                   out->size - client->reply.error_offset - 3);
+    size_t code_size = line.size >= 4 && memcmp(line.data, "ERR ", 4) == 0 ? 4 : 0;
+    buffer_append(&why, line.data + code_size, line.size - code_size);
+    out->size = client->reply.error_offset;
+    client->reply.errors_count--;
+    reply_errorf(&client->reply, "EXECABORT Transaction discarded because of: %s",
+                 buffer_text(&why));
+    buffer_deinit(&why);
+    node_unwatch_all(client);
+    client_discard_transaction(client);
+}
+
+/* After an error reply to a request that is not executed: a transaction under way is lost. `row` is
+ * NULL for an unknown command. */
 static void refuse(struct node *node, struct client *client, const struct command *row,
                    unsigned errors_before) {
+    if (row != NULL && row->handler == cmd_exec) {
+        refuse_exec(client);
+    }
     (void)count_errors(node, client, errors_before);
     if (row != NULL) {
         node->command_stats[command_table_index(&node->commands, row)].rejected++;
@@ -87,11 +108,24 @@ static bool arity_fits(const struct command *row, size_t args_count) {
     return row->arity >= 0 ? args_count == (size_t)row->arity : args_count >= (size_t)-row->arity;
 }
 
+/* A web page made a browser talk to us: its request's body must not be executed. */
+static bool is_from_browser(struct slice name) {
+    return slice_is_word(name, "post") || slice_is_word(name, "host:");
+}
+
 /* The row that the request means, down to the subcommand; NULL after an error reply, with
  * `*refused` the row whose arity does not fit. */
 static const struct command *resolve(struct node *node, struct client *client,
                                      const struct command *row, const struct slice *args,
                                      size_t args_count, const struct command **refused) {
+    if (row == NULL && is_from_browser(args[0])) {
+        node_message(node, LOG_LEVEL_WARNING,
+                     "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or "
+                     "Host: commands. Connection from %s aborted.",
+                     client->address);
+        node_client_close(client, false);
+        return NULL;
+    }
     if (row == NULL) {
         reply_unknown(client, args, args_count);
         return NULL;
@@ -194,7 +228,9 @@ static bool check_refuses(struct node *node, struct client *client, const struct
     bool writes = may_write_now(row, client);
     if (node->options->maxmemory > 0) {
         bool has_room = node_make_room(node);
-        bool denies = (row->flags & CMD_DENY_OOM) != 0 ||
+        /* What is queued takes memory, too, whatever it does later. */
+        bool queues = (client->flags & CLIENT_IN_TRANSACTION) != 0 && !is_transaction_control(row);
+        bool denies = queues || (row->flags & CMD_DENY_OOM) != 0 ||
                       (row->handler == cmd_exec && (client->queue_flags & CMD_DENY_OOM) != 0);
         if (!has_room && denies) {
             reply_error(reply, "OOM command not allowed when used memory > 'maxmemory'.");
@@ -255,6 +291,7 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
     }
     if (unlikely((client->flags & CLIENT_IN_TRANSACTION) != 0) && !is_transaction_control(meant)) {
         transaction_queue(client, meant, args, args_count);
+        client->last_row = meant;
         reply_simple(&client->reply, "QUEUED");
         return;
     }
