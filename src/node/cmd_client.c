@@ -11,6 +11,12 @@ static int shown_size(struct slice text) {
     return text.size < ERROR_ARG_BYTES_MAX ? (int)text.size : ERROR_ARG_BYTES_MAX;
 }
 
+static void client_reply_too_many(struct command_context *ctx) {
+    reply_errorf(ctx->reply,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+                 shown_size(ctx->args[1]), ctx->args[1].data);
+}
+
 /* ---- CLIENT LIST, INFO ---- */
 
 static const char *text_or_empty(const char *text) {
@@ -262,11 +268,22 @@ static void cmd_client_caching(struct command_context *ctx) {
                             "mode with OPTIN or OPTOUT mode enabled");
 }
 
-/* CLIENT TRACKING ON | OFF ... */
+/* CLIENT TRACKING ON | OFF [REDIRECT client-id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT]
+ * [NOLOOP] */
 static void cmd_client_tracking(struct command_context *ctx) {
+    for (size_t i = 3; i < ctx->args_count; i++) {
+        bool has_value = i + 1 < ctx->args_count;
+        if (has_value && (command_word(ctx, i, "redirect") || command_word(ctx, i, "prefix"))) {
+            i++;
+        } else if (!command_word(ctx, i, "bcast") && !command_word(ctx, i, "optin") &&
+                   !command_word(ctx, i, "optout") && !command_word(ctx, i, "noloop")) {
+            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+            return;
+        }
+    }
     if (command_word(ctx, 2, "on")) {
         reply_error(ctx->reply, "ERR CLIENT TRACKING ON is not supported by this server");
-    } else if (command_word(ctx, 2, "off") && ctx->args_count == 3) {
+    } else if (command_word(ctx, 2, "off")) {
         reply_ok(ctx->reply);
     } else {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
@@ -379,7 +396,7 @@ static void cmd_client_pause(struct command_context *ctx) {
     bool is_all = true;
     int64_t timeout_ms;
     if (ctx->args_count > 4) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+        client_reply_too_many(ctx);
         return;
     }
     if (ctx->args_count == 4) {
@@ -421,7 +438,7 @@ static void cmd_client_unblock(struct command_context *ctx) {
     bool has_error = false;
     int64_t id;
     if (ctx->args_count > 4) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+        client_reply_too_many(ctx);
         return;
     }
     if (ctx->args_count == 4) {

@@ -194,7 +194,8 @@ static void cmd_select(struct command_context *ctx) {
         return;
     }
     if (db < INT32_MIN || db > INT32_MAX) {
-        reply_error(ctx->reply, COMMAND_NOT_INTEGER);
+        reply_errorf(ctx->reply, "ERR value is out of range, value must between %d and %d",
+                     INT32_MIN, INT32_MAX);
         return;
     }
     if (db < 0 || db >= ctx->store->dbs_count) {
