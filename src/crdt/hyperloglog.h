@@ -34,6 +34,7 @@ enum {
     HYPERLOGLOG_RANK_MAX = 64 - HYPERLOGLOG_INDEX_BITS + 1, /* of an element */
     HYPERLOGLOG_REGISTER_MAX = 63,                          /* what a register can hold */
     HYPERLOGLOG_HEADER_BYTES = 16,
+    HYPERLOGLOG_CACHE_OFFSET = 8, /* the cached count ends the header */
     HYPERLOGLOG_DENSE_BYTES = HYPERLOGLOG_HEADER_BYTES + HYPERLOGLOG_REGISTERS_COUNT * 6 / 8,
     /* No opcode takes more than two bytes or covers less than one register. */
     HYPERLOGLOG_SPARSE_BYTES_LIMIT = HYPERLOGLOG_HEADER_BYTES + 2 * HYPERLOGLOG_REGISTERS_COUNT,

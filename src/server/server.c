@@ -22,7 +22,9 @@ enum {
     ADDRESS_BYTES = 128,
     DESCRIPTORS_RESERVED = 32, /* for files, beside the clients */
     CALIBRATE_US = 100000,
-    READ_BYTES_PER_TURN = 1 << 20, /* of one client, then others get their turn */
+    /* Of one client, then others get their turn. What was read but not executed counts as used
+     * memory, so it is kept small against any sensible maxmemory. */
+    READ_BYTES_PER_TURN = 64 << 10,
 };
 
 struct server {

@@ -64,7 +64,9 @@ uint64_t store_expire_some(struct store *store, unsigned buckets_max, uint64_t *
             struct expiry_walk walk = {.store = store};
             unsigned step = buckets_max < 4 ? buckets_max : 4;
             uint64_t position = 0;
-            if (keyspace->table.marked_count > 0) {
+            if (keyspace->table.marked_count == 0) {
+                keyspace->average_ttl_ms = 0;
+            } else {
                 position = table_walk_marked(&keyspace->table, keyspace->expire_position, step,
                                              expiry_visit, &walk);
             }

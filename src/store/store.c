@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/store.h"
 
+#include "crdt/hyperloglog.h"
 #include "store/mutate.h"
 
 enum {
@@ -244,8 +245,8 @@ static void store_put_expiry(struct store *store, const struct key *key, uint64_
     mutate_before(store, key, old);
     parts.has_expiry = expire_unix_ms != 0;
     parts.expire_unix_ms = expire_unix_ms;
-    /* Without an expiry nothing remains to be said: it is as if there had never been one. */
-    parts.expire_stamp = parts.has_expiry ? stamp : 0;
+    /* The stamp stays without an expiry, too: a snapshot walk tells by it that the entry changed. */
+    parts.expire_stamp = stamp;
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
     table_mark(table, key->hash, slot, parts.has_expiry);
@@ -290,19 +291,19 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
         parts->kind = ENTRY_INTEGER;
         break;
     case ENTRY_FLOAT_COUNTER:
+    case ENTRY_LARGE:
+        /* The text of a float can be long, too. */
         parts->bytes = entry_value(entry, scratch);
         parts->kind = ENTRY_BYTES;
-        break;
-    case ENTRY_LARGE: {
-        const struct large_string *old = parts->large;
-        struct large_string *large = large_string_new(old->size, old->size);
-        if (large == NULL) {
-            return STORE_OUT_OF_MEMORY;
+        if (parts->bytes.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+            parts->kind = ENTRY_LARGE;
+            parts->large = large_string_new(parts->bytes.size, parts->bytes.size);
+            if (parts->large == NULL) {
+                return STORE_OUT_OF_MEMORY;
+            }
+            memcpy(parts->large->bytes, parts->bytes.data, parts->bytes.size);
         }
-        memcpy(large->bytes, old->bytes, old->size);
-        parts->large = large;
         break;
-    }
     }
     return STORE_OK;
 }
@@ -443,10 +444,13 @@ uint64_t store_flush_all(struct store *store) {
 
 static void store_exchange(struct store *store, unsigned db, unsigned other_db) {
     store_cancel_walk(store);
+    /* A watched key changes when it goes and when another one takes its place. */
     store_touch_all(store, db);
+    store_touch_all(store, other_db);
     struct keyspace keyspace = store->dbs[db];
     store->dbs[db] = store->dbs[other_db];
     store->dbs[other_db] = keyspace;
+    store_touch_all(store, db);
     store_touch_all(store, other_db);
     store->stats.dirty++;
 }
@@ -569,8 +573,15 @@ void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[2
     struct entry_scratch scratch;
     struct slice key = entry_key(entry), value = entry_value(entry, &scratch);
     uint64_t expire = entry_expire_unix_ms(entry), words[3];
+    /* What a HyperLogLog has cached of its own count is not data: it comes with reads. */
+    struct slice before_cache = {0};
+    if (hyperloglog_check(value) == HYPERLOGLOG_OK) {
+        before_cache = slice_make(value.data, HYPERLOGLOG_CACHE_OFFSET);
+        value = slice_skip(value, HYPERLOGLOG_HEADER_BYTES);
+    }
     for (int i = 0; i < 3; i++) {
         uint64_t word = hash_bytes(seeds[i], key) ^ hash_fold(db + 1, seeds[i].b);
+        word ^= hash_bytes(seeds[i], before_cache);
         word = hash_fold(word ^ seeds[i].a, hash_bytes(seeds[i], value) | 1);
         words[i] = hash_fold(word ^ expire, seeds[i].b);
     }
