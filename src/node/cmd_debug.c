@@ -197,14 +197,15 @@ static void debug_digest(struct command_context *ctx) {
 
 /* DEBUG POPULATE count [prefix] [size]: keys that are there already stay as they are. */
 static void debug_populate(struct command_context *ctx) {
+    static const char RANGE_ERROR[] = "ERR value is out of range, must be positive";
     int64_t count, size = 0;
     struct slice prefix = ctx->args_count > 3 ? ctx->args[3] : SLICE("key");
-    if (!command_integer(ctx, 2, &count, NULL) ||
-        (ctx->args_count == 5 && !command_integer(ctx, 4, &size, NULL))) {
+    if (!command_integer(ctx, 2, &count, RANGE_ERROR) ||
+        (ctx->args_count == 5 && !command_integer(ctx, 4, &size, RANGE_ERROR))) {
         return;
     }
     if (count < 0 || size < 0) {
-        reply_error(ctx->reply, "ERR value is out of range, must be positive");
+        reply_error(ctx->reply, RANGE_ERROR);
         return;
     }
     if ((uint64_t)size > ctx->limits->value_bytes_max || prefix.size > CHANGE_KEY_BYTES_MAX / 2) {

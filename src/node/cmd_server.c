@@ -196,6 +196,7 @@ void cmd_server_shutdown_failed(struct node *node) {
     for (struct client *client = node->clients; client != NULL; client = client->next) {
         if (client->waits_for_shutdown) {
             cmd_server_wait_timeout(client);
+            node_client_unblock(client);
         }
     }
 }
@@ -228,8 +229,12 @@ static void cmd_lolwut(struct command_context *ctx) {
 
 /* FUNCTION FLUSH [ASYNC | SYNC]: there are no functions, so there is nothing to remove. */
 static void cmd_function_flush(struct command_context *ctx) {
-    if (ctx->args_count > 3 ||
-        (ctx->args_count == 3 && !command_word(ctx, 2, "async") && !command_word(ctx, 2, "sync"))) {
+    if (ctx->args_count > 3) {
+        reply_error(ctx->reply, "ERR unknown subcommand or wrong number of arguments for 'flush'. "
+                                "Try FUNCTION HELP.");
+        return;
+    }
+    if (ctx->args_count == 3 && !command_word(ctx, 2, "async") && !command_word(ctx, 2, "sync")) {
         reply_error(ctx->reply, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
         return;
     }

@@ -23,7 +23,9 @@ static void cmd_slowlog_get(struct command_context *ctx) {
     static const char RANGE_ERROR[] = "ERR count should be greater than or equal to -1";
     int64_t count = SLOWLOG_GET_DEFAULT;
     if (ctx->args_count > 3) {
-        reply_error(ctx->reply, "ERR wrong number of arguments for 'slowlog|get' command");
+        reply_error(
+            ctx->reply,
+            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.");
         return;
     }
     if (ctx->args_count == 3) {
