@@ -188,37 +188,47 @@ enum log_status log_open(struct log *log, int64_t unix_ms) {
     return LOG_OK;
 }
 
-/* The last segment of the life before gets the seal that a clean end would have given it. */
-static enum disk_status seal_last_segment(struct log *log) {
-    if (log->end.segment_sequence == 0 || log->end.is_sealed) {
-        return DISK_OK;
-    }
+/* The last segments of the life before become durable, since it may have been killed while they
+ * were in the system's memory only: the last one, and the one that was being closed (I5). The last
+ * one gets the seal that a clean end would have given it. */
+static enum disk_status complete_segment(struct log *log, uint64_t sequence, bool needs_seal) {
     char name[DIRECTORY_NAME_BYTES];
-    directory_segment_name(name, log->end.segment_sequence);
+    directory_segment_name(name, sequence);
     struct disk *disk = log->disk;
     struct disk_file *file;
     enum disk_status status = disk->methods->open(disk, name, DISK_UPDATE, &file);
     if (status != DISK_OK) {
         return status;
     }
-    struct buffer seal = {0};
-    uint8_t flags = log->end.has_open_unit ? RECORD_SEAL_VOID_UNIT : 0;
-    record_append(&seal, RECORD_SEAL, slice_make(&flags, 1));
-    status = disk_write_all(disk, file, log->end.segment_bytes, buffer_slice(&seal), NULL);
-    buffer_deinit(&seal);
+    if (needs_seal) {
+        struct buffer seal = {0};
+        uint8_t flags = log->end.has_open_unit ? RECORD_SEAL_VOID_UNIT : 0;
+        record_append(&seal, RECORD_SEAL, slice_make(&flags, 1));
+        status = disk_write_all(disk, file, log->end.segment_bytes, buffer_slice(&seal), NULL);
+        buffer_deinit(&seal);
+    }
     if (status == DISK_OK) {
         status = disk->methods->sync(disk, file);
     }
     disk->methods->close(disk, file);
-    if (status == DISK_OK) {
-        log->end.is_sealed = true;
-    }
     return status;
+}
+
+static enum disk_status complete_last_segments(struct log *log) {
+    uint64_t last = log->end.segment_sequence;
+    if (last == 0) {
+        return DISK_OK;
+    }
+    enum disk_status status = complete_segment(log, last - 1, false);
+    if (status == DISK_OK || status == DISK_NOT_FOUND) {
+        status = complete_segment(log, last, !log->end.is_sealed);
+    }
+    return status == DISK_OK ? log->disk->methods->sync_directory(log->disk) : status;
 }
 
 /* The first segment of this life: after the last one, or with the number of the snapshot. */
 static enum disk_status begin_first_segment(struct log *log) {
-    enum disk_status status = seal_last_segment(log);
+    enum disk_status status = complete_last_segments(log);
     if (status != DISK_OK) {
         return status;
     }
@@ -237,6 +247,9 @@ static enum disk_status begin_first_segment(struct log *log) {
     status = log_segment_create(log, sequence, start, previous_crc, &log->segment);
     if (status == DISK_OK) {
         log->stats.segments_count++;
+        if (start == RECORD_START_CONTINUES) {
+            log_segment_note_previous_synced(log); /* just now */
+        }
     }
     return status;
 }
@@ -269,6 +282,7 @@ enum log_status log_start(struct log *log, bool is_on, int64_t unix_ms, uint64_t
     log->is_on = is_on;
     log->is_started = true;
     log->store->journal.is_on = is_on;
+    log_segment_write_pending(log);
     log_snapshot_remove_old(log);
     return LOG_OK;
 }

@@ -181,10 +181,10 @@ uint64_t log_written_position(const struct log *log); /* with the operating syst
 uint64_t log_synced_position(const struct log *log);  /* on the medium */
 /* Replies up to this position may go out; LOG_POSITION_ALL while the log is off. */
 uint64_t log_acknowledged_position(const struct log *log);
-/* Writes at or below this position that are not acknowledged yet are in doubt, since an fsync
- * failed: replies that wait there are never sent, their clients are dropped. So of the waiting
- * replies first drop those at or below this one, then send those at or below the acknowledged one.
- * 0 when there was no failure. */
+/* An fsync failed while this was the position: what waits at or below it and is not acknowledged is
+ * in doubt, its replies are never sent, its clients are dropped. So after each log_write() and
+ * log_disk_done() send what waits up to the acknowledged position, then drop what waits up to this
+ * one. 0 when there was no failure. */
 uint64_t log_failed_position(const struct log *log);
 /* New writes are to be refused: a write or fsync failed and has not been made good yet. `why` gets
  * words; it may be NULL. */

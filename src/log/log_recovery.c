@@ -445,12 +445,12 @@ enum log_status recovery_load_snapshot(struct recovery *recovery, uint64_t seque
 
 /* ---- segments ---- */
 
-/* Reads the header of a segment. `*is_short`: the file is too short to have one. */
+/* Reads the header of a segment. `*is_torn`: it may never have been written whole. */
 static enum log_status read_segment_header(struct recovery *recovery, struct source *source,
-                                           struct record_segment_header *header, bool *is_short) {
+                                           struct record_segment_header *header, bool *is_torn) {
     char head[RECORD_SEGMENT_HEADER_BYTES];
     enum record_read read = source_head(recovery, source, head, sizeof(head));
-    *is_short = read == RECORD_READ_CUT;
+    *is_torn = read == RECORD_READ_CUT;
     if (read == RECORD_READ_DISK) {
         return disk_failed(recovery, source->name, source->reader.disk_status);
     }
@@ -459,6 +459,7 @@ static enum log_status read_segment_header(struct recovery *recovery, struct sou
     }
     enum record_header_status status = record_take_segment_header(head, header);
     if (status != RECORD_HEADER_OK) {
+        *is_torn = status != RECORD_HEADER_VERSION;
         return source_damaged(recovery, source, 0, record_header_status_text(status));
     }
     if (header->sequence != source->sequence) {
@@ -514,23 +515,6 @@ static enum log_status replay_records(struct recovery *recovery, struct source *
                                   "it has a record that belongs into a snapshot");
         }
     }
-}
-
-/* Does the segment say that the one before it is durable? */
-static enum log_status says_previous_synced(struct recovery *recovery, uint64_t sequence,
-                                            bool *says) {
-    struct source source;
-    *says = false;
-    enum log_status status = source_open(recovery, &source, sequence, false);
-    if (status != LOG_OK) {
-        return status;
-    }
-    struct record record;
-    while (!*says && record_reader_next(&source.reader, &record) == RECORD_READ_OK) {
-        *says = record.type == RECORD_PREVIOUS_SYNCED;
-    }
-    source_close(recovery, &source);
-    return LOG_OK;
 }
 
 static enum log_status set_aside(struct recovery *recovery, uint64_t sequence, const char *why) {
@@ -599,6 +583,12 @@ static enum log_status cut_tail(struct recovery *recovery, struct source *source
     return status == DISK_OK ? LOG_OK : disk_failed(recovery, source->name, status);
 }
 
+/* The number of what the chain ends with so far, 0 at its beginning. */
+static uint64_t chain_sequence(const struct recovery *recovery) {
+    return recovery->end.segment_sequence != 0 ? recovery->end.segment_sequence
+                                               : recovery->end.snapshot_sequence;
+}
+
 /* Does segment `header` go on from where the chain is? */
 static enum log_status check_link(struct recovery *recovery, const struct source *source,
                                   const struct record_segment_header *header, bool *is_orphan) {
@@ -630,59 +620,140 @@ static enum log_status check_link(struct recovery *recovery, const struct source
     return source_damaged(recovery, source, 0, why);
 }
 
-/* After segment `index`, which has no seal: is it the end of the log? `*ends`: yes, and what comes
- * behind is set aside. */
+/* Does the segment say that the one before it is durable? */
+static bool says_previous_synced(struct source *source) {
+    struct record record;
+    bool says = false;
+    while (!says && record_reader_next(&source->reader, &record) == RECORD_READ_OK) {
+        says = record.type == RECORD_PREVIOUS_SYNCED;
+    }
+    return says;
+}
+
+/* Is there any whole record in it? One that has none holds nothing that could be missed. */
+static enum log_status has_records(struct recovery *recovery, struct source *source, bool *has) {
+    uint64_t found;
+    source->reader.offset = 0;
+    source->reader.window_offset = source->reader.window_bytes = 0;
+    enum record_read read = record_reader_search(&source->reader, &found);
+    *has = found < source->reader.file_bytes;
+    return read == RECORD_READ_OK ? LOG_OK : source_unread(recovery, source, read);
+}
+
+enum promise { PROMISE_NONE, PROMISE_NONE_IF_LAST, PROMISE_NONE_NOR_AFTER, PROMISE_MADE };
+
+/* What one segment, whose predecessor is cut or missing, was to anybody. */
+static enum log_status judge_segment(struct recovery *recovery, uint64_t sequence,
+                                     enum promise *promise) {
+    struct source source;
+    struct record_segment_header header;
+    bool is_torn, has = true;
+    *promise = PROMISE_MADE;
+    enum log_status status = source_open(recovery, &source, sequence, false);
+    if (status != LOG_OK) {
+        return status;
+    }
+    status = read_segment_header(recovery, &source, &header, &is_torn);
+    if (status == LOG_DAMAGED && is_torn) {
+        status = has_records(recovery, &source, &has);
+        *promise = has ? PROMISE_MADE : PROMISE_NONE;
+    } else if (status == LOG_OK && header.start == RECORD_START_SNAPSHOT) {
+        *promise = PROMISE_NONE_NOR_AFTER; /* I4 */
+    } else if (status == LOG_OK && header.start == RECORD_START_CONTINUES) {
+        /* I5: no fsync of it counts before it says that its predecessor is durable, and none
+         * continues it before that. */
+        *promise = says_previous_synced(&source) ? PROMISE_MADE : PROMISE_NONE_IF_LAST;
+    } else if (status == LOG_DAMAGED) {
+        status = LOG_OK;
+    }
+    source_close(recovery, &source);
+    return status;
+}
+
+/* Can all segments from `first` on be set aside, since nothing in them was ever durable or
+ * acknowledged as durable? */
+static enum log_status judge_rest(struct recovery *recovery, const struct directory_files *segments,
+                                  size_t first, bool *is_promised) {
+    bool must_end = false;
+    *is_promised = false;
+    for (size_t i = first; i < segments->count && !*is_promised; i++) {
+        enum promise promise;
+        enum log_status status = judge_segment(recovery, segments->files[i].sequence, &promise);
+        if (status != LOG_OK) {
+            return status;
+        }
+        if (promise == PROMISE_NONE_NOR_AFTER) {
+            break;
+        }
+        *is_promised = promise == PROMISE_MADE || (promise == PROMISE_NONE_IF_LAST && must_end);
+        must_end = must_end || promise == PROMISE_NONE_IF_LAST;
+    }
+    return LOG_OK;
+}
+
+/* After a segment that has no seal: a torn tail, or damage? */
 static enum log_status judge_tail(struct recovery *recovery, const struct directory_files *segments,
                                   size_t index, struct source *source,
                                   const struct segment_tail *tail) {
-    if (index + 1 < segments->count) {
-        uint64_t next = segments->files[index + 1].sequence;
-        struct source follower;
-        struct record_segment_header header;
-        bool is_short, says_synced = false;
-        enum log_status status = source_open(recovery, &follower, next, false);
-        if (status == LOG_OK) {
-            status = read_segment_header(recovery, &follower, &header, &is_short);
-            source_close(recovery, &follower);
-        }
-        if (status == LOG_FAILED || (status == LOG_DAMAGED && !is_short)) {
-            return status;
-        }
-        bool continues = status == LOG_OK && header.start == RECORD_START_CONTINUES;
-        if (continues) {
-            status = says_previous_synced(recovery, next, &says_synced);
-            if (status != LOG_OK) {
-                return status;
-            }
-        }
-        if (says_synced || (continues && index + 2 < segments->count)) {
-            return source_unread(recovery, source, tail->read);
-        }
-        if (continues) {
-            status = set_aside_from(recovery, segments, index + 1,
-                                    "the end of the segment before it was lost with the power");
-            if (status != LOG_OK) {
-                return status;
-            }
-        }
+    bool is_promised;
+    enum log_status status = judge_rest(recovery, segments, index + 1, &is_promised);
+    if (status == LOG_OK && is_promised) {
+        return source_unread(recovery, source, tail->read);
     }
-    return cut_tail(recovery, source, tail);
+    if (status == LOG_OK) {
+        status = cut_tail(recovery, source, tail);
+    }
+    if (status == LOG_OK) {
+        status = set_aside_from(recovery, segments, index + 1,
+                                "it goes on from something that never became durable");
+    }
+    return status;
+}
+
+/* A segment that cannot be joined to the chain, as `status` and the error say: the trace of a
+ * crash, or damage? */
+static enum log_status judge_stranger(struct recovery *recovery,
+                                      const struct directory_files *segments, size_t index,
+                                      enum log_status status, bool is_torn) {
+    struct buffer error = recovery->error;
+    recovery->error = (struct buffer){0};
+    bool is_promised;
+    enum log_status judged = judge_rest(recovery, segments, index, &is_promised);
+    if (judged == LOG_OK && !is_promised) {
+        buffer_deinit(&error);
+        if (is_torn) {
+            recovery->found.torn_bytes += segments->files[index].bytes;
+        }
+        return set_aside_from(recovery, segments, index,
+                              is_torn ? "it was just being begun"
+                                      : "it goes on from something that never became durable");
+    }
+    if (judged == LOG_OK) {
+        buffer_deinit(&recovery->error);
+        recovery->error = error;
+        return status;
+    }
+    buffer_deinit(&error);
+    return judged;
 }
 
 static enum log_status replay_segment(struct recovery *recovery,
                                       const struct directory_files *segments, size_t index,
                                       struct source *source, bool *is_end) {
     struct record_segment_header header;
-    bool is_short, is_orphan, is_last = index + 1 == segments->count;
-    enum log_status status = read_segment_header(recovery, source, &header, &is_short);
-    if (is_short && is_last) {
-        *is_end = true;
-        buffer_clear(&recovery->error);
-        recovery->found.torn_bytes += source->reader.file_bytes;
-        return set_aside_from(recovery, segments, index, "it was just being begun");
-    }
+    bool is_torn, is_orphan = false;
+    enum log_status status = read_segment_header(recovery, source, &header, &is_torn);
     if (status == LOG_OK) {
         status = check_link(recovery, source, &header, &is_orphan);
+        bool skips_one = header.start == RECORD_START_CONTINUES &&
+                         header.sequence == chain_sequence(recovery) + 2;
+        if (status == LOG_DAMAGED && skips_one) {
+            *is_end = true;
+            return judge_stranger(recovery, segments, index, status, false);
+        }
+    } else if (status == LOG_DAMAGED && is_torn) {
+        *is_end = true;
+        return judge_stranger(recovery, segments, index, status, true);
     }
     if (status != LOG_OK) {
         return status;
@@ -704,9 +775,8 @@ static enum log_status replay_segment(struct recovery *recovery,
     recovery->end.segment_header_crc = header.crc;
     recovery->end.is_sealed = tail.is_sealed;
     if (!tail.is_sealed) {
-        size_t before = recovery->segments_count;
+        *is_end = true;
         status = judge_tail(recovery, segments, index, source, &tail);
-        *is_end = recovery->segments_count != before;
     }
     return status;
 }

@@ -258,6 +258,12 @@ static void count_sync(struct log *log, const struct log_sync *sync) {
     log->stats.sync_errors += sync->job.status != DISK_OK;
 }
 
+void log_segment_note_previous_synced(struct log *log) {
+    size_t before = log->pending.size;
+    record_append(&log->pending, RECORD_PREVIOUS_SYNCED, (struct slice){0});
+    log->position += log->pending.size - before;
+}
+
 void log_segment_sync_done(struct log *log, struct log_sync *sync) {
     require(sync->is_running);
     sync->is_running = false;
@@ -277,10 +283,7 @@ void log_segment_sync_done(struct log *log, struct log_sync *sync) {
     }
     if (log_has_segment(log)) {
         if (sync == &log->closing) {
-            /* From here on damage in the segment before is damage, not a power loss. */
-            size_t before = log->pending.size;
-            record_append(&log->pending, RECORD_PREVIOUS_SYNCED, (struct slice){0});
-            log->position += log->pending.size - before;
+            log_segment_note_previous_synced(log);
             if (log->write_status == DISK_OK) {
                 log_segment_write_pending(log);
             }
@@ -303,6 +306,8 @@ void log_segment_break_chain(struct log *log, const char *why) {
             "The log can no longer be relied upon (%s). Writes are refused until a new snapshot of "
             "everything is on the disk.",
             why);
+    /* What is written from here on counts when the snapshot does: before, a start sets it aside. */
+    log->broken_position = log_acknowledged_position(log);
     log->is_chain_broken = true;
     log->needs_chain = true;
     log->snapshot_is_required = true;
@@ -389,6 +394,9 @@ uint64_t log_synced_position(const struct log *log) {
 uint64_t log_acknowledged_position(const struct log *log) {
     if (!log->is_on || (!log_has_segment(log) && !log->is_chain_broken)) {
         return LOG_POSITION_ALL;
+    }
+    if (log->is_chain_broken) {
+        return log->broken_position;
     }
     return log->opts.fsync == LOG_FSYNC_ALWAYS ? log->synced_position : log->written_position;
 }

@@ -116,6 +116,7 @@ struct log {
     uint64_t rotate_retry_us;
     struct buffer pending;
     uint64_t position, written_position, synced_position, failed_position;
+    uint64_t broken_position; /* acknowledged when the chain broke */
     enum disk_status write_status;
     uint64_t write_retry_us;
     struct log_sync sync;    /* of the current segment */
@@ -175,6 +176,9 @@ enum disk_status log_segment_rotate(struct log *log);
 void log_segment_rotate_if_full(struct log *log);
 /* Starts an fsync if there is something to sync and nothing in the way. */
 void log_segment_start_sync(struct log *log);
+/* Says in the segment that the one before it is durable: from here on damage there is damage, and
+ * no longer the trace of a power loss. */
+void log_segment_note_previous_synced(struct log *log);
 void log_segment_sync_done(struct log *log, struct log_sync *sync);
 /* What is on disk is no longer known: the next segment begins with a snapshot. */
 void log_segment_break_chain(struct log *log, const char *why);

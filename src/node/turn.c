@@ -581,9 +581,14 @@ void node_run(struct node *node) {
     if (node->batch == NULL) {
         node->batch = memory_alloc(BATCH * sizeof(node->batch[0]));
     }
+    /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
+     * and must not wait for a disk that may never come back. */
+    bool holds = !log_is_failing(node->log, NULL);
     run_ready(node);
     log_write(node->log, node->now_us);
-    hold_output(node);
+    if (holds) {
+        hold_output(node);
+    }
     if (node->held != NULL) {
         turn_release_holds(node);
     }

@@ -420,7 +420,9 @@ static inline void memory_tear(struct memory_disk *memory, struct memory_inode *
         if (prng_below(&memory->prng, 4) == 0) {
             /* The size was written, some of the last sectors were not. */
             size_t from = keeps - keeps % MEMORY_DISK_SECTOR_BYTES;
-            memset(torn.data + start + from, 0, keeps - from);
+            if (keeps > from) {
+                memset(torn.data + start + from, 0, keeps - from);
+            }
         }
     }
     memory_copy(&inode->bytes, &torn);
