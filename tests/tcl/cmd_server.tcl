@@ -280,6 +280,12 @@ start_server {} {
         $c config set bind 127.0.0.1
         expect_true {[catch { connect -host 127.0.0.2 }]}
     }
+    test "CONFIG SET of protected options" {
+        foreach {name value} {dir /tmp dbfilename other.rdb} {
+            expect_error "ERR CONFIG SET failed (possibly related to argument '$name') - can't set\
+                protected config" { r config set $name $value }
+        }
+    }
     test "CONFIG HELP and unknown sub-commands" {
         expect_match [join [r config help] \n] "CONFIG <subcommand> *GET*REWRITE*"
         expect_error "ERR unknown subcommand 'foo'. Try CONFIG HELP." { r config foo }
@@ -380,6 +386,35 @@ starling_test "an unknown option is answered with the nearest known one" {
     lassign [run_program --maxmemori 1] status text
     expect $status 1
     expect_match $text "*maxmemory*"
+}
+
+test "configuration from standard input" {
+    set path $::temporary/stdin.conf
+    write_file $path "timeout 10\nnosuchoption 1\n"
+    expect_true {[catch { exec $::server_path - <$path 2>@1 } output]}
+    expect_match $output "*2*nosuchoption*"
+    start_server {} {
+        stop_server
+        exec $::server_path - --port [server port] --dir [server dir] << "timeout 44\nsave \"\"\n" \
+            >>[server log] 2>@1 &
+        wait_until {![catch { set c [connect] }] && ![catch { $c ping }]}
+        expect [lindex [$c config get timeout] 1] 44
+        catch { $c shutdown nosave }
+        expect_true {[$c -eof]}
+        start_again
+    }
+}
+
+test "include takes patterns, relative names, and what comes later wins" {
+    set dir $::temporary/included
+    file mkdir $dir
+    write_file $dir/a.conf "timeout 1\nmaxmemory 1mb\n"
+    write_file $dir/b.conf "timeout 2\n"
+    start_server [list config_file "timeout 9\ninclude $dir/*.conf\nslowlog-max-len 5\n"] {
+        expect [config_get timeout] 2
+        expect [config_get maxmemory] 1048576
+        expect [config_get slowlog-max-len] 5
+    }
 }
 
 # ---- COMMAND ----

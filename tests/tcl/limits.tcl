@@ -238,6 +238,25 @@ test "pidfile and logfile" {
     }
 }
 
+test "daemonize" {
+    start_server {} {
+        stop_server
+        set pidfile [server dir]/daemon.pid
+        lassign [run_program --port [server port] --dir [server dir] --daemonize yes --save "" \
+            --pidfile $pidfile --logfile [server dir]/daemon.log] status output
+        expect $status 0
+        wait_until {![catch { set c [connect] }] && ![catch { $c ping }]}
+        wait_until {[file exists $pidfile] && [string trim [read_file $pidfile]] ne ""}
+        set pid [string trim [read_file $pidfile]]
+        regexp {process_id:(\d+)} [$c info server] all process_id
+        expect $process_id $pid
+        catch { $c shutdown nosave }
+        wait_until {![file exists /proc/$pid]} 15
+        expect [file exists $pidfile] 0
+        start_again
+    }
+}
+
 test "what a start prints: its process, and when it is ready" {
     start_server {} {
         expect_true {[regexp "(PID: |pid=)[server pid]\\M.*Ready to accept connections" [server_log]]}
