@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state.h"
 
+#include <stdio.h>
+
 #include "base/varint.h"
 #include "store/mutate.h"
 
@@ -24,9 +26,11 @@ static void put_slice(struct buffer *out, struct slice bytes) {
     out->size += size + bytes.size;
 }
 
+/* In hexadecimal, which is exact: a register may have more digits than number_format_float() keeps,
+ * and they count in the sum. */
 static void put_float(struct buffer *out, long double value) {
-    char text[NUMBER_FLOAT_BYTES_MAX];
-    put_slice(out, slice_make(text, number_format_float(text, value)));
+    char text[64];
+    put_slice(out, slice_make(text, (size_t)snprintf(text, sizeof(text), "%La", value)));
 }
 
 static void put_varint(struct buffer *out, uint64_t value) {

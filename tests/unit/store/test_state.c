@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The state of entries as bytes: encoding and decoding gives equal entries of every kind, what is
+ * cut short or changed in any byte is refused or decoded without harm. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "store/state.h"
+#include "store/strings.h"
+#include "unit/store/history.h"
+
+/* A cut or changed size may ask for more memory than there is. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
+enum { DBS = 4 };
+
+static void setup_store(struct store *store) {
+    struct store_opts opts = {.dbs_count = DBS, .seed = 3};
+    store_init(store, &opts);
+    store_set_now(store, INT64_C(1800000000000));
+}
+
+static void no_flush(void *udata) {
+    (void)udata;
+}
+
+struct encoding {
+    struct buffer bytes;
+    unsigned db;
+};
+
+static void encode_visit(void *item, void *udata) {
+    struct encoding *encoding = (struct encoding *)udata;
+    state_encode(&encoding->bytes, encoding->db, (const struct entry *)item, no_flush, NULL);
+}
+
+/* All entries in the order of the tables. */
+static void encode_all(const struct store *store, struct encoding *encoding) {
+    for (encoding->db = 0; encoding->db < store->dbs_count; encoding->db++) {
+        uint64_t position = 0;
+        do {
+            position =
+                table_walk(&store->dbs[encoding->db].table, position, encode_visit, encoding);
+        } while (position != 0);
+    }
+}
+
+static enum store_status load_all(struct store *store, struct slice rest) {
+    enum store_status status = STORE_OK;
+    while (rest.size > 0 && status == STORE_OK) {
+        struct slice before = rest;
+        status = state_load(store, &rest);
+        if (status == STORE_OK) {
+            require(rest.size < before.size);
+        } else {
+            require(rest.size == before.size);
+        }
+    }
+    return status;
+}
+
+static void round_trip(const struct store *store) {
+    struct encoding first = {0}, second = {0};
+    struct store loaded;
+    setup_store(&loaded);
+    /* The same seed: so the order is the same, and bytes can be compared. */
+    loaded.seed = store->seed;
+    encode_all(store, &first);
+    require(load_all(&loaded, buffer_slice(&first.bytes)) == STORE_OK);
+    store_check(&loaded);
+    require(history_digests_equal(store, &loaded));
+    encode_all(&loaded, &second);
+    require(slice_equal(buffer_slice(&first.bytes), buffer_slice(&second.bytes)));
+    buffer_deinit(&first.bytes);
+    buffer_deinit(&second.bytes);
+    store_deinit(&loaded);
+}
+
+static void histories_survive(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 4; part++) {
+        struct prng prng;
+        seed_prng(&prng, "histories_survive", part);
+        struct history history;
+        history_init(&history, prng_next(&prng));
+        for (unsigned step = 1; step <= 1000; step++) {
+            history_step(&history);
+            change_writer_clear(&history.store.journal);
+            if (step % 100 == 0) {
+                round_trip(&history.store);
+            }
+        }
+        history_deinit(&history);
+    }
+}
+
+/* ---- single cases ---- */
+
+static struct key name(const struct store *store, const char *text) {
+    return store_key(store, 0, slice_of(text));
+}
+
+/* A float counter's register has more digits than its text: the sum must come out the same. */
+static void float_registers_keep_all_digits(void **state) {
+    (void)state;
+    static const char *const registers[] = {"0.1234567890123456749",
+                                            "1.00000000000000000049",
+                                            "4.4e-18",
+                                            "0.0000000000000000149",
+                                            "-0.99999999999999999951",
+                                            "3.36210314311209350626e-4932",
+                                            "1e4931"};
+    static const char *const deltas[] = {"1000", "0.1", "-1000000.00000000000000001", "1e-17",
+                                         "8e17"};
+    struct store store, loaded;
+    setup_store(&store);
+    setup_store(&loaded);
+    char text[32];
+    for (unsigned i = 0; i < 7; i++) {
+        for (unsigned j = 0; j < 5; j++) {
+            (void)snprintf(text, sizeof(text), "%u:%u", i, j);
+            struct key key = name(&store, text);
+            long double delta, result;
+            require(number_parse_float(slice_of(deltas[j]), &delta));
+            assert_int_equal(strings_set(&store, &key, slice_of(registers[i]), 0), STORE_OK);
+            assert_int_equal(strings_add_float(&store, &key, delta, &result), STORE_OK);
+        }
+    }
+    struct encoding encoding = {0};
+    encode_all(&store, &encoding);
+    assert_int_equal(load_all(&loaded, buffer_slice(&encoding.bytes)), STORE_OK);
+    for (unsigned i = 0; i < 35; i++) {
+        (void)snprintf(text, sizeof(text), "%u:%u", i / 5, i % 5);
+        struct key key = name(&store, text), same = name(&loaded, text);
+        struct entry_parts parts, parts_loaded;
+        entry_take_apart(store_peek(&store, &key), &parts);
+        entry_take_apart(store_peek(&loaded, &same), &parts_loaded);
+        assert_true(parts.float_register == parts_loaded.float_register);
+        assert_true(parts.float_total == parts_loaded.float_total);
+        assert_int_equal(parts.register_stamp, parts_loaded.register_stamp);
+        assert_int_equal(parts.start_ticks, parts_loaded.start_ticks);
+    }
+    assert_true(history_digests_equal(&store, &loaded));
+    buffer_deinit(&encoding.bytes);
+    store_deinit(&store);
+    store_deinit(&loaded);
+}
+
+static void keys_must_be_new(void **state) {
+    (void)state;
+    struct store store;
+    struct encoding encoding = {0};
+    setup_store(&store);
+    struct key key = name(&store, "a");
+    assert_int_equal(strings_set(&store, &key, SLICE("1"), 0), STORE_OK);
+    encode_all(&store, &encoding);
+    assert_int_equal(load_all(&store, buffer_slice(&encoding.bytes)), STORE_MALFORMED);
+    assert_int_equal(store_count(&store, 0), 1);
+    buffer_deinit(&encoding.bytes);
+    store_deinit(&store);
+}
+
+/* A node with fewer databases refuses entries of the others. */
+static void databases_must_exist(void **state) {
+    (void)state;
+    struct store store, small;
+    struct encoding encoding = {0};
+    struct store_opts opts = {.dbs_count = 3, .seed = 1};
+    setup_store(&store);
+    store_init(&small, &opts);
+    struct key key = store_key(&store, 3, SLICE("a"));
+    assert_int_equal(strings_set(&store, &key, SLICE("1"), 0), STORE_OK);
+    encode_all(&store, &encoding);
+    assert_int_equal(load_all(&small, buffer_slice(&encoding.bytes)), STORE_MALFORMED);
+    buffer_deinit(&encoding.bytes);
+    store_deinit(&store);
+    store_deinit(&small);
+}
+
+/* ---- values of several pieces ---- */
+
+struct pieces {
+    struct buffer out;
+    struct store *into;
+    unsigned count;
+};
+
+/* Each piece is loaded by itself. */
+static void pieces_flush(void *udata) {
+    struct pieces *pieces = (struct pieces *)udata;
+    struct slice rest = buffer_slice(&pieces->out);
+    assert_true(rest.size <= CHANGE_VALUE_BYTES_MAX + (2 << 20));
+    assert_int_equal(state_load(pieces->into, &rest), STORE_OK);
+    assert_int_equal(rest.size, 0);
+    buffer_clear(&pieces->out);
+    pieces->count++;
+}
+
+static void huge_values_come_in_pieces(void **state) {
+    (void)state;
+    struct store store, loaded;
+    setup_store(&store);
+    setup_store(&loaded);
+    struct key key = name(&store, "huge");
+    size_t size = 2 * (size_t)CHANGE_VALUE_BYTES_MAX + 5;
+    char *bytes = memory_alloc_zero(size);
+    memset(bytes + size - 9, 'z', 9);
+    assert_int_equal(strings_set(&store, &key, slice_make(bytes, size), 0), STORE_OK);
+    assert_int_equal(strings_patch(&store, &key, CHANGE_VALUE_BYTES_MAX - 1, SLICE("xx"), NULL),
+                     STORE_OK);
+    struct pieces pieces = {.into = &loaded};
+    state_encode(&pieces.out, 0, store_peek(&store, &key), pieces_flush, &pieces);
+    pieces_flush(&pieces);
+    assert_int_equal(pieces.count, 3);
+    store_check(&loaded);
+    assert_true(history_digests_equal(&store, &loaded));
+    memory_free(bytes);
+    buffer_deinit(&pieces.out);
+    store_deinit(&store);
+    store_deinit(&loaded);
+}
+
+/* ---- damage ---- */
+
+static void make_one_of_each(struct store *store) {
+    int64_t integer;
+    long double sum;
+    char bytes[4200];
+    memset(bytes, 'b', sizeof(bytes));
+    struct key key = name(store, "bytes");
+    require(strings_set(store, &key, SLICE("value"), 0) == STORE_OK);
+    key = name(store, "integer");
+    require(strings_set(store, &key, SLICE("-5"), 1800000000001) == STORE_OK);
+    key = name(store, "counter");
+    require(strings_add_integer(store, &key, -3, &integer) == STORE_OK);
+    key = name(store, "integer2");
+    require(strings_set(store, &key, SLICE("12"), 0) == STORE_OK);
+    require(strings_add_integer(store, &key, 7, &integer) == STORE_OK);
+    require(store_expire(store, &key, 1900000000000));
+    key = name(store, "float");
+    require(strings_set(store, &key, SLICE("0.5"), 0) == STORE_OK);
+    require(strings_add_float(store, &key, 0.25L, &sum) == STORE_OK);
+    key = name(store, "large");
+    require(strings_set(store, &key, slice_make(bytes, sizeof(bytes)), 0) == STORE_OK);
+    require(strings_patch(store, &key, 4097, SLICE("p"), NULL) == STORE_OK);
+    require(store_expire(store, &key, 1900000000000));
+    require(store_expire(store, &key, 0));
+}
+
+/* Loads from a block of exactly `size` bytes. */
+static enum store_status load_exact(const char *bytes, size_t size) {
+    struct store store;
+    setup_store(&store);
+    char *block = memory_alloc(size);
+    memcpy(block, bytes, size);
+    enum store_status status = load_all(&store, slice_make(block, size));
+    store_check(&store);
+    /* What was accepted can be read. */
+    struct encoding again = {0};
+    uint8_t digest[20];
+    bool is_small = true;
+    for (unsigned db = 0; db < DBS; db++) {
+        struct key key = store_key(&store, db, SLICE("large"));
+        struct entry *entry = store_peek(&store, &key);
+        is_small = is_small && (entry == NULL || entry_value_bytes(entry) < (1 << 20));
+    }
+    if (is_small) {
+        encode_all(&store, &again);
+        store_digest(&store, digest);
+    }
+    buffer_deinit(&again.bytes);
+    memory_free(block);
+    store_deinit(&store);
+    return status;
+}
+
+static void damage_is_refused_or_harmless(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store);
+    make_one_of_each(&store);
+    round_trip(&store);
+    struct encoding encoding = {0};
+    encode_all(&store, &encoding);
+    char *bytes = encoding.bytes.data;
+    size_t size = encoding.bytes.size;
+    assert_int_equal(load_exact(bytes, size), STORE_OK);
+    unsigned whole = 0;
+    for (size_t cut = 1; cut < size; cut++) {
+        /* Most of it is the large value's bytes: some cuts in there will do. */
+        if (bytes[cut] != 'b' || cut % 64 == 0) {
+            whole += load_exact(bytes, cut) == STORE_OK;
+        }
+    }
+    /* Only a cut between two entries leaves a whole prefix. */
+    assert_int_equal(whole, 5);
+    for (size_t at = 0; at < size; at++) {
+        if (bytes[at] == 'b' && at % 64 != 0) {
+            continue;
+        }
+        char old = bytes[at];
+        for (unsigned bit = 0; bit < 8; bit++) {
+            bytes[at] = (char)(old ^ (1 << bit));
+            (void)load_exact(bytes, size);
+        }
+        bytes[at] = old;
+    }
+    buffer_deinit(&encoding.bytes);
+    store_deinit(&store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(histories_survive),
+        cmocka_unit_test(float_registers_keep_all_digits),
+        cmocka_unit_test(keys_must_be_new),
+        cmocka_unit_test(databases_must_exist),
+        cmocka_unit_test(huge_values_come_in_pieces),
+        cmocka_unit_test(damage_is_refused_or_harmless),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
