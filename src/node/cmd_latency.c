@@ -275,10 +275,15 @@ static bool latency_reply_histogram(struct command_context *ctx, const struct co
     size_t begin = reply_deferred_begin(ctx->reply);
     size_t count = 0;
     uint64_t seen = 0;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        if (buckets[i] > 0) {
+    /* Clients are shown one bucket for each doubling: 0 and 1, 2 and 3, 4 to 7, 8 to 15, ... */
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS;) {
+        unsigned end = i < 4 ? i + 2 : i + 4;
+        uint64_t seen_before = seen;
+        for (; i < end; i++) {
             seen += buckets[i];
-            reply_integer(ctx->reply, (int64_t)(histogram_bound_us(i) & INT64_MAX));
+        }
+        if (seen > seen_before) {
+            reply_integer(ctx->reply, (int64_t)histogram_bound_us(end - 1));
             reply_integer(ctx->reply, (int64_t)seen);
             count++;
         }

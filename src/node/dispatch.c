@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "node/histogram.h"
 #include "node/node.h"
 #include "node/transaction.h"
 
@@ -314,7 +315,7 @@ static void count_duration(struct node *node, struct client *client, const struc
         if (unlikely(stats->histogram == NULL)) {
             stats->histogram = memory_alloc_zero(HISTOGRAM_BUCKETS * sizeof(uint64_t));
         }
-        stats->histogram[duration_us == 0 ? 0 : 63 - __builtin_clzll(duration_us)]++;
+        histogram_add(stats->histogram, duration_us);
     }
     int64_t slower_than = node->options->slowlog_log_slower_than;
     if (unlikely(slower_than >= 0 && duration_us >= (uint64_t)slower_than) &&

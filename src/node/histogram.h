@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Durations of commands by powers of two: bucket i counts those of 2^i to 2^(i+1) - 1
- * microseconds, bucket 0 also those of 0. HISTOGRAM_BUCKETS (node.h) of them. */
+/* Durations of commands, counted in HISTOGRAM_BUCKETS (node.h): four buckets for each doubling, so
+ * that a percentile is at most a quarter too high.
+ *
+ * Buckets 0 to 3 count 0 to 3 microseconds. Above, a duration with its top bit at `top` and the two
+ * bits below it at `part` falls into bucket 4 * (top - 1) + part. */
 #ifndef NODE_HISTOGRAM_H
 #define NODE_HISTOGRAM_H
 
 #include "node/node.h"
 
-static inline void histogram_add(uint64_t *buckets, uint64_t duration_us) {
-    buckets[63 - __builtin_clzll((unsigned long long)duration_us | 1)]++;
+static inline unsigned histogram_bucket(uint64_t duration_us) {
+    if (duration_us < 4) {
+        return (unsigned)duration_us;
+    }
+    unsigned top = 63U - (unsigned)__builtin_clzll((unsigned long long)duration_us);
+    unsigned bucket = 4 * (top - 1) + (unsigned)(duration_us >> (top - 2) & 3);
+    return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
-/* The longest duration that bucket `index` counts. */
-static inline uint64_t histogram_bound_us(unsigned index) {
-    return index >= 63 ? UINT64_MAX : ((uint64_t)2 << index) - 1;
+static inline void histogram_add(uint64_t *buckets, uint64_t duration_us) {
+    buckets[histogram_bucket(duration_us)]++;
+}
+
+/* The longest duration that a bucket counts (but the last one, which counts all above, too). */
+static inline uint64_t histogram_bound_us(unsigned bucket) {
+    return bucket < 4 ? bucket : ((uint64_t)(bucket % 4 + 5) << (bucket / 4 - 1)) - 1;
 }
 
 static inline uint64_t histogram_count(const uint64_t *buckets) {

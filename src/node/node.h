@@ -65,7 +65,7 @@ struct slowlog_entry {
     char *address, *client_name;
 };
 
-enum { LATENCY_HISTORY = 160, LATENCY_EVENTS_MAX = 16, HISTOGRAM_BUCKETS = 64 };
+enum { LATENCY_HISTORY = 160, LATENCY_EVENTS_MAX = 16, HISTOGRAM_BUCKETS = 160 };
 
 struct latency_event {
     const char *name; /* NULL: unused */
@@ -80,7 +80,7 @@ struct latency_event {
 /* Per command row, by its index in the command table. */
 struct command_stats {
     uint64_t calls, rejected, failed, duration_us;
-    uint64_t *histogram; /* HISTOGRAM_BUCKETS counts by floor(log2(microseconds)), or NULL */
+    uint64_t *histogram; /* see histogram.h; NULL before the first call */
 };
 
 struct error_stat {

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
-#include "base/prng.h"
 #include "node/command_syntax.h"
 #include "node/node.h"
+#include "unit/seed.h"
 
 /* "TOKEN=name:type#spec?*T", a group as "{...}:type". */
 static void render(struct buffer *text, const struct command_syntax *syntax, int first) {
@@ -124,7 +124,7 @@ static void test_random(void **state) {
     static const char *const words[] = {"[",  "]",   "<",  ">",     "|", "...", "key",
                                         "AB", "key", "CD", "value", "[", "]",   "ID"};
     struct prng prng;
-    prng_init(&prng, 7);
+    seed_prng(&prng, "command_syntax", 0);
     unsigned accepted = 0;
     for (int round = 0; round < 200000; round++) {
         struct buffer text = {0}, tree = {0};
