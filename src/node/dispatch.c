@@ -226,6 +226,11 @@ static bool check_refuses(struct node *node, struct client *client, const struct
         reply_error(reply, "ERR Command not allowed inside a transaction");
         return true;
     }
+    if (unlikely((client->flags & CLIENT_MONITOR) != 0) &&
+        (row->flags & (CMD_READ | CMD_WRITE)) != 0) {
+        reply_error(reply, "ERR Replica can't interact with the keyspace");
+        return true;
+    }
     bool writes = may_write_now(row, client);
     if (node->options->maxmemory > 0) {
         bool has_room = node_make_room(node);
