@@ -80,10 +80,14 @@ static bool eviction_match_hash(const void *item, const void *udata) {
                sample->pool->candidates[sample->pool->count - 1].hash;
 }
 
+/* An expired key goes as such, even while expiry is paused: who evicts needs the memory, and would
+ * be offered the same key again and again. */
 static void eviction_remove(struct store *store, unsigned db, const struct entry *entry) {
     struct key key = store_key(store, db, entry_key(entry));
-    bool is_deleted = store_delete(store, &key);
-    if (is_deleted) {
+    if (mutate_is_expired(store, entry)) {
+        mutate_expire(store, &key, mutate_slot(store, &key));
+    } else {
+        (void)store_delete(store, &key);
         store->stats.evicted++;
     }
     store_end_unit(store);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Active expiry: what is stale goes within a bounded number of steps, in every database, and
+ * nothing else goes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "store/store.h"
+#include "store/strings.h"
+#include "unit/seed.h"
+
+#define START_MS INT64_C(1800000000000)
+
+static void setup_store(struct store *store, unsigned dbs_count) {
+    struct store_opts opts = {.dbs_count = dbs_count, .seed = 7};
+    store_init(store, &opts);
+    store->journal.is_on = true;
+    store_set_now(store, START_MS);
+}
+
+static void put(struct store *store, unsigned db, unsigned number, uint64_t expire_unix_ms) {
+    char text[16];
+    int size = snprintf(text, sizeof(text), "%u", number);
+    struct key key = store_key(store, db, slice_make(text, (size_t)size));
+    assert_int_equal(strings_set(store, &key, SLICE("value"), expire_unix_ms), STORE_OK);
+    store_end_unit(store);
+}
+
+/* Goes on until `passes` passes are done; the number of calls that took. */
+static unsigned run_passes(struct store *store, unsigned passes, unsigned buckets_max,
+                           unsigned calls_max) {
+    unsigned calls = 0;
+    while (passes > 0) {
+        uint64_t seen, before = store->stats.expire_passes;
+        bool is_done;
+        assert_true(calls++ < calls_max);
+        (void)store_expire_some(store, buckets_max, &seen, &is_done);
+        assert_int_equal(store->stats.expire_passes, before + is_done);
+        passes -= is_done;
+    }
+    return calls;
+}
+
+static uint64_t count_all(const struct store *store) {
+    uint64_t count = 0;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        count += store_count(store, db);
+    }
+    return count;
+}
+
+static void stale_keys_go(void **state) {
+    (void)state;
+    static const unsigned dbs_counts[] = {1, 2, 16}, steps[] = {1, 3, 4, 100, 100000};
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned j = 0; j < 5; j++) {
+            struct store store;
+            setup_store(&store, dbs_counts[i]);
+            for (unsigned number = 0; number < 6000; number++) {
+                uint64_t expire = number % 3 == 0   ? 0
+                                  : number % 3 == 1 ? (uint64_t)START_MS + 1 + number
+                                                    : (uint64_t)START_MS + 100000 + number;
+                put(&store, number % dbs_counts[i], number, expire);
+            }
+            change_writer_clear(&store.journal);
+            store_set_now(&store, START_MS + 10000);
+            /* Each call does something: at least a bucket, or a database, of 6000 keys. */
+            /* A removal may pull a key into a bucket that the pass has left: it goes in a later
+             * pass. */
+            (void)run_passes(&store, 1, steps[j], 10000);
+            assert_true(store.stats.expired > 1700);
+            (void)run_passes(&store, 4, steps[j], 40000);
+            assert_int_equal(count_all(&store), 4000);
+            assert_int_equal(store.stats.expired, 2000);
+            assert_int_equal(store.journal.units_count, 2000);
+            store_check(&store);
+            /* The rest is as it was. */
+            (void)run_passes(&store, 2, steps[j], 10000);
+            assert_int_equal(count_all(&store), 4000);
+            assert_true(store.dbs[0].average_ttl_ms > 80000);
+            assert_true(store.dbs[0].average_ttl_ms < 106000);
+            store_deinit(&store);
+        }
+    }
+}
+
+/* All keys stale at once, and more coming while the walk goes on. */
+static void stale_keys_go_while_others_come(void **state) {
+    (void)state;
+    struct prng prng;
+    seed_prng(&prng, "stale_keys_go_while_others_come", 0);
+    struct store store;
+    setup_store(&store, 2);
+    unsigned number = 0;
+    uint64_t seen;
+    bool is_done;
+    for (unsigned round = 0; round < 3000; round++) {
+        for (uint64_t i = prng_below(&prng, 10); i > 0; i--, number++) {
+            put(&store, number % 2, number, (uint64_t)store.now_ms + 1 + prng_below(&prng, 1000));
+        }
+        change_writer_clear(&store.journal);
+        store_set_now(&store, store.now_ms + 10);
+        (void)store_expire_some(&store, 64, &seen, &is_done);
+        /* About 450 keys are live at any time. */
+        assert_true(count_all(&store) < 2000);
+    }
+    store_set_now(&store, store.now_ms + 2000);
+    (void)run_passes(&store, 3, 64, 1000);
+    assert_int_equal(count_all(&store), 0);
+    assert_int_equal(store.stats.expired, number);
+    store_check(&store);
+    store_deinit(&store);
+}
+
+static void databases_without_expiries_cost_one_step(void **state) {
+    (void)state;
+    struct store store;
+    uint64_t seen;
+    bool is_done;
+    setup_store(&store, 100);
+    for (unsigned i = 0; i < 1000; i++) {
+        put(&store, 0, i, 0);
+    }
+    assert_int_equal(store_expire_some(&store, 99, &seen, &is_done), 0);
+    assert_false(is_done);
+    assert_int_equal(store_expire_some(&store, 1, &seen, &is_done), 0);
+    assert_true(is_done);
+    assert_int_equal(seen, 0);
+    store_deinit(&store);
+}
+
+static void a_call_without_budget_does_nothing(void **state) {
+    (void)state;
+    struct store store;
+    uint64_t seen;
+    bool is_done;
+    setup_store(&store, 3);
+    put(&store, 1, 1, (uint64_t)START_MS + 1);
+    store_set_now(&store, START_MS + 1);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(store_expire_some(&store, 0, &seen, &is_done), 0);
+        assert_false(is_done);
+    }
+    assert_int_equal(count_all(&store), 1);
+    store_deinit(&store);
+}
+
+/* A key is there up to, not at, its time. */
+static void the_moment_of_expiry(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    put(&store, 0, 1, (uint64_t)START_MS + 5);
+    struct key key = store_key(&store, 0, SLICE("1"));
+    store_set_now(&store, START_MS + 4);
+    assert_non_null(store_peek(&store, &key));
+    store_set_now(&store, START_MS + 5);
+    store.expiry_is_paused = true;
+    assert_null(store_peek(&store, &key));
+    assert_true(store_holds(&store, &key));
+    store.expiry_is_paused = false;
+    assert_null(store_peek(&store, &key));
+    assert_false(store_holds(&store, &key));
+    assert_int_equal(store.stats.expired, 1);
+    store_deinit(&store);
+}
+
+static void a_time_that_has_passed_deletes(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    put(&store, 0, 1, 0);
+    struct key key = store_key(&store, 0, SLICE("1"));
+    assert_true(store_expire(&store, &key, (uint64_t)START_MS));
+    assert_false(store_holds(&store, &key));
+    assert_int_equal(store.stats.expired, 0);
+    assert_false(store_expire(&store, &key, (uint64_t)START_MS + 1));
+    store_deinit(&store);
+}
+
+/* Expiries at the end of time do not upset the averages. */
+static void the_end_of_time(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    for (unsigned i = 0; i < 2000; i++) {
+        put(&store, 0, i, INT64_MAX - i);
+    }
+    (void)run_passes(&store, 5, 1000, 100);
+    assert_int_equal(count_all(&store), 2000);
+    assert_true(store.dbs[0].average_ttl_ms > 0);
+    store_deinit(&store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stale_keys_go),
+        cmocka_unit_test(stale_keys_go_while_others_come),
+        cmocka_unit_test(databases_without_expiries_cost_one_step),
+        cmocka_unit_test(a_call_without_budget_does_nothing),
+        cmocka_unit_test(the_moment_of_expiry),
+        cmocka_unit_test(a_time_that_has_passed_deletes),
+        cmocka_unit_test(the_end_of_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
