@@ -14,7 +14,12 @@
 #include "base/memory.h"
 #include "log/recovery.h"
 
-enum { REPAIR_STEPS_MAX = 10000, SEAL_BYTES = RECORD_HEADER_BYTES + 1, COPY_BYTES = 1 << 20 };
+enum {
+    REPAIR_STEPS_MAX = 10000,
+    SEAL_BYTES = RECORD_HEADER_BYTES + 1,
+    SEAL_BYTES_EQUAL_MIN = 7,
+    COPY_BYTES = 1 << 20
+};
 
 struct offline {
     struct disk *disk;
@@ -245,11 +250,33 @@ static enum disk_status keep_tail(struct disk *disk, struct disk_file *file, uin
     return status;
 }
 
+static void put_seal(struct buffer *seal, bool is_unit_open) {
+    uint8_t flags = is_unit_open ? RECORD_SEAL_VOID_UNIT : 0;
+    record_append(seal, RECORD_SEAL, slice_make(&flags, 1));
+    ensure(seal->size == SEAL_BYTES);
+}
+
+/* Do the last bytes of the file look like a seal that was hit, and not like a record cut short? */
+static bool is_worn_seal(struct disk *disk, struct disk_file *file, uint64_t offset,
+                         bool is_unit_open) {
+    char bytes[SEAL_BYTES];
+    if (disk_read_all(disk, file, offset, bytes, sizeof(bytes)) != SEAL_BYTES) {
+        return false;
+    }
+    struct buffer seal = {0};
+    put_seal(&seal, is_unit_open);
+    int equal = 0;
+    for (int i = 0; i < SEAL_BYTES; i++) {
+        equal += bytes[i] == seal.data[i];
+    }
+    buffer_deinit(&seal);
+    return equal >= SEAL_BYTES_EQUAL_MIN;
+}
+
 static enum disk_status write_seal(struct disk *disk, struct disk_file *file, uint64_t offset,
                                    bool is_unit_open) {
     struct buffer seal = {0};
-    uint8_t flags = is_unit_open ? RECORD_SEAL_VOID_UNIT : 0;
-    record_append(&seal, RECORD_SEAL, slice_make(&flags, 1));
+    put_seal(&seal, is_unit_open);
     enum disk_status status = disk_write_all(disk, file, offset, buffer_slice(&seal), NULL);
     buffer_deinit(&seal);
     return status == DISK_OK ? disk->methods->sync(disk, file) : status;
@@ -292,14 +319,14 @@ static enum disk_status cut_tail(struct offline *offline, const struct recovery 
     return status == DISK_OK ? disk->methods->sync(disk, file) : status;
 }
 
-/* Cuts the segment; `*goes_on`: only its seal was hit, and the next segment still fits. */
+/* Cuts the segment; `*goes_on`: its changes are all there, and the next segment still fits. */
 static enum log_status cut_segment(struct offline *offline, const struct recovery *recovery,
                                    bool *goes_on) {
     struct disk *disk = offline->disk;
     const char *name = recovery->damaged_name;
     uint64_t offset = recovery->damaged_offset;
     struct disk_file *file;
-    *goes_on = false;
+    *goes_on = recovery->is_damaged_behind_seal;
     enum disk_status status = disk->methods->open(disk, name, DISK_UPDATE, &file);
     if (status != DISK_OK) {
         return disk_failed(offline, name, status);
@@ -307,8 +334,8 @@ static enum log_status cut_segment(struct offline *offline, const struct recover
     int64_t size = disk->methods->size(disk, file);
     if (size < 0) {
         status = (enum disk_status)size;
-    } else if ((uint64_t)size == offset + SEAL_BYTES) {
-        /* No batch is that short. */
+    } else if ((uint64_t)size == offset + SEAL_BYTES && !recovery->is_damaged_behind_seal &&
+               is_worn_seal(disk, file, offset, recovery->end.has_open_unit)) {
         *goes_on = true;
         report(offline, "%s gets a new seal; no change is lost.", name);
         status = write_seal(disk, file, offset, recovery->end.has_open_unit);

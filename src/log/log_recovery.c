@@ -407,11 +407,12 @@ static enum log_status load_snapshot_from(struct recovery *recovery, struct sour
     if (read == RECORD_READ_DISK) {
         return disk_failed(recovery, source->name, source->reader.disk_status);
     }
-    if (read == RECORD_READ_CUT) {
+    if (read == RECORD_READ_CUT && !recovery->skips_blocks) {
         return source_damaged(recovery, source, 0, "the file ends within its header");
     }
     struct record_snapshot_header header;
-    enum record_header_status status = record_take_snapshot_header(head, &header);
+    enum record_header_status status =
+        read == RECORD_READ_OK ? record_take_snapshot_header(head, &header) : RECORD_HEADER_BAD;
     bool is_usable = status == RECORD_HEADER_OK && header.sequence == source->sequence;
     if (!is_usable && !recovery->skips_blocks) {
         return source_damaged(recovery, source, 0,
@@ -505,6 +506,7 @@ static enum log_status replay_records(struct recovery *recovery, struct source *
                 forget_unit(recovery);
             }
             if (source->reader.offset != source->reader.file_bytes) {
+                recovery->is_damaged_behind_seal = true;
                 return source_damaged(recovery, source, source->reader.offset,
                                       "something follows its seal");
             }

@@ -43,6 +43,7 @@ struct recovery {
     char damaged_name[DIRECTORY_NAME_BYTES];
     uint64_t damaged_sequence, damaged_offset;
     bool is_snapshot_damaged;
+    bool is_damaged_behind_seal; /* the segment itself is good */
 
     /* private */
     uint64_t last_ticks;
