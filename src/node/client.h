@@ -44,6 +44,7 @@ struct watched_key {
     struct watched_key *next_of_key; /* in the node's table of watched keys */
     struct client *client;
     unsigned db;
+    bool came_expired; /* SWAPDB brought it, expired: its removal is no change */
     uint64_t hash;
     size_t name_bytes;
     char name[];

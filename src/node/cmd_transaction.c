@@ -64,6 +64,9 @@ static bool watch_has_expired(struct node *node, const struct client *client) {
          watched = watched->next_of_client) {
         struct key key = {.name = slice_make(watched->name, watched->name_bytes),
                           .hash = watched->hash, .db = watched->db};
+        if (watched->came_expired) {
+            continue;
+        }
         uint64_t expired_before = node->store.stats.expired;
         (void)store_peek(&node->store, &key);
         if (node->store.stats.expired != expired_before) {
@@ -154,22 +157,31 @@ void node_unwatch_all(struct client *client) {
     client->flags &= ~(uint32_t)CLIENT_WATCH_BROKEN;
 }
 
-static bool is_held(const struct node *node, unsigned db, const struct watched_key *watched) {
+/* A watched key is told of a flush or a swap: what it means depends on what is in the table. */
+static void watch_touch_all(struct node *node, struct watched_key *watched,
+                            enum store_touch touch) {
     struct key key = {.name = slice_make(watched->name, watched->name_bytes),
-                      .hash = watched->hash, .db = db};
+                      .hash = watched->hash, .db = watched->db};
+    bool is_expired;
     /* Not through store_peek(): this is called while the store changes. */
-    return store_holds(&node->store, &key);
+    bool is_held = store_holds(&node->store, &key, &is_expired);
+    if (touch == STORE_TOUCH_ALL_CAME) {
+        watched->came_expired = is_held && is_expired;
+        is_held = is_held && !is_expired;
+    }
+    if (is_held && !watched->came_expired) {
+        watched->client->flags |= CLIENT_WATCH_BROKEN;
+    }
 }
 
-void transaction_touch(void *udata, const struct key *key, bool all) {
+void transaction_touch(void *udata, const struct key *key, enum store_touch touch) {
     struct node *node = (struct node *)udata;
-    if (all) {
-        /* A flush or a swap: it changes those keys that are in the database now. */
+    if (touch != STORE_TOUCH_KEY) {
         for (unsigned i = 0; i < WATCHED_BUCKETS; i++) {
             for (struct watched_key *watched = node->watched_buckets[i]; watched != NULL;
                  watched = watched->next_of_key) {
-                if (watched->db == key->db && is_held(node, key->db, watched)) {
-                    watched->client->flags |= CLIENT_WATCH_BROKEN;
+                if (watched->db == key->db) {
+                    watch_touch_all(node, watched, touch);
                 }
             }
         }
@@ -179,7 +191,8 @@ void transaction_touch(void *udata, const struct key *key, bool all) {
          watched = watched->next_of_key) {
         if (watched->db == key->db && watched->hash == key->hash &&
             slice_equal(slice_make(watched->name, watched->name_bytes), key->name)) {
-            watched->client->flags |= CLIENT_WATCH_BROKEN;
+            watched->client->flags |= watched->came_expired ? 0 : (uint32_t)CLIENT_WATCH_BROKEN;
+            watched->came_expired = false;
         }
     }
 }

@@ -14,6 +14,6 @@ void cmd_watch(struct command_context *ctx);
 void transaction_queue(struct client *client, const struct command *row, const struct slice *args,
                        size_t args_count);
 /* The store's touch hook: marks the transactions of all who watch the key. `udata` is the node. */
-void transaction_touch(void *udata, const struct key *key, bool all);
+void transaction_touch(void *udata, const struct key *key, enum store_touch touch);
 
 #endif

@@ -43,7 +43,7 @@ static inline void mutate_before(struct store *store, const struct key *key,
 static inline void mutate_after(struct store *store, const struct key *key) {
     store->stats.dirty++;
     if (unlikely(store->watchers_count > 0)) {
-        store->touch(store->udata, key, false);
+        store->touch(store->udata, key, STORE_TOUCH_KEY);
     }
 }
 

@@ -222,8 +222,10 @@ struct entry *store_read(struct store *store, const struct key *key) {
     return entry;
 }
 
-bool store_holds(const struct store *store, const struct key *key) {
-    return mutate_slot(store, key) != NULL;
+bool store_holds(const struct store *store, const struct key *key, bool *is_expired) {
+    const uint64_t *slot = mutate_slot(store, key);
+    *is_expired = slot != NULL && mutate_is_expired(store, table_item(*slot));
+    return slot != NULL;
 }
 
 bool store_delete(struct store *store, const struct key *key) {
@@ -404,10 +406,10 @@ static void store_cancel_walk(struct store *store) {
     }
 }
 
-static void store_touch_all(struct store *store, unsigned db) {
+static void store_touch_all(struct store *store, unsigned db, enum store_touch touch) {
     if (store->watchers_count > 0) {
         struct key key = {.db = db};
-        store->touch(store->udata, &key, true);
+        store->touch(store->udata, &key, touch);
     }
 }
 
@@ -416,7 +418,7 @@ uint64_t store_flush(struct store *store, unsigned db) {
         return 0;
     }
     store_cancel_walk(store);
-    store_touch_all(store, db);
+    store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
     struct change change = {.kind = CHANGE_FLUSH, .db = db, .stamp = mutate_stamp(store)};
     mutate_record(store, &change);
     return store_drop(store, db);
@@ -435,7 +437,7 @@ uint64_t store_flush_all(struct store *store) {
     mutate_record(store, &change);
     for (unsigned db = 0; db < store->dbs_count; db++) {
         if (store->dbs[db].table.count > 0) {
-            store_touch_all(store, db);
+            store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
             (void)store_drop(store, db);
         }
     }
@@ -445,13 +447,13 @@ uint64_t store_flush_all(struct store *store) {
 static void store_exchange(struct store *store, unsigned db, unsigned other_db) {
     store_cancel_walk(store);
     /* A watched key changes when it goes and when another one takes its place. */
-    store_touch_all(store, db);
-    store_touch_all(store, other_db);
+    store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
+    store_touch_all(store, other_db, STORE_TOUCH_ALL_LEAVE);
     struct keyspace keyspace = store->dbs[db];
     store->dbs[db] = store->dbs[other_db];
     store->dbs[other_db] = keyspace;
-    store_touch_all(store, db);
-    store_touch_all(store, other_db);
+    store_touch_all(store, db, STORE_TOUCH_ALL_CAME);
+    store_touch_all(store, other_db, STORE_TOUCH_ALL_CAME);
     store->stats.dirty++;
 }
 

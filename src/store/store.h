@@ -61,8 +61,10 @@ struct keyspace {
 };
 
 /* Called for each key that changed, while `watchers_count` is above zero. A flush or swap of
- * databases comes as one call with an empty key name and `all` set. */
-typedef void (*store_touch_fn)(void *udata, const struct key *key, bool all);
+ * databases comes as one call with an empty key name for all keys that are about to leave the
+ * database, and one for all that have come into it. */
+enum store_touch { STORE_TOUCH_KEY, STORE_TOUCH_ALL_LEAVE, STORE_TOUCH_ALL_CAME };
+typedef void (*store_touch_fn)(void *udata, const struct key *key, enum store_touch touch);
 /* Asked to free something big in due course, perhaps on another thread: call `free_fn(object)`. */
 typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), void *object);
 
@@ -120,8 +122,8 @@ struct entry *store_read(struct store *store, const struct key *key);
 /* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
  * one is removed. */
 struct entry *store_peek(struct store *store, const struct key *key);
-/* Is the key in the table, expired or not? Changes nothing. */
-bool store_holds(const struct store *store, const struct key *key);
+/* Is the key in the table, and is it expired? Changes nothing. */
+bool store_holds(const struct store *store, const struct key *key, bool *is_expired);
 /* Removes the key, freeing its value (later, if large). False when absent. */
 bool store_delete(struct store *store, const struct key *key);
 /* Sets the expiry to a Unix time in milliseconds, or removes it with 0; a time that has passed
