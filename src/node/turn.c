@@ -16,6 +16,7 @@ enum {
     BATCH = 64,
     INPUT_BYTES_MIN = 16 << 10,
     OUTPUT_BYTES_MIN = 16 << 10,
+    OUTPUT_BYTES_MAX_UNAUTHENTICATED = 17 << 10,
     SPARE_BUFFERS_MAX = 64,
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
 };
@@ -379,6 +380,11 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
 static bool check_output_limit(struct node *node, struct client *client) {
     int64_t hard =
         node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].hard_bytes;
+    /* Whoever has not shown a password must not be able to fill the memory with errors. */
+    if (unlikely((client->flags & CLIENT_AUTHENTICATED) == 0) &&
+        (hard == 0 || hard > OUTPUT_BYTES_MAX_UNAUTHENTICATED)) {
+        hard = OUTPUT_BYTES_MAX_UNAUTHENTICATED;
+    }
     if (likely(hard == 0 || client->out.size - client->out_start <= (uint64_t)hard)) {
         return false;
     }
