@@ -134,47 +134,76 @@ static unsigned class_for(unsigned count) {
     return size_class;
 }
 
-/* Fills the two halves of a segment; false when one of them overflows its class. */
-static bool segment_divide(struct table *table, const struct table_segment *old,
-                           struct table_segment *halves[2]) {
-    size_t slots = (size_t)old->buckets * TABLE_BUCKET_SLOTS;
-    for (size_t i = 0; i < slots; i++) {
-        uint64_t slot = old->slots[i];
-        if (slot == 0) {
-            continue;
+/* Puts slots, whose tags are those of `depth`, into one new segment of the least class from
+ * `size_class` on that holds them; false when none does. */
+static bool segment_build(struct table *table, const uint64_t *slots, unsigned count,
+                          unsigned size_class, unsigned depth, uint64_t hash) {
+    for (; size_class < SEGMENT_CLASSES; size_class++) {
+        struct table_segment *segment = segment_new(table, size_class, depth);
+        unsigned i = 0;
+        while (i < count && segment_put(segment, slots[i])) {
+            i++;
         }
-        /* The new tag takes in one bit that the old one did not hold. */
-        uint64_t hash = table->hash(table_item(slot), table->udata);
-        unsigned half = (unsigned)(slot_tag(slot) >> (TABLE_TAG_BITS - 1));
-        uint64_t tag = table_tag(hash, old->depth + 1U);
-        slot = (slot & (TABLE_MARK | TABLE_POINTER_MASK)) | tag << (64 - TABLE_TAG_BITS);
-        if (!segment_put(halves[half], slot)) {
-            return false;
+        if (i == count) {
+            table_attach(table, segment, hash);
+            return true;
+        }
+        segment_free(table, segment);
+    }
+    return false;
+}
+
+/* Puts slots, whose tags are those of `depth` and whose items share that many bits with `hash`, into
+ * segments one level below, or further below where too many are too close together: keys may come
+ * in the order of their hash, as from SCAN, so a new table sees a narrow range of it first. */
+static void segment_spread(struct table *table, uint64_t *slots, unsigned count, unsigned depth,
+                           uint64_t hash) {
+    if (depth == table->depth) {
+        directory_double(table);
+    }
+    unsigned lower_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t slot = slots[i];
+        if (slot_tag(slot) >> (TABLE_TAG_BITS - 1) == 0) {
+            slots[i] = slots[lower_count];
+            slots[lower_count++] = slot;
         }
     }
-    return true;
+    depth++;
+    for (unsigned i = 0; i < count; i++) {
+        /* The new tag takes in one bit that the old one did not hold. */
+        uint64_t tag = table_tag(table->hash(table_item(slots[i]), table->udata), depth);
+        slots[i] = (slots[i] & (TABLE_MARK | TABLE_POINTER_MASK)) | tag << (64 - TABLE_TAG_BITS);
+    }
+    uint64_t bit = UINT64_C(1) << (64 - depth);
+    const struct {
+        uint64_t *slots;
+        unsigned count;
+        uint64_t hash;
+    } halves[2] = {{slots, lower_count, hash & ~bit},
+                   {slots + lower_count, count - lower_count, hash | bit}};
+    for (unsigned half = 0; half < 2; half++) {
+        unsigned size_class = class_for(halves[half].count * 5U / 4);
+        if (!segment_build(table, halves[half].slots, halves[half].count, size_class, depth,
+                           halves[half].hash)) {
+            segment_spread(table, halves[half].slots, halves[half].count, depth,
+                           halves[half].hash);
+        }
+    }
 }
 
 static void segment_split(struct table *table, struct table_segment *old, uint64_t hash) {
-    if (old->depth == table->depth) {
-        directory_double(table);
-    }
-    unsigned depth = old->depth + 1U;
-    struct table_segment *halves[2];
-    for (unsigned size_class = class_for(old->count * 5U / 8);; size_class++) {
-        require(size_class < SEGMENT_CLASSES);
-        halves[0] = segment_new(table, size_class, depth);
-        halves[1] = segment_new(table, size_class, depth);
-        if (segment_divide(table, old, halves)) {
-            break;
+    size_t slots_count = (size_t)old->buckets * TABLE_BUCKET_SLOTS;
+    uint64_t *slots = memory_alloc(slots_count * sizeof(uint64_t));
+    unsigned count = 0;
+    for (size_t i = 0; i < slots_count; i++) {
+        if (old->slots[i] != 0) {
+            slots[count++] = old->slots[i];
         }
-        segment_free(table, halves[0]);
-        segment_free(table, halves[1]);
     }
-    uint64_t bit = UINT64_C(1) << (64 - depth);
-    table_attach(table, halves[0], hash & ~bit);
-    table_attach(table, halves[1], hash | bit);
+    segment_spread(table, slots, count, old->depth, hash);
     segment_free(table, old);
+    memory_free(slots);
 }
 
 static void segment_grow(struct table *table, struct table_segment *segment, uint64_t hash) {

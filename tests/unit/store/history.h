@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "crdt/hyperloglog.h"
-#include "store/store.h"
+#include "store/mutate.h"
 #include "store/strings.h"
 #include "unit/seed.h"
 
@@ -379,7 +379,7 @@ static inline unsigned history_note_missing(struct history *history, bool must_h
         for (unsigned i = 0; i < HISTORY_NAMES; i++) {
             struct key key = store_key(&history->store, db, history->names[i]);
             struct history_value *value = history_live(history, db, i);
-            if (value != NULL && !store_holds(&history->store, &key)) {
+            if (value != NULL && mutate_slot(&history->store, &key) == NULL) {
                 require(!must_have_expiry || value->expire_unix_ms != 0);
                 value->is_there = false;
                 missing++;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "store/store.h"
+#include "store/mutate.h"
 #include "store/strings.h"
 #include "unit/seed.h"
 
@@ -78,7 +78,7 @@ static void policies_take_what_they_may(void **state) {
         assert_int_equal(store.stats.evicted, KEYS - left);
         for (unsigned i = 0; i < KEYS; i++) {
             struct key key = numbered(&store, i);
-            assert_int_equal(store_holds(&store, &key), only_volatile && i % 10 != 0);
+            assert_int_equal(mutate_slot(&store, &key) != NULL, only_volatile && i % 10 != 0);
         }
         store_check(&store);
         store_deinit(&store);
@@ -95,7 +95,7 @@ static double share_of_worse(struct store *store, enum eviction_policy policy,
     }
     for (unsigned i = 0; i < KEYS; i++) {
         struct key key = numbered(store, i);
-        if (!store_holds(store, &key)) {
+        if (mutate_slot(store, &key) == NULL) {
             gone++;
             worse += is_worse(i);
         }
