@@ -22,7 +22,7 @@ size_t client_sendable_bytes(const struct client *client, uint64_t acknowledged_
 size_t client_memory_bytes(const struct client *client) {
     return sizeof(*client) + client->in.capacity + client->out.capacity + client->queue_bytes +
            client->queue_capacity * sizeof(client->queue[0]) +
-           client->parser.saved_capacity * sizeof(size_t);
+           client->parser.saved_capacity * sizeof(size_t) + client->watched_bytes;
 }
 
 void client_discard_transaction(struct client *client) {

@@ -87,6 +87,8 @@ struct client {
     size_t queue_bytes;   /* of all queued arguments */
     uint32_t queue_flags; /* flags of all queued commands, or'ed */
     struct watched_key *watched;
+    size_t watched_bytes;
+    size_t counted_bytes; /* towards maxmemory-clients */
 
     int64_t block_until_ms;   /* BLOCKED: 0 is for ever */
     uint64_t wait_peers;      /* WAIT's first argument */

@@ -128,6 +128,7 @@ static void watch_key(struct node *node, struct client *client, unsigned db, str
     *watched = (struct watched_key){.next_of_client = client->watched, .client = client, .db = db,
                                     .hash = key.hash, .name_bytes = name.size};
     memcpy(watched->name, name.data, name.size);
+    client->watched_bytes += sizeof(*watched) + name.size;
     struct watched_key **bucket = watched_bucket(node, key.hash);
     watched->next_of_key = *bucket;
     *bucket = watched;
@@ -154,6 +155,7 @@ void node_unwatch_all(struct client *client) {
         memory_free(watched);
         node->store.watchers_count--;
     }
+    client->watched_bytes = 0;
     client->flags &= ~(uint32_t)CLIENT_WATCH_BROKEN;
 }
 

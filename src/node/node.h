@@ -139,6 +139,9 @@ struct node {
     struct buffer *spare_buffers; /* the pool */
     unsigned spare_count;
 
+    uint64_t clients_bytes; /* of all clients' counted_bytes, while maxmemory-clients is set ... */
+    uint64_t counted_limit; /* ... to this many bytes */
+
     struct watched_key **watched_buckets; /* hash table of watched keys */
 
     struct request_args turn_args; /* scratch of the running batch */
@@ -241,6 +244,11 @@ void node_call(struct node *node, struct client *client, const struct command *r
 void node_dispatch(struct node *node, struct client *client, const struct slice *args,
                    size_t args_count, const struct command *row, uint64_t first_key_hash,
                    bool has_first_key_hash);
+/* maxmemory-clients: counts the bytes of one client, of all, or of one no longer; the first two
+ * close the largest clients when there are too many bytes. */
+void node_count_client_memory(struct client *client);
+void node_recount_client_memory(struct node *node);
+void node_forget_client_memory(struct client *client);
 /* Ends CLIENT PAUSE: the requests held back are looked at again. */
 void node_end_pause(struct node *node);
 /* Forgets what the client watches. */

@@ -198,37 +198,6 @@ void node_end_pause(struct node *node) {
     }
 }
 
-/* maxmemory-clients: closes the clients with the largest buffers until the rest fit. */
-static void tick_client_memory(struct node *node) {
-    int64_t limit = node->options->maxmemory_clients;
-    if (limit < 0) {
-        limit = node->options->maxmemory / 100 * -limit;
-    }
-    if (limit == 0) {
-        return;
-    }
-    uint64_t total = 0;
-    for (struct client *client = node->clients; client != NULL; client = client->next) {
-        total += client_memory_bytes(client);
-    }
-    while (total > (uint64_t)limit) {
-        struct client *largest = NULL;
-        for (struct client *client = node->clients; client != NULL; client = client->next) {
-            if ((client->flags & (CLIENT_NO_EVICT | CLIENT_CLOSE_NOW)) == 0 &&
-                (largest == NULL ||
-                 client_memory_bytes(client) > client_memory_bytes(largest))) {
-                largest = client;
-            }
-        }
-        if (largest == NULL) {
-            return;
-        }
-        total -= client_memory_bytes(largest);
-        node->stats.evicted_clients++;
-        node_client_close(largest, false);
-    }
-}
-
 /* ---- the tick ---- */
 
 static void tick_periodic(struct node *node) {
@@ -242,7 +211,7 @@ static void tick_periodic(struct node *node) {
         node->stats.memory_peak_bytes = used;
     }
     if (!node->tick_is_paused) {
-        tick_client_memory(node);
+        node_recount_client_memory(node);
     }
     if (node->now_ms - node->last_second_ms >= 1000 && !node->tick_is_paused) {
         node->last_second_ms = node->now_ms;

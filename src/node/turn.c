@@ -147,6 +147,7 @@ static void list_remove(struct client **head, struct client **last, struct clien
 void node_client_free(struct client *client) {
     struct node *node = client->node;
     node_unwatch_all(client);
+    node_forget_client_memory(client);
     client_discard_transaction(client);
     if ((client->flags & CLIENT_MONITOR) != 0) {
         node->monitors_count--;
@@ -220,6 +221,9 @@ struct client *node_take_output(struct node *node) {
 
 void node_client_close(struct client *client, bool after_reply) {
     client->flags |= after_reply ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_CLOSE_NOW;
+    if (!after_reply) {
+        node_forget_client_memory(client);
+    }
     node_client_wants_output(client);
 }
 
@@ -287,6 +291,7 @@ void node_client_input(struct client *client, size_t size) {
         node_client_close(client, false);
         return;
     }
+    node_count_client_memory(client);
     turn_make_ready(client);
 }
 
@@ -428,7 +433,9 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
     if (client->out.size > 0) {
         node_client_wants_output(client);
     }
-    (void)check_output_limit(node, client);
+    if (!check_output_limit(node, client)) {
+        node_count_client_memory(client);
+    }
 }
 
 static void batch_execute(struct node *node, size_t count) {
@@ -581,6 +588,7 @@ void node_client_sent(struct client *client, size_t size) {
         buffer_consume(&client->out, client->out_start);
         client->out_start = 0;
     }
+    node_count_client_memory(client);
 }
 
 void node_run(struct node *node) {
