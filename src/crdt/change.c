@@ -102,6 +102,8 @@ void change_writer_end_unit(struct change_writer *writer) {
     if (!writer->is_unit_open) {
         return;
     }
+    /* A batch that was handed on says that its unit goes on: more must have come. */
+    require(writer->bytes.size > writer->last_offset);
     writer->is_unit_open = false;
     writer->units_count++;
     writer->bytes.data[writer->last_offset] &= (char)~CHANGE_GOES_ON;

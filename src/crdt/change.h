@@ -94,7 +94,8 @@ void change_writer_deinit(struct change_writer *writer);
 void change_writer_add(struct change_writer *writer, const struct change *change);
 /* Ends the unit, if any change was added since the last call. */
 void change_writer_end_unit(struct change_writer *writer);
-/* Forgets the batch, after it was handed on. The open unit, if any, goes on in the next batch. */
+/* Forgets the batch, after it was handed on. The open unit, if any, goes on in the next batch: at
+ * least one change more must come before it ends. */
 void change_writer_clear(struct change_writer *writer);
 
 /* ---- reading ---- */
