@@ -176,14 +176,15 @@ enum line_status { LINE_OK, LINE_INCOMPLETE, LINE_TOO_LONG, LINE_BAD };
 /* Reads "<number>\r\n" at bytes[at]; `*next` is what follows. */
 static inline enum line_status read_number(struct slice bytes, size_t at, int64_t *value,
                                            size_t *next) {
-    /* The common case: one to three digits, all there. */
+    /* The common case: one to four digits, all there, and no zero before others. */
     size_t i = at;
     int64_t number = 0;
     while (i < bytes.size && i - at < 4 && (unsigned)(bytes.data[i] - '0') < 10) {
         number = number * 10 + (bytes.data[i] - '0');
         i++;
     }
-    if (likely(i > at && i + 1 < bytes.size && bytes.data[i] == '\r')) {
+    if (likely(i > at && i + 1 < bytes.size && bytes.data[i] == '\r' &&
+               (bytes.data[at] != '0' || i == at + 1))) {
         *value = number;
         *next = i + 2;
         return LINE_OK;
@@ -284,7 +285,7 @@ static enum request_status parse_bulk_header(struct request_parser *parser, stru
         request_fail(error, "ERR Protocol error: unauthenticated bulk length");
         return REQUEST_INVALID;
     }
-    parser->bulk_bytes = size + 1;
+    parser->bulk_bytes = (uint64_t)size + 1;
     parser->position = next;
     return REQUEST_COMPLETE;
 }

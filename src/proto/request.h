@@ -34,7 +34,7 @@ struct request_parser {
     size_t position;      /* bytes of the request already understood */
     uint32_t args_total;  /* 0: the array header has not been read */
     uint32_t args_done;
-    int64_t bulk_bytes;   /* size of the argument being read plus 1; 0: its header has not been read */
+    uint64_t bulk_bytes;  /* size of the argument being read plus 1; 0: its header has not been read */
     size_t *saved;        /* offset and size of each argument that is done, args_done pairs */
     size_t saved_capacity;
 };
