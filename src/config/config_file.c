@@ -322,21 +322,32 @@ static bool load_arguments(struct config_loader *loader, int count, char **argum
     struct slice words[CONFIG_ARGUMENTS_MAX];
     loader->source = "command line";
     loader->line = 0;
-    loader->seen = (struct config_change){0};
     for (int at = 0; at < count;) {
-        if (!is_option_word(arguments[at], false)) {
+        /* Redis takes a first option without its dashes, too. */
+        bool has_dashes = is_option_word(arguments[at], false);
+        if (!has_dashes && (at > 0 || option_find(slice_of(arguments[at])) == OPTIONS_COUNT)) {
             return refuse_line(loader, slice_of(arguments[at]), SLICE("an option begins with --"));
         }
         struct buffer line = {0};
         size_t words_count = 0;
         buffer_append_slice(&line, slice_of(arguments[at]));
-        words[words_count++] = slice_of(arguments[at++] + 2);
+        /* "--maxmemory 700mb" in one argument is name and value. */
+        struct slice first = slice_of(arguments[at++] + (has_dashes ? 2 : 0));
+        struct config_words parts = {0};
+        if (config_words_split(&parts, first) == CONFIG_WORDS_OK && parts.count > 1) {
+            for (size_t i = 0; i < parts.count && words_count < CONFIG_ARGUMENTS_MAX; i++) {
+                words[words_count++] = parts.words[i];
+            }
+        } else {
+            words[words_count++] = first;
+        }
         while (at < count && words_count < CONFIG_ARGUMENTS_MAX &&
                !is_option_word(arguments[at], words_count == 1)) {
             buffer_printf(&line, " %s", arguments[at]);
             words[words_count++] = slice_of(arguments[at++]);
         }
         bool is_loaded = load_words(loader, buffer_slice(&line), words, words_count);
+        config_words_deinit(&parts);
         buffer_deinit(&line);
         if (!is_loaded) {
             return false;
