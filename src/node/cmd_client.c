@@ -67,9 +67,12 @@ static void client_append_line(const struct command_context *ctx, const struct c
     buffer_printf(line, " db=%u sub=0 psub=0 ssub=0 multi=%lld", client->db,
                   (client->flags & CLIENT_IN_TRANSACTION) != 0 ? (long long)client->queue_count
                                                                : -1LL);
+    /* Of a request that is still coming in, what is understood counts as arguments. */
+    size_t understood = client->parser.position;
     buffer_printf(line, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
-                  client->in.size - client->in_used, client->in.capacity - client->in.size,
-                  args_bytes, client->queue_bytes);
+                  client->in.size - client->in_used - understood,
+                  client->in.capacity - client->in.size, args_bytes + understood,
+                  client->queue_bytes);
     /* Redis counts replies in a fixed buffer first, then in a list of blocks. */
     buffer_printf(line, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu",
                   client->out.capacity, client->out.capacity, is_long ? 0 : pending,

@@ -15,6 +15,7 @@
 enum {
     BATCH = 64,
     INPUT_BYTES_MIN = 16 << 10,
+    INPUT_BYTES_STEP = 256 << 10,
     OUTPUT_BYTES_MIN = 16 << 10,
     OUTPUT_BYTES_MAX_UNAUTHENTICATED = 17 << 10,
     SPARE_BUFFERS_MAX = 64,
@@ -264,12 +265,19 @@ char *node_client_input_space(struct client *client, size_t *room) {
     if (in->capacity == 0) {
         buffer_lend(client->node, in, INPUT_BYTES_MIN);
     }
-    /* A large argument gets its room as it arrives, doubling: a mere claim costs nothing. */
+    /* A large argument gets its room as it arrives, doubling: a mere claim costs little. */
     size_t missing = request_bytes_missing(&client->parser, in->size - client->in_parsed);
-    size_t wanted = missing < in->size ? missing : in->size;
+    size_t wanted = in->size > INPUT_BYTES_STEP ? in->size : INPUT_BYTES_STEP;
+    wanted = missing < wanted ? missing : wanted;
     wanted = wanted > INPUT_BYTES_MIN ? wanted : INPUT_BYTES_MIN;
     if (in->capacity - in->size < (in->size == 0 ? INPUT_BYTES_MIN : wanted)) {
-        (void)buffer_reserve(in, wanted);
+        if (missing > INPUT_BYTES_MIN) {
+            /* These steps grow by themselves, and the last one is exact. */
+            in->capacity = in->size + wanted;
+            in->data = memory_resize(in->data, in->capacity);
+        } else {
+            (void)buffer_reserve(in, wanted);
+        }
     }
     *room = in->capacity - in->size;
     return in->data + in->size;
