@@ -309,13 +309,10 @@ enum config_mode config_arguments_mode(int argc, char **argv, const char **direc
     return CONFIG_MODE_SERVE;
 }
 
-/* "--name" in either of its roles. After an option that has no value yet it is a value, unless
- * it names an option itself: `--logfile --odd` and `--save --port 1` both say what they seem to. */
-static bool is_option_word(const char *word, bool may_be_value) {
-    if (strncmp(word, "--", 2) != 0) {
-        return false;
-    }
-    return !may_be_value || option_find(slice_of(word + 2)) != OPTIONS_COUNT;
+/* "--name" in either of its roles: after an option that has no value yet it is a value, whatever it
+ * says (`--logfile --odd`). Only `--save` may stand without one, as Redis has it. */
+static bool is_option_word(const char *word, bool is_value) {
+    return strncmp(word, "--", 2) == 0 && !is_value;
 }
 
 static bool load_arguments(struct config_loader *loader, int count, char **arguments) {
@@ -341,10 +338,14 @@ static bool load_arguments(struct config_loader *loader, int count, char **argum
         } else {
             words[words_count++] = first;
         }
+        bool is_save = slice_is_word(words[0], "save");
         while (at < count && words_count < CONFIG_ARGUMENTS_MAX &&
-               !is_option_word(arguments[at], words_count == 1)) {
+               !is_option_word(arguments[at], words_count == 1 && !is_save)) {
             buffer_printf(&line, " %s", arguments[at]);
             words[words_count++] = slice_of(arguments[at++]);
+        }
+        if (is_save && words_count == 1) {
+            words[words_count++] = (struct slice){.data = ""};
         }
         bool is_loaded = load_words(loader, buffer_slice(&line), words, words_count);
         config_words_deinit(&parts);
