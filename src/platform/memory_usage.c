@@ -50,6 +50,30 @@ const char *memory_usage_allocator(void) {
         JEMALLOC_VERSION_BUGFIX);
 }
 
+#elif defined(__SANITIZE_ADDRESS__)
+/* The sanitizer has an allocator of its own, which knows how much is in use. Not every compiler
+ * brings the header that declares these. */
+extern size_t __sanitizer_get_current_allocated_bytes(void);
+extern size_t __sanitizer_get_heap_size(void);
+
+struct memory_thread_usage memory_thread_usage_here(void) {
+    return (struct memory_thread_usage){0};
+}
+
+void memory_usage_figures(struct memory_figures *figures) {
+    size_t bytes = __sanitizer_get_current_allocated_bytes();
+    *figures = (struct memory_figures){.allocated_bytes = bytes,
+                                       .active_bytes = bytes,
+                                       .resident_bytes = __sanitizer_get_heap_size()};
+}
+
+void memory_usage_purge(void) {
+}
+
+const char *memory_usage_allocator(void) {
+    return "sanitizer";
+}
+
 #else
 #include <malloc.h>
 
