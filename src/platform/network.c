@@ -94,7 +94,8 @@ void network_free(struct network *network) {
 
 void network_wait(struct network *network, uint64_t timeout_us) {
     if (timeout_us == 0) {
-        (void)event_base_loop(network->base, EVLOOP_NONBLOCK);
+        /* Without ONCE it would go round while anything is readable. */
+        (void)event_base_loop(network->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
     struct timeval timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
