@@ -71,6 +71,12 @@ static void memory_calibrate(struct server *server) {
 
 static uint64_t host_memory_used(void *udata) {
     const struct server *server = (const struct server *)udata;
+    if (server->main_usage.allocated == NULL) {
+        /* An allocator without books for each thread: the slow way, every time. */
+        struct memory_figures figures;
+        memory_usage_figures(&figures);
+        return figures.allocated_bytes;
+    }
     int64_t bytes = threads_bytes(server) + server->memory_offset;
     return bytes > 0 ? (uint64_t)bytes : 0;
 }
