@@ -381,8 +381,8 @@ static enum log_status load_records(struct recovery *recovery, struct source *so
         } else if (record.type == RECORD_ENTRIES) {
             status = load_entries(recovery, source, &record);
         } else {
-            return source_damaged(recovery, source, record.offset,
-                                  "it has a record that belongs into a segment");
+            status = source_damaged(recovery, source, record.offset,
+                                    "it has a record that belongs into a segment");
         }
         if (status == LOG_DAMAGED && recovery->skips_blocks) {
             recovery->skipped_bytes += record.payload.size;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the fuzzers of segments and snapshots share: an input becomes a file of a data directory in
+ * memory, and a start is made from it. */
+#ifndef TESTS_FUZZ_LOG_FUZZ_H
+#define TESTS_FUZZ_LOG_FUZZ_H
+
+#include "log/directory.h"
+#include "log/log.h"
+#include "log/record.h"
+#include "unit/log/memory_disk.h"
+
+/* With a first byte of 'r' the rest is the file as it stands. Otherwise it is a list of records,
+ * each a type, a length of 16 bits and that many bytes, which get right checksums: so that the
+ * fuzzer comes past them. */
+static inline void log_fuzz_put_records(struct buffer *file, const uint8_t *data, size_t size) {
+    while (size >= 3) {
+        size_t length = (size_t)data[1] | (size_t)data[2] << 8;
+        length = length < size - 3 ? length : size - 3;
+        enum record_type type = (enum record_type)(1 + data[0] % RECORD_TYPE_LAST);
+        record_append(file, type, slice_make(data + 3, length));
+        data += 3 + length;
+        size -= 3 + length;
+    }
+}
+
+/* Recovers; when that succeeds goes on from there and recovers again: the same data, or abort. */
+static inline enum log_status log_fuzz_start(struct disk *disk, uint8_t digest[20]) {
+    struct store store;
+    struct store_opts store_opts = {.dbs_count = 4, .seed = 3};
+    store_init(&store, &store_opts);
+    struct log_opts opts = {.disk = disk, .store = &store, .segment_bytes = 1 << 20};
+    struct log *log = log_new(&opts);
+    enum log_status status = log_open(log, STAMP_EPOCH_MS);
+    if (status == LOG_OK) {
+        status = log_recover(log, NULL);
+    }
+    if (status == LOG_OK) {
+        store_check(&store);
+        store_digest(&store, digest);
+        status = log_start(log, true, STAMP_EPOCH_MS, 0);
+    }
+    log_free(log);
+    store_deinit(&store);
+    return status;
+}
+
+static inline void log_fuzz_ignore(void *udata, const char *line) {
+    (void)udata;
+    (void)line;
+}
+
+static inline void log_fuzz_file(const char *name, struct slice bytes) {
+    struct memory_disk *memory = memory_alloc(sizeof(*memory));
+    memory_disk_init(memory, 1);
+    memory_disk_put(memory, name, bytes);
+    uint8_t first[20], second[20];
+    if (log_fuzz_start(&memory->disk, first) == LOG_OK) {
+        ensure(log_fuzz_start(&memory->disk, second) == LOG_OK);
+        ensure(memcmp(first, second, sizeof(first)) == 0);
+    } else {
+        /* Whatever is wrong, a repair makes a directory that a server starts from. */
+        ensure(log_repair(&memory->disk, log_fuzz_ignore, NULL) == LOG_OK);
+        ensure(log_check(&memory->disk, log_fuzz_ignore, NULL) == LOG_OK);
+    }
+    memory_disk_deinit(memory);
+    memory_free(memory);
+}
+
+#endif
