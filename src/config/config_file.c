@@ -327,9 +327,9 @@ static bool load_arguments(struct config_loader *loader, int count, char **argum
         }
         struct buffer line = {0};
         size_t words_count = 0;
-        buffer_append_slice(&line, slice_of(arguments[at]));
         /* "--maxmemory 700mb" in one argument is name and value. */
         struct slice first = slice_of(arguments[at++] + (has_dashes ? 2 : 0));
+        buffer_append_slice(&line, first);
         struct config_words parts = {0};
         if (config_words_split(&parts, first) == CONFIG_WORDS_OK && parts.count > 1) {
             for (size_t i = 0; i < parts.count && words_count < CONFIG_ARGUMENTS_MAX; i++) {
@@ -341,7 +341,7 @@ static bool load_arguments(struct config_loader *loader, int count, char **argum
         bool is_save = slice_is_word(words[0], "save");
         while (at < count && words_count < CONFIG_ARGUMENTS_MAX &&
                !is_option_word(arguments[at], words_count == 1 && !is_save)) {
-            buffer_printf(&line, " %s", arguments[at]);
+            buffer_printf(&line, " \"%s\"", arguments[at]);
             words[words_count++] = slice_of(arguments[at++]);
         }
         if (is_save && words_count == 1) {

@@ -12,7 +12,12 @@ void command_table_deinit(struct command_table *table) {
     memory_free(table->rows);
     memory_free(table->slots);
     memory_free(table->row_slots);
+    memory_free(table->names);
     *table = (struct command_table){0};
+}
+
+static const char *name_of(const struct command_table *table, size_t index) {
+    return table->names[index] != NULL ? table->names[index] : table->rows[index]->name;
 }
 
 static size_t row_hash(const struct command *row) {
@@ -26,6 +31,20 @@ static uint32_t name_hash(struct slice name) {
         hash = (hash ^ ((uint8_t)name.data[i] | 0x20)) * 16777619U;
     }
     return hash;
+}
+
+/* Equal but for ASCII case, on both sides: a new name may have capitals. */
+static bool slice_is_name(struct slice a, const char *name) {
+    size_t i = 0;
+    for (; i < a.size && name[i] != '\0'; i++) {
+        char c = a.data[i], d = name[i];
+        c = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        d = d >= 'A' && d <= 'Z' ? (char)(d | 0x20) : d;
+        if (c != d) {
+            return false;
+        }
+    }
+    return i == a.size && name[i] == '\0';
 }
 
 static void command_table_index_names(struct command_table *table) {
@@ -44,10 +63,10 @@ static void command_table_index_names(struct command_table *table) {
             by_row = (by_row + 1) & (slots_count - 1);
         }
         table->row_slots[by_row] = (uint32_t)i + 1;
-        if (table->rows[i]->parent != NULL) {
+        if (table->rows[i]->parent != NULL || name_of(table, i)[0] == '\0') {
             continue;
         }
-        size_t at = name_hash(slice_of(table->rows[i]->name)) & (slots_count - 1);
+        size_t at = name_hash(slice_of(name_of(table, i))) & (slots_count - 1);
         while (table->slots[at] != 0) {
             at = (at + 1) & (slots_count - 1);
         }
@@ -59,19 +78,31 @@ void command_table_add(struct command_table *table, const struct command_family 
     if (table->capacity < table->count + family->count) {
         table->capacity = 2 * (table->count + family->count);
         table->rows = memory_resize(table->rows, table->capacity * sizeof(table->rows[0]));
+        table->names = memory_resize(table->names, table->capacity * sizeof(table->names[0]));
     }
     for (size_t i = 0; i < family->count; i++) {
+        table->names[table->count] = NULL;
         table->rows[table->count++] = &family->rows[i];
     }
     command_table_index_names(table);
 }
 
+bool command_table_rename(struct command_table *table, struct slice from, const char *to) {
+    const struct command *row = command_table_find(table, from);
+    if (row == NULL || (to[0] != '\0' && command_table_find(table, slice_of(to)) != NULL)) {
+        return false;
+    }
+    table->names[command_table_index(table, row)] = to;
+    command_table_index_names(table);
+    return true;
+}
+
 const struct command *command_table_find(const struct command_table *table, struct slice name) {
     size_t at = name_hash(name) & (table->slots_count - 1);
     for (; table->slots[at] != 0; at = (at + 1) & (table->slots_count - 1)) {
-        const struct command *row = table->rows[table->slots[at] - 1];
-        if (slice_is_word(name, row->name)) {
-            return row;
+        size_t index = table->slots[at] - 1;
+        if (slice_is_name(name, name_of(table, index))) {
+            return table->rows[index];
         }
     }
     return NULL;

@@ -11,11 +11,15 @@ struct command_table {
     uint32_t *slots; /* open addressing by name, of top-level commands: index into rows plus 1 */
     size_t slots_count;
     uint32_t *row_slots; /* the same by the row's address: slots_count of them */
+    const char **names;  /* beside rows: the name clients use, "" for none, NULL for the row's own */
 };
 
 void command_table_init(struct command_table *table);
 void command_table_deinit(struct command_table *table);
 void command_table_add(struct command_table *table, const struct command_family *family);
+/* Gives a top-level command another name, or with "" none at all (rename-command). `to` is kept
+ * by reference. False when there is no command `from`, or `to` is taken. */
+bool command_table_rename(struct command_table *table, struct slice from, const char *to);
 /* The row of a top-level command by its name in any case, or NULL. */
 const struct command *command_table_find(const struct command_table *table, struct slice name);
 /* The row of a subcommand, or NULL. */

@@ -112,20 +112,19 @@ bool node_apply_options(void *udata, const struct options *options,
 
 static void node_add_families(struct node *node) {
     const struct command_family *families[] = {
-        &cmd_string_family,    &cmd_bitmap_family,  &cmd_hyperloglog_family,
-        &cmd_lcs_family,       &cmd_key_family,     &cmd_expire_family,
-        &cmd_scan_family,      &cmd_object_family,  &cmd_dump_family,
-        &cmd_database_family,  &cmd_server_family,  &cmd_connection_family,
-        &cmd_client_family,    &cmd_config_family,  &cmd_transaction_family,
-        &cmd_command_family,   &cmd_memory_family,  &cmd_slowlog_family,
-        &cmd_latency_family,   &cmd_debug_family,   &cmd_persistence_family,
+        &cmd_string_family,   &cmd_bitmap_family, &cmd_hyperloglog_family,
+        &cmd_lcs_family,      &cmd_key_family,    &cmd_expire_family,
+        &cmd_scan_family,     &cmd_object_family, &cmd_dump_family,
+        &cmd_database_family, &cmd_server_family, &cmd_connection_family,
+        &cmd_client_family,   &cmd_config_family, &cmd_transaction_family,
+        &cmd_command_family,  &cmd_memory_family, &cmd_slowlog_family,
+        &cmd_latency_family,  &cmd_debug_family,  &cmd_persistence_family,
     };
     command_table_init(&node->commands);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         command_table_add(&node->commands, families[i]);
     }
-    node->command_stats =
-        memory_alloc_zero(node->commands.count * sizeof(node->command_stats[0]));
+    node->command_stats = memory_alloc_zero(node->commands.count * sizeof(node->command_stats[0]));
 }
 
 struct node *node_new(const struct node_opts *opts) {
@@ -161,7 +160,25 @@ struct node *node_new(const struct node_opts *opts) {
     return node;
 }
 
+/* rename-command: false, with a message, when a command is unknown or a new name taken. */
+static bool node_rename_commands(struct node *node) {
+    const struct option_words *renames = &node->options->rename_command;
+    for (size_t i = 0; i + 1 < renames->count; i += 2) {
+        if (!command_table_rename(&node->commands, slice_of(renames->words[i]),
+                                  renames->words[i + 1])) {
+            node_message(node, LOG_LEVEL_WARNING,
+                         "rename-command: there is no command '%s', or '%s' is taken",
+                         renames->words[i], renames->words[i + 1]);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool node_start(struct node *node) {
+    if (!node_rename_commands(node)) {
+        return false;
+    }
     struct log_recovery recovery = {0};
     uint64_t began_us = node->host.monotonic_us(node->host.udata);
     node->memory_startup_bytes = node->host.memory_used(node->host.udata);

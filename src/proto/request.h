@@ -12,7 +12,7 @@
 
 enum {
     REQUEST_INLINE_BYTES_MAX = 64 << 10, /* longest inline request, and longest header line */
-    REQUEST_ARGS_MAX = 1024 * 1024,      /* most arguments of a request */
+    REQUEST_ARGS_MAX = INT32_MAX,        /* most arguments of a request; room is made as they come */
     REQUEST_ARGS_MAX_UNAUTHENTICATED = 10,
     REQUEST_BULK_BYTES_MAX_UNAUTHENTICATED = 16384,
     REQUEST_ERROR_BYTES_MAX = 80,

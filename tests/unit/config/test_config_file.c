@@ -300,15 +300,15 @@ static void test_arguments_refused(void **state) {
     (void)state;
     struct fixture_file none[] = {{"empty", ""}, {NULL, NULL}};
     assert_int_equal(PARSE(none, "--port"), CONFIG_INVALID);
-    check_text_is(&error, "command line: '--port': wrong number of arguments");
+    check_text_is(&error, "command line: 'port': wrong number of arguments");
     assert_int_equal(PARSE(none, "--port", "70000"), CONFIG_INVALID);
-    check_text_is(&error, "command line: '--port 70000': argument must be between 0 and 65535 "
+    check_text_is(&error, "command line: 'port \"70000\"': argument must be between 0 and 65535 "
                           "inclusive");
     assert_int_equal(PARSE(none, "--prot", "7000"), CONFIG_INVALID);
     check_text_is(&error,
-                  "command line: '--prot 7000': unknown option 'prot', did you mean 'port'?");
+                  "command line: 'prot \"7000\"': unknown option 'prot', did you mean 'port'?");
     assert_int_equal(PARSE(none, "--maxmemory", "1mb", "2mb"), CONFIG_INVALID);
-    check_text_is(&error, "command line: '--maxmemory 1mb 2mb': wrong number of arguments");
+    check_text_is(&error, "command line: 'maxmemory \"1mb\" \"2mb\"': wrong number of arguments");
     assert_int_equal(PARSE(none, "missing.conf"), CONFIG_INVALID);
     check_text_is(&error, "command line: 'missing.conf': No such file or directory");
     assert_int_equal(PARSE(none, "empty", "prot", "7000"), CONFIG_INVALID);

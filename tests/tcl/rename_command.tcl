@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# rename-command: commands under other names, and commands that are gone.
+
+start_server {config_file "rename-command GET Fetch
+rename-command FLUSHALL \"\"
+rename-command CLIENT HIDDEN
+"} {
+    test "a renamed command answers to its new name, in any case, and to no other" {
+        r set k v
+        expect [r fetch k] v
+        expect [r FETCH k] v
+        expect_error "ERR unknown command 'get'*" { r get k }
+        expect_error "ERR wrong number of arguments for 'get' command" { r fetch }
+        expect [r hidden getname] ""
+        expect_error "ERR unknown command 'client'*" { r client getname }
+    }
+    test "a command renamed to nothing is gone" {
+        expect_error "ERR unknown command 'flushall'*" { r flushall }
+        expect [r exists k] 1
+    }
+    test "a transaction knows the new name" {
+        r multi
+        expect [r fetch k] QUEUED
+        expect [r exec] v
+    }
+}
+start_server {} {
+    test "a command that does not exist, or a name that is taken, stops the start" {
+        stop_server
+        start_again_fails {config_file "rename-command NOSUCH other"}
+        start_again_fails {config_file "rename-command GET SET"}
+    }
+}
