@@ -481,7 +481,28 @@ static const struct command *command_of_request(const struct command_table *tabl
     return row;
 }
 
-static uint32_t command_flags_of_key(const struct command *row, int position) {
+static bool command_has_option(const struct slice *args, size_t args_count, const char *lower) {
+    for (size_t i = 1; i < args_count; i++) {
+        if (slice_is_word(args[i], lower)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the request does with that key. With two commands it depends on their options, which come
+ * after the fixed arguments. */
+static uint32_t command_flags_of_key(const struct command *row, const struct slice *args,
+                                     size_t args_count, int position) {
+    if (row->parent == NULL && strcmp(row->name, "set") == 0 &&
+        !command_has_option(args + 2, args_count - 2, "get")) {
+        return KEY_OVERWRITE | KEY_UPDATE;
+    }
+    if (row->parent == NULL && strcmp(row->name, "bitfield") == 0 &&
+        !command_has_option(args + 1, args_count - 1, "set") &&
+        !command_has_option(args + 1, args_count - 1, "incrby")) {
+        return KEY_READ_ONLY | KEY_ACCESS;
+    }
     bool is_second = row->more_keys.first != 0 && position >= row->more_keys.first;
     return is_second ? row->more_key_flags : row->key_flags;
 }
@@ -517,7 +538,7 @@ static void command_reply_keys(struct command_context *ctx, bool with_flags) {
         reply_bulk(ctx->reply, args[positions[i]]);
         if (with_flags) {
             COMMAND_REPLY_WORDS(ctx->reply, COMMAND_KEY_FLAGS,
-                                command_flags_of_key(row, positions[i]));
+                                command_flags_of_key(row, args, args_count, positions[i]));
         }
     }
     memory_free(positions);
