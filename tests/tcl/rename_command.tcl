@@ -24,10 +24,15 @@ rename-command CLIENT HIDDEN
         expect [r exec] v
     }
 }
-start_server {} {
-    test "a command that does not exist, or a name that is taken, stops the start" {
-        stop_server
-        start_again_fails {config_file "rename-command NOSUCH other"}
-        start_again_fails {config_file "rename-command GET SET"}
+foreach {line why} {
+    "rename-command NOSUCH other" "a command that does not exist"
+    "rename-command GET SET" "a name that is taken"
+} {
+    start_server {} {
+        test "$why stops the start" {
+            stop_server
+            lassign [start_again_fails [list config_file $line]] log status
+            expect_match $log "*rename-command: there is no command*"
+        }
     }
 }
