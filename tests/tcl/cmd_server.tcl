@@ -485,7 +485,11 @@ start_server {} {
     test "COMMAND GETKEYSANDFLAGS" {
         expect [r command getkeysandflags get a] {{a {RO access}}}
         expect [r command getkeysandflags set a b] {{a {OW update}}}
-        expect [r command getkeysandflags set a b get] {{a {RW access update}}}
+        expect [r command getkeysandflags set get get ex 10] {{get {OW update}}}
+        expect [r command getkeysandflags set a b ex 10 GET] {{a {RW access update}}}
+        expect [r command getkeysandflags bitfield set get u8 0] {{set {RO access}}}
+        expect [r command getkeysandflags bitfield a get u8 0 set u8 0 1] \
+            {{a {RW access update}}}
         expect [r command getkeysandflags del a b] {{a {RM delete}} {b {RM delete}}}
         expect [r command getkeysandflags rename a b] {{a {RW access delete}} {b {OW update}}}
         expect [r command getkeysandflags incr a] {{a {RW access update}}}
