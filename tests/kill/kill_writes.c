@@ -34,7 +34,8 @@ enum {
     KEYS = 40,
     BIG_BYTES = 200000,
     LONG_VALUE_BYTES = 5000,
-    PIPELINE_OPS = 300,
+    PIPELINE_OPS_LONG = 300,
+    PIPELINE_OPS_SHORT = 3, /* little is written each turn: little must not be lost either */
     START_MS_MAX = 30000,
     ROUNDS = 24,
 };
@@ -65,6 +66,7 @@ static char dir[64], socket_path[96];
 static pid_t server;
 static struct connection connections[CONNECTIONS];
 static uint64_t random_state;
+static int pipeline_ops;
 static int passed, failed;
 
 static uint64_t random_below(uint64_t bound) {
@@ -347,7 +349,7 @@ static bool read_replies(struct connection *c) {
 
 /* Whatever was put into `out` may have been executed: it counts as sent. */
 static bool write_requests(struct connection *c) {
-    while (c->sent - c->acknowledged < PIPELINE_OPS && c->out_size < 100000) {
+    while (c->sent - c->acknowledged < pipeline_ops && c->out_size < 100000) {
         put_op(c, ++c->sent);
     }
     ssize_t size = write(c->fd, c->out + c->out_sent, c->out_size - c->out_sent);
@@ -498,6 +500,7 @@ static void round_of(int number) {
     const char *segment_bytes = number % 3 == 0 ? "64mb" : "65536";
     int signal_number = number % 8 == 7 ? SIGTERM : SIGKILL;
     int64_t ms = 150 + (int64_t)random_below(700);
+    pipeline_ops = number % 3 == 2 ? PIPELINE_OPS_SHORT : PIPELINE_OPS_LONG;
     start_server(fsync, segment_bytes);
     for (int i = 0; i < CONNECTIONS; i++) {
         open_connection(&connections[i]);
