@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A node as a machine: bytes in, bytes out, on a host of nothing and a disk in memory. The replies
+ * are the same however the bytes are cut; transactions are whole; replies to writes wait for the
+ * disk; and what was acknowledged is there after a restart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "config/options.h"
+#include "node/node.h"
+#include "unit/log/memory_disk.h"
+#include "unit/seed.h"
+
+/* ---- a host of nothing ---- */
+
+static uint64_t host_monotonic_us(void *udata) {
+    (void)udata;
+    return 1000000;
+}
+
+static uint64_t host_memory_used(void *udata) {
+    (void)udata;
+    return 1 << 20;
+}
+
+static void host_memory_purge(void *udata) {
+    (void)udata;
+}
+
+static void host_facts(void *udata, struct host_facts *facts) {
+    (void)udata;
+    *facts = (struct host_facts){
+        .executable = "", .config_file = "", .os = "", .arch = "", .compiler = "", .allocator = ""};
+}
+
+static void host_free_later(void *udata, void (*free_fn)(void *object), void *object) {
+    (void)udata;
+    free_fn(object);
+}
+
+static uint64_t host_free_later_pending(void *udata) {
+    (void)udata;
+    return 0;
+}
+
+static void host_message(void *udata, enum log_level level, const char *text) {
+    (void)udata;
+    if (level == LOG_LEVEL_WARNING) {
+        printf("node: %s\n", text);
+    }
+}
+
+/* ---- a node with clients ---- */
+
+enum { CLIENTS = 3 };
+
+struct end {
+    struct client *client; /* NULL once closed */
+    struct buffer received;
+};
+
+struct world {
+    struct memory_disk disk;
+    struct options options;
+    struct node *node;
+    struct end ends[CLIENTS];
+};
+
+static void world_boot(struct world *world) {
+    struct node_opts opts = {
+        .host = {.monotonic_us = host_monotonic_us,
+                 .memory_used = host_memory_used,
+                 .memory_purge = host_memory_purge,
+                 .facts = host_facts,
+                 .free_later = host_free_later,
+                 .free_later_pending = host_free_later_pending,
+                 .message = host_message},
+        .options = &world->options,
+        .disk = &world->disk.disk,
+        .entropy = {1, 2, 3, 4},
+        .now_ms = INT64_C(1800000000000),
+    };
+    world->node = node_new(&opts);
+    require(node_start(world->node));
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        struct client_opts client = {.connection = &world->ends[i],
+                                     .address = "127.0.0.1:1000",
+                                     .local_address = "127.0.0.1:6379",
+                                     .is_local = true};
+        const char *refusal = NULL;
+        world->ends[i] = (struct end){0};
+        world->ends[i].client = node_client_open(world->node, &client, &refusal);
+        require(world->ends[i].client != NULL);
+    }
+}
+
+static void world_init(struct world *world, bool logs) {
+    *world = (struct world){0};
+    memory_disk_init(&world->disk, 1);
+    options_init(&world->options);
+    world->options.appendonly = logs;
+    world->options.appendfsync = OPTION_APPENDFSYNC_ALWAYS;
+    world_boot(world);
+}
+
+/* As when the process is killed. */
+static void world_halt(struct world *world) {
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        if (world->ends[i].client != NULL) {
+            node_client_free(world->ends[i].client);
+        }
+        buffer_deinit(&world->ends[i].received);
+    }
+    node_free(world->node);
+}
+
+static void world_deinit(struct world *world) {
+    world_halt(world);
+    options_deinit(&world->options);
+    memory_disk_deinit(&world->disk);
+}
+
+/* Sends what may be sent. */
+static void world_deliver(struct world *world) {
+    struct client *client;
+    while ((client = node_take_output(world->node)) != NULL) {
+        struct end *end = (struct end *)client->connection;
+        size_t size = 0;
+        if ((client->flags & CLIENT_CLOSE_NOW) == 0) {
+            size = client_sendable_bytes(client, log_acknowledged_position(world->node->log));
+        }
+        if (size > 0) {
+            buffer_append(&end->received, client->out.data + client->out_start, size);
+            node_client_sent(client, size);
+        }
+        if ((client->flags & CLIENT_CLOSE_NOW) != 0 ||
+            ((client->flags & CLIENT_CLOSE_AFTER_REPLY) != 0 && client->out.size == 0)) {
+            node_client_free(client);
+            end->client = NULL;
+        }
+    }
+}
+
+/* Puts bytes into a client's input, as often as it takes. */
+static void world_input(struct world *world, unsigned i, struct slice bytes) {
+    while (bytes.size > 0 && world->ends[i].client != NULL) {
+        size_t room;
+        char *at = node_client_input_space(world->ends[i].client, &room);
+        size_t size = bytes.size < room ? bytes.size : room;
+        require(room > 0);
+        memcpy(at, bytes.data, size);
+        node_client_input(world->ends[i].client, size);
+        bytes = slice_skip(bytes, size);
+    }
+}
+
+/* A turn; the disk does its jobs afterwards if `syncs`. */
+static void world_run(struct world *world, bool syncs) {
+    node_set_time(world->node, INT64_C(1800000000000), 1000000);
+    node_run(world->node);
+    world_deliver(world);
+    struct disk_job *job;
+    while (syncs && (job = world->disk.disk.methods->wait(&world->disk.disk)) != NULL) {
+        node_disk_done(world->node, job);
+        world_deliver(world);
+    }
+}
+
+static void say(struct world *world, unsigned i, const char *text) {
+    world_input(world, i, slice_of(text));
+}
+
+static void assert_received(struct world *world, unsigned i, const char *expected) {
+    assert_string_equal(buffer_text(&world->ends[i].received), expected);
+    buffer_clear(&world->ends[i].received);
+}
+
+/* ---- random ---- */
+
+/* A random command; its keys are this client's own, so that the others' timing does not matter. */
+static void random_command(struct prng *prng, unsigned i, struct buffer *stream) {
+    static const char *const formats[] = {
+        "SET %u:%u v%u",
+        "GET %u:%u",
+        "INCR %u:%u",
+        "APPEND %u:%u x%u",
+        "DEL %u:%u",
+        "STRLEN %u:%u",
+        "SETRANGE %u:%u %u yy",
+        "GETRANGE %u:%u 0 %u",
+        "EXPIRE %u:%u 100",
+        "TTL %u:%u",
+        "INCRBYFLOAT %u:%u 0.5",
+        "NOSUCH %u:%u",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "WATCH %u:%u",
+        "PING",
+        "MGET %u:%u a",
+        "SETBIT %u:%u %u 1",
+        "GET %u:%u b",
+        "ECHO \"a \\x00 %u\"",
+        "PERSIST %u:%u",
+        "GETDEL %u:%u",
+        "SET %u:%u v NX",
+    };
+    char line[100], *words[8];
+    unsigned form = (unsigned)prng_below(prng, sizeof(formats) / sizeof(formats[0]));
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(line, sizeof(line), formats[form], i, (unsigned)prng_below(prng, 8),
+                   (unsigned)prng_below(prng, 5000));
+#pragma GCC diagnostic pop
+    if (prng_below(prng, 4) == 0 || strchr(line, '"') != NULL) {
+        buffer_printf(stream, "%s\r\n", line);
+        return;
+    }
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(line, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        words[count++] = word;
+    }
+    buffer_printf(stream, "*%zu\r\n", count);
+    for (size_t w = 0; w < count; w++) {
+        buffer_printf(stream, "$%zu\r\n%s\r\n", strlen(words[w]), words[w]);
+    }
+}
+
+static void any_cut_gives_the_same_replies(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 12; part++) {
+        struct prng prng;
+        seed_prng(&prng, "any_cut_gives_the_same_replies", part);
+        struct buffer streams[CLIENTS] = {{0}};
+        static struct world whole, cut;
+        world_init(&whole, part % 2 == 1);
+        world_init(&cut, part % 2 == 1);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            for (unsigned j = 0; j < 400; j++) {
+                random_command(&prng, i, &streams[i]);
+            }
+            world_input(&whole, i, buffer_slice(&streams[i]));
+        }
+        world_run(&whole, true);
+        size_t at[CLIENTS] = {0}, piece_max = part < 6 ? 20 : 2000;
+        for (bool is_over = false; !is_over;) {
+            is_over = true;
+            for (unsigned i = 0; i < CLIENTS; i++) {
+                size_t size = prng_below(&prng, piece_max + 1), left = streams[i].size - at[i];
+                size = size < left ? size : left;
+                world_input(&cut, i, slice_make(streams[i].data + at[i], size));
+                at[i] += size;
+                is_over = is_over && at[i] == streams[i].size;
+            }
+            world_run(&cut, prng_below(&prng, 3) == 0);
+        }
+        world_run(&cut, true);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            assert_true(whole.ends[i].received.size > 1000);
+            assert_true(slice_equal(buffer_slice(&whole.ends[i].received),
+                                    buffer_slice(&cut.ends[i].received)));
+            buffer_deinit(&streams[i]);
+        }
+        uint8_t digest[20], digest_cut[20];
+        store_digest(&whole.node->store, digest);
+        store_digest(&cut.node->store, digest_cut);
+        assert_memory_equal(digest, digest_cut, sizeof(digest));
+        store_check(&cut.node->store);
+        world_deinit(&whole);
+        /* The log holds the same. */
+        if (part % 2 == 1) {
+            world_halt(&cut);
+            world_boot(&cut);
+            store_digest(&cut.node->store, digest_cut);
+            assert_memory_equal(digest, digest_cut, sizeof(digest));
+        }
+        world_deinit(&cut);
+    }
+}
+
+/* ---- single cases ---- */
+
+static void transactions_are_whole(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "MULTI\r\nSET a 1\r\nINCR a\r\n");
+    say(&world, 1, "GET a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    assert_received(&world, 1, "$-1\r\n");
+    say(&world, 0, "EXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "*2\r\n+OK\r\n:2\r\n");
+    /* A change by somebody else breaks WATCH. */
+    say(&world, 0, "WATCH a\r\nMULTI\r\nSET a 5\r\n");
+    world_run(&world, true);
+    say(&world, 1, "SET a 3\r\n");
+    world_run(&world, true);
+    say(&world, 0, "EXEC\r\nGET a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n$1\r\n3\r\n");
+    /* A command that cannot be queued spoils it. */
+    say(&world, 0, "MULTI\r\nSET a\r\nSET a 9\r\nEXEC\r\nGET a\r\nEXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0,
+                    "+OK\r\n-ERR wrong number of arguments for 'set' command\r\n+QUEUED\r\n"
+                    "-EXECABORT Transaction discarded because of previous errors.\r\n"
+                    "$1\r\n3\r\n-ERR EXEC without MULTI\r\n");
+    world_deinit(&world);
+}
+
+/* Under appendfsync always a write's reply waits for the disk. So does all that anybody is told
+ * until then, since it may show what is not on disk yet. */
+static void replies_wait_for_the_disk(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, true);
+    world_run(&world, true);
+    say(&world, 0, "PING\r\n");
+    world_run(&world, false);
+    assert_received(&world, 0, "+PONG\r\n");
+    say(&world, 0, "SET a 1\r\n");
+    world_run(&world, false);
+    say(&world, 0, "PING\r\n");
+    say(&world, 2, "GET a\r\n");
+    world_run(&world, false);
+    assert_received(&world, 0, "");
+    assert_received(&world, 2, "");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+PONG\r\n");
+    assert_received(&world, 2, "$1\r\n1\r\n");
+    /* A client that goes away while its reply is held does no harm. */
+    say(&world, 1, "SET b 1\r\n");
+    world_run(&world, false);
+    assert_received(&world, 1, "");
+    node_client_free(world.ends[1].client);
+    world.ends[1].client = NULL;
+    world_run(&world, true);
+    say(&world, 0, "GET b\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "$1\r\n1\r\n");
+    world_deinit(&world);
+}
+
+/* The power goes at any moment: what was acknowledged is there, and transactions are whole. */
+static void acknowledged_writes_survive(void **state) {
+    (void)state;
+    struct prng prng;
+    seed_prng(&prng, "acknowledged_writes_survive", 0);
+    static struct world world;
+    world_init(&world, true);
+    unsigned acknowledged = 0;
+    for (unsigned round = 0; round < 60; round++) {
+        unsigned sent = acknowledged, turns = 1 + (unsigned)prng_below(&prng, 8);
+        for (unsigned turn = 0; turn < turns; turn++) {
+            say(&world, 0, "MULTI\r\nINCR a\r\nINCR b\r\nEXEC\r\n");
+            sent++;
+            world_run(&world, prng_below(&prng, 2) == 0);
+        }
+        /* Each EXEC's reply has two integers in two lines. */
+        size_t size = world.ends[0].received.size;
+        const char *text = buffer_text(&world.ends[0].received);
+        for (const char *at = text; (at = memchr(at, '*', size - (size_t)(at - text))) != NULL;
+             at++) {
+            acknowledged++;
+        }
+        world_halt(&world);
+        memory_disk_power_loss(&world.disk, true);
+        world_boot(&world);
+        say(&world, 0, "INCRBY a 0\r\nINCRBY b 0\r\n");
+        world_run(&world, true);
+        int a = 0, b = -1;
+        assert_int_equal(sscanf(buffer_text(&world.ends[0].received), ":%d\r\n:%d\r\n", &a, &b), 2);
+        assert_int_equal(a, b);
+        assert_in_range(a, acknowledged, sent);
+        acknowledged = (unsigned)a;
+        buffer_clear(&world.ends[0].received);
+    }
+    assert_true(acknowledged > 60);
+    world_deinit(&world);
+}
+
+static void quitting_closes_after_the_reply(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "SET a 1\r\nQUIT\r\nSET a 2\r\n");
+    say(&world, 1, "*1\r\n$x\r\nPING\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+OK\r\n");
+    assert_received(&world, 1, "-ERR Protocol error: invalid bulk length\r\n");
+    assert_null(world.ends[0].client);
+    assert_null(world.ends[1].client);
+    say(&world, 2, "GET a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 2, "$1\r\n1\r\n");
+    world_deinit(&world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_cut_gives_the_same_replies),
+        cmocka_unit_test(transactions_are_whole),
+        cmocka_unit_test(replies_wait_for_the_disk),
+        cmocka_unit_test(acknowledged_writes_survive),
+        cmocka_unit_test(quitting_closes_after_the_reply),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
