@@ -205,8 +205,8 @@ static bool is_paused(const struct node *node, const struct client *client,
         return false;
     }
     return node->pause_all || may_write_now(row, client) ||
-           (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 ||
-           strcmp(row->name, "pfcount") == 0 || strcmp(row->name, "publish") == 0;
+           (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 || strcmp(row->name, "pfcount") == 0 ||
+           strcmp(row->name, "publish") == 0;
 }
 
 static bool is_transaction_control(const struct command *row) {
@@ -313,8 +313,8 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
 /* ---- the call ---- */
 
 static void count_duration(struct node *node, struct client *client, const struct command *row,
-                           const struct slice *args, size_t args_count,
-                           struct command_stats *stats, uint64_t duration_us) {
+                           const struct slice *args, size_t args_count, struct command_stats *stats,
+                           uint64_t duration_us) {
     stats->duration_us += duration_us;
     if (node->options->latency_tracking) {
         if (unlikely(stats->histogram == NULL)) {
@@ -354,12 +354,12 @@ void node_call(struct node *node, struct client *client, const struct command *r
     struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
     unsigned errors_before = client->reply.errors_count;
     client->last_row = row;
-    node->store.no_touch = (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
+    node->store.no_touch =
+        (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
     uint64_t began_us = node->now_us;
     row->handler(&ctx);
     /* Afterwards, so that EXEC comes after what it executed. */
-    if (unlikely(node->monitors_count > 0) &&
-        (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
+    if (unlikely(node->monitors_count > 0) && (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
         node_feed_monitors(node, client, args, args_count);
     }
     /* The end of one command is the beginning of the next: one look at the clock for each. */

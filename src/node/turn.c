@@ -293,8 +293,7 @@ void node_client_input(struct client *client, size_t size) {
     uint64_t limit = (uint64_t)node->options->client_query_buffer_limit;
     if (unlikely(client->in.size - client->in_used > limit)) {
         node_message(node, LOG_LEVEL_WARNING,
-                     "Closing client that reached max query buffer length: %s",
-                     client->address);
+                     "Closing client that reached max query buffer length: %s", client->address);
         node->stats.query_limit_disconnections++;
         node_client_close(client, false);
         return;
@@ -304,8 +303,8 @@ void node_client_input(struct client *client, size_t size) {
 }
 
 static bool is_stopped(const struct client *client) {
-    return (client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_CLOSE_NOW | CLIENT_BLOCKED |
-                             CLIENT_PAUSED)) != 0;
+    return (client->flags &
+            (CLIENT_CLOSE_AFTER_REPLY | CLIENT_CLOSE_NOW | CLIENT_BLOCKED | CLIENT_PAUSED)) != 0;
 }
 
 static void lend_output(struct node *node, struct client *client) {
@@ -337,15 +336,14 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
             *wants_more = true;
             return count;
         }
-        struct slice rest = slice_make(client->in.data + client->in_parsed,
-                                       client->in.size - client->in_parsed);
+        struct slice rest =
+            slice_make(client->in.data + client->in_parsed, client->in.size - client->in_parsed);
         struct batch_request *request = &node->batch[count];
         size_t used = 0;
         char error[REQUEST_ERROR_BYTES_MAX];
         request->args_first = node->turn_args.count;
-        enum request_status status =
-            request_parse(&client->parser, rest, &limits, &node->turn_args, &used,
-                          &node->turn_scratch, error);
+        enum request_status status = request_parse(&client->parser, rest, &limits, &node->turn_args,
+                                                   &used, &node->turn_scratch, error);
         switch (status) {
         case REQUEST_INCOMPLETE:
             return count;
@@ -558,8 +556,7 @@ void turn_release_holds(struct node *node) {
     for (struct client **at = &node->held; *at != NULL;) {
         struct client *client = *at;
         size_t released = 0;
-        while (released < client->holds_count &&
-               client->holds[released].position <= acknowledged) {
+        while (released < client->holds_count && client->holds[released].position <= acknowledged) {
             released++;
         }
         if (released < client->holds_count && client->holds[released].position <= failed) {

@@ -28,10 +28,11 @@ foreach {line why} {
     "rename-command NOSUCH other" "a command that does not exist"
     "rename-command GET SET" "a name that is taken"
 } {
-    start_server {} {
-        test "$why stops the start" {
+    test "$why stops the start" {
+        start_server {} {
             stop_server
             lassign [start_again_fails [list config_file $line]] log status
+            expect $status 1
             expect_match $log "*rename-command: there is no command*"
         }
     }
