@@ -4,6 +4,12 @@
 # Sets `count` keys of 1000 bytes below a limit of `room` bytes above what is used now, some at a
 # time: what waits in a client's buffers counts as used memory, too.
 proc fill {room count {extra {}} {at_once 50}} {
+    # What the last test left is freed in the background: the limit is set when that is over.
+    set before -1
+    while {abs([info_field memory used_memory] - $before) > 20000} {
+        set before [info_field memory used_memory]
+        after 150
+    }
     r config set maxmemory [expr {[info_field memory used_memory] + $room}]
     set value [string repeat v 1000]
     set replies {}
@@ -54,7 +60,7 @@ start_server {} {
             set replies [fill 3000000 8000 [expr {[string match volatile* $policy] ? {ex 1000} : {}}]]
             expect [lsort -unique $replies] OK
             expect_true {[info_field memory used_memory] <= [config_get maxmemory] + 300000}
-            expect_range [r dbsize] 1000 4500
+            expect_range [r dbsize] 1000 5000
             expect [expr {[info_field stats evicted_keys] + [r dbsize]}] 8000
             reset_limit
         }
@@ -148,7 +154,7 @@ start_server {} {
         r config set maxmemory-policy allkeys-random
         set replies [fill 8000000 16000 {} 16000]
         expect [lsort -unique $replies] OK
-        expect_range [r dbsize] 4000 9000
+        expect_range [r dbsize] 4000 10000
         reset_limit
     }
     test "lowering maxmemory evicts at once or soon" {

@@ -332,11 +332,13 @@ proc start_again {{options {}}} {
     server::wait_ready $id
 }
 
-# The same for a start that must fail: returns what the server wrote meanwhile, and its status.
+# The same for a start that must fail, with options for this time only: returns what the server wrote meanwhile, and its status.
 proc start_again_fails {{options {}}} {
     set id [server id]
-    set server::of($id,options) [dict merge $server::of($id,options) $options]
+    set kept $server::of($id,options)
+    set server::of($id,options) [dict merge $kept $options]
     server::spawn $id
+    set server::of($id,options) $kept
     set status [wait_server_end 20]
     if {$status eq ""} {
         fail "the server ended with status 0"

@@ -65,7 +65,8 @@ proc starling_test {name body} {
 
 proc require_alive {} {
     foreach id $server::stack {
-        if {[server::has_ended $id]} {
+        # One that the test itself has stopped has no pid.
+        if {$server::of($id,pid) ne "" && [server::has_ended $id]} {
             throw {SERVER CRASH} "the server is gone\n[server::crash_lines $id]"
         }
     }
@@ -73,6 +74,9 @@ proc require_alive {} {
 
 proc begin_clean {} {
     require_alive
+    if {[server pid] eq ""} {
+        start_again
+    }
     foreach id $server::stack {
         set server::of($id,log_start) [file size $server::of($id,log)]
     }
