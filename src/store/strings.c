@@ -55,8 +55,8 @@ static void parts_inherit(const struct store *store, const struct entry *old,
 /* ---- registers ---- */
 
 /* Tries the common case: the new value takes the old one's place in the same block. */
-static bool put_in_place(struct store *store, struct entry *old, uint64_t stamp,
-                         struct slice value, bool is_integer, int64_t integer, uint32_t flags) {
+static bool put_in_place(struct store *store, struct entry *old, uint64_t stamp, struct slice value,
+                         bool is_integer, int64_t integer, uint32_t flags) {
     if (is_integer) {
         if ((old->meta & (ENTRY_KIND_MASK | ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) !=
             ENTRY_INTEGER) {
@@ -81,8 +81,8 @@ static enum store_status put_register(struct store *store, const struct key *key
                                       uint32_t flags) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     int64_t integer = 0;
-    bool is_integer = flags == 0 && value.size <= INTEGER_TEXT_BYTES_MAX &&
-                      number_parse_integer(value, &integer);
+    bool is_integer =
+        flags == 0 && value.size <= INTEGER_TEXT_BYTES_MAX && number_parse_integer(value, &integer);
     struct large_string *large = NULL;
     if (value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
         large = large_string_new(value.size, value.size);
@@ -94,8 +94,7 @@ static enum store_status put_register(struct store *store, const struct key *key
     }
     if (old != NULL) {
         mutate_before(store, key, old);
-        if (large == NULL &&
-            (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
+        if (large == NULL && (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
             put_in_place(store, old, stamp, value, is_integer, integer, flags)) {
             mutate_after(store, key);
             return STORE_OK;
@@ -104,8 +103,12 @@ static enum store_status put_register(struct store *store, const struct key *key
     struct entry_parts parts = {.kind = is_integer      ? ENTRY_INTEGER
                                         : large != NULL ? ENTRY_LARGE
                                                         : ENTRY_BYTES,
-                                .stamp = stamp, .flags = flags, .key = key->name,
-                                .bytes = value, .integer = integer, .large = large};
+                                .stamp = stamp,
+                                .flags = flags,
+                                .key = key->name,
+                                .bytes = value,
+                                .integer = integer,
+                                .large = large};
     parts_inherit(store, old, &parts, expire_unix_ms);
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
@@ -156,8 +159,11 @@ static void put_counter(struct store *store, const struct key *key, uint64_t *sl
         mutate_after(store, key);
         return;
     }
-    struct entry_parts parts = {.kind = ENTRY_COUNTER, .stamp = stamp, .key = key->name,
-                                .start_ticks = start_ticks, .total = total};
+    struct entry_parts parts = {.kind = ENTRY_COUNTER,
+                                .stamp = stamp,
+                                .key = key->name,
+                                .start_ticks = start_ticks,
+                                .total = total};
     if (old != NULL) {
         parts.kind = ENTRY_COUNTER_REGISTER;
         parts.register_stamp = old->stamp;
@@ -168,55 +174,6 @@ static void put_counter(struct store *store, const struct key *key, uint64_t *sl
     require(entry != NULL);
     mutate_put(store, key, slot, entry);
     mutate_after(store, key);
-}
-
-enum store_status strings_add_integer(struct store *store, const struct key *key, int64_t delta,
-                                      int64_t *result) {
-    uint64_t *slot;
-    struct entry *old = strings_current(store, key, &slot);
-    int64_t value = 0, total = 0;
-    uint64_t start_ticks = 0;
-    bool has_part = false;
-    if (old != NULL) {
-        if (!strings_is_string(old)) {
-            return STORE_WRONG_TYPE;
-        }
-        if (!entry_integer(old, &value)) {
-            return STORE_NOT_INTEGER;
-        }
-        enum entry_kind kind = entry_kind(old);
-        if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER) {
-            const unsigned char *body = entry_body(old);
-            start_ticks = entry_load64(body);
-            total = (int64_t)entry_load64(body + 8);
-            has_part = true;
-        } else if (kind == ENTRY_FLOAT_COUNTER) {
-            /* A float counter stays one, even while its value is whole. */
-            long double whole;
-            if (__builtin_add_overflow(value, delta, result)) {
-                return STORE_OVERFLOW;
-            }
-            return strings_add_float(store, key, (long double)delta, &whole);
-        }
-    }
-    if (__builtin_add_overflow(value, delta, result)) {
-        return STORE_OVERFLOW;
-    }
-    if (__builtin_add_overflow(total, delta, &total)) {
-        /* The part alone has outgrown its range, the sum has not: begin anew from a register. */
-        char text[NUMBER_INTEGER_BYTES_MAX];
-        size_t size = number_format_integer(text, *result);
-        return strings_set(store, key, slice_make(text, size), STRINGS_KEEP_EXPIRY);
-    }
-    uint64_t stamp = mutate_stamp(store);
-    if (!has_part) {
-        start_ticks = stamp_ticks(stamp);
-    }
-    struct change change = {.kind = CHANGE_COUNTER, .db = key->db, .stamp = stamp,
-                            .key = key->name, .start_ticks = start_ticks, .total = total};
-    mutate_record(store, &change);
-    put_counter(store, key, slot, stamp, start_ticks, total);
-    return STORE_OK;
 }
 
 /* The number as all nodes know it: what its text says. */
@@ -253,6 +210,70 @@ static bool float_base(const struct entry *entry, struct entry_parts *parts) {
     }
     struct entry_scratch scratch;
     return number_parse_float(entry_value(entry, &scratch), &parts->float_register);
+}
+
+/* Adding `delta` to a float counter, as strings_add_float() does: would its value be `wanted`? */
+static bool float_would_be(const struct entry *entry, int64_t delta, int64_t wanted) {
+    struct entry_parts parts = {0};
+    return float_base(entry, &parts) &&
+           parts.float_register + float_as_text(parts.float_total + (long double)delta) ==
+               (long double)wanted;
+}
+
+enum store_status strings_add_integer(struct store *store, const struct key *key, int64_t delta,
+                                      int64_t *result) {
+    uint64_t *slot;
+    struct entry *old = strings_current(store, key, &slot);
+    int64_t value = 0, total = 0;
+    uint64_t start_ticks = 0;
+    bool has_part = false, begins_anew = false;
+    if (old != NULL) {
+        if (!strings_is_string(old)) {
+            return STORE_WRONG_TYPE;
+        }
+        if (!entry_integer(old, &value)) {
+            return STORE_NOT_INTEGER;
+        }
+        enum entry_kind kind = entry_kind(old);
+        if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER) {
+            const unsigned char *body = entry_body(old);
+            start_ticks = entry_load64(body);
+            total = (int64_t)entry_load64(body + 8);
+            has_part = true;
+        } else if (kind == ENTRY_FLOAT_COUNTER) {
+            /* A float counter stays one, even while its value is whole ... */
+            long double whole;
+            if (__builtin_add_overflow(value, delta, result)) {
+                return STORE_OVERFLOW;
+            }
+            if (float_would_be(old, delta, *result)) {
+                return strings_add_float(store, key, (long double)delta, &whole);
+            }
+            begins_anew = true; /* ... unless it is so large that digits get lost */
+        }
+    }
+    if (__builtin_add_overflow(value, delta, result)) {
+        return STORE_OVERFLOW;
+    }
+    /* The part alone may outgrow its range while the sum does not: begin anew from a register. */
+    if (begins_anew || __builtin_add_overflow(total, delta, &total)) {
+        char text[NUMBER_INTEGER_BYTES_MAX];
+        size_t size = number_format_integer(text, *result);
+        return strings_set(store, key, slice_make(text, size), STRINGS_KEEP_EXPIRY);
+    }
+    uint64_t stamp = mutate_stamp(store);
+    if (!has_part) {
+        start_ticks = stamp_ticks(stamp);
+    }
+    struct change change = {.kind = CHANGE_COUNTER,
+                            .db = key->db,
+                            .stamp = stamp,
+                            .key = key->name,
+                            .start_ticks = start_ticks,
+                            .total = total};
+    mutate_record(store, &change);
+    put_counter(store, key, slot, stamp, start_ticks, total);
+    return STORE_OK;
 }
 
 static void put_float_counter(struct store *store, const struct key *key, uint64_t *slot,
@@ -294,8 +315,11 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     }
     char text[NUMBER_FLOAT_BYTES_MAX];
     size_t size = number_format_float(text, parts.float_total);
-    struct change change = {.kind = CHANGE_FLOAT_COUNTER, .db = key->db, .stamp = parts.stamp,
-                            .key = key->name, .start_ticks = parts.start_ticks,
+    struct change change = {.kind = CHANGE_FLOAT_COUNTER,
+                            .db = key->db,
+                            .stamp = parts.stamp,
+                            .key = key->name,
+                            .start_ticks = parts.start_ticks,
                             .value = slice_make(text, size)};
     mutate_record(store, &change);
     *result = parts.float_register + parts.float_total;
@@ -384,8 +408,11 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     if (value.size > 0) {
         memcpy(large->bytes, value.data, value.size);
     }
-    struct entry_parts parts = {.kind = ENTRY_LARGE, .stamp = stamp, .flags = ENTRY_EDITED,
-                                .key = key->name, .large = large};
+    struct entry_parts parts = {.kind = ENTRY_LARGE,
+                                .stamp = stamp,
+                                .flags = ENTRY_EDITED,
+                                .key = key->name,
+                                .large = large};
     parts_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
@@ -467,8 +494,12 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
         if (status != STORE_OK) {
             return status;
         }
-        struct change change = {.kind = CHANGE_PATCH, .db = key->db, .stamp = stamp,
-                                .key = key->name, .offset = offset + done, .value = piece};
+        struct change change = {.kind = CHANGE_PATCH,
+                                .db = key->db,
+                                .stamp = stamp,
+                                .key = key->name,
+                                .offset = offset + done,
+                                .value = piece};
         mutate_record(store, &change);
         slot = mutate_slot(store, key);
         done += part;
@@ -565,11 +596,10 @@ enum store_status strings_apply(struct store *store, const struct key *key,
     case CHANGE_SET:
         return put_register(store, key, slot, change->stamp, change->value, 0, 0);
     case CHANGE_SET_EXPIRING:
-        return put_register(store, key, slot, change->stamp, change->value,
-                            change->expire_unix_ms, 0);
-    case CHANGE_SET_KEEPING:
-        return put_register(store, key, slot, change->stamp, change->value, STRINGS_KEEP_EXPIRY,
+        return put_register(store, key, slot, change->stamp, change->value, change->expire_unix_ms,
                             0);
+    case CHANGE_SET_KEEPING:
+        return put_register(store, key, slot, change->stamp, change->value, STRINGS_KEEP_EXPIRY, 0);
     case CHANGE_COUNTER:
         if (slot != NULL && !entry_integer(table_item(*slot), &integer)) {
             return STORE_MALFORMED;

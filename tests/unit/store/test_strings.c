@@ -172,6 +172,24 @@ static void floats_as_documented(void **state) {
     assert_value("counter", ENTRY_FLOAT_COUNTER, "3.14");
 }
 
+/* A fraction that the value has swallowed may not come back: INCR's reply is the value. */
+static void large_floats_count_exactly(void **state) {
+    (void)state;
+    struct key key = name("k");
+    long double sum;
+    int64_t result;
+    set("k", SLICE("-0.25"));
+    assert_int_equal(strings_add_float(&store, &key, -4611686018427387060.0L, &sum), STORE_OK);
+    assert_value("k", ENTRY_FLOAT_COUNTER, "-4611686018427387060.25");
+    set("k", SLICE("-0.25"));
+    assert_int_equal(strings_add_float(&store, &key, -9223372036854775000.0L, &sum), STORE_OK);
+    assert_value("k", ENTRY_FLOAT_COUNTER, "-9223372036854775000");
+    assert_int_equal(strings_add_integer(&store, &key, INT64_MAX, &result), STORE_OK);
+    assert_int_equal(result, 807);
+    struct entry_scratch scratch;
+    assert_true(slice_equal(entry_value(store_peek(&store, &key), &scratch), SLICE("807")));
+}
+
 static void patches_extend_with_zeros(void **state) {
     (void)state;
     struct key key = name("k");
@@ -263,6 +281,7 @@ int main(void) {
         TEST(what_fails_changes_nothing),
         TEST(a_part_that_outgrows_its_range),
         TEST(floats_as_documented),
+        TEST(large_floats_count_exactly),
         TEST(patches_extend_with_zeros),
         TEST(very_large_values_are_cut),
         TEST(malformed_changes_are_refused),
