@@ -25,8 +25,8 @@ static bool set_time_option(const struct command_context *ctx, size_t i,
     static const struct {
         const char *word;
         bool is_seconds, is_absolute;
-    } words[] = {{"ex", true, false}, {"px", false, false}, {"exat", true, true},
-                 {"pxat", false, true}};
+    } words[] = {
+        {"ex", true, false}, {"px", false, false}, {"exat", true, true}, {"pxat", false, true}};
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
         if (command_word(ctx, i, words[w].word)) {
             options->flags |= SET_EXPIRE;
@@ -90,8 +90,8 @@ static void set_generic(struct command_context *ctx, struct slice value, unsigne
                         uint64_t expire_unix_ms) {
     struct key key = command_key(ctx, 1);
     if ((flags & (SET_IF_ABSENT | SET_IF_PRESENT | SET_GET)) != 0) {
-        const struct entry *old = (flags & SET_GET) != 0 ? store_read(ctx->store, &key)
-                                                         : store_peek(ctx->store, &key);
+        const struct entry *old =
+            (flags & SET_GET) != 0 ? store_read(ctx->store, &key) : store_peek(ctx->store, &key);
         if ((flags & SET_GET) != 0) {
             if (old != NULL && !command_is_string(old)) {
                 reply_error(ctx->reply, COMMAND_WRONG_TYPE);
@@ -449,7 +449,8 @@ static void cmd_incrbyfloat(struct command_context *ctx) {
 /* ---- rows ---- */
 
 #define STRING_ROW .group = "string"
-#define ONE_KEY {1, 1, 1}
+#define ONE_KEY                                                                                    \
+    { 1, 1, 1 }
 
 static const struct command string_rows[] = {
     {"append", .handler = cmd_append, .arity = 3, .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
@@ -524,10 +525,9 @@ static const struct command string_rows[] = {
      .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
                "PXAT unix-time-milliseconds | KEEPTTL]",
      .summary = "Sets the string value of a key, whatever it held before."},
-    {"setex", .handler = cmd_setex, .arity = 4, .flags = CMD_WRITE | CMD_DENY_OOM,
-     .keys = ONE_KEY, .key_flags = KEY_OVERWRITE | KEY_UPDATE, STRING_ROW, .since = "2.0.0",
-     .cost = "O(1)", .syntax = "key seconds value",
-     .summary = "Sets a key with an expiration time in seconds."},
+    {"setex", .handler = cmd_setex, .arity = 4, .flags = CMD_WRITE | CMD_DENY_OOM, .keys = ONE_KEY,
+     .key_flags = KEY_OVERWRITE | KEY_UPDATE, STRING_ROW, .since = "2.0.0", .cost = "O(1)",
+     .syntax = "key seconds value", .summary = "Sets a key with an expiration time in seconds."},
     {"setnx", .handler = cmd_setnx, .arity = 3, .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
      .keys = ONE_KEY, .key_flags = KEY_OVERWRITE | KEY_INSERT, STRING_ROW, .since = "1.0.0",
      .cost = "O(1)", .syntax = "key value", .summary = "Sets a key unless it exists."},

@@ -43,8 +43,7 @@ void command_reply_status(struct command_context *ctx, enum store_status status)
     impossible("a status that is no error has its own reply");
 }
 
-bool command_integer(struct command_context *ctx, size_t index, int64_t *value,
-                     const char *error) {
+bool command_integer(struct command_context *ctx, size_t index, int64_t *value, const char *error) {
     if (number_parse_integer(ctx->args[index], value)) {
         return true;
     }

@@ -34,7 +34,7 @@ enum {
     CMD_NO_MULTI = 1 << 14,
     CMD_ALLOW_BUSY = 1 << 15,
     CMD_MOVABLE_KEYS = 1 << 16,
-    CMD_PROTECTED = 1 << 17,   /* not shown; behind enable-debug-command and its like */
+    CMD_PROTECTED = 1 << 17, /* not shown; behind enable-debug-command and its like */
     CMD_NO_MANDATORY_KEYS = 1 << 18,
     CMD_TOUCHES_ARBITRARY_KEYS = 1 << 19,
 };
@@ -92,15 +92,15 @@ struct command {
     command_find_keys_fn find_keys;
     const char *group; /* as in COMMAND DOCS: "string", "generic", "server", ... */
     const char *since;
-    const char *cost;    /* the complexity */
-    const char *syntax;  /* the arguments, as in the documentation: "key [EX seconds | PERSIST]" */
+    const char *cost;   /* the complexity */
+    const char *syntax; /* the arguments, as in the documentation: "key [EX seconds | PERSIST]" */
     const char *summary;
 };
 
 struct command_limits {
-    uint64_t value_bytes_max; /* proto-max-bulk-len: longest string that a command may build */
+    uint64_t value_bytes_max;      /* proto-max-bulk-len: longest string that a command may build */
     uint64_t hll_sparse_bytes_max; /* hll-sparse-max-bytes: longer ones become dense */
-    bool lazy_user_delete;    /* DEL behaves as UNLINK */
+    bool lazy_user_delete;         /* DEL behaves as UNLINK */
     bool lazy_user_flush;
     bool shows_shared_integers; /* OBJECT REFCOUNT: no LRU or LFU policy with a maxmemory */
 };

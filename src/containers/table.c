@@ -8,8 +8,8 @@
 /* Buckets of a segment, header not counted, by size class: with its header of one bucket each
  * block is a size class of the allocator, so nothing of it is wasted. The largest keeps within the
  * allocator's small classes, which are not padded. */
-static const uint16_t SEGMENT_BUCKETS[] = {1,  3,  7,  15,  23,  31,  39,  47,  63,  79,
-                                           95, 111, 127, 159, 191, 223};
+static const uint16_t SEGMENT_BUCKETS[] = {1,  3,  7,  15,  23,  31,  39,  47,
+                                           63, 79, 95, 111, 127, 159, 191, 223};
 
 enum {
     SEGMENT_CLASSES = sizeof(SEGMENT_BUCKETS) / sizeof(SEGMENT_BUCKETS[0]),
@@ -32,7 +32,8 @@ static unsigned segment_room(unsigned size_class) {
 }
 
 static size_t segment_bytes(unsigned size_class) {
-    return sizeof(struct table_segment) + (size_t)SEGMENT_BUCKETS[size_class] * SEGMENT_BYTES_BUCKET;
+    return sizeof(struct table_segment) +
+           (size_t)SEGMENT_BUCKETS[size_class] * SEGMENT_BYTES_BUCKET;
 }
 
 static uint64_t segment_tag_home(const struct table_segment *segment, uint64_t tag) {
@@ -153,9 +154,9 @@ static bool segment_build(struct table *table, const uint64_t *slots, unsigned c
     return false;
 }
 
-/* Puts slots, whose tags are those of `depth` and whose items share that many bits with `hash`, into
- * segments one level below, or further below where too many are too close together: keys may come
- * in the order of their hash, as from SCAN, so a new table sees a narrow range of it first. */
+/* Puts slots, whose tags are those of `depth` and whose items share that many bits with `hash`,
+ * into segments one level below, or further below where too many are too close together: keys may
+ * come in the order of their hash, as from SCAN, so a new table sees a narrow range of it first. */
 static void segment_spread(struct table *table, uint64_t *slots, unsigned count, unsigned depth,
                            uint64_t hash) {
     if (depth == table->depth) {
@@ -186,8 +187,7 @@ static void segment_spread(struct table *table, uint64_t *slots, unsigned count,
         unsigned size_class = class_for(halves[half].count * 5U / 4);
         if (!segment_build(table, halves[half].slots, halves[half].count, size_class, depth,
                            halves[half].hash)) {
-            segment_spread(table, halves[half].slots, halves[half].count, depth,
-                           halves[half].hash);
+            segment_spread(table, halves[half].slots, halves[half].count, depth, halves[half].hash);
         }
     }
 }
@@ -371,8 +371,7 @@ static uint64_t bucket_position(const struct table_segment *segment, uint64_t pr
 }
 
 static uint64_t segment_prefix(const struct table_segment *segment, uint64_t position) {
-    return segment->depth == 0 ? 0
-                               : position >> (64 - segment->depth) << (64 - segment->depth);
+    return segment->depth == 0 ? 0 : position >> (64 - segment->depth) << (64 - segment->depth);
 }
 
 uint64_t table_walk(const struct table *table, uint64_t position, table_visit_fn visit,

@@ -167,8 +167,7 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     if (!change_has_value(change->kind)) {
         return true;
     }
-    return varint_take_slice(rest, &change->value) &&
-           change->value.size <= CHANGE_VALUE_BYTES_MAX;
+    return varint_take_slice(rest, &change->value) && change->value.size <= CHANGE_VALUE_BYTES_MAX;
 }
 
 enum change_status change_reader_next(struct change_reader *reader, struct change *change) {
@@ -182,8 +181,8 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     if (kind < CHANGE_SET || kind > CHANGE_SWAP) {
         return CHANGE_MALFORMED;
     }
-    *change = (struct change){.kind = (enum change_kind)kind,
-                              .goes_on = (byte & CHANGE_GOES_ON) != 0};
+    *change =
+        (struct change){.kind = (enum change_kind)kind, .goes_on = (byte & CHANGE_GOES_ON) != 0};
     uint64_t db = reader->db, passed;
     if ((byte & CHANGE_HAS_DB) != 0 && (!varint_take(&rest, &db) || db >= CHANGE_DATABASES_MAX)) {
         return CHANGE_MALFORMED;
@@ -192,8 +191,8 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
         return CHANGE_MALFORMED;
     }
     uint64_t ticks = reader->ticks + passed;
-    if (change_has_key(change->kind) && (!varint_take_slice(&rest, &change->key) ||
-                                         change->key.size > CHANGE_KEY_BYTES_MAX)) {
+    if (change_has_key(change->kind) &&
+        (!varint_take_slice(&rest, &change->key) || change->key.size > CHANGE_KEY_BYTES_MAX)) {
         return CHANGE_MALFORMED;
     }
     if (!change_read_payload(&rest, change, ticks)) {

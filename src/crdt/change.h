@@ -5,7 +5,8 @@
  * A batch is the payload of one log record: the same bytes in memory, on disk and on the wire.
  *
  *   batch:  first ticks (varint) | changes
- *   change: kind byte | [database (varint)] | ticks since the change before (varint) | key | payload
+ *   change: kind byte | [database (varint)] | ticks since the change before (varint) | key |
+ * payload
  *
  *   kind byte: bits 0-5 the kind, bit 6 "a database follows" (else that of the change before, 0 at
  *              the start of a batch), bit 7 "the unit goes on in the next change"

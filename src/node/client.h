@@ -17,7 +17,7 @@ enum {
     CLIENT_TRANSACTION_FAILED = 1 << 3, /* a command could not be queued: EXEC will refuse */
     CLIENT_WATCH_BROKEN = 1 << 4,       /* a watched key changed: EXEC will answer null */
     CLIENT_MONITOR = 1 << 5,
-    CLIENT_BLOCKED = 1 << 6,     /* WAIT: no requests are read until it ends */
+    CLIENT_BLOCKED = 1 << 6, /* WAIT: no requests are read until it ends */
     CLIENT_UNIX_SOCKET = 1 << 7,
     CLIENT_NO_EVICT = 1 << 8,
     CLIENT_NO_TOUCH = 1 << 9,
@@ -25,9 +25,9 @@ enum {
     CLIENT_REPLY_SKIP = 1 << 11,      /* the current command gets no reply */
     CLIENT_REPLY_SKIP_NEXT = 1 << 12, /* the next one gets none */
     CLIENT_AUTHENTICATED = 1 << 13,
-    CLIENT_LOCAL = 1 << 14, /* connects from this machine: loopback or Unix socket */
-    CLIENT_PAUSED = 1 << 15, /* CLIENT PAUSE holds its next request back */
-    CLIENT_IS_READY = 1 << 16,  /* in the node's list of clients with input to look at */
+    CLIENT_LOCAL = 1 << 14,      /* connects from this machine: loopback or Unix socket */
+    CLIENT_PAUSED = 1 << 15,     /* CLIENT PAUSE holds its next request back */
+    CLIENT_IS_READY = 1 << 16,   /* in the node's list of clients with input to look at */
     CLIENT_HAS_OUTPUT = 1 << 17, /* in the node's list of clients with output to send */
 };
 
@@ -67,9 +67,9 @@ struct client {
     size_t in_used;   /* bytes of `in` already executed */
     size_t in_parsed; /* bytes of `in` cut into requests, executed or not */
     struct buffer out;
-    size_t out_start;     /* bytes of `out` already sent */
-    struct reply reply;   /* writes to `out` */
-    uint64_t output_sent; /* bytes that left `out` since the connection began */
+    size_t out_start;          /* bytes of `out` already sent */
+    struct reply reply;        /* writes to `out` */
+    uint64_t output_sent;      /* bytes that left `out` since the connection began */
     struct client_hold *holds; /* rising; NULL while nothing is held */
     size_t holds_count, holds_capacity;
 
@@ -90,11 +90,11 @@ struct client {
     size_t watched_bytes;
     size_t counted_bytes; /* towards maxmemory-clients */
 
-    int64_t block_until_ms;   /* BLOCKED: 0 is for ever */
-    uint64_t wait_peers;      /* WAIT's first argument */
-    uint64_t wait_position;   /* WAITAOF: the log position to be on disk; 0 for WAIT */
-    bool waits_for_shutdown;  /* SHUTDOWN: replies only if it fails */
-    bool wait_local;          /* WAITAOF: the client asked for this node's own disk */
+    int64_t block_until_ms;  /* BLOCKED: 0 is for ever */
+    uint64_t wait_peers;     /* WAIT's first argument */
+    uint64_t wait_position;  /* WAITAOF: the log position to be on disk; 0 for WAIT */
+    bool waits_for_shutdown; /* SHUTDOWN: replies only if it fails */
+    bool wait_local;         /* WAITAOF: the client asked for this node's own disk */
 
     struct client *next, *previous; /* all clients, in order of their ids */
     struct client *next_ready;

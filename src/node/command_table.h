@@ -11,7 +11,7 @@ struct command_table {
     uint32_t *slots; /* open addressing by name, of top-level commands: index into rows plus 1 */
     size_t slots_count;
     uint32_t *row_slots; /* the same by the row's address: slots_count of them */
-    const char **names;  /* beside rows: the name clients use, "" for none, NULL for the row's own */
+    const char **names; /* beside rows: the name clients use, "" for none, NULL for the row's own */
 };
 
 void command_table_init(struct command_table *table);

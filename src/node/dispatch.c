@@ -138,7 +138,7 @@ static const struct command *resolve(struct node *node, struct client *client,
             int size = args[1].size < 128 ? (int)args[1].size : 128;
             char upper[32];
             size_t i = 0;
-            for (; row->name[i] != '\0' && i < sizeof(upper) - 1; i++) {
+            for (; i < sizeof(upper) - 1 && row->name[i] != '\0'; i++) {
                 char c = row->name[i];
                 upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
             }

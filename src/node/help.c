@@ -5,7 +5,7 @@ void help_reply(struct command_context *ctx, const char *const *lines, size_t co
     const char *command = ctx->row->parent != NULL ? ctx->row->parent : ctx->row->name;
     char upper[32];
     size_t size = 0;
-    for (; command[size] != '\0' && size < sizeof(upper) - 1; size++) {
+    for (; size < sizeof(upper) - 1 && command[size] != '\0'; size++) {
         char c = command[size];
         upper[size] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     }

@@ -28,7 +28,7 @@ struct host_facts {
     uint64_t resident_bytes, system_memory_bytes;
     /* of the allocator: handed out, in pages of these, mapped, kept */
     uint64_t allocated_bytes, active_bytes, allocator_resident_bytes, retained_bytes;
-    double cpu_user_seconds, cpu_system_seconds; /* of the process */
+    double cpu_user_seconds, cpu_system_seconds;           /* of the process */
     double cpu_user_main_seconds, cpu_system_main_seconds; /* of the thread that runs the node */
     uint64_t input_bytes_total, output_bytes_total;
 };
@@ -134,8 +134,8 @@ struct node {
     uint64_t next_client_id;
     struct client *ready, *ready_last; /* with input to look at */
     struct client *output, *output_last;
-    struct client *held; /* whose output waits for the log */
-    struct batch_request *batch; /* requests parsed but not yet executed: see turn.c */
+    struct client *held;          /* whose output waits for the log */
+    struct batch_request *batch;  /* requests parsed but not yet executed: see turn.c */
     struct buffer *spare_buffers; /* the pool */
     unsigned spare_count;
 
@@ -157,7 +157,7 @@ struct node {
 
     struct eviction_pool eviction_pool;
     enum eviction_policy eviction_policy;
-    uint64_t dirty_at_save; /* store.stats.dirty when the running or last snapshot began */
+    uint64_t dirty_at_save;      /* store.stats.dirty when the running or last snapshot began */
     bool snapshot_is_save_point; /* the running one was asked for by a client or a save point */
     bool snapshot_wanted;        /* BGSAVE SCHEDULE, BGREWRITEAOF while one ran */
     int64_t last_save_unix_ms, last_save_attempt_ms;
@@ -168,8 +168,8 @@ struct node {
     enum shutdown_state shutdown;
     bool shutdown_saves; /* whether to take a snapshot first */
     bool shutdown_forced;
-    bool active_expire_is_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
-    bool tick_is_paused;       /* DEBUG PAUSE-CRON 1 */
+    bool active_expire_is_off;     /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    bool tick_is_paused;           /* DEBUG PAUSE-CRON 1 */
     uint64_t memory_startup_bytes; /* in use when the node was ready to serve */
     char node_title[64];
     struct prng prng;

@@ -94,8 +94,7 @@ static void tick_snapshot_end(struct node *node) {
     log_get_stats(node->log, &stats);
     node->last_save_failed = stats.snapshot_status != LOG_OK;
     if (node->last_save_failed) {
-        node_message(node, LOG_LEVEL_WARNING, "Background saving error: %s",
-                     log_error(node->log));
+        node_message(node, LOG_LEVEL_WARNING, "Background saving error: %s", log_error(node->log));
         return;
     }
     node->store.stats.dirty -= node->dirty_at_save;
@@ -159,10 +158,10 @@ static void tick_client(struct node *node, struct client *client) {
         node_client_close(client, false);
         return;
     }
-    int64_t soft = node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL]
-                       .soft_bytes;
-    int64_t seconds = node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL]
-                          .soft_seconds;
+    int64_t soft =
+        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].soft_bytes;
+    int64_t seconds =
+        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].soft_seconds;
     if (soft == 0 || client->out.size - client->out_start <= (uint64_t)soft) {
         client->soft_limit_since_ms = 0;
     } else if (client->soft_limit_since_ms == 0) {
@@ -285,7 +284,7 @@ void node_feed_monitors(struct node *node, const struct client *client, const st
     for (size_t i = 0; i < args_count; i++) {
         buffer_append_byte(&line, ' ');
         monitor_append_quoted(&line, slowlog_is_secret(args, args_count, i) ? SLICE("(redacted)")
-                                                                             : args[i]);
+                                                                            : args[i]);
     }
     buffer_append_slice(&line, SLICE("\r\n"));
     for (struct client *monitor = node->clients; monitor != NULL; monitor = monitor->next) {

@@ -12,8 +12,7 @@
 /* Read by jemalloc when it starts. One thread does nearly all the work, so one arena wastes least;
  * pages that a growing table leaves behind go back to the system within half a second. */
 extern const char *malloc_conf;
-const char *malloc_conf =
-    "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0";
+const char *malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0";
 
 struct memory_thread_usage memory_thread_usage_here(void) {
     struct memory_thread_usage usage = {0};

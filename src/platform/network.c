@@ -110,8 +110,8 @@ static void network_on_watch(evutil_socket_t descriptor, short what, void *udata
     watch->handler(watch->udata, (int)descriptor);
 }
 
-static bool network_watch(struct network *network, int number, short what,
-                          network_watch_fn handler, void *udata) {
+static bool network_watch(struct network *network, int number, short what, network_watch_fn handler,
+                          void *udata) {
     if (network->watches_count == WATCHES_MAX) {
         return false;
     }
@@ -267,9 +267,9 @@ struct listener *network_listen(struct network *network, const struct listener_o
     }
     if (descriptor < 0) {
         if (is_missing != NULL) {
-            *is_missing = errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT ||
-                          errno == ENOPROTOOPT || errno == EPROTONOSUPPORT ||
-                          errno == ESOCKTNOSUPPORT || errno == EPFNOSUPPORT;
+            *is_missing = errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT || errno == ENOPROTOOPT ||
+                          errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT ||
+                          errno == EPFNOSUPPORT;
         }
         (void)snprintf(error, error_bytes, "%s", failure != NULL ? failure : strerror(errno));
         return NULL;
@@ -389,8 +389,8 @@ bool connection_is_unix(const struct connection *connection) {
 static bool connection_name(const struct connection *connection, bool is_ours,
                             struct sockaddr_storage *address) {
     socklen_t size = sizeof(*address);
-    return (is_ours ? getsockname : getpeername)(connection->descriptor,
-                                                 (struct sockaddr *)address, &size) == 0;
+    return (is_ours ? getsockname : getpeername)(connection->descriptor, (struct sockaddr *)address,
+                                                 &size) == 0;
 }
 
 bool connection_is_local(const struct connection *connection) {

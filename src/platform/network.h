@@ -31,7 +31,8 @@ struct network *network_new(const struct network_handlers *handlers);
 void network_free(struct network *network);
 /* Waits for events for at most `timeout_us` (0: does not wait), and handles all that are there. */
 void network_wait(struct network *network, uint64_t timeout_us);
-/* Calls `handler(udata, number)` when descriptor `number` is readable, or when the signal arrives. */
+/* Calls `handler(udata, number)` when descriptor `number` is readable, or when the signal arrives.
+ */
 typedef void (*network_watch_fn)(void *udata, int number);
 bool network_watch_descriptor(struct network *network, int descriptor, network_watch_fn handler,
                               void *udata);
@@ -41,7 +42,7 @@ bool network_watch_signal(struct network *network, int number, network_watch_fn 
 struct listener_opts {
     const char *address; /* "127.0.0.1", "::1", "*" for all of IPv4, "::*" for all of IPv6 */
     int port;
-    const char *path; /* a Unix socket instead */
+    const char *path;          /* a Unix socket instead */
     unsigned path_permissions; /* 0: as the umask says */
     int backlog;
     int keepalive_seconds; /* for its connections; 0: none */

@@ -3,7 +3,8 @@
  * (https://redis.io/docs/latest/develop/reference/protocol-spec/).
  *
  * One set of calls serves both protocols: what RESP2 lacks is written as it is customary there (a
- * map as a flat array, a double as a bulk string, null as $-1). A struct reply borrows its buffer. */
+ * map as a flat array, a double as a bulk string, null as $-1). A struct reply borrows its buffer.
+ */
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 

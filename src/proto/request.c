@@ -30,8 +30,8 @@ static void request_fail(char *error, const char *text) {
 
 static struct slice *args_reserve(struct request_args *args, size_t extra) {
     if (unlikely(args->capacity - args->count < extra)) {
-        size_t capacity = args->capacity * 2 > args->count + extra ? args->capacity * 2
-                                                                   : args->count + extra;
+        size_t capacity =
+            args->capacity * 2 > args->count + extra ? args->capacity * 2 : args->count + extra;
         capacity = capacity < 64 ? 64 : capacity;
         args->items = memory_resize(args->items, capacity * sizeof(struct slice));
         args->capacity = capacity;
@@ -64,8 +64,8 @@ static bool inline_double_quoted(struct slice line, size_t *at, struct buffer *o
         }
         if (c == '\\' && i + 3 < line.size && line.data[i + 1] == 'x' &&
             hex_digit(line.data[i + 2]) >= 0 && hex_digit(line.data[i + 3]) >= 0) {
-            buffer_append_byte(out, (uint8_t)(hex_digit(line.data[i + 2]) * 16 +
-                                              hex_digit(line.data[i + 3])));
+            buffer_append_byte(
+                out, (uint8_t)(hex_digit(line.data[i + 2]) * 16 + hex_digit(line.data[i + 3])));
             i += 3;
         } else if (c == '\\' && i + 1 < line.size) {
             static const char codes[] = "nrtba", values[] = "\n\r\t\b\a";
@@ -136,9 +136,8 @@ static enum request_status parse_inline(struct request_parser *parser, struct sl
                                         struct request_args *args, size_t *used,
                                         struct buffer *scratch, char *error) {
     size_t from = parser->position;
-    const char *newline = from < bytes.size
-                              ? memchr(bytes.data + from, '\n', bytes.size - from)
-                              : NULL;
+    const char *newline =
+        from < bytes.size ? memchr(bytes.data + from, '\n', bytes.size - from) : NULL;
     if (newline == NULL) {
         parser->position = bytes.size;
         if (bytes.size > REQUEST_INLINE_BYTES_MAX) {
@@ -201,7 +200,8 @@ static inline enum line_status read_number(struct slice bytes, size_t at, int64_
     return number_parse_integer(slice_make(bytes.data + at, size), value) ? LINE_OK : LINE_BAD;
 }
 
-/* Puts the arguments found in this call aside, as offsets: the bytes may move before more arrive. */
+/* Puts the arguments found in this call aside, as offsets: the bytes may move before more arrive.
+ */
 static void save_args(struct request_parser *parser, struct slice bytes, const struct slice *found,
                       size_t found_count) {
     size_t from = parser->args_done, needed = 2 * (from + found_count);
@@ -253,16 +253,15 @@ static enum request_status parse_array_header(struct request_parser *parser, str
 }
 
 static enum request_status parse_bulk_header(struct request_parser *parser, struct slice bytes,
-                                             const struct request_limits *limits,
-                                             char *error) {
+                                             const struct request_limits *limits, char *error) {
     size_t at = parser->position, next;
     int64_t size;
     if (at >= bytes.size) {
         return REQUEST_INCOMPLETE;
     }
     if (bytes.data[at] != '$') {
-        (void)snprintf(error, REQUEST_ERROR_BYTES_MAX,
-                       "ERR Protocol error: expected '$', got '%c'", bytes.data[at]);
+        (void)snprintf(error, REQUEST_ERROR_BYTES_MAX, "ERR Protocol error: expected '$', got '%c'",
+                       bytes.data[at]);
         return REQUEST_INVALID;
     }
     switch (read_number(bytes, at + 1, &size, &next)) {

@@ -12,7 +12,7 @@
 
 enum {
     REQUEST_INLINE_BYTES_MAX = 64 << 10, /* longest inline request, and longest header line */
-    REQUEST_ARGS_MAX = INT32_MAX,        /* most arguments of a request; room is made as they come */
+    REQUEST_ARGS_MAX = INT32_MAX, /* most arguments of a request; room is made as they come */
     REQUEST_ARGS_MAX_UNAUTHENTICATED = 10,
     REQUEST_BULK_BYTES_MAX_UNAUTHENTICATED = 16384,
     REQUEST_ERROR_BYTES_MAX = 80,
@@ -31,11 +31,12 @@ struct request_args {
 
 /* State of a request that is not complete yet; zeroed between requests. */
 struct request_parser {
-    size_t position;      /* bytes of the request already understood */
-    uint32_t args_total;  /* 0: the array header has not been read */
+    size_t position;     /* bytes of the request already understood */
+    uint32_t args_total; /* 0: the array header has not been read */
     uint32_t args_done;
-    uint64_t bulk_bytes;  /* size of the argument being read plus 1; 0: its header has not been read */
-    size_t *saved;        /* offset and size of each argument that is done, args_done pairs */
+    uint64_t
+        bulk_bytes; /* size of the argument being read plus 1; 0: its header has not been read */
+    size_t *saved;  /* offset and size of each argument that is done, args_done pairs */
     size_t saved_capacity;
 };
 

@@ -66,8 +66,8 @@ static int inspect(const char *directory, bool repairs) {
 
 /* Replaces a relative path by its absolute form, so that it outlives a change of directory. */
 static void make_config_file_absolute(struct options *options) {
-    char *file = options->config_file[0] != '\0' ? process_absolute_path(options->config_file)
-                                                 : NULL;
+    char *file =
+        options->config_file[0] != '\0' ? process_absolute_path(options->config_file) : NULL;
     if (file != NULL) {
         options_set_config_file(options, file);
         memory_free(file);
@@ -79,8 +79,8 @@ static bool enter_directory(struct options *options, struct buffer *error) {
         return false;
     }
     char *directory = process_absolute_path(".");
-    bool is_set = directory != NULL && config_set_text(options, OPTION_dir, slice_of(directory),
-                                                       error) == CONFIG_OK;
+    bool is_set = directory != NULL &&
+                  config_set_text(options, OPTION_dir, slice_of(directory), error) == CONFIG_OK;
     memory_free(directory);
     return is_set;
 }

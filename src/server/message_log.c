@@ -39,8 +39,8 @@ void message_log_write(const struct options *options, enum log_level level, cons
     (void)gettimeofday(&now, NULL);
     (void)localtime_r(&now.tv_sec, &local);
     (void)strftime(time_text, sizeof(time_text), "%d %b %Y %H:%M:%S", &local);
-    (void)fprintf(file, "%d:M %s.%03d %c %s\n", (int)getpid(), time_text,
-                  (int)(now.tv_usec / 1000), marks[level], text);
+    (void)fprintf(file, "%d:M %s.%03d %c %s\n", (int)getpid(), time_text, (int)(now.tv_usec / 1000),
+                  marks[level], text);
     (void)fflush(file);
     if (has_file) {
         (void)fclose(file);

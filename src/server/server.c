@@ -235,8 +235,7 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
     if (config_has_changed(changed, OPTION_port) || config_has_changed(changed, OPTION_bind)) {
         listeners_close(server);
         if (!listeners_open(server, error)) {
-            *guilty =
-                config_has_changed(changed, OPTION_port) ? OPTION_port : OPTION_bind;
+            *guilty = config_has_changed(changed, OPTION_port) ? OPTION_port : OPTION_bind;
             buffer_clear(error);
             buffer_printf(error, *guilty == OPTION_port ? "Unable to listen on this port. Check "
                                                           "server logs."
@@ -370,8 +369,8 @@ static void on_signal(void *udata, int number) {
     server_say(server, LOG_LEVEL_WARNING,
                number == SIGINT ? "Received SIGINT scheduling shutdown..."
                                 : "Received SIGTERM scheduling shutdown...");
-    uint32_t bits = number == SIGINT ? options->shutdown_on_sigint.bits
-                                     : options->shutdown_on_sigterm.bits;
+    uint32_t bits =
+        number == SIGINT ? options->shutdown_on_sigint.bits : options->shutdown_on_sigterm.bits;
     /* A second signal while the first is being obeyed means it. */
     bool is_repeated = server->node->shutdown != SHUTDOWN_NONE;
     server->node->shutdown = SHUTDOWN_WANTED;
@@ -424,8 +423,8 @@ static bool server_start(struct server *server) {
     int failure = 0;
     uint64_t entropy[4];
     bool is_started = false;
-    const struct network_handlers handlers = {.udata = server, .accepted = on_accepted,
-                                              .readable = on_readable, .writable = on_writable};
+    const struct network_handlers handlers = {
+        .udata = server, .accepted = on_accepted, .readable = on_readable, .writable = on_writable};
     uint64_t wanted = (uint64_t)options->maxclients + DESCRIPTORS_RESERVED;
     uint64_t descriptors = process_raise_descriptors(wanted);
     if (descriptors < wanted) {
@@ -438,8 +437,7 @@ static bool server_start(struct server *server) {
     server->network = network_new(&handlers);
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
-        buffer_printf(&error, "Can't open the directory '%s': %s", options->dir,
-                      strerror(failure));
+        buffer_printf(&error, "Can't open the directory '%s': %s", options->dir, strerror(failure));
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (server->network == NULL || !process_entropy(entropy, sizeof(entropy))) {
         server_say(server, LOG_LEVEL_WARNING, "The system offers no events or no random bytes.");

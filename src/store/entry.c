@@ -152,8 +152,7 @@ void entry_take_apart(const struct entry *entry, struct entry_parts *parts) {
         .key = entry_key(entry),
         .has_expiry = expire != 0,
         .expire_unix_ms = expire,
-        .expire_stamp =
-            (entry->meta & ENTRY_HAS_EXPIRY_STAMP) != 0 ? entry_expire_stamp(entry) : 0,
+        .expire_stamp = (entry->meta & ENTRY_HAS_EXPIRY_STAMP) != 0 ? entry_expire_stamp(entry) : 0,
     };
     const unsigned char *body = entry_body(entry);
     switch (parts->kind) {
@@ -251,9 +250,9 @@ struct slice entry_value(const struct entry *entry, struct entry_scratch *scratc
     case ENTRY_FLOAT_COUNTER: {
         struct entry_parts parts;
         entry_take_apart(entry, &parts);
-        return slice_make(scratch->bytes,
-                          number_format_float(scratch->bytes,
-                                              parts.float_register + parts.float_total));
+        return slice_make(
+            scratch->bytes,
+            number_format_float(scratch->bytes, parts.float_register + parts.float_total));
     }
     case ENTRY_INTEGER:
         integer = (int64_t)entry_load64(body);

@@ -67,7 +67,8 @@ static_assert(offsetof(struct entry, tail) == ENTRY_TAIL_OFFSET, "layout");
 struct large_string {
     size_t size;
     size_t capacity;
-    uint64_t *block_stamps; /* NULL until the first patch; capacity / ENTRY_BLOCK_BYTES rounded up */
+    uint64_t
+        *block_stamps; /* NULL until the first patch; capacity / ENTRY_BLOCK_BYTES rounded up */
     uint64_t register_stamp; /* of the SET that the blocks with stamp 0 come from */
     char bytes[];
 };

@@ -123,8 +123,7 @@ bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_
             uint64_t count = only_volatile ? table->marked_count : table->count;
             qualified += count;
             if (count > 0) {
-                table_sample(table, &store->prng, only_volatile, samples, eviction_visit,
-                             &sample);
+                table_sample(table, &store->prng, only_volatile, samples, eviction_visit, &sample);
             }
         }
         if (qualified == 0) {
@@ -134,10 +133,9 @@ bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_
         while (pool->count > 0) {
             const struct eviction_candidate *best = &pool->candidates[pool->count - 1];
             unsigned db = best->db;
-            uint64_t *slot = db < store->dbs_count
-                                 ? table_find(&store->dbs[db].table, best->hash,
-                                              eviction_match_hash, &sample)
-                                 : NULL;
+            uint64_t *slot = db < store->dbs_count ? table_find(&store->dbs[db].table, best->hash,
+                                                                eviction_match_hash, &sample)
+                                                   : NULL;
             pool->count--;
             if (slot != NULL) {
                 eviction_remove(store, db, table_item(*slot));

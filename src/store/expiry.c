@@ -74,8 +74,7 @@ uint64_t store_expire_some(struct store *store, unsigned buckets_max, uint64_t *
             removed += expiry_remove(&walk, db);
             *volatile_seen += walk.seen_count;
             if (walk.seen_count > walk.expired_count) {
-                int64_t ttl =
-                    (int64_t)(walk.ttl_sum_ms / (walk.seen_count - walk.expired_count));
+                int64_t ttl = (int64_t)(walk.ttl_sum_ms / (walk.seen_count - walk.expired_count));
                 keyspace->average_ttl_ms = keyspace->average_ttl_ms == 0
                                                ? ttl
                                                : (keyspace->average_ttl_ms * 49 + ttl) / 50;

@@ -4,8 +4,11 @@
 void snapshot_walk_begin(struct snapshot_walk *walk, struct store *store, snapshot_emit_fn emit,
                          void *udata) {
     require(store->walk == NULL);
-    *walk = (struct snapshot_walk){.store = store, .context = store->context,
-                                   .ticks = store->clock.ticks, .emit = emit, .udata = udata};
+    *walk = (struct snapshot_walk){.store = store,
+                                   .context = store->context,
+                                   .ticks = store->clock.ticks,
+                                   .emit = emit,
+                                   .udata = udata};
     store->walk = walk;
 }
 
@@ -20,8 +23,7 @@ static bool snapshot_walk_holds(const struct snapshot_walk *walk, const struct e
            context_covers(&walk->context, entry_expire_stamp(entry));
 }
 
-static void snapshot_walk_emit(struct snapshot_walk *walk, unsigned db,
-                               const struct entry *entry) {
+static void snapshot_walk_emit(struct snapshot_walk *walk, unsigned db, const struct entry *entry) {
     if (snapshot_walk_holds(walk, entry)) {
         walk->emitted_count++;
         walk->emit(walk->udata, db, entry);

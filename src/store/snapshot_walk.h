@@ -35,7 +35,8 @@ struct snapshot_walk {
 /* Begins a walk; the store has no other. The struct stays where it is until snapshot_walk_end(). */
 void snapshot_walk_begin(struct snapshot_walk *walk, struct store *store, snapshot_emit_fn emit,
                          void *udata);
-/* Goes on for at least `entries_min` entries or to the end; true when it is through or cancelled. */
+/* Goes on for at least `entries_min` entries or to the end; true when it is through or cancelled.
+ */
 bool snapshot_walk_step(struct snapshot_walk *walk, unsigned entries_min);
 /* Detaches from the store, done or not. */
 void snapshot_walk_end(struct snapshot_walk *walk);

@@ -5,9 +5,9 @@
  *   kind byte (bits 0-4 entry kind, 5 expiry, 6 expiry stamp, 7 edited) | database (varint) |
  *   stamp (8 bytes) | access (3 bytes) | [expiry ms (8)] | [expiry stamp (8)] | key | body
  *
- * Key and bytes carry a length (varint). Numbers are little endian; floats are text (%La). A LARGE value
- * is its bytes followed by the number of stamped blocks and (block index, stamp) pairs; one that is
- * longer than CHANGE_VALUE_BYTES_MAX is cut into parts: see state_encode(). */
+ * Key and bytes carry a length (varint). Numbers are little endian; floats are text (%La). A LARGE
+ * value is its bytes followed by the number of stamped blocks and (block index, stamp) pairs; one
+ * that is longer than CHANGE_VALUE_BYTES_MAX is cut into parts: see state_encode(). */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 

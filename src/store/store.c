@@ -18,8 +18,8 @@ static uint64_t store_table_hash(const void *item, const void *udata) {
 
 void store_init(struct store *store, const struct store_opts *opts) {
     require(opts->dbs_count >= 1);
-    *store = (struct store){.dbs_count = opts->dbs_count, .lfu_log_factor = 10,
-                            .lfu_decay_minutes = 1};
+    *store =
+        (struct store){.dbs_count = opts->dbs_count, .lfu_log_factor = 10, .lfu_decay_minutes = 1};
     prng_init(&store->prng, opts->seed);
     store->seed.a = prng_next(&store->prng);
     store->seed.b = prng_next(&store->prng);
@@ -101,8 +101,8 @@ void mutate_remove(struct store *store, const struct key *key, uint64_t *slot) {
 }
 
 static void store_record_delete(struct store *store, const struct key *key) {
-    struct change change = {.kind = CHANGE_DELETE, .db = key->db, .stamp = mutate_stamp(store),
-                            .key = key->name};
+    struct change change = {
+        .kind = CHANGE_DELETE, .db = key->db, .stamp = mutate_stamp(store), .key = key->name};
     mutate_record(store, &change);
 }
 
@@ -121,7 +121,10 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
                             : expire_unix_ms == UINT64_MAX ? CHANGE_SET_KEEPING
                                                            : CHANGE_SET_EXPIRING;
     size_t first = value.size < CHANGE_VALUE_BYTES_MAX ? value.size : CHANGE_VALUE_BYTES_MAX;
-    struct change change = {.kind = kind, .db = key->db, .stamp = stamp, .key = key->name,
+    struct change change = {.kind = kind,
+                            .db = key->db,
+                            .stamp = stamp,
+                            .key = key->name,
                             .value = slice_make(value.data, first),
                             .expire_unix_ms = expire_unix_ms};
     mutate_record(store, &change);
@@ -129,8 +132,11 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
         size_t size = value.size - offset;
         size = size < CHANGE_VALUE_BYTES_MAX ? size : CHANGE_VALUE_BYTES_MAX;
         stamp = mutate_stamp(store);
-        struct change patch = {.kind = CHANGE_PATCH, .db = key->db, .stamp = stamp,
-                               .key = key->name, .offset = offset,
+        struct change patch = {.kind = CHANGE_PATCH,
+                               .db = key->db,
+                               .stamp = stamp,
+                               .key = key->name,
+                               .offset = offset,
                                .value = slice_make(value.data + offset, size)};
         mutate_record(store, &patch);
         offset += size;
@@ -247,7 +253,8 @@ static void store_put_expiry(struct store *store, const struct key *key, uint64_
     mutate_before(store, key, old);
     parts.has_expiry = expire_unix_ms != 0;
     parts.expire_unix_ms = expire_unix_ms;
-    /* The stamp stays without an expiry, too: a snapshot walk tells by it that the entry changed. */
+    /* The stamp stays without an expiry, too: a snapshot walk tells by it that the entry changed.
+     */
     parts.expire_stamp = stamp;
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
@@ -269,8 +276,11 @@ bool store_expire(struct store *store, const struct key *key, uint64_t expire_un
         mutate_remove(store, key, mutate_slot(store, key));
         return true;
     }
-    struct change change = {.kind = CHANGE_EXPIRE, .db = key->db, .stamp = mutate_stamp(store),
-                            .key = key->name, .expire_unix_ms = expire_unix_ms};
+    struct change change = {.kind = CHANGE_EXPIRE,
+                            .db = key->db,
+                            .stamp = mutate_stamp(store),
+                            .key = key->name,
+                            .expire_unix_ms = expire_unix_ms};
     mutate_record(store, &change);
     store_put_expiry(store, key, mutate_slot(store, key), change.stamp, expire_unix_ms);
     return true;
@@ -363,10 +373,9 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     if (slot != NULL) {
         mutate_before(store, to, table_item(*slot));
     }
-    parts.stamp =
-        mutate_record_value(store, to, mutate_stamp(store),
-                            slice_make(parts.large->bytes, parts.large->size),
-                            parts.expire_unix_ms);
+    parts.stamp = mutate_record_value(store, to, mutate_stamp(store),
+                                      slice_make(parts.large->bytes, parts.large->size),
+                                      parts.expire_unix_ms);
     memory_free(parts.large->block_stamps);
     parts.large->block_stamps = NULL;
     parts.large->register_stamp = parts.stamp;
@@ -461,8 +470,8 @@ void store_swap(struct store *store, unsigned db, unsigned other_db) {
     if (db == other_db) {
         return;
     }
-    struct change change = {.kind = CHANGE_SWAP, .db = db, .stamp = mutate_stamp(store),
-                            .other_db = other_db};
+    struct change change = {
+        .kind = CHANGE_SWAP, .db = db, .stamp = mutate_stamp(store), .other_db = other_db};
     mutate_record(store, &change);
     store_exchange(store, db, other_db);
 }

@@ -46,11 +46,11 @@ struct store_opts {
 };
 
 struct store_stats {
-    uint64_t dirty;          /* changes since the last snapshot began */
-    uint64_t hits, misses;   /* of reads */
-    uint64_t expired;        /* keys removed because their time had come */
-    uint64_t evicted;        /* keys removed for memory */
-    uint64_t expire_passes;  /* completed walks of active expiry */
+    uint64_t dirty;               /* changes since the last snapshot began */
+    uint64_t hits, misses;        /* of reads */
+    uint64_t expired;             /* keys removed because their time had come */
+    uint64_t evicted;             /* keys removed for memory */
+    uint64_t expire_passes;       /* completed walks of active expiry */
     double expired_stale_percent; /* estimate of the share of expired keys still held */
 };
 
@@ -78,17 +78,17 @@ struct store {
     struct hash_seed seed;
     struct prng prng;
     struct hybrid_clock clock;
-    struct context context;        /* what this node has seen */
-    struct change_writer journal;  /* the batch being collected; node/ hands it to the log */
-    struct snapshot_walk *walk;    /* a running snapshot, or NULL */
-    int64_t now_ms;                /* Unix milliseconds, set by store_set_now() */
-    bool expiry_is_paused;         /* expired keys are hidden but not removed: loading, pause */
-    bool uses_lfu;                 /* the access field is a frequency, not a time */
-    bool no_touch;                 /* reads leave the access field alone (CLIENT NO-TOUCH) */
+    struct context context;       /* what this node has seen */
+    struct change_writer journal; /* the batch being collected; node/ hands it to the log */
+    struct snapshot_walk *walk;   /* a running snapshot, or NULL */
+    int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
+    bool expiry_is_paused;        /* expired keys are hidden but not removed: loading, pause */
+    bool uses_lfu;                /* the access field is a frequency, not a time */
+    bool no_touch;                /* reads leave the access field alone (CLIENT NO-TOUCH) */
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;
-    store_free_later_fn free_later;      /* NULL: free at once */
+    store_free_later_fn free_later;     /* NULL: free at once */
     store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;
     struct store_stats stats;
