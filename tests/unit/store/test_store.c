@@ -66,9 +66,106 @@ static void histories_replay_to_the_same(void **state) {
     }
 }
 
+/* ---- single cases ---- */
+
+struct observer {
+    unsigned touches, all_touches;
+    unsigned freed;
+};
+
+static void observe_touch(void *udata, const struct key *key, enum store_touch touch) {
+    struct observer *observer = (struct observer *)udata;
+    bool all = touch != STORE_TOUCH_KEY;
+    assert_true(all == (key->name.size == 0));
+    observer->touches += !all;
+    observer->all_touches += all;
+}
+
+static void observe_free(void *udata, void (*free_fn)(void *object), void *object) {
+    struct observer *observer = (struct observer *)udata;
+    free_fn(object);
+    observer->freed++;
+}
+
+/* Each mutator tells who watches, and counts as dirty; reads and failures do not. */
+static void watchers_are_told(void **state) {
+    (void)state;
+    struct observer observer = {0};
+    struct store_opts opts = {.dbs_count = 2, .seed = 1};
+    struct store store;
+    store_init(&store, &opts);
+    store_set_now(&store, INT64_C(1800000000000));
+    struct key key = store_key(&store, 0, SLICE("k")), to = store_key(&store, 1, SLICE("to"));
+    int64_t result;
+    long double sum;
+    store.touch = observe_touch;
+    store.udata = &observer;
+    assert_int_equal(strings_set(&store, &key, SLICE("1"), 0), STORE_OK);
+    assert_int_equal(observer.touches, 0);
+    store.watchers_count = 1;
+    assert_int_equal(strings_set(&store, &key, SLICE("2"), 0), STORE_OK);
+    assert_int_equal(observer.touches, 1);
+    assert_int_equal(strings_add_integer(&store, &key, 1, &result), STORE_OK);
+    assert_int_equal(observer.touches, 2);
+    assert_int_equal(strings_add_float(&store, &key, 0.5L, &sum), STORE_OK);
+    assert_int_equal(observer.touches, 3);
+    assert_int_equal(strings_patch(&store, &key, 0, SLICE("x"), NULL), STORE_OK);
+    assert_int_equal(observer.touches, 4);
+    assert_int_equal(store_copy(&store, &key, &to), STORE_OK);
+    assert_int_equal(observer.touches, 5);
+    assert_int_equal(store_rename(&store, &key, &to), STORE_OK);
+    assert_int_equal(observer.touches, 7);
+    assert_true(store_expire(&store, &to, (uint64_t)store.now_ms + 5));
+    assert_int_equal(observer.touches, 8);
+    uint64_t dirty = store.stats.dirty;
+    assert_int_equal(strings_add_integer(&store, &to, 1, &result), STORE_NOT_INTEGER);
+    assert_non_null(store_read(&store, &to));
+    assert_null(store_read(&store, &key));
+    assert_false(store_delete(&store, &key));
+    assert_false(store_expire(&store, &key, 0));
+    assert_int_equal(store_rename(&store, &key, &to), STORE_ABSENT);
+    assert_int_equal(store_flush(&store, 0), 0);
+    assert_int_equal(observer.touches, 8);
+    assert_int_equal(store.stats.dirty, dirty);
+    store_set_now(&store, store.now_ms + 5);
+    assert_null(store_read(&store, &to));
+    assert_int_equal(observer.touches, 9);
+    assert_int_equal(observer.all_touches, 0);
+    store_swap(&store, 0, 1);
+    assert_true(observer.all_touches > 0);
+    store_deinit(&store);
+}
+
+/* What is big is freed by somebody else, in one go; the rest at once. */
+static void big_things_are_freed_later(void **state) {
+    (void)state;
+    struct observer observer = {0};
+    struct store_opts opts = {.dbs_count = 1, .seed = 1};
+    struct store store;
+    static char bytes[100000];
+    store_init(&store, &opts);
+    store.free_later = observe_free;
+    store.udata = &observer;
+    struct key big = store_key(&store, 0, SLICE("big")), small = store_key(&store, 0, SLICE("s"));
+    assert_int_equal(strings_set(&store, &big, slice_make(bytes, sizeof(bytes)), 0), STORE_OK);
+    assert_int_equal(strings_set(&store, &small, slice_make(bytes, 5000), 0), STORE_OK);
+    assert_true(store_delete(&store, &small));
+    assert_int_equal(observer.freed, 0);
+    assert_int_equal(strings_set(&store, &big, SLICE("1"), 0), STORE_OK);
+    assert_int_equal(observer.freed, 1);
+    assert_int_equal(store_flush_all(&store), 1);
+    assert_int_equal(observer.freed, 2);
+    assert_int_equal(store_flush_all(&store), 0);
+    assert_int_equal(observer.freed, 2);
+    store_check(&store);
+    store_deinit(&store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(histories_replay_to_the_same),
+        cmocka_unit_test(watchers_are_told),
+        cmocka_unit_test(big_things_are_freed_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
