@@ -120,7 +120,7 @@ void change_writer_clear(struct change_writer *writer) {
 
 bool change_reader_init(struct change_reader *reader, struct slice batch, unsigned slot) {
     *reader = (struct change_reader){.rest = batch, .slot = slot};
-    return varint_take(&reader->rest, &reader->ticks) && reader->ticks <= STAMP_TICKS_MAX;
+    return varint_take(&reader->rest, &reader->ticks) && reader->ticks <= STAMP_TICKS_ACCEPTED_MAX;
 }
 
 static bool change_read_payload(struct slice *rest, struct change *change, uint64_t ticks) {
@@ -187,7 +187,7 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     if ((byte & CHANGE_HAS_DB) != 0 && (!varint_take(&rest, &db) || db >= CHANGE_DATABASES_MAX)) {
         return CHANGE_MALFORMED;
     }
-    if (!varint_take(&rest, &passed) || passed > STAMP_TICKS_MAX - reader->ticks) {
+    if (!varint_take(&rest, &passed) || passed > STAMP_TICKS_ACCEPTED_MAX - reader->ticks) {
         return CHANGE_MALFORMED;
     }
     uint64_t ticks = reader->ticks + passed;

@@ -23,6 +23,9 @@ enum {
 /* 2025-01-01T00:00:00Z in Unix milliseconds. */
 #define STAMP_EPOCH_MS INT64_C(1735689600000)
 #define STAMP_TICKS_MAX (UINT64_MAX >> STAMP_SLOT_BITS)
+/* Ticks beyond this (some seventy years) are taken from nobody: a clock that followed them could
+ * not go on. */
+#define STAMP_TICKS_ACCEPTED_MAX (STAMP_TICKS_MAX / 2)
 
 static inline uint64_t stamp_make(uint64_t ticks, unsigned slot) {
     return ticks << STAMP_SLOT_BITS | slot;

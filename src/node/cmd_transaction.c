@@ -15,8 +15,8 @@ void transaction_queue(struct client *client, const struct command *row, const s
                        size_t args_count) {
     if (client->queue_count == client->queue_capacity) {
         client->queue_capacity = client->queue_capacity == 0 ? 8 : 2 * client->queue_capacity;
-        client->queue = memory_resize(client->queue,
-                                      client->queue_capacity * sizeof(client->queue[0]));
+        client->queue =
+            memory_resize(client->queue, client->queue_capacity * sizeof(client->queue[0]));
     }
     size_t bytes = args_count * sizeof(struct slice);
     for (size_t i = 0; i < args_count; i++) {
@@ -63,7 +63,8 @@ static bool watch_has_expired(struct node *node, const struct client *client) {
     for (struct watched_key *watched = client->watched; watched != NULL;
          watched = watched->next_of_client) {
         struct key key = {.name = slice_make(watched->name, watched->name_bytes),
-                          .hash = watched->hash, .db = watched->db};
+                          .hash = watched->hash,
+                          .db = watched->db};
         if (watched->came_expired) {
             continue;
         }
@@ -89,8 +90,7 @@ void cmd_exec(struct command_context *ctx) {
         reply_error(ctx->reply, "EXECABORT Transaction discarded because of previous errors.");
         return;
     }
-    bool is_broken =
-        watch_has_expired(node, client) || (client->flags & CLIENT_WATCH_BROKEN) != 0;
+    bool is_broken = watch_has_expired(node, client) || (client->flags & CLIENT_WATCH_BROKEN) != 0;
     node_unwatch_all(client);
     if (is_broken) {
         client_discard_transaction(client);
@@ -125,8 +125,11 @@ static void watch_key(struct node *node, struct client *client, unsigned db, str
     /* An expired key goes now: its removal later would count as a change. */
     (void)store_peek(&node->store, &key);
     struct watched_key *watched = memory_alloc(sizeof(*watched) + name.size);
-    *watched = (struct watched_key){.next_of_client = client->watched, .client = client, .db = db,
-                                    .hash = key.hash, .name_bytes = name.size};
+    *watched = (struct watched_key){.next_of_client = client->watched,
+                                    .client = client,
+                                    .db = db,
+                                    .hash = key.hash,
+                                    .name_bytes = name.size};
     memcpy(watched->name, name.data, name.size);
     client->watched_bytes += sizeof(*watched) + name.size;
     struct watched_key **bucket = watched_bucket(node, key.hash);
@@ -163,7 +166,8 @@ void node_unwatch_all(struct client *client) {
 static void watch_touch_all(struct node *node, struct watched_key *watched,
                             enum store_touch touch) {
     struct key key = {.name = slice_make(watched->name, watched->name_bytes),
-                      .hash = watched->hash, .db = watched->db};
+                      .hash = watched->hash,
+                      .db = watched->db};
     bool is_expired;
     /* Not through store_peek(): this is called while the store changes. */
     bool is_held = store_holds(&node->store, &key, &is_expired);
@@ -234,11 +238,11 @@ static const struct command transaction_rows[] = {
      .cost = "Depends on commands in the transaction", .syntax = "",
      .summary = "Executes all queued commands of a transaction as one step."},
     {"multi", .handler = cmd_multi, .arity = 1, .flags = CONTROL_FLAGS,
-     .categories = CATEGORY_TRANSACTION, .group = "transactions", .since = "1.2.0",
-     .cost = "O(1)", .syntax = "", .summary = "Begins a transaction: what follows is queued."},
+     .categories = CATEGORY_TRANSACTION, .group = "transactions", .since = "1.2.0", .cost = "O(1)",
+     .syntax = "", .summary = "Begins a transaction: what follows is queued."},
     {"unwatch", .handler = cmd_unwatch, .arity = 1, .flags = CONTROL_FLAGS,
-     .categories = CATEGORY_TRANSACTION, .group = "transactions", .since = "2.2.0",
-     .cost = "O(1)", .syntax = "", .summary = "Forgets all watched keys."},
+     .categories = CATEGORY_TRANSACTION, .group = "transactions", .since = "2.2.0", .cost = "O(1)",
+     .syntax = "", .summary = "Forgets all watched keys."},
     {"watch", .handler = cmd_watch, .arity = -2, .flags = CONTROL_FLAGS,
      .categories = CATEGORY_TRANSACTION, .keys = {1, -1, 1}, .key_flags = KEY_READ_ONLY,
      .group = "transactions", .since = "2.2.0", .cost = "O(1) for every key.",

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #include "base/memory.h"
 
 /* One call writes or reads at most this much: Linux stops at 2 GiB minus a page anyway. */
-enum { TRANSFER_BYTES_MAX = 1 << 30, FILE_MODE = 0640 };
+enum { TRANSFER_BYTES_MAX = 1 << 30, FILE_MODE = 0640, LANE_BACKGROUND_NICE = 10 };
 
 #define LOCK_FILE "starling.lock"
 
@@ -262,6 +263,10 @@ static struct disk_job *pop(struct disk_job **first, struct disk_job **last) {
 static void *run_lane(void *udata) {
     struct lane *lane = udata;
     struct disk_posix *posix = lane->posix;
+    if (lane == &posix->lanes[DISK_LANE_BACKGROUND]) {
+        /* Compressing a snapshot must not take turns with the requests where processors are few. */
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LANE_BACKGROUND_NICE);
+    }
     (void)pthread_mutex_lock(&posix->mutex);
     for (;;) {
         struct disk_job *job = pop(&lane->first, &lane->last);

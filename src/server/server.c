@@ -483,12 +483,24 @@ static void write_pid_file(struct server *server) {
     buffer_deinit(&error);
 }
 
+/* Says each line of the text by itself. */
+static void server_say_lines(struct server *server, struct buffer *text) {
+    (void)buffer_text(text);
+    for (char *line = text->data, *end = line + text->size; line < end;) {
+        char *newline = memchr(line, '\n', (size_t)(end - line));
+        char *line_end = newline != NULL ? newline : end;
+        *line_end = '\0';
+        if (line_end > line) {
+            server_say(server, LOG_LEVEL_NOTICE, line);
+        }
+        line = line_end + 1;
+    }
+}
+
 static void server_greet(struct server *server) {
     struct buffer text = {0};
     config_write_warnings(server->options, &text);
-    if (text.size > 0) {
-        server_say(server, LOG_LEVEL_NOTICE, buffer_text(&text));
-    }
+    server_say_lines(server, &text);
     buffer_clear(&text);
     buffer_printf(&text, "Starling " STARLING_VERSION " on port %lld, PID: %ld",
                   (long long)server->options->port, (long)getpid());

@@ -21,7 +21,7 @@
  *   LARGE              address of a struct large_string: its own allocation
  *
  * A counter's value is register + total, where the total is the sum of this replica's increments
- * since `start` (DESIGN.md section 5); the entry's stamp is that of its newest increment. Reads and
+ * since `start` (crdt/change.h); the entry's stamp is that of its newest increment. Reads and
  * writes of multi-byte fields are unaligned. Entries are allocated in size classes, so an update
  * that stays in its class happens in place. */
 #ifndef STORE_ENTRY_H

@@ -84,12 +84,17 @@ static bool eviction_match_hash(const void *item, const void *udata) {
  * be offered the same key again and again. */
 static void eviction_remove(struct store *store, unsigned db, const struct entry *entry) {
     struct key key = store_key(store, db, entry_key(entry));
+    /* Freed at once, however large: memory that is only promised would make the caller evict more
+     * than it needs. */
+    store_free_later_fn free_later = store->free_later;
+    store->free_later = NULL;
     if (mutate_is_expired(store, entry)) {
         mutate_expire(store, &key, mutate_slot(store, &key));
     } else {
         (void)store_delete(store, &key);
         store->stats.evicted++;
     }
+    store->free_later = free_later;
     store_end_unit(store);
 }
 

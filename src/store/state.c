@@ -274,6 +274,10 @@ enum store_status state_load(struct store *store, struct slice *bytes) {
         !varint_take_slice(&rest, &parts.key) || parts.key.size > CHANGE_KEY_BYTES_MAX) {
         return STORE_MALFORMED;
     }
+    if (stamp_ticks(parts.stamp) > STAMP_TICKS_ACCEPTED_MAX ||
+        stamp_ticks(parts.expire_stamp) > STAMP_TICKS_ACCEPTED_MAX) {
+        return STORE_MALFORMED;
+    }
     parts.has_expiry = parts.expire_unix_ms != 0;
     struct key key = store_key(store, (unsigned)db, parts.key);
     if (mutate_slot(store, &key) != NULL) {

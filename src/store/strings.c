@@ -484,6 +484,16 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
     if (!is_large && new_size <= ENTRY_INLINE_VALUE_BYTES_MAX) {
         return patch_small(store, key, slot, offset, bytes, new_size);
     }
+    if (bytes.size > CHANGE_VALUE_BYTES_MAX) {
+        /* All the room first: later parts must not fail when the first one is in place. */
+        if (slot != NULL) {
+            mutate_before(store, key, old);
+        }
+        if (put_large(store, key, slot, mutate_stamp(store), new_size) == NULL) {
+            return STORE_OUT_OF_MEMORY;
+        }
+        slot = mutate_slot(store, key);
+    }
     size_t done = 0;
     do {
         size_t part = bytes.size - done;

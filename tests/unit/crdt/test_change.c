@@ -48,7 +48,7 @@ static uint64_t random_number(struct prng *prng) {
 static struct change random_change(struct prng *prng, uint64_t ticks) {
     struct change change = {.kind = (enum change_kind)(1 + prng_below(prng, CHANGE_SWAP))};
     uint64_t passed = prng_below(prng, 3) == 0 ? random_number(prng) >> 12 : prng_below(prng, 10);
-    ticks = passed < STAMP_TICKS_MAX - ticks ? ticks + passed : ticks;
+    ticks = passed < STAMP_TICKS_ACCEPTED_MAX - ticks ? ticks + passed : ticks;
     change.stamp = stamp_make(ticks, SLOT);
     change.db = prng_below(prng, 3) > 0 ? 0 : (unsigned)prng_below(prng, CHANGE_DATABASES_MAX);
     switch (change.kind) {
@@ -232,16 +232,16 @@ static void the_edges_of_numbers(void **state) {
          .key = SLICE(""),
          .total = INT64_MIN},
         {.kind = CHANGE_COUNTER,
-         .stamp = stamp_make(STAMP_TICKS_MAX, SLOT),
+         .stamp = stamp_make(STAMP_TICKS_ACCEPTED_MAX, SLOT),
          .key = SLICE("x"),
          .total = INT64_MAX},
         {.kind = CHANGE_PATCH,
-         .stamp = stamp_make(STAMP_TICKS_MAX, SLOT),
+         .stamp = stamp_make(STAMP_TICKS_ACCEPTED_MAX, SLOT),
          .key = SLICE("x"),
          .offset = UINT64_MAX,
          .value = SLICE("")},
         {.kind = CHANGE_SET_EXPIRING,
-         .stamp = stamp_make(STAMP_TICKS_MAX, SLOT),
+         .stamp = stamp_make(STAMP_TICKS_ACCEPTED_MAX, SLOT),
          .db = CHANGE_DATABASES_MAX - 1,
          .key = SLICE("x"),
          .value = SLICE("y"),
