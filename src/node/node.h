@@ -162,7 +162,8 @@ struct node {
     bool snapshot_wanted;        /* BGSAVE SCHEDULE, BGREWRITEAOF while one ran */
     int64_t last_save_unix_ms, last_save_attempt_ms;
     bool last_save_failed;
-    uint64_t last_tick_us, next_expire_us;
+    uint64_t last_tick_us, next_expire_us, next_snapshot_us;
+    uint64_t snapshot_commands; /* commands processed when the last slice of a snapshot began */
     int64_t last_second_ms;
 
     enum shutdown_state shutdown;
