@@ -18,7 +18,7 @@
 #include "base/memory.h"
 
 /* One call writes or reads at most this much: Linux stops at 2 GiB minus a page anyway. */
-enum { TRANSFER_BYTES_MAX = 1 << 30, FILE_MODE = 0640, LANE_BACKGROUND_NICE = 10 };
+enum { TRANSFER_BYTES_MAX = 1 << 30, FILE_MODE = 0640, LANE_BACKGROUND_NICE = 19 };
 
 #define LOCK_FILE "starling.lock"
 
