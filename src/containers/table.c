@@ -468,7 +468,8 @@ void table_sample(const struct table *table, struct prng *prng, bool only_marked
         return;
     }
     unsigned slots = segment->buckets * TABLE_BUCKET_SLOTS;
-    unsigned at = (unsigned)prng_below(prng, segment->buckets) * TABLE_BUCKET_SLOTS;
+    /* From any slot, not from the beginning of a bucket: else its last ones would never be seen. */
+    unsigned at = (unsigned)prng_below(prng, slots);
     for (unsigned seen = 0; seen < slots && count > 0; seen++, at = (at + 1) % slots) {
         if (slot_wanted(segment->slots[at], only_marked)) {
             visit(table_item(segment->slots[at]), udata);
