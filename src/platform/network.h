@@ -4,7 +4,7 @@
  * The loop turns once per network_wait(): it waits for events, calls the handlers for all that are
  * there, and returns, so that its owner can work on all of them together. Connections are read when
  * there is something to read; sending is tried at once by connection_send(), and the loop is only
- * asked to watch for room when the socket is full. One thread, except network_wake(). */
+ * asked to watch for room when the socket is full. One thread. */
 #ifndef PLATFORM_NETWORK_H
 #define PLATFORM_NETWORK_H
 
