@@ -100,9 +100,7 @@ struct command {
 struct command_limits {
     uint64_t value_bytes_max;      /* proto-max-bulk-len: longest string that a command may build */
     uint64_t hll_sparse_bytes_max; /* hll-sparse-max-bytes: longer ones become dense */
-    bool lazy_user_delete;         /* DEL behaves as UNLINK */
-    bool lazy_user_flush;
-    bool shows_shared_integers; /* OBJECT REFCOUNT: no LRU or LFU policy with a maxmemory */
+    bool shows_shared_integers;    /* OBJECT REFCOUNT: no LRU or LFU policy with a maxmemory */
 };
 
 struct command_context {

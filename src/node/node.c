@@ -73,8 +73,6 @@ static void node_take_options(struct node *node) {
     const struct options *options = node->options;
     node->limits = (struct command_limits){
         .value_bytes_max = (uint64_t)options->proto_max_bulk_len,
-        .lazy_user_delete = options->lazyfree_lazy_user_del,
-        .lazy_user_flush = options->lazyfree_lazy_user_flush,
         .hll_sparse_bytes_max = (uint64_t)options->hll_sparse_max_bytes,
     };
     enum eviction_policy policy = eviction_of_option(options->maxmemory_policy);

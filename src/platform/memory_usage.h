@@ -4,7 +4,8 @@
  * jemalloc counts, for each thread, the bytes it has allocated and freed in its lifetime, at
  * addresses that stay put: two loads a thread give the bytes in use, exactly, at no cost for the
  * allocations themselves. Threads that are gone keep no books, so the server corrects for
- * what they allocated by the allocator's total now and then. In builds without jemalloc the C library is asked. */
+ * what they allocated by the allocator's total now and then. In builds without jemalloc the C
+ * library is asked. */
 #ifndef PLATFORM_MEMORY_USAGE_H
 #define PLATFORM_MEMORY_USAGE_H
 
