@@ -16,6 +16,7 @@
 #include "crdt/change.h"
 #include "crdt/context.h"
 #include "crdt/hybrid_clock.h"
+#include "crdt/replica.h"
 #include "store/entry.h"
 
 struct snapshot_walk;
@@ -55,7 +56,9 @@ struct store_stats {
 };
 
 struct keyspace {
-    struct table table;       /* of struct entry; marked are those with an expiry */
+    struct table table;    /* of struct entry; marked are those with an expiry */
+    unsigned number;       /* its name in changes and state: never changes, whatever is swapped */
+    uint64_t hidden_count; /* entries of the table without a visible value: contested.h */
     uint64_t expire_position; /* where active expiry goes on */
     int64_t average_ttl_ms;   /* estimate from the last pass of active expiry */
 };
@@ -72,15 +75,45 @@ typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), 
  * unit: write store.journal.bytes to the log and clear it. */
 typedef void (*store_journal_full_fn)(void *udata);
 
+enum store_conflict {
+    STORE_CONFLICT_VALUE,  /* two values were set at the same time: the greater stamp is shown */
+    STORE_CONFLICT_NUMBER, /* increments of what is no number any more */
+    STORE_CONFLICT_TYPE,   /* values of two types */
+    STORE_CONFLICT_SWAP,   /* two orders of the databases */
+};
+/* Called for each conflict that a change from a peer made: stamps of what is shown and of what is
+ * not. */
+typedef void (*store_conflict_fn)(void *udata, const struct key *key, enum store_conflict conflict,
+                                  uint64_t winner, uint64_t loser);
+/* May this node remove what has expired by a register with this stamp? Its writer does; others only
+ * when it has been gone for a while. */
+typedef bool (*store_may_expire_fn)(void *udata, uint64_t stamp);
+
+struct contested;
+struct sync;
+
 struct store {
     struct keyspace *dbs;
     unsigned dbs_count;
     struct hash_seed seed;
     struct prng prng;
     struct hybrid_clock clock;
-    struct context context;       /* what this node has seen */
+    struct context context;   /* what this node has seen */
+    struct replicas replicas; /* who writes; .self is who this node is now */
+    /* There never was a peer: all is settled at once, and nothing is kept for merging. */
+    bool is_alone;
+    uint64_t order_stamp; /* of the newest order of the databases; 0: as they were numbered */
+    /* Contested entries that settling has still to look at, oldest first. */
+    struct contested *unsettled, *unsettled_last;
+    uint64_t unsettled_count, contested_count;
+    uint64_t conflicts_count;
+    store_conflict_fn conflict;     /* may be NULL */
+    store_may_expire_fn may_expire; /* NULL: always */
+    /* While a snapshot is taken over in parts: changes that a part has seen are skipped for its
+     * keys (sync.h). NULL otherwise. */
+    const struct sync *sync;
     struct change_writer journal; /* the batch being collected; node/ hands it to the log */
-    struct snapshot_walk *walk;   /* a running snapshot, or NULL */
+    struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
     int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
     bool expiry_is_paused;        /* expired keys are hidden but not removed: loading, pause */
     bool uses_lfu;                /* the access field is a frequency, not a time */
@@ -188,9 +221,29 @@ bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_
 
 /* ---- changes from the log or a peer ---- */
 
-/* Applies a change that was recorded before: replays it without recording it again. The change
- * counts as seen. MALFORMED for what no writer can have written (a database out of range). */
+/* Applies a recorded change, of this node or another, by the one rule: it supersedes what its
+ * writer had seen at its place (replicas_has_seen(), with the mark already moved to its record's),
+ * and adds what it says. Records nothing. The change counts as seen. MALFORMED for what no writer
+ * can have written (a database out of range). Databases of changes are numbers, not indexes. */
 enum store_status store_apply(struct store *store, const struct change *change);
+/* Is the change's stamp one that this store need not apply any more (context, parts of a sync)? */
+bool store_has_seen(const struct store *store, const struct change *change);
+
+/* ---- settling ---- */
+
+/* Looks at up to `entries_max` unsettled entries; those whose stamps are all at or below `frontier`
+ * become plain ones again. Does nothing while a walk runs. Invisible: values stay what they are.
+ * True when it came to the end of the list. */
+bool store_settle(struct store *store, const struct context *frontier, unsigned entries_max);
+/* Removes the slot of a replica that will never write again and whose stamps are all settled from
+ * all entries, some buckets a call; true once it is through: then the slot is retired. */
+bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max);
+/* This node goes on as another replica: later changes carry its slot. 0 slots left: false. */
+bool store_begin_replica(struct store *store, const struct replica_id *id);
+/* The index of the database with this number. */
+unsigned store_database_index(const struct store *store, unsigned number);
+/* Keys that are visible. */
+uint64_t store_visible_count(const struct store *store, unsigned db);
 
 /* ---- introspection ---- */
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crdt/replica.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/memory.h"
+
+uint64_t replica_ref(const struct replica_id *id) {
+    /* Fixed seeds: every node must come to the same name. */
+    static const struct hash_seed seed = {0x13198A2E03707344ULL, 0xA4093822299F31D0ULL};
+    char bytes[REPLICA_NODE_ID_BYTES + 8];
+    memcpy(bytes, id->node, REPLICA_NODE_ID_BYTES);
+    for (int i = 0; i < 8; i++) {
+        bytes[REPLICA_NODE_ID_BYTES + i] = (char)(id->generation >> (8 * i));
+    }
+    uint64_t ref = hash_bytes(seed, slice_make(bytes, sizeof(bytes)));
+    return ref != 0 ? ref : 1;
+}
+
+void replicas_init(struct replicas *replicas) {
+    *replicas = (struct replicas){.slots_count = 1, .self = STAMP_SLOT_SELF};
+}
+
+void replicas_deinit(struct replicas *replicas) {
+    for (unsigned slot = 0; slot < replicas->slots_count && replicas->slots != NULL; slot++) {
+        memory_free(replicas->slots[slot].mark);
+    }
+    memory_free(replicas->slots);
+    memory_free(replicas->retired);
+    *replicas = (struct replicas){0};
+}
+
+static void replicas_reserve(struct replicas *replicas, unsigned slot) {
+    if (slot >= replicas->slots_capacity) {
+        unsigned capacity = replicas->slots_capacity == 0 ? 4 : 2 * replicas->slots_capacity;
+        while (capacity <= slot) {
+            capacity *= 2;
+        }
+        replicas->slots = memory_resize(replicas->slots, capacity * sizeof(replicas->slots[0]));
+        memset(replicas->slots + replicas->slots_capacity, 0,
+               (capacity - replicas->slots_capacity) * sizeof(replicas->slots[0]));
+        replicas->slots_capacity = capacity;
+    }
+    if (slot >= replicas->slots_count) {
+        replicas->slots_count = slot + 1;
+    }
+}
+
+unsigned replicas_find(const struct replicas *replicas, uint64_t ref) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref == ref) {
+            return slot;
+        }
+    }
+    return 0;
+}
+
+static void replicas_put(struct replicas *replicas, unsigned slot, const struct replica_id *id,
+                         uint64_t ref) {
+    replicas_reserve(replicas, slot);
+    require(replicas->slots[slot].ref == 0);
+    replicas->slots[slot] = (struct replica){.id = *id, .ref = ref};
+}
+
+unsigned replicas_add(struct replicas *replicas, const struct replica_id *id) {
+    uint64_t ref = replica_ref(id);
+    unsigned slot = replicas_find(replicas, ref);
+    if (slot != 0) {
+        return slot;
+    }
+    for (slot = 1; slot < replicas->slots_count && replicas->slots[slot].ref != 0; slot++) {
+    }
+    if (slot >= STAMP_SLOTS_COUNT) {
+        return 0;
+    }
+    replicas_put(replicas, slot, id, ref);
+    return slot;
+}
+
+bool replicas_add_at(struct replicas *replicas, unsigned slot, const struct replica_id *id) {
+    uint64_t ref = replica_ref(id);
+    if (slot == STAMP_SLOT_SETTLED || slot >= STAMP_SLOTS_COUNT) {
+        return false;
+    }
+    unsigned found = replicas_find(replicas, ref);
+    if (found != 0) {
+        return found == slot;
+    }
+    if (slot < replicas->slots_count && replicas->slots[slot].ref != 0) {
+        return false;
+    }
+    replicas_put(replicas, slot, id, ref);
+    return true;
+}
+
+const struct retired_replica *replicas_find_retired(const struct replicas *replicas, uint64_t ref) {
+    for (size_t i = replicas->retired_count; i-- > 0;) {
+        if (replicas->retired[i].ref == ref) {
+            return &replicas->retired[i];
+        }
+    }
+    return NULL;
+}
+
+void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks) {
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        if (replicas->retired[i].ref == ref) {
+            if (ticks > replicas->retired[i].ticks) {
+                replicas->retired[i].ticks = ticks;
+            }
+            return;
+        }
+    }
+    if (replicas->retired_count == REPLICA_RETIRED_MAX) {
+        memmove(replicas->retired, replicas->retired + 1,
+                (REPLICA_RETIRED_MAX - 1) * sizeof(replicas->retired[0]));
+        replicas->retired_count--;
+    }
+    replicas->retired = memory_resize(replicas->retired,
+                                      (replicas->retired_count + 1) * sizeof(replicas->retired[0]));
+    replicas->retired[replicas->retired_count++] =
+        (struct retired_replica){.ref = ref, .ticks = ticks};
+}
+
+void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {
+    require(slot != replicas->self);
+    require(slot < replicas->slots_count);
+    require(replicas->slots[slot].ref != 0);
+    replicas_note_retired(replicas, replicas->slots[slot].ref, ticks);
+    memory_free(replicas->slots[slot].mark);
+    replicas->slots[slot] = (struct replica){0};
+    for (unsigned other = 1; other < replicas->slots_count; other++) {
+        struct replica *replica = &replicas->slots[other];
+        if (slot < replica->mark_count) {
+            replica->mark[slot] = 0;
+        }
+    }
+}
+
+void replicas_raise_mark(struct replicas *replicas, unsigned slot, uint64_t stamp) {
+    require(slot < replicas->slots_count);
+    struct replica *replica = &replicas->slots[slot];
+    unsigned seen = stamp_slot(stamp);
+    if (seen >= replica->mark_count) {
+        replica->mark = memory_resize(replica->mark, (seen + 1) * sizeof(replica->mark[0]));
+        memset(replica->mark + replica->mark_count, 0,
+               (seen + 1 - replica->mark_count) * sizeof(replica->mark[0]));
+        replica->mark_count = seen + 1;
+    }
+    if (stamp > replica->mark[seen]) {
+        replica->mark[seen] = stamp;
+    }
+}
+
+int replicas_compare_stamps(const struct replicas *replicas, uint64_t a, uint64_t b) {
+    uint64_t a_ticks = stamp_ticks(a), b_ticks = stamp_ticks(b);
+    if (a_ticks != b_ticks) {
+        return a_ticks < b_ticks ? -1 : 1;
+    }
+    if (a == b) {
+        return 0;
+    }
+    unsigned a_slot = stamp_slot(a), b_slot = stamp_slot(b);
+    uint64_t a_ref =
+        a_slot < replicas->slots_count && a_slot != 0 ? replicas->slots[a_slot].ref : 0;
+    uint64_t b_ref =
+        b_slot < replicas->slots_count && b_slot != 0 ? replicas->slots[b_slot].ref : 0;
+    return a_ref < b_ref ? -1 : a_ref > b_ref;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Replicas: who writes. A replica is one writing life of a node: node id and generation.
+ *
+ * On disk and on the wire a replica is called by its `ref`, 64 bits made of both, so that bytes
+ * written by one node mean the same to all. Inside a node it has a slot, a small number that fits
+ * into stamps (stamp.h). This table leads from one to the other.
+ *
+ * For each replica the table keeps its mark: the context that its newest applied record was
+ * written in. A change supersedes what its writer had seen, and the mark says what that was.
+ *
+ * A replica that is gone for good and whose every change has settled is retired: its slot is free
+ * for another one, and only its ref and last ticks are remembered.
+ *
+ * The order of replicas, which breaks ties between equal clocks, is the order of their refs. */
+#ifndef CRDT_REPLICA_H
+#define CRDT_REPLICA_H
+
+#include "base/buffer.h"
+#include "crdt/context.h"
+
+enum {
+    REPLICA_NODE_ID_BYTES = 16,
+    REPLICA_RETIRED_MAX = 65536, /* the oldest are forgotten beyond that */
+};
+
+struct replica_id {
+    uint8_t node[REPLICA_NODE_ID_BYTES];
+    uint64_t generation;
+};
+
+struct replica {
+    struct replica_id id;
+    uint64_t ref; /* 0: the slot is free */
+    /* By slot, stamps: what the writer of its newest applied record had seen; shorter than the
+     * table where the rest is 0. */
+    uint64_t *mark;
+    unsigned mark_count;
+};
+
+struct retired_replica {
+    uint64_t ref, ticks;
+};
+
+struct replicas {
+    struct replica *slots; /* by slot; [0] is never used */
+    unsigned slots_count;  /* highest slot in use, and one */
+    unsigned slots_capacity;
+    unsigned self;                   /* slot of this node's present life */
+    struct retired_replica *retired; /* oldest first */
+    size_t retired_count;
+};
+
+/* The name of a replica for everybody; never 0. */
+uint64_t replica_ref(const struct replica_id *id);
+
+void replicas_init(struct replicas *replicas);
+void replicas_deinit(struct replicas *replicas);
+/* The slot of a replica, added if it is new; 0 when all slots are taken. */
+unsigned replicas_add(struct replicas *replicas, const struct replica_id *id);
+/* As replicas_add(), into this very slot, as it stood in a file; false when another replica has it
+ * or the number is out of range. */
+bool replicas_add_at(struct replicas *replicas, unsigned slot, const struct replica_id *id);
+/* The slot of `ref`, or 0. */
+unsigned replicas_find(const struct replicas *replicas, uint64_t ref);
+/* The retired replica of that ref, or NULL. */
+const struct retired_replica *replicas_find_retired(const struct replicas *replicas, uint64_t ref);
+/* Frees the slot and remembers `ticks`, the last that the replica wrote. The caller has settled all
+ * stamps with this slot, and cleared it in contexts. */
+void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
+/* Remembers a retired replica that was heard of. */
+void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks);
+
+/* Raises the mark of the replica in `slot` for the stamp's slot. */
+void replicas_raise_mark(struct replicas *replicas, unsigned slot, uint64_t stamp);
+
+/* Had the replica in `author` seen `stamp` when it wrote its newest applied record? Its own stamps
+ * and settled ones always. */
+static inline bool replicas_has_seen(const struct replicas *replicas, unsigned author,
+                                     uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    if (slot == STAMP_SLOT_SETTLED || slot == author) {
+        return true;
+    }
+    const struct replica *replica = &replicas->slots[author];
+    return slot < replica->mark_count && stamp <= replica->mark[slot];
+}
+
+/* Orders stamps: by ticks, equal ones by the refs of their replicas. Below, at or above 0. */
+int replicas_compare_stamps(const struct replicas *replicas, uint64_t a, uint64_t b);
+
+#endif

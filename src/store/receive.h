@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Applying stream records (crdt/stream.h) to a store: from the log's files, and from peers.
+ *
+ * A record is applied when it continues its author's stream without a gap and all that its author
+ * had seen is here. A unit that goes on in the next record is kept until it is whole, and then
+ * applied in one step; until then the context does not move. What was seen before is skipped,
+ * change by change, so records may overlap. */
+#ifndef STORE_RECEIVE_H
+#define STORE_RECEIVE_H
+
+#include "crdt/stream.h"
+#include "store/store.h"
+
+enum receive_status {
+    RECEIVE_OK,        /* applied, or kept since its unit is not whole yet */
+    RECEIVE_DUPLICATE, /* all of it was seen before */
+    RECEIVE_GAP,       /* something of its author's is missing before it */
+    RECEIVE_EARLY,     /* its author had seen what is not here yet: receiver->missing_ref */
+    RECEIVE_UNKNOWN,   /* its author is not in the table of replicas: introduce it first */
+    RECEIVE_MALFORMED, /* the bytes make no sense; nothing of the record's unit was applied */
+    RECEIVE_OUT_OF_MEMORY,
+};
+
+/* Gets each record once it is applied, in that order: to be logged and passed on. */
+typedef void (*receive_applied_fn)(void *udata, struct slice record);
+
+struct receive_unit; /* the records of an open unit */
+
+/* A zeroed struct with `store` set is ready. */
+struct receiver {
+    struct store *store;
+    receive_applied_fn applied; /* may be NULL */
+    /* Called before the first change of a record is applied: own changes that were made before are
+     * to be recorded before it (log_collect()). May be NULL. */
+    void (*before_apply)(void *udata);
+    void *udata;
+    struct receive_unit **units; /* by slot of the author */
+    unsigned units_count;
+    uint64_t kept_bytes;                   /* of all open units */
+    uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
+    uint64_t records_count, changes_count; /* applied */
+};
+
+void receiver_deinit(struct receiver *receiver);
+/* Takes one record; `bytes` is the record as a whole. */
+enum receive_status receiver_take(struct receiver *receiver, struct slice bytes);
+/* The last ticks of the author's stream that were applied or are kept. */
+uint64_t receiver_ticks(const struct receiver *receiver, unsigned slot);
+/* Forgets the open unit of an author: it will come again, or never be whole. */
+void receiver_forget_unit(struct receiver *receiver, unsigned slot);
+
+#endif
