@@ -60,6 +60,7 @@ static void replicas_put(struct replicas *replicas, unsigned slot, const struct 
     replicas_reserve(replicas, slot);
     require(replicas->slots[slot].ref == 0);
     replicas->slots[slot] = (struct replica){.id = *id, .ref = ref};
+    replicas->version++;
 }
 
 unsigned replicas_add(struct replicas *replicas, const struct replica_id *id) {
@@ -107,6 +108,7 @@ void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t tic
         if (replicas->retired[i].ref == ref) {
             if (ticks > replicas->retired[i].ticks) {
                 replicas->retired[i].ticks = ticks;
+                replicas->version++;
             }
             return;
         }
@@ -120,6 +122,7 @@ void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t tic
                                       (replicas->retired_count + 1) * sizeof(replicas->retired[0]));
     replicas->retired[replicas->retired_count++] =
         (struct retired_replica){.ref = ref, .ticks = ticks};
+    replicas->version++;
 }
 
 void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {
@@ -129,6 +132,7 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {
     replicas_note_retired(replicas, replicas->slots[slot].ref, ticks);
     memory_free(replicas->slots[slot].mark);
     replicas->slots[slot] = (struct replica){0};
+    replicas->version++;
     for (unsigned other = 1; other < replicas->slots_count; other++) {
         struct replica *replica = &replicas->slots[other];
         if (slot < replica->mark_count) {

@@ -48,6 +48,7 @@ struct replicas {
     unsigned self;                   /* slot of this node's present life */
     struct retired_replica *retired; /* oldest first */
     size_t retired_count;
+    uint64_t version; /* moves whenever a replica is added or retired */
 };
 
 /* The name of a replica for everybody; never 0. */
