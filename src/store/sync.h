@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Joining: taking over the state of the mesh in parts (part.h), and merging what is here into it.
+ *
+ * The parts come from several peers, each with its own context CX, the one that the part shows; CB
+ * is the context that this store had at the beginning. For each key of a part the rule of all
+ * merging decides, element by element:
+ *
+ *   in both                              stays (as one; a folded form wins)
+ *   only here, covered by CX             goes: the peer saw it, and it was removed
+ *   only here, not covered by CX         stays: the peer has never seen it
+ *   only there, covered by CB            not added: it was seen here, and removed
+ *   only there, not covered by CB        added
+ *
+ * A part is taken apart and judged when it is whole: until then it lies in a store of its own, and
+ * may be begun again, from somebody else. A store that has seen nothing at all takes a shorter way:
+ * entries go into its tables at once, and out again when the part is interrupted.
+ *
+ * When all parts are in, sync_finish() sets the context to CB joined with the minimum of the parts'
+ * contexts. Parts that were taken later have seen more: changes that come by streams afterwards are
+ * applied only to keys whose part has not seen them (sync_has_seen()), until the context has caught
+ * up with all parts. No snapshot walk may begin before that, since stamps ahead of the context lie
+ * in the store; and nobody writes: clients are told LOADING.
+ *
+ * Rebasing. What only the joiner knows and can no longer deliver by its log (or may not, since it
+ * was forgotten and the mesh has settled things without it) is no part of the merge. Its state is
+ * dropped for the mesh's, key by key; where merging would have shown something else, that
+ * difference is kept aside, and made once more as ordinary new changes when the store has caught
+ * up: sync_reissue_some(). The caller begins a new replica first. */
+#ifndef STORE_SYNC_H
+#define STORE_SYNC_H
+
+#include "store/part.h"
+#include "store/store.h"
+
+enum sync_status {
+    SYNC_OK,
+    SYNC_MALFORMED, /* the bytes make no sense; the part has to be begun anew, no harm was done */
+    SYNC_FULL,      /* no slots for more replicas */
+    SYNC_OUT_OF_MEMORY,
+};
+
+/* When rebasing: what becomes of changes that the mesh lacks, by their author. */
+enum sync_fate {
+    SYNC_DROP,    /* they come by their author's stream, or somebody else makes them again */
+    SYNC_REISSUE, /* this node makes them again */
+};
+/* The fate of the changes of the replica in `slot`, which is not one of this node's own. */
+typedef enum sync_fate (*sync_fate_fn)(void *udata, unsigned slot);
+
+struct sync;
+
+/* May the store take over this hash seed, or has it already? It takes it: tables are built anew.
+ * False while a snapshot walk runs. */
+bool sync_take_seed(struct store *store, struct hash_seed seed);
+
+/* Begins to join; sets store->sync. Own changes so far are recorded, no walk runs. `fate` may be
+ * NULL: SYNC_DROP for all. */
+struct sync *sync_begin(struct store *store, bool rebases, sync_fate_fn fate, void *udata);
+/* A part begins, or begins again. All parts have one `parts_count`. */
+enum sync_status sync_part_begin(struct sync *sync, unsigned part, unsigned parts_count,
+                                 struct slice header);
+/* More of its data, cut anywhere. */
+enum sync_status sync_part_data(struct sync *sync, unsigned part, struct slice bytes);
+/* Its data are through: it is merged. */
+enum sync_status sync_part_end(struct sync *sync, unsigned part);
+/* How many parts are merged. */
+unsigned sync_parts_done(const struct sync *sync);
+/* All parts are merged: sets the context, marks, the clock and the order of databases. */
+void sync_finish(struct sync *sync);
+
+/* After sync_finish(): is the change's effect in the store already, though the context does not
+ * cover it yet? For a FLUSH: in all parts; else sync_covers() tells for each key. */
+bool sync_has_seen(const struct sync *sync, const struct store *store, const struct change *change);
+/* Has the part of the keys with this hash seen `stamp`? */
+bool sync_covers(const struct sync *sync, uint64_t hash, uint64_t stamp);
+/* Does the context cover all parts? */
+bool sync_is_caught_up(const struct sync *sync);
+/* Makes again, as local changes, what rebasing has kept aside: of at most `keys_max` keys. True
+ * when all is done. Only once sync_is_caught_up(). */
+bool sync_reissue_some(struct sync *sync, unsigned keys_max);
+/* Ends it: store->sync is NULL again. A sync that was not finished leaves the merged parts behind:
+ * the store must then be joined again before anybody reads it. */
+void sync_free(struct sync *sync);
+
+struct sync_stats {
+    uint64_t keys_came;     /* in parts */
+    uint64_t keys_merged;   /* that were here and there, and differed */
+    uint64_t keys_removed;  /* that the mesh had removed */
+    uint64_t keys_reissued; /* differences kept aside by rebasing */
+    uint64_t keys_unclear;  /* increments that cannot be told from those known: not made again */
+};
+void sync_get_stats(const struct sync *sync, struct sync_stats *stats);
+
+#endif
