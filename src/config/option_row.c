@@ -10,6 +10,8 @@
 #include "base/number.h"
 
 #define BIND_ADDRESSES_MAX 16
+#define MESH_SEEDS_MAX 64
+#define MESH_HOST_BYTES_MAX 255
 #define HZ_MIN 1
 #define HZ_MAX 500
 #define BACKLOG_BYTES_MIN 16384
@@ -280,6 +282,41 @@ static void append_words(struct option_words *list, const struct slice *words, s
     }
 }
 
+/* "example.org:17001", "10.0.0.1:17001" or "[::1]:17001". */
+static bool is_host_and_port(struct slice text) {
+    size_t host_size = text.size;
+    while (host_size > 0 && text.data[host_size - 1] != ':') {
+        host_size--;
+    }
+    int64_t port = 0;
+    if (host_size < 2 || host_size - 1 > MESH_HOST_BYTES_MAX ||
+        !number_parse_integer(slice_make(text.data + host_size, text.size - host_size), &port)) {
+        return false;
+    }
+    bool is_bracketed = text.data[0] == '[' && text.data[host_size - 2] == ']';
+    return port > 0 && port <= 65535 &&
+           (is_bracketed || memchr(text.data, ':', host_size - 1) == NULL);
+}
+
+/* Cuts words at blanks; stops at `room` of them. */
+static size_t split_words(const struct slice *words, size_t count, struct slice *parts,
+                          size_t room) {
+    size_t parts_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = 0; at < words[i].size && parts_count < room;) {
+            size_t end = at;
+            while (end < words[i].size && words[i].data[end] != ' ') {
+                end++;
+            }
+            if (end > at) {
+                parts[parts_count++] = slice_make(words[i].data + at, end - at);
+            }
+            at = end + 1;
+        }
+    }
+    return parts_count;
+}
+
 static bool check_words(enum option_id id, const struct slice *words, size_t count,
                         struct buffer *error) {
     for (size_t i = 0; i < count; i++) {
@@ -287,8 +324,16 @@ static bool check_words(enum option_id id, const struct slice *words, size_t cou
             return false;
         }
     }
-    if (id == OPTION_bind && count > BIND_ADDRESSES_MAX) {
+    if ((id == OPTION_bind || id == OPTION_mesh_bind) && count > BIND_ADDRESSES_MAX) {
         return refuse(error, "Too many bind addresses specified.");
+    }
+    if (id == OPTION_mesh_seeds && count > MESH_SEEDS_MAX) {
+        return refuse(error, "Too many seeds specified.");
+    }
+    for (size_t i = 0; id == OPTION_mesh_seeds && i < count; i++) {
+        if (!is_host_and_port(words[i])) {
+            return refuse(error, "A seed is written as host:port.");
+        }
     }
     if (id == OPTION_replicaof) {
         int64_t port = 0;
@@ -305,6 +350,12 @@ static bool check_words(enum option_id id, const struct slice *words, size_t cou
 
 static bool parse_words(enum option_id id, const struct slice *words, size_t count,
                         struct option_words *field, struct buffer *error) {
+    struct slice seeds[MESH_SEEDS_MAX + 1];
+    if (id == OPTION_mesh_seeds) {
+        /* Several may come in one argument of the command line. */
+        count = split_words(words, count, seeds, MESH_SEEDS_MAX + 1);
+        words = seeds;
+    }
     bool is_empty = count == 0 || (count == 1 && words[0].size == 0) ||
                     (id == OPTION_replicaof && count == 2 && slice_is_word(words[0], "no") &&
                      slice_is_word(words[1], "one"));

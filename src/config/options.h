@@ -148,6 +148,12 @@ enum option_maxmemory_policy {
     OPTION_MAXMEMORY_NOEVICTION
 };
 
+enum option_mesh_compression {
+    OPTION_MESH_COMPRESSION_NO,
+    OPTION_MESH_COMPRESSION_YES,
+    OPTION_MESH_COMPRESSION_AUTO
+};
+
 /* enable-debug-command, enable-protected-configs, enable-module-command. */
 enum option_access { OPTION_ACCESS_NO, OPTION_ACCESS_YES, OPTION_ACCESS_LOCAL };
 

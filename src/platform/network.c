@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <event2/util.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -20,6 +22,8 @@
 enum {
     WATCHES_MAX = 16,
     ACCEPTS_PER_EVENT = 256, /* then others get their turn */
+    NAME_BYTES_MAX = 255,
+    ADDRESS_BYTES = 64, /* of a numeric address with its port */
 };
 
 struct watch {
@@ -28,9 +32,22 @@ struct watch {
     void *udata;
 };
 
+/* A lookup under way. */
+struct lookup {
+    struct lookup *next;
+    struct network *network;
+    network_resolved_fn resolved;
+    void *udata;
+    struct evdns_getaddrinfo_request *request;
+    unsigned port;
+    bool is_cancelled;
+    char name[NAME_BYTES_MAX + 1];
+};
+
 struct network {
     struct event_base *base;
-    struct network_handlers handlers;
+    struct evdns_base *dns; /* made when it is first needed */
+    struct lookup *lookups;
     struct event timer;
     struct watch *watches[WATCHES_MAX];
     size_t watches_count;
@@ -38,6 +55,7 @@ struct network {
 
 struct listener {
     struct network *network;
+    struct connection_handlers handlers;
     struct event event;
     int descriptor;
     int keepalive_seconds;
@@ -46,9 +64,11 @@ struct listener {
 
 struct connection {
     struct network *network;
+    struct connection_handlers handlers;
     void *owner;
     int descriptor;
     bool is_unix;
+    bool is_connecting;
     bool waits_to_write;
     bool waits_to_read;
     struct event read_event;
@@ -63,7 +83,7 @@ static void network_on_timer(evutil_socket_t descriptor, short what, void *udata
     (void)udata;
 }
 
-struct network *network_new(const struct network_handlers *handlers) {
+struct network *network_new(void) {
     struct event_config *config = event_config_new();
     if (config == NULL) {
         return NULL;
@@ -77,12 +97,14 @@ struct network *network_new(const struct network_handlers *handlers) {
     }
     struct network *network = memory_alloc_zero(sizeof(*network));
     network->base = base;
-    network->handlers = *handlers;
     (void)event_assign(&network->timer, base, -1, 0, network_on_timer, network);
     return network;
 }
 
+static void lookups_cancel(struct network *network);
+
 void network_free(struct network *network) {
+    lookups_cancel(network);
     for (size_t i = 0; i < network->watches_count; i++) {
         (void)event_del(&network->watches[i]->event);
         memory_free(network->watches[i]);
@@ -151,35 +173,62 @@ static void connection_on_readable(evutil_socket_t descriptor, short what, void 
     struct connection *connection = (struct connection *)udata;
     (void)descriptor;
     (void)what;
-    const struct network_handlers *handlers = &connection->network->handlers;
-    handlers->readable(handlers->udata, connection, connection->owner);
+    connection->handlers.readable(connection->handlers.udata, connection, connection->owner);
+}
+
+/* The connection stands, or cannot be made. */
+static void connection_end_connecting(struct connection *connection) {
+    int failure = 0;
+    socklen_t size = sizeof(failure);
+    if (getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
+        failure = errno;
+    }
+    connection->is_connecting = false;
+    connection_watch_writable(connection, false);
+    if (failure == 0) {
+        connection_watch_readable(connection, true);
+    }
+    connection->handlers.connected(connection->handlers.udata, connection, connection->owner,
+                                   failure);
 }
 
 static void connection_on_writable(evutil_socket_t descriptor, short what, void *udata) {
     struct connection *connection = (struct connection *)udata;
     (void)descriptor;
     (void)what;
-    const struct network_handlers *handlers = &connection->network->handlers;
-    handlers->writable(handlers->udata, connection, connection->owner);
+    if (connection->is_connecting) {
+        connection_end_connecting(connection);
+        return;
+    }
+    connection->handlers.writable(connection->handlers.udata, connection, connection->owner);
 }
 
-static void listener_take(struct listener *listener, int descriptor) {
-    struct network *network = listener->network;
+static struct connection *connection_new(struct network *network,
+                                         const struct connection_handlers *handlers, int descriptor,
+                                         bool is_unix, int keepalive_seconds) {
     struct connection *connection = memory_alloc_zero(sizeof(*connection));
     connection->network = network;
+    connection->handlers = *handlers;
     connection->descriptor = descriptor;
-    connection->is_unix = listener->path != NULL;
-    if (!connection->is_unix) {
+    connection->is_unix = is_unix;
+    if (!is_unix) {
         int on = 1;
         (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        if (listener->keepalive_seconds > 0) {
-            set_keepalive(descriptor, listener->keepalive_seconds);
+        if (keepalive_seconds > 0) {
+            set_keepalive(descriptor, keepalive_seconds);
         }
     }
     (void)event_assign(&connection->read_event, network->base, descriptor, EV_READ | EV_PERSIST,
                        connection_on_readable, connection);
+    return connection;
+}
+
+static void listener_take(struct listener *listener, int descriptor) {
+    struct connection *connection =
+        connection_new(listener->network, &listener->handlers, descriptor, listener->path != NULL,
+                       listener->keepalive_seconds);
     connection_watch_readable(connection, true);
-    network->handlers.accepted(network->handlers.udata, connection);
+    listener->handlers.accepted(listener->handlers.udata, connection);
 }
 
 static void listener_on_readable(evutil_socket_t socket, short what, void *udata) {
@@ -276,6 +325,7 @@ struct listener *network_listen(struct network *network, const struct listener_o
     }
     struct listener *listener = memory_alloc_zero(sizeof(*listener));
     listener->network = network;
+    listener->handlers = *opts->handlers;
     listener->descriptor = descriptor;
     listener->keepalive_seconds = opts->keepalive_seconds;
     listener->path = opts->path != NULL ? memory_copy_text(opts->path) : NULL;
@@ -300,6 +350,34 @@ void listener_set_keepalive(struct listener *listener, int keepalive_seconds) {
 }
 
 /* ---- connections ---- */
+
+struct connection *network_connect(struct network *network, const struct connect_opts *opts,
+                                   int *failure) {
+    struct sockaddr_storage address;
+    int size = sizeof(address);
+    if (evutil_parse_sockaddr_port(opts->address, (struct sockaddr *)&address, &size) != 0) {
+        *failure = EINVAL;
+        return NULL;
+    }
+    int descriptor = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) {
+        *failure = errno;
+        return NULL;
+    }
+    if (connect(descriptor, (struct sockaddr *)&address, (socklen_t)size) != 0 &&
+        errno != EINPROGRESS && errno != EINTR) {
+        *failure = errno;
+        (void)close(descriptor);
+        return NULL;
+    }
+    struct connection *connection =
+        connection_new(network, opts->handlers, descriptor, false, opts->keepalive_seconds);
+    connection->owner = opts->owner;
+    connection->is_connecting = true;
+    /* Even when the socket stands already, its owner hears of it from the loop. */
+    connection_watch_writable(connection, true);
+    return connection;
+}
 
 void connection_set_owner(struct connection *connection, void *owner) {
     connection->owner = owner;
@@ -427,5 +505,129 @@ void connection_address(const struct connection *connection, bool is_ours, char 
         /* The other end of a Unix socket has no name: both show ours. */
         (void)connection_name(connection, true, &address);
         (void)snprintf(text, text_bytes, "%s:0", ((const struct sockaddr_un *)&address)->sun_path);
+    }
+}
+
+/* ---- names ---- */
+
+static void lookup_end(struct lookup *lookup) {
+    struct lookup **at = &lookup->network->lookups;
+    while (*at != lookup) {
+        at = &(*at)->next;
+    }
+    *at = lookup->next;
+    memory_free(lookup);
+}
+
+static void lookup_done(int status, struct evutil_addrinfo *found, void *udata) {
+    struct lookup *lookup = (struct lookup *)udata;
+    char texts[NETWORK_ADDRESSES_MAX][ADDRESS_BYTES];
+    const char *addresses[NETWORK_ADDRESSES_MAX];
+    size_t count = 0;
+    for (const struct evutil_addrinfo *at = found; at != NULL && count < NETWORK_ADDRESSES_MAX;
+         at = at->ai_next) {
+        char host[INET6_ADDRSTRLEN];
+        bool is_ipv6 = at->ai_family == AF_INET6;
+        const void *bytes = is_ipv6 ? (const void *)&((struct sockaddr_in6 *)at->ai_addr)->sin6_addr
+                                    : (const void *)&((struct sockaddr_in *)at->ai_addr)->sin_addr;
+        if ((is_ipv6 || at->ai_family == AF_INET) &&
+            inet_ntop(at->ai_family, bytes, host, sizeof(host)) != NULL) {
+            (void)snprintf(texts[count], ADDRESS_BYTES, is_ipv6 ? "[%s]:%u" : "%s:%u", host,
+                           lookup->port);
+            addresses[count] = texts[count];
+            count++;
+        }
+    }
+    if (found != NULL) {
+        evutil_freeaddrinfo(found);
+    }
+    if (!lookup->is_cancelled) {
+        lookup->resolved(lookup->udata, lookup->name, lookup->port, addresses, count,
+                         count > 0 ? NULL : evutil_gai_strerror(status));
+    }
+    lookup_end(lookup);
+}
+
+/* The resolver as the system is configured now, or NULL. */
+static struct evdns_base *lookups_resolver(struct network *network) {
+    if (network->dns != NULL && network->lookups == NULL) {
+        evdns_base_free(network->dns, 0);
+        network->dns = NULL;
+    }
+    if (network->dns == NULL) {
+        network->dns = evdns_base_new(network->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        if (network->dns != NULL) {
+            /* What fails to be read leaves the defaults: a resolver on this machine. */
+            (void)evdns_base_resolv_conf_parse(network->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+        }
+    }
+    return network->dns;
+}
+
+void network_resolve(struct network *network, const char *name, unsigned port,
+                     network_resolved_fn resolved, void *udata) {
+    struct evdns_base *dns = strlen(name) <= NAME_BYTES_MAX ? lookups_resolver(network) : NULL;
+    if (dns == NULL) {
+        resolved(udata, name, port, NULL, 0, evutil_gai_strerror(EVUTIL_EAI_FAIL));
+        return;
+    }
+    struct lookup *lookup = memory_alloc_zero(sizeof(*lookup));
+    lookup->network = network;
+    lookup->resolved = resolved;
+    lookup->udata = udata;
+    lookup->port = port;
+    (void)snprintf(lookup->name, sizeof(lookup->name), "%s", name);
+    lookup->next = network->lookups;
+    network->lookups = lookup;
+    struct evutil_addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+    struct evdns_getaddrinfo_request *request =
+        evdns_getaddrinfo(dns, name, NULL, &hints, lookup_done, lookup);
+    /* NULL: answered from within, and the lookup is gone. */
+    if (request != NULL) {
+        lookup->request = request;
+    }
+}
+
+/* Answers of what is given up come through the loop. */
+static void lookups_cancel(struct network *network) {
+    for (struct lookup *lookup = network->lookups; lookup != NULL; lookup = lookup->next) {
+        lookup->is_cancelled = true;
+        if (lookup->request != NULL) {
+            evdns_getaddrinfo_cancel(lookup->request);
+        }
+    }
+    for (int i = 0; i < 4 && network->lookups != NULL; i++) {
+        (void)event_base_loop(network->base, EVLOOP_NONBLOCK);
+    }
+    if (network->dns != NULL) {
+        evdns_base_free(network->dns, 0);
+    }
+}
+
+void network_own_address(const char *address, char *text, size_t text_bytes) {
+    /* A datagram socket that is connected sends nothing, but knows its way. The address of the
+     * default is one that is reserved for documentation. */
+    struct sockaddr_storage there, here;
+    int size = sizeof(there);
+    socklen_t here_size = sizeof(here);
+    char host[INET6_ADDRSTRLEN];
+    (void)snprintf(text, text_bytes, "127.0.0.1");
+    if (evutil_parse_sockaddr_port(address != NULL ? address : "192.0.2.1:9",
+                                   (struct sockaddr *)&there, &size) != 0) {
+        return;
+    }
+    int descriptor = socket(there.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) {
+        return;
+    }
+    bool is_known = connect(descriptor, (struct sockaddr *)&there, (socklen_t)size) == 0 &&
+                    getsockname(descriptor, (struct sockaddr *)&here, &here_size) == 0;
+    (void)close(descriptor);
+    bool is_ipv6 = is_known && here.ss_family == AF_INET6;
+    const void *bytes = is_ipv6 ? (const void *)&((struct sockaddr_in6 *)&here)->sin6_addr
+                                : (const void *)&((struct sockaddr_in *)&here)->sin_addr;
+    if (is_known && inet_ntop(here.ss_family, bytes, host, sizeof(host)) != NULL) {
+        (void)snprintf(text, text_bytes, is_ipv6 ? "[%s]" : "%s", host);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The event loop and its sockets, on libevent: listening, accepting, reading, sending.
+/* The event loop and its sockets, on libevent: listening, accepting, connecting, reading, sending,
+ * and names to addresses.
  *
  * The loop turns once per network_wait(): it waits for events, calls the handlers for all that are
  * there, and returns, so that its owner can work on all of them together. Connections are read when
@@ -16,10 +17,15 @@ struct network;
 struct listener;
 struct connection;
 
-struct network_handlers {
+/* What happens on connections, by the kind that the owner gives them: those that a listener takes
+ * have the listener's handlers. */
+struct connection_handlers {
     void *udata;
     /* A new connection. The handler keeps it or closes it. */
     void (*accepted)(void *udata, struct connection *connection);
+    /* network_connect() came to its end: `failure` is 0, or an errno, and then the handler closes
+     * the connection. May be NULL for connections that are only accepted. */
+    void (*connected)(void *udata, struct connection *connection, void *owner, int failure);
     /* There is something to read, or the end. `owner` is what connection_set_owner() was given. */
     void (*readable)(void *udata, struct connection *connection, void *owner);
     /* There is room to send again, after connection_watch_writable(). */
@@ -27,7 +33,8 @@ struct network_handlers {
 };
 
 /* NULL when the system has no event mechanism to offer. */
-struct network *network_new(const struct network_handlers *handlers);
+struct network *network_new(void);
+/* All listeners and connections were closed before; lookups that are under way are given up. */
 void network_free(struct network *network);
 /* Waits for events for at most `timeout_us` (0: does not wait), and handles all that are there. */
 void network_wait(struct network *network, uint64_t timeout_us);
@@ -40,6 +47,7 @@ bool network_watch_signal(struct network *network, int number, network_watch_fn 
                           void *udata);
 
 struct listener_opts {
+    const struct connection_handlers *handlers; /* copied */
     const char *address; /* "127.0.0.1", "::1", "*" for all of IPv4, "::*" for all of IPv6 */
     int port;
     const char *path;          /* a Unix socket instead */
@@ -56,6 +64,17 @@ void listener_free(struct listener *listener);
 void listener_set_keepalive(struct listener *listener, int keepalive_seconds);
 
 /* ---- connections ---- */
+
+struct connect_opts {
+    const struct connection_handlers *handlers; /* copied */
+    const char *address;                        /* "127.0.0.1:17001", "[::1]:17001" */
+    void *owner;
+    int keepalive_seconds; /* 0: none */
+};
+/* Begins to connect; ends in handlers->connected(), never from within. NULL with an errno in
+ * `*failure` when it cannot even begin. */
+struct connection *network_connect(struct network *network, const struct connect_opts *opts,
+                                   int *failure);
 
 enum { CONNECTION_CLOSED = -1, CONNECTION_AGAIN = -2 };
 
@@ -76,5 +95,21 @@ bool connection_is_local(const struct connection *connection);
 /* "127.0.0.1:50000", "[::1]:50000", "/path:0": of the other end, or of ours. */
 void connection_address(const struct connection *connection, bool is_ours, char *text,
                         size_t text_bytes);
+
+/* ---- names ---- */
+
+enum { NETWORK_ADDRESSES_MAX = 64 };
+/* Gets all addresses of a name, as "address:port" each; none, with words in `failure`, when the
+ * lookup failed. */
+typedef void (*network_resolved_fn)(void *udata, const char *name, unsigned port,
+                                    const char *const *addresses, size_t count,
+                                    const char *failure);
+/* Looks up a name without blocking; the configuration of the system's resolver is read anew. The
+ * answer may come from within the call. */
+void network_resolve(struct network *network, const char *name, unsigned port,
+                     network_resolved_fn resolved, void *udata);
+/* The address that this machine has towards `address` ("host:port", numeric), or towards the rest
+ * of the world with NULL; "127.0.0.1" when there is none. */
+void network_own_address(const char *address, char *text, size_t text_bytes);
 
 #endif

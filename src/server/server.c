@@ -29,6 +29,7 @@ enum {
 
 struct server {
     struct options *options;
+    struct connection_handlers client_handlers;
     char **argv;
     struct node *node;
     struct network *network;
@@ -195,7 +196,8 @@ static bool listeners_open(struct server *server, struct buffer *error) {
     for (size_t i = 0; options->port != 0 && is_open && i < options->bind.count; i++) {
         const char *address = options->bind.words[i];
         bool is_optional = address[0] == '-';
-        struct listener_opts opts = {.address = address + (is_optional ? 1 : 0),
+        struct listener_opts opts = {.handlers = &server->client_handlers,
+                                     .address = address + (is_optional ? 1 : 0),
                                      .port = (int)options->port,
                                      .backlog = (int)options->tcp_backlog,
                                      .keepalive_seconds = (int)options->tcp_keepalive};
@@ -204,7 +206,8 @@ static bool listeners_open(struct server *server, struct buffer *error) {
         is_open = listen_one(server, &opts, is_optional, error);
     }
     if (is_open && options->unixsocket[0] != '\0') {
-        struct listener_opts opts = {.path = options->unixsocket,
+        struct listener_opts opts = {.handlers = &server->client_handlers,
+                                     .path = options->unixsocket,
                                      .path_permissions = (unsigned)options->unixsocketperm,
                                      .backlog = (int)options->tcp_backlog};
         is_open = listen_one(server, &opts, false, error);
@@ -423,8 +426,6 @@ static bool server_start(struct server *server) {
     int failure = 0;
     uint64_t entropy[4];
     bool is_started = false;
-    const struct network_handlers handlers = {
-        .udata = server, .accepted = on_accepted, .readable = on_readable, .writable = on_writable};
     uint64_t wanted = (uint64_t)options->maxclients + DESCRIPTORS_RESERVED;
     uint64_t descriptors = process_raise_descriptors(wanted);
     if (descriptors < wanted) {
@@ -434,7 +435,7 @@ static bool server_start(struct server *server) {
         server_say(server, LOG_LEVEL_WARNING,
                    "The limit of open files is too low: maxclients was reduced.");
     }
-    server->network = network_new(&handlers);
+    server->network = network_new();
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
         buffer_printf(&error, "Can't open the directory '%s': %s", options->dir, strerror(failure));
@@ -533,6 +534,10 @@ static void server_free(struct server *server) {
 
 int server_run(struct options *options, char **argv) {
     struct server server = {.options = options, .argv = argv};
+    server.client_handlers = (struct connection_handlers){.udata = &server,
+                                                          .accepted = on_accepted,
+                                                          .readable = on_readable,
+                                                          .writable = on_writable};
     if (options->daemonize && !process_daemonize()) {
         server_say(&server, LOG_LEVEL_WARNING, "Can't go on in the background.");
         return 1;

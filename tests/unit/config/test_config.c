@@ -164,8 +164,9 @@ static void other_value(const struct option_row *row, enum option_id id, struct 
                                        : SLICE("with blank \"and\" quote"));
         return;
     case OPTION_KIND_words:
-        buffer_append_slice(value,
-                            id == OPTION_replicaof ? SLICE("host 6379") : SLICE("127.0.0.1 -::1"));
+        buffer_append_slice(value, id == OPTION_replicaof    ? SLICE("host 6379")
+                                   : id == OPTION_mesh_seeds ? SLICE("127.0.0.1:1 [::1]:2")
+                                                             : SLICE("127.0.0.1 -::1"));
         return;
     case OPTION_KIND_renames:
         return;
@@ -289,6 +290,11 @@ static void test_set_errors(void **state) {
         {"cluster-announce-hostname", "a b",
          "Hostnames may only contain alphanumeric characters, hyphens or dots"},
         {"bind", "a b c d e f g h i j k l m n o p q", "Too many bind addresses specified."},
+        {"mesh-bind", "a b c d e f g h i j k l m n o p q", "Too many bind addresses specified."},
+        {"mesh-seeds", "example.org", "A seed is written as host:port."},
+        {"mesh-seeds", "a:1 b:65536", "A seed is written as host:port."},
+        {"mesh-seeds", ":17001", "A seed is written as host:port."},
+        {"mesh-seeds", "::1:17001", "A seed is written as host:port."},
     };
     struct options before;
     options_dup(&options, &before);
@@ -394,6 +400,9 @@ static void test_set_values(void **state) {
         {"shutdown-on-sigint", "now default save", "save now"},
         {"save", "60 1 30 2", "60 1 30 2"},
         {"bind", "", ""},
+        {"mesh-seeds", "", ""},
+        {"mesh-seeds", "[::1]:17001 eu.example.org:1", "[::1]:17001 eu.example.org:1"},
+        {"mesh-max-frame", "16kb", "16384"},
         {"bind", "127.0.0.1 ::1", "127.0.0.1 ::1"},
         {"requirepass", "a b", "a b"},
         {"loglevel", "DEBUG", "debug"},

@@ -242,7 +242,9 @@ static void test_arguments(void **state) {
     char *argv[] = {"starling-server", NULL};
     assert_int_equal(config_parse_arguments(&options, 1, argv, NULL, &error), CONFIG_OK);
     check_parsed(PARSE(none, "--port", "7001", "--bind", "127.0.0.1", "::1", "--save", "900", "1",
-                       "--save", "60", "100", "--list-max-listpack-size", "-5"));
+                       "--save", "60", "100", "--list-max-listpack-size", "-5", "--mesh-seeds",
+                       "127.0.0.1:17002 eu.example.org:17001", "[::1]:17003"));
+    check_value(&options, "mesh-seeds", "127.0.0.1:17002 eu.example.org:17001 [::1]:17003");
     check_value(&options, "port", "7001");
     check_value(&options, "bind", "127.0.0.1 ::1");
     check_value(&options, "save", "900 1 60 100");

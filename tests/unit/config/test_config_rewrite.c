@@ -146,6 +146,9 @@ static const char *const other_values[][2] = {
     {"proc-title-template", "{title} x"},
     {"masterauth", "p w"},
     {"tls-protocols", "TLSv1.2 TLSv1.3"},
+    {"mesh-seeds", "127.0.0.1:17002 eu.example.org:17001"},
+    {"mesh-compression", "yes"},
+    {"mesh-auth", "a \"secret\""},
 };
 
 /* With half of the options changed at random, over an old text that mentions half of them. */
