@@ -12,21 +12,21 @@
 
 /* ---- random histories ---- */
 
-struct replica {
+struct follower {
     struct store store;
     struct store *source;
     unsigned slot;
     unsigned batches_count;
 };
 
-static void replica_init(struct replica *replica, struct store *source, unsigned slot) {
+static void replica_init(struct follower *replica, struct store *source, unsigned slot) {
     struct store_opts opts = {.dbs_count = source->dbs_count, .seed = 77 + slot};
-    *replica = (struct replica){.source = source, .slot = slot};
+    *replica = (struct follower){.source = source, .slot = slot};
     store_init(&replica->store, &opts);
 }
 
 static void replica_hand_on(void *udata) {
-    struct replica *replica = (struct replica *)udata;
+    struct follower *replica = (struct follower *)udata;
     history_replay(&replica->store, buffer_slice(&replica->source->journal.bytes), replica->slot);
     change_writer_clear(&replica->source->journal);
     replica->batches_count++;
@@ -39,7 +39,7 @@ static void histories_replay_to_the_same(void **state) {
         seed_prng(&prng, "histories_replay_to_the_same", part);
         struct history history;
         history_init(&history, prng_next(&prng));
-        struct replica replica;
+        struct follower replica;
         /* As after a restart, and as a peer would. */
         replica_init(&replica, &history.store, part % 2 == 0 ? STAMP_SLOT_SELF : 2);
         history.store.udata = &replica;
