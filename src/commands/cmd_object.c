@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* OBJECT: how a value is kept and how much it is used. None of it counts as use. */
 #include "commands/command.h"
+#include "store/contested.h"
 
 enum {
     OBJECT_EMBEDDED_BYTES_MAX = 44,
@@ -17,6 +18,8 @@ static bool object_is_integer(const struct entry *entry) {
     case ENTRY_COUNTER:
     case ENTRY_COUNTER_REGISTER:
         return true;
+    case ENTRY_CONTESTED:
+        return entry_contested(entry)->shown == CONTESTED_SHOWS_INTEGER;
     case ENTRY_BYTES:
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_LARGE:

@@ -2,6 +2,7 @@
 #include "store/entry.h"
 
 #include "base/check.h"
+#include "store/contested.h"
 
 enum {
     ENTRY_KEY_SHORT_MAX = 254,
@@ -24,6 +25,7 @@ static size_t body_bytes(enum entry_kind kind, size_t value_bytes) {
         return value_field_bytes(value_bytes);
     case ENTRY_INTEGER:
     case ENTRY_LARGE:
+    case ENTRY_CONTESTED:
         return 8;
     case ENTRY_COUNTER:
         return ENTRY_COUNTER_BYTES;
@@ -138,6 +140,9 @@ struct entry *entry_new(const struct entry_parts *parts) {
     case ENTRY_LARGE:
         entry_store64(body, (uint64_t)(uintptr_t)parts->large);
         break;
+    case ENTRY_CONTESTED:
+        entry_store64(body, (uint64_t)(uintptr_t)parts->contested);
+        break;
     }
     return entry;
 }
@@ -179,6 +184,9 @@ void entry_take_apart(const struct entry *entry, struct entry_parts *parts) {
     case ENTRY_LARGE:
         parts->large = entry_large(entry);
         break;
+    case ENTRY_CONTESTED:
+        parts->contested = entry_contested(entry);
+        break;
     }
 }
 
@@ -193,6 +201,8 @@ size_t entry_block_bytes(const struct entry *entry) {
 void entry_free(struct entry *entry) {
     if (entry_kind(entry) == ENTRY_LARGE) {
         large_string_free(entry_large(entry));
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        contested_free(entry_contested(entry));
     }
     memory_free_sized(entry, entry_block_bytes(entry));
 }
@@ -202,9 +212,8 @@ size_t entry_memory_bytes(const struct entry *entry) {
     if (entry_kind(entry) == ENTRY_LARGE) {
         const struct large_string *large = entry_large(entry);
         bytes += sizeof(struct large_string) + large->capacity;
-        if (large->block_stamps != NULL) {
-            bytes += large->capacity / ENTRY_BLOCK_BYTES * sizeof(uint64_t);
-        }
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        bytes += contested_memory_bytes(entry_contested(entry));
     }
     return bytes;
 }
@@ -263,6 +272,8 @@ struct slice entry_value(const struct entry *entry, struct entry_scratch *scratc
     case ENTRY_COUNTER_REGISTER:
         integer = counter_value(body, true);
         break;
+    case ENTRY_CONTESTED:
+        return contested_value(entry_contested(entry), scratch);
     }
     return slice_make(scratch->bytes, number_format_integer(scratch->bytes, integer));
 }
@@ -287,6 +298,7 @@ bool entry_integer(const struct entry *entry, int64_t *value) {
     case ENTRY_BYTES:
     case ENTRY_LARGE:
     case ENTRY_FLOAT_COUNTER:
+    case ENTRY_CONTESTED:
         break;
     }
     struct entry_scratch scratch;
@@ -298,8 +310,6 @@ struct large_string *large_string_new(size_t size, size_t capacity) {
     if (capacity > SIZE_MAX / 2) {
         return NULL;
     }
-    /* Whole blocks, so that their stamps can be counted off the capacity. */
-    capacity = (capacity + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
     struct large_string *large = memory_try_alloc(sizeof(struct large_string) + capacity);
     if (large == NULL) {
         return NULL;
@@ -309,6 +319,5 @@ struct large_string *large_string_new(size_t size, size_t capacity) {
 }
 
 void large_string_free(struct large_string *large) {
-    memory_free(large->block_stamps);
     memory_free(large);
 }

@@ -19,6 +19,7 @@
  *   FLOAT_COUNTER      start ticks u64 | total | register stamp u64 (0: none) | register
  *                      (both long double, 16 bytes)
  *   LARGE              address of a struct large_string: its own allocation
+ *   CONTESTED          address of a struct contested: all else (contested.h)
  *
  * A counter's value is register + total, where the total is the sum of this replica's increments
  * since `start` (crdt/change.h); the entry's stamp is that of its newest increment. Reads and
@@ -40,6 +41,7 @@ enum entry_kind {
     ENTRY_COUNTER_REGISTER,
     ENTRY_FLOAT_COUNTER,
     ENTRY_LARGE,
+    ENTRY_CONTESTED,
 };
 
 enum {
@@ -51,7 +53,6 @@ enum {
     ENTRY_TAIL_OFFSET = 12,
     /* Longer values live in an allocation of their own. */
     ENTRY_INLINE_VALUE_BYTES_MAX = 4000,
-    ENTRY_BLOCK_BYTES = 4096, /* a large string has one stamp for each block of this size */
 };
 
 struct entry {
@@ -62,16 +63,14 @@ struct entry {
 
 static_assert(offsetof(struct entry, tail) == ENTRY_TAIL_OFFSET, "layout");
 
-/* A long value. Once patched in place, `block_stamps` has one stamp for each block, 0 meaning that
- * of the entry's register. */
+/* A long value; it is patched in place. */
 struct large_string {
     size_t size;
     size_t capacity;
-    uint64_t
-        *block_stamps; /* NULL until the first patch; capacity / ENTRY_BLOCK_BYTES rounded up */
-    uint64_t register_stamp; /* of the SET that the blocks with stamp 0 come from */
     char bytes[];
 };
+
+struct contested;
 
 /* What an entry is made of, for building a new one. */
 struct entry_parts {
@@ -90,7 +89,8 @@ struct entry_parts {
     uint64_t register_stamp;
     long double float_total;
     long double float_register;
-    struct large_string *large; /* LARGE: moves into the entry */
+    struct large_string *large;  /* LARGE: moves into the entry */
+    struct contested *contested; /* CONTESTED: likewise */
 };
 
 /* Room for the text of a number; reading a value may need one. */
@@ -186,6 +186,9 @@ size_t entry_value_bytes(const struct entry *entry);
 bool entry_integer(const struct entry *entry, int64_t *value);
 static inline struct large_string *entry_large(const struct entry *entry) {
     return (struct large_string *)(uintptr_t)entry_load64(entry_body(entry));
+}
+static inline struct contested *entry_contested(const struct entry *entry) {
+    return (struct contested *)(uintptr_t)entry_load64(entry_body(entry));
 }
 /* A large string with room for `capacity` bytes, or NULL; freed by large_string_free(). */
 struct large_string *large_string_new(size_t size, size_t capacity);

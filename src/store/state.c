@@ -44,21 +44,6 @@ static void encode_large(struct buffer *out, unsigned db, const struct entry *en
     struct slice rest = slice_make(large->bytes, large->size);
     size_t first = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
     put_varint(out, large->size);
-    (void)put64(buffer_reserve(out, 8), large->register_stamp);
-    out->size += 8;
-    size_t blocks = large->block_stamps == NULL ? 0 : large->capacity / ENTRY_BLOCK_BYTES;
-    uint64_t stamped = 0;
-    for (size_t i = 0; i < blocks; i++) {
-        stamped += large->block_stamps[i] != 0;
-    }
-    put_varint(out, stamped);
-    for (size_t i = 0; i < blocks; i++) {
-        if (large->block_stamps[i] != 0) {
-            put_varint(out, i);
-            (void)put64(buffer_reserve(out, 8), large->block_stamps[i]);
-            out->size += 8;
-        }
-    }
     put_slice(out, slice_make(rest.data, first));
     for (rest = slice_skip(rest, first); rest.size > 0;) {
         flush(udata);
@@ -120,6 +105,8 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
     case ENTRY_LARGE:
         encode_large(out, db, entry, flush, udata);
         break;
+    case ENTRY_CONTESTED:
+        impossible("a node that is alone has none");
     }
 }
 
@@ -140,36 +127,17 @@ static bool take_float(struct slice *bytes, long double *value) {
 }
 
 static enum store_status load_large(struct slice *bytes, struct entry_parts *parts) {
-    uint64_t size, stamped, register_stamp;
-    if (!varint_take(bytes, &size) || !take64(bytes, &register_stamp) ||
-        !varint_take(bytes, &stamped) || size > SIZE_MAX / 4 || stamped > bytes->size / 9) {
+    uint64_t size;
+    if (!varint_take(bytes, &size) || size > SIZE_MAX / 4) {
         return STORE_MALFORMED;
     }
-    size_t capacity = (size + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
     /* Zeroed by the system, so a size that lies costs no memory until it is written to. */
-    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
+    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + size);
     if (large == NULL) {
         return STORE_OUT_OF_MEMORY;
     }
     large->size = size;
-    large->capacity = capacity;
-    large->register_stamp = register_stamp;
-    size_t blocks = capacity / ENTRY_BLOCK_BYTES;
-    if (stamped > 0) {
-        large->block_stamps = memory_try_alloc_zero(blocks * sizeof(uint64_t));
-        if (large->block_stamps == NULL) {
-            large_string_free(large);
-            return STORE_OUT_OF_MEMORY;
-        }
-    }
-    for (uint64_t i = 0; i < stamped; i++) {
-        uint64_t block, stamp;
-        if (!varint_take(bytes, &block) || block >= blocks || !take64(bytes, &stamp)) {
-            large_string_free(large);
-            return STORE_MALFORMED;
-        }
-        large->block_stamps[block] = stamp;
-    }
+    large->capacity = size;
     struct slice first;
     if (!varint_take_slice(bytes, &first) || first.size > size) {
         large_string_free(large);
@@ -218,6 +186,8 @@ static enum store_status load_body(struct slice *bytes, struct entry_parts *part
                    : STORE_MALFORMED;
     case ENTRY_LARGE:
         return load_large(bytes, parts);
+    case ENTRY_CONTESTED:
+        break;
     }
     return STORE_MALFORMED;
 }

@@ -6,8 +6,8 @@
  *   stamp (8 bytes) | access (3 bytes) | [expiry ms (8)] | [expiry stamp (8)] | key | body
  *
  * Key and bytes carry a length (varint). Numbers are little endian; floats are text (%La). A LARGE
- * value is its bytes followed by the number of stamped blocks and (block index, stamp) pairs; one
- * that is longer than CHANGE_VALUE_BYTES_MAX is cut into parts: see state_encode(). */
+ * value is its size and its bytes; one that is longer than CHANGE_VALUE_BYTES_MAX is cut into
+ * parts: see state_encode(). */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 

@@ -304,6 +304,7 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
         break;
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_LARGE:
+    case ENTRY_CONTESTED:
         /* The text of a float can be long, too. */
         parts->bytes = entry_value(entry, scratch);
         parts->kind = ENTRY_BYTES;
@@ -339,9 +340,6 @@ enum store_status store_copy(struct store *store, const struct key *from, const 
     parts.stamp = mutate_stamp(store);
     parts.stamp = mutate_record_value(store, to, parts.stamp, entry_value(source, &value_scratch),
                                       parts.expire_unix_ms);
-    if (parts.kind == ENTRY_LARGE) {
-        parts.large->register_stamp = parts.stamp;
-    }
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
     mutate_put(store, to, slot, entry);
@@ -376,9 +374,6 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     parts.stamp = mutate_record_value(store, to, mutate_stamp(store),
                                       slice_make(parts.large->bytes, parts.large->size),
                                       parts.expire_unix_ms);
-    memory_free(parts.large->block_stamps);
-    parts.large->block_stamps = NULL;
-    parts.large->register_stamp = parts.stamp;
     entry_store64(entry_body(source), (uint64_t)(uintptr_t)empty);
     /* The walk has the old state already, and must not see the emptied one. */
     source->stamp = parts.stamp;
@@ -632,7 +627,7 @@ struct check_walk {
 static void store_check_visit(void *item, void *udata) {
     struct check_walk *walk = (struct check_walk *)udata;
     const struct entry *entry = (const struct entry *)item;
-    require(entry_kind(entry) <= ENTRY_LARGE);
+    require(entry_kind(entry) <= ENTRY_CONTESTED);
     require(stamp_ticks(entry_newest_stamp(entry)) <= walk->store->clock.ticks);
     require(context_covers(&walk->store->context, entry_newest_stamp(entry)));
     if (entry_kind(entry) == ENTRY_LARGE) {

@@ -33,7 +33,7 @@ static struct entry *strings_current(struct store *store, const struct key *key,
 }
 
 static bool strings_is_string(const struct entry *entry) {
-    return entry_kind(entry) <= ENTRY_LARGE;
+    return entry_kind(entry) <= ENTRY_CONTESTED;
 }
 
 /* Fills in expiry and access as the new entry shall have them. */
@@ -89,7 +89,6 @@ static enum store_status put_register(struct store *store, const struct key *key
         if (large == NULL) {
             return STORE_OUT_OF_MEMORY;
         }
-        large->register_stamp = stamp;
         memcpy(large->bytes, value.data, value.size);
     }
     if (old != NULL) {
@@ -206,6 +205,7 @@ static bool float_base(const struct entry *entry, struct entry_parts *parts) {
     case ENTRY_BYTES:
     case ENTRY_INTEGER:
     case ENTRY_LARGE:
+    case ENTRY_CONTESTED:
         break;
     }
     struct entry_scratch scratch;
@@ -337,19 +337,12 @@ static bool large_reserve(struct large_string **at, size_t size) {
     }
     /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
     size_t extra = size < ((size_t)64 << 20) ? size : size / 8;
-    size_t capacity =
-        (size + extra + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
+    size_t capacity = size + extra;
     large = memory_try_resize(large, sizeof(struct large_string) + capacity);
     if (large == NULL) {
         return false;
     }
     *at = large;
-    if (large->block_stamps != NULL) {
-        size_t old_blocks = large->capacity / ENTRY_BLOCK_BYTES;
-        size_t blocks = capacity / ENTRY_BLOCK_BYTES;
-        large->block_stamps = memory_resize(large->block_stamps, blocks * sizeof(uint64_t));
-        memset(large->block_stamps + old_blocks, 0, (blocks - old_blocks) * sizeof(uint64_t));
-    }
     large->capacity = capacity;
     return true;
 }
@@ -359,18 +352,6 @@ static void large_extend(struct large_string *large, size_t size) {
     if (size > large->size) {
         memset(large->bytes + large->size, 0, size - large->size);
         large->size = size;
-    }
-}
-
-static void large_stamp_blocks(struct large_string *large, size_t offset, size_t size,
-                               uint64_t stamp) {
-    if (large->block_stamps == NULL) {
-        large->block_stamps =
-            memory_alloc_zero(large->capacity / ENTRY_BLOCK_BYTES * sizeof(uint64_t));
-    }
-    for (size_t block = offset / ENTRY_BLOCK_BYTES; block * ENTRY_BLOCK_BYTES < offset + size;
-         block++) {
-        large->block_stamps[block] = stamp;
     }
 }
 
@@ -393,7 +374,7 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     struct entry_scratch scratch;
     struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
     size = size > value.size ? size : value.size;
-    size_t capacity = (size + ENTRY_BLOCK_BYTES - 1) / ENTRY_BLOCK_BYTES * ENTRY_BLOCK_BYTES;
+    size_t capacity = size;
     /* Zeroed by the system: a SETBIT far out does not touch the pages in between. */
     struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
     if (large == NULL) {
@@ -404,7 +385,6 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     }
     large->size = size;
     large->capacity = capacity;
-    large->register_stamp = old != NULL ? old->stamp : 0;
     if (value.size > 0) {
         memcpy(large->bytes, value.data, value.size);
     }
@@ -429,7 +409,6 @@ static enum store_status put_patch(struct store *store, const struct key *key, u
     struct large_string *large = entry_large(entry);
     if (bytes.size > 0) {
         memcpy(large->bytes + offset, bytes.data, bytes.size);
-        large_stamp_blocks(large, offset, bytes.size, stamp);
     }
     entry->stamp = stamp;
     entry->meta |= ENTRY_EDITED;
@@ -547,7 +526,6 @@ static enum store_status put_registers(struct store *store, const struct key *ke
         return STORE_MALFORMED;
     }
     entry->stamp = stamp;
-    large->register_stamp = stamp;
     entry->meta |= ENTRY_EDITED;
     if (!store->uses_lfu) {
         entry_set_access(entry, mutate_first_access(store));

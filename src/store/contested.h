@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A contested value: a key whose elements do not fit into a compact entry, because writers that had
+ * not seen each other made them, or because they must be kept apart until everybody has seen them.
+ *
+ * The elements of a string key are what changes add and supersede one by one:
+ *
+ *   registers  siblings: whole values. The greatest stamp is shown.
+ *   edits      patches of bytes and raises of HyperLogLog registers, in the order of their stamps,
+ *              on top of whatever register is shown; on nothing they stand on an empty value.
+ *   parts      of a counter, one for each replica. Value = register + sum of (total - off); a text
+ *              that is no number hides them.
+ *   expiries   the latest is shown, "never" is the latest of all.
+ *
+ * A key with neither register nor edit nor a live part is hidden: it holds what is still needed for
+ * merging (ghosts of parts, an expiry without a value), and no command sees it.
+ *
+ * Compact entries (entry.h) are the same in short: one register, one part and one expiry at most.
+ * contested_open() spells any entry out, contested_close() puts the shortest form back; both are
+ * for the files of store/.
+ *
+ * Invariants, checked by contested_check():
+ *   I1  registers and edits have rising stamps (replicas_compare_stamps()), expiries differ in
+ *       stamp, parts have rising refs of their replicas and at most one each.
+ *   I2  a part never has more taken off than was seen: off_seen <= stamp; a ghost has off == total.
+ *   I3  `shown` is what the elements make; the entry's expiry fields are the shown expiry's.
+ *   I4  it is in the store's list while its entry is in a table. */
+#ifndef STORE_CONTESTED_H
+#define STORE_CONTESTED_H
+
+#include "store/store.h"
+
+enum {
+    /* Beyond these an edit by a client is recorded as the whole value. */
+    CONTESTED_EDITS_MAX = 65536,
+    CONTESTED_EDIT_BYTES_MAX = 4 << 20,
+};
+
+/* How a register holds its value. */
+enum contested_form {
+    CONTESTED_BYTES,  /* up to ENTRY_INLINE_VALUE_BYTES_MAX bytes in a block of their own */
+    CONTESTED_LARGE,  /* more */
+    CONTESTED_NUMBER, /* a float whose text nobody needs any more: under a float counter */
+};
+
+struct contested_register {
+    uint64_t stamp;
+    enum contested_form form;
+    size_t size;                /* BYTES */
+    char *bytes;                /* BYTES, owned; NULL when empty */
+    struct large_string *large; /* LARGE, owned */
+    long double number;         /* NUMBER */
+};
+
+/* What one replica (that of `stamp`) added to a counter. */
+struct contested_part {
+    uint64_t start_ticks; /* ticks of the first increment */
+    uint64_t stamp;       /* newest increment */
+    bool is_float;        /* float_ fields count, else the integers */
+    int64_t total, off;   /* all that it added; how much of that was taken off again */
+    long double float_total, float_off;
+    uint64_t off_seen; /* newest increment that the taker had seen; 0: nothing was taken off */
+    uint64_t off_by;   /* the change that took it off */
+};
+
+struct contested_edit {
+    uint64_t stamp;
+    bool is_raise;   /* `bytes` are pairs of HyperLogLog registers, else a patch */
+    uint64_t offset; /* of a patch */
+    size_t size;
+    char *bytes; /* owned; NULL when empty */
+};
+
+struct contested_expiry {
+    uint64_t stamp;
+    uint64_t unix_ms; /* 0: never */
+};
+
+enum contested_shown {
+    CONTESTED_HIDDEN,        /* nothing */
+    CONTESTED_SHOWS_BYTES,   /* shown_bytes */
+    CONTESTED_SHOWS_INTEGER, /* shown_integer */
+    CONTESTED_SHOWS_FLOAT,   /* shown_float */
+};
+
+struct contested {
+    struct entry *entry; /* its entry: kind ENTRY_CONTESTED, stamp of the newest change */
+    unsigned database;   /* number (not index) of its database */
+    bool is_listed;
+    struct contested *previous, *next; /* in store->unsettled */
+    struct contested_register *registers;
+    struct contested_edit *edits;
+    struct contested_part *parts;
+    struct contested_expiry *expiries;
+    unsigned registers_count, edits_count, parts_count, expiries_count;
+    unsigned edits_capacity;
+    uint64_t edits_bytes;
+    /* The value as it is shown, kept up to date by contested_close(). */
+    enum contested_shown shown;
+    struct slice shown_bytes; /* of the shown register, or of `overlay` */
+    int64_t shown_integer;
+    long double shown_float;
+    struct large_string *overlay; /* register and edits, where edits are not in the register */
+};
+
+/* Has the entry no visible value? */
+static inline bool entry_is_hidden(const struct entry *entry) {
+    return entry_kind(entry) == ENTRY_CONTESTED &&
+           entry_contested(entry)->shown == CONTESTED_HIDDEN;
+}
+
+static inline bool contested_part_is_ghost(const struct contested_part *part) {
+    return part->off_seen == part->stamp;
+}
+
+/* ---- elements ---- */
+
+/* The bytes of a register; of a NUMBER they are text in `scratch`. */
+struct slice contested_register_bytes(const struct contested_register *reg,
+                                      struct entry_scratch *scratch);
+/* Each adds an element at its place in the order; the caller sees to it that no other has its
+ * stamp. Bytes are copied; false, with nothing changed, when memory for them is out. */
+bool contested_add_register(const struct store *store, struct contested *contested, uint64_t stamp,
+                            struct slice bytes);
+/* The large string moves in. */
+void contested_add_large(const struct store *store, struct contested *contested, uint64_t stamp,
+                         struct large_string *large);
+void contested_add_number(const struct store *store, struct contested *contested, uint64_t stamp,
+                          long double number);
+bool contested_add_edit(const struct store *store, struct contested *contested,
+                        const struct contested_edit *edit);
+void contested_add_expiry(struct contested *contested, uint64_t stamp, uint64_t unix_ms);
+/* The part of the replica with this slot, or NULL; and the same, added (zeroed, with a stamp of
+ * that slot and 0 ticks) if there is none. */
+struct contested_part *contested_find_part(const struct contested *contested, unsigned slot);
+struct contested_part *contested_need_part(const struct store *store, struct contested *contested,
+                                           unsigned slot);
+void contested_drop_register(struct contested *contested, unsigned i);
+void contested_drop_edit(struct contested *contested, unsigned i);
+void contested_drop_part(struct contested *contested, unsigned i);
+void contested_drop_expiry(struct contested *contested, unsigned i);
+
+/* ---- what is shown ---- */
+
+/* As entry_value(): empty when hidden. */
+struct slice contested_value(const struct contested *contested, struct entry_scratch *scratch);
+
+/* ---- lifecycle ---- */
+
+/* Without elements, entry or place in the list. */
+struct contested *contested_new(void);
+/* Frees it and its elements; it is in no list. The entry is the caller's. */
+void contested_free(struct contested *contested);
+
+/* Spells out the entry of `key`, which may be absent (slot NULL): afterwards the key has an entry
+ * of kind ENTRY_CONTESTED in the table, whose elements the caller may change. The running walk must
+ * have been told before (mutate_before()). */
+struct contested *contested_open(struct store *store, const struct key *key, uint64_t *slot);
+/* Ends what contested_open() began: computes what is shown, puts a compact entry where one says the
+ * same, removes the key if no element is left, and keeps list, marks and counts right. `stamp` is
+ * that of the change that did it; `had` what was shown before (contested_shown_of()). Tells nobody:
+ * mutate_after() is the caller's. */
+void contested_close(struct store *store, const struct key *key, uint64_t stamp);
+/* Takes it off the store's list, before its entry is freed. */
+void contested_unlist(struct store *store, struct contested *contested);
+
+/* ---- introspection ---- */
+
+uint64_t contested_memory_bytes(const struct contested *contested);
+void contested_check(const struct store *store, const struct contested *contested);
+
+#endif
