@@ -19,7 +19,8 @@ static bool change_has_key(enum change_kind kind) {
 
 static bool change_has_value(enum change_kind kind) {
     return kind == CHANGE_SET || kind == CHANGE_SET_EXPIRING || kind == CHANGE_SET_KEEPING ||
-           kind == CHANGE_PATCH || kind == CHANGE_FLOAT_COUNTER || kind == CHANGE_REGISTERS;
+           kind == CHANGE_PATCH || kind == CHANGE_FLOAT_COUNTER || kind == CHANGE_REGISTERS ||
+           kind == CHANGE_SWAP;
 }
 
 void change_writer_deinit(struct change_writer *writer) {
@@ -80,15 +81,13 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     case CHANGE_PATCH:
         at += varint_put(at, change->offset);
         break;
-    case CHANGE_SWAP:
-        at += varint_put(at, change->other_db);
-        break;
     case CHANGE_SET:
     case CHANGE_SET_KEEPING:
     case CHANGE_DELETE:
     case CHANGE_REGISTERS:
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
         break;
     }
     if (change_has_value(change->kind)) {
@@ -150,18 +149,13 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
             return false;
         }
         break;
-    case CHANGE_SWAP:
-        if (!varint_take(rest, &number) || number >= CHANGE_DATABASES_MAX) {
-            return false;
-        }
-        change->other_db = (unsigned)number;
-        break;
     case CHANGE_SET:
     case CHANGE_SET_KEEPING:
     case CHANGE_DELETE:
     case CHANGE_REGISTERS:
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
         break;
     }
     if (!change_has_value(change->kind)) {

@@ -24,11 +24,12 @@
  *   REGISTERS         (index, value) pairs                     HyperLogLog registers, joined by max
  *   FLUSH             (no key)                                 all keys of one database go
  *   FLUSH_ALL         (no key)                                 all keys of all databases go
- *   SWAP              other database (no key)                  the two databases change places
+ *   SWAP              list of databases (no key)               the order of all databases
  *
- * Values and patches carry a length (varint) before their bytes. A value longer than
- * CHANGE_VALUE_BYTES_MAX is a SET of its beginning and PATCHes of the rest in one unit, so that no
- * record outgrows its limit. A unit may go on in the next batch; readers apply it when it is whole.
+ * Databases go by numbers that never change, whatever is swapped. Values, patches and orders carry
+ * a length (varint) before their bytes. A value longer than CHANGE_VALUE_BYTES_MAX is a SET of its
+ * beginning and PATCHes of the rest in one unit, so that no record outgrows its limit. A unit may
+ * go on in the next batch; readers apply it when it is whole.
  *
  * A writer's own part of a counter needs no mention when its own SET or DELETE takes it off: every
  * reader has applied that writer's changes in order and knows the part as the writer did. */
@@ -68,12 +69,12 @@ struct change {
     unsigned db;
     uint64_t stamp;
     struct slice key;
-    struct slice value;      /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS */
+    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h) */
+    struct slice value;
     uint64_t expire_unix_ms; /* SET_EXPIRING, EXPIRE (0 = never) */
     uint64_t start_ticks;    /* COUNTER, FLOAT_COUNTER */
     int64_t total;           /* COUNTER */
     uint64_t offset;         /* PATCH */
-    unsigned other_db;       /* SWAP */
 };
 
 /* ---- writing ---- */

@@ -263,7 +263,7 @@ void snapshot_contents_put(const struct store *store, struct buffer *out) {
     for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t keys = store_count(store, db);
         if (keys != 0) {
-            at += varint_put(at, db);
+            at += varint_put(at, store->dbs[db].number);
             at += varint_put(at, keys);
         }
     }
@@ -295,6 +295,8 @@ void snapshot_writer_begin(struct snapshot_writer *writer, struct disk *disk, st
     record_append(&block->bytes, RECORD_CONTENTS, buffer_slice(&contents));
     buffer_deinit(&contents);
     start_job(writer, block, run_begin);
+    begin_filling(writer);
+    state_encode_order(&writer->filling->bytes, store);
     snapshot_walk_begin(&writer->walk, store, emit, writer);
     writer->is_walk_attached = true;
 }

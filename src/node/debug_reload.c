@@ -5,7 +5,7 @@
 
 struct debug_reload_walk {
     struct buffer state;
-    unsigned db;
+    unsigned number; /* of the database */
 };
 
 /* All pieces stay in one buffer. */
@@ -15,15 +15,16 @@ static void debug_reload_flush(void *udata) {
 
 static void debug_reload_visit(void *item, void *udata) {
     struct debug_reload_walk *walk = udata;
-    state_encode(&walk->state, walk->db, item, debug_reload_flush, NULL);
+    state_encode(&walk->state, walk->number, item, debug_reload_flush, NULL);
 }
 
 enum store_status debug_reload_store(struct store *store) {
     struct debug_reload_walk walk = {0};
-    for (; walk.db < store->dbs_count; walk.db++) {
+    for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t position = 0;
+        walk.number = store->dbs[db].number;
         do {
-            position = table_walk(&store->dbs[walk.db].table, position, debug_reload_visit, &walk);
+            position = table_walk(&store->dbs[db].table, position, debug_reload_visit, &walk);
         } while (position != 0);
     }
     /* What comes back is what was there: no change to record, none to save. */

@@ -28,8 +28,8 @@ static inline bool mutate_is_expired(const struct store *store, const struct ent
 
 /* A new stamp of this replica. */
 static inline uint64_t mutate_stamp(struct store *store) {
-    uint64_t stamp = stamp_make(hybrid_clock_tick(&store->clock), STAMP_SLOT_SELF);
-    store->context.stamps[STAMP_SLOT_SELF] = stamp;
+    uint64_t stamp = stamp_make(hybrid_clock_tick(&store->clock), store->replicas.self);
+    store->context.stamps[store->replicas.self] = stamp;
     return stamp;
 }
 
@@ -47,8 +47,25 @@ static inline void mutate_after(struct store *store, const struct key *key) {
     }
 }
 
-static inline void mutate_record(struct store *store, const struct change *change) {
+/* Tells who watches that all keys leave a database, or have come into it. */
+static inline void mutate_touch_all(struct store *store, unsigned db, enum store_touch touch) {
+    if (store->watchers_count > 0) {
+        struct key key = {.db = db};
+        store->touch(store->udata, &key, touch);
+    }
+}
+
+/* Had the replica in slot `author` seen `stamp` when it wrote what is being applied? */
+static inline bool mutate_has_seen(const struct store *store, unsigned author, uint64_t stamp) {
+    /* Without a table of replicas there is one writer only. */
+    return author >= store->replicas.slots_count ||
+           replicas_has_seen(&store->replicas, author, stamp);
+}
+
+/* Records the change; `change->db`, an index so far, becomes the database's number. */
+static inline void mutate_record(struct store *store, struct change *change) {
     if (store->journal.is_on) {
+        change->db = store->dbs[change->db].number;
         if (unlikely(store->journal.bytes.size >= CHANGE_BATCH_BYTES) &&
             store->journal_full != NULL) {
             store->journal_full(store->udata);

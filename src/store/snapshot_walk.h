@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A walk over the whole store that yields its exact state at one moment, without fork.
+/* A walk over the store, or over the keys of a range of hashes, that yields their exact state at
+ * one moment, without fork. Several walks may go on at once.
  *
  * The walk visits the databases in order and each table by rising hash, some entries at a time.
  * Invariant: every entry that was there when the walk began, and has not been changed or removed
@@ -15,15 +16,18 @@
 
 #include "store/store.h"
 
-/* Gets each entry once, with the number of its database. May not change the store. */
+/* Gets each entry once, with the number of its database (keyspace.number, not the index). May not
+ * change the store. */
 typedef void (*snapshot_emit_fn)(void *udata, unsigned db, const struct entry *entry);
 
 struct snapshot_walk {
     struct store *store;
-    struct context context; /* of the moment it shows */
-    uint64_t ticks;         /* of the clock at that moment */
-    unsigned db;
-    uint64_t position; /* hash from which on the database's table is still to come */
+    struct snapshot_walk *next; /* another one over the same store */
+    struct context context;     /* of the moment it shows */
+    uint64_t ticks;             /* of the clock at that moment */
+    uint64_t first, last;       /* hashes of the keys that belong to it, inclusive */
+    unsigned db;                /* index */
+    uint64_t position;          /* hash from which on the database's table is still to come */
     bool is_done;
     bool is_cancelled;
     snapshot_emit_fn emit;
@@ -32,17 +36,23 @@ struct snapshot_walk {
     uint64_t handed_over_count; /* of these, emitted ahead because of a write */
 };
 
-/* Begins a walk; the store has no other. The struct stays where it is until snapshot_walk_end(). */
+/* Begins a walk over all. The struct stays where it is until snapshot_walk_end(). */
 void snapshot_walk_begin(struct snapshot_walk *walk, struct store *store, snapshot_emit_fn emit,
                          void *udata);
+/* Begins a walk over the keys with hashes from `first` to `last`, both included. */
+void snapshot_walk_begin_range(struct snapshot_walk *walk, struct store *store, uint64_t first,
+                               uint64_t last, snapshot_emit_fn emit, void *udata);
 /* Goes on for at least `entries_min` entries or to the end; true when it is through or cancelled.
  */
 bool snapshot_walk_step(struct snapshot_walk *walk, unsigned entries_min);
 /* Detaches from the store, done or not. */
 void snapshot_walk_end(struct snapshot_walk *walk);
 
-/* Called by mutators before they change or remove an entry. */
+/* Called by mutators before they change or remove an entry of the database at index `db`: tells all
+ * walks of the store, of which `walk` is the first. */
 void snapshot_walk_before_change(struct snapshot_walk *walk, unsigned db, uint64_t hash,
                                  const struct entry *entry);
+/* Ends all of them before their time: whole databases are about to go or to swap. */
+void snapshot_walk_cancel_all(struct snapshot_walk *walk);
 
 #endif

@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include "crdt/hyperloglog.h"
+#include "store/databases.h"
 #include "store/mutate.h"
 
 enum {
@@ -18,14 +19,19 @@ static uint64_t store_table_hash(const void *item, const void *udata) {
 
 void store_init(struct store *store, const struct store_opts *opts) {
     require(opts->dbs_count >= 1);
-    *store =
-        (struct store){.dbs_count = opts->dbs_count, .lfu_log_factor = 10, .lfu_decay_minutes = 1};
+    require(opts->dbs_count <= CHANGE_DATABASES_MAX);
+    *store = (struct store){.dbs_count = opts->dbs_count,
+                            .is_alone = true,
+                            .lfu_log_factor = 10,
+                            .lfu_decay_minutes = 1};
+    replicas_init(&store->replicas);
     prng_init(&store->prng, opts->seed);
     store->seed.a = prng_next(&store->prng);
     store->seed.b = prng_next(&store->prng);
     store->dbs = memory_alloc_zero(opts->dbs_count * sizeof(store->dbs[0]));
     for (unsigned db = 0; db < opts->dbs_count; db++) {
         table_init(&store->dbs[db].table, store_table_hash, &store->seed);
+        store->dbs[db].number = db;
     }
 }
 
@@ -52,8 +58,18 @@ void store_deinit(struct store *store) {
         store_free_table(table);
     }
     memory_free(store->dbs);
+    replicas_deinit(&store->replicas);
     change_writer_deinit(&store->journal);
     *store = (struct store){0};
+}
+
+bool store_begin_replica(struct store *store, const struct replica_id *id) {
+    unsigned slot = replicas_add(&store->replicas, id);
+    if (slot == 0) {
+        return false;
+    }
+    store->replicas.self = slot;
+    return true;
 }
 
 void store_set_now(struct store *store, int64_t now_ms) {
@@ -404,25 +420,12 @@ static uint64_t store_drop(struct store *store, unsigned db) {
     return count;
 }
 
-static void store_cancel_walk(struct store *store) {
-    if (store->walk != NULL) {
-        store->walk->is_cancelled = true;
-    }
-}
-
-static void store_touch_all(struct store *store, unsigned db, enum store_touch touch) {
-    if (store->watchers_count > 0) {
-        struct key key = {.db = db};
-        store->touch(store->udata, &key, touch);
-    }
-}
-
 uint64_t store_flush(struct store *store, unsigned db) {
     if (store->dbs[db].table.count == 0) {
         return 0;
     }
-    store_cancel_walk(store);
-    store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
+    snapshot_walk_cancel_all(store->walk);
+    mutate_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
     struct change change = {.kind = CHANGE_FLUSH, .db = db, .stamp = mutate_stamp(store)};
     mutate_record(store, &change);
     return store_drop(store, db);
@@ -436,39 +439,16 @@ uint64_t store_flush_all(struct store *store) {
     if (count == 0) {
         return 0;
     }
-    store_cancel_walk(store);
+    snapshot_walk_cancel_all(store->walk);
     struct change change = {.kind = CHANGE_FLUSH_ALL, .stamp = mutate_stamp(store)};
     mutate_record(store, &change);
     for (unsigned db = 0; db < store->dbs_count; db++) {
         if (store->dbs[db].table.count > 0) {
-            store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
+            mutate_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
             (void)store_drop(store, db);
         }
     }
     return count;
-}
-
-static void store_exchange(struct store *store, unsigned db, unsigned other_db) {
-    store_cancel_walk(store);
-    /* A watched key changes when it goes and when another one takes its place. */
-    store_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
-    store_touch_all(store, other_db, STORE_TOUCH_ALL_LEAVE);
-    struct keyspace keyspace = store->dbs[db];
-    store->dbs[db] = store->dbs[other_db];
-    store->dbs[other_db] = keyspace;
-    store_touch_all(store, db, STORE_TOUCH_ALL_CAME);
-    store_touch_all(store, other_db, STORE_TOUCH_ALL_CAME);
-    store->stats.dirty++;
-}
-
-void store_swap(struct store *store, unsigned db, unsigned other_db) {
-    if (db == other_db) {
-        return;
-    }
-    struct change change = {
-        .kind = CHANGE_SWAP, .db = db, .stamp = mutate_stamp(store), .other_db = other_db};
-    mutate_record(store, &change);
-    store_exchange(store, db, other_db);
 }
 
 struct entry *store_random(struct store *store, unsigned db) {
@@ -529,24 +509,26 @@ static enum store_status store_apply_key(struct store *store, const struct chang
     impossible("changes of whole databases are handled by the caller");
 }
 
-enum store_status store_apply(struct store *store, const struct change *change) {
-    if (change->db >= store->dbs_count || change->other_db >= store->dbs_count) {
+enum store_status store_apply(struct store *store, const struct change *recorded) {
+    if (recorded->db >= store->dbs_count) {
         return STORE_MALFORMED;
     }
+    struct change change = *recorded;
+    change.db = store_database_index(store, recorded->db);
     enum store_status status = STORE_OK;
-    switch (change->kind) {
+    switch (change.kind) {
     case CHANGE_FLUSH:
-        store_cancel_walk(store);
-        (void)store_drop(store, change->db);
+        snapshot_walk_cancel_all(store->walk);
+        (void)store_drop(store, change.db);
         break;
     case CHANGE_FLUSH_ALL:
-        store_cancel_walk(store);
+        snapshot_walk_cancel_all(store->walk);
         for (unsigned db = 0; db < store->dbs_count; db++) {
             (void)store_drop(store, db);
         }
         break;
     case CHANGE_SWAP:
-        store_exchange(store, change->db, change->other_db);
+        status = databases_apply_swap(store, &change);
         break;
     case CHANGE_SET:
     case CHANGE_SET_EXPIRING:
@@ -557,12 +539,12 @@ enum store_status store_apply(struct store *store, const struct change *change) 
     case CHANGE_FLOAT_COUNTER:
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
-        status = store_apply_key(store, change);
+        status = store_apply_key(store, &change);
         break;
     }
     if (status == STORE_OK) {
-        context_add(&store->context, change->stamp);
-        hybrid_clock_observe(&store->clock, stamp_ticks(change->stamp));
+        context_add(&store->context, change.stamp);
+        hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
     }
     return status;
 }

@@ -23,7 +23,6 @@ static void assert_equal(const struct change *a, const struct change *b) {
     require(a->start_ticks == b->start_ticks);
     require(a->total == b->total);
     require(a->offset == b->offset);
-    require(a->other_db == b->other_db);
 }
 
 static void write_again(const struct change *change) {

@@ -41,7 +41,7 @@ static void load_all(struct store *store, struct slice bytes) {
 
 struct encoding {
     struct buffer bytes;
-    unsigned db;
+    unsigned number;
 };
 
 static void encoding_flush(void *udata) {
@@ -50,7 +50,8 @@ static void encoding_flush(void *udata) {
 
 static void encode_visit(void *item, void *udata) {
     struct encoding *encoding = (struct encoding *)udata;
-    state_encode(&encoding->bytes, encoding->db, (const struct entry *)item, encoding_flush, NULL);
+    state_encode(&encoding->bytes, encoding->number, (const struct entry *)item, encoding_flush,
+                 NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -68,10 +69,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     store_check(&store);
 
     struct encoding encoding = {0};
-    for (encoding.db = 0; encoding.db < DBS; encoding.db++) {
+    state_encode_order(&encoding.bytes, &store);
+    for (unsigned db = 0; db < DBS; db++) {
         uint64_t position = 0;
+        encoding.number = store.dbs[db].number;
         do {
-            position = table_walk(&store.dbs[encoding.db].table, position, encode_visit, &encoding);
+            position = table_walk(&store.dbs[db].table, position, encode_visit, &encoding);
         } while (position != 0);
     }
     struct slice rest = buffer_slice(&encoding.bytes);

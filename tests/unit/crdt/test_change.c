@@ -26,7 +26,6 @@ static void assert_changes_equal(const struct change *a, const struct change *b)
     assert_int_equal(a->start_ticks, b->start_ticks);
     assert_int_equal(a->total, b->total);
     assert_int_equal(a->offset, b->offset);
-    assert_int_equal(a->other_db, b->other_db);
 }
 
 /* ---- random ---- */
@@ -56,7 +55,7 @@ static struct change random_change(struct prng *prng, uint64_t ticks) {
     case CHANGE_FLUSH_ALL:
         return change;
     case CHANGE_SWAP:
-        change.other_db = (unsigned)prng_below(prng, CHANGE_DATABASES_MAX);
+        change.value = random_text(prng);
         return change;
     case CHANGE_SET_EXPIRING:
     case CHANGE_EXPIRE:
@@ -165,7 +164,8 @@ static void the_layout(void **state) {
                             .stamp = stamp_make(303, SLOT),
                             .key = SLICE("k"),
                             .expire_unix_ms = 128};
-    struct change swap = {.kind = CHANGE_SWAP, .stamp = stamp_make(303, SLOT), .other_db = 3};
+    struct change swap = {
+        .kind = CHANGE_SWAP, .stamp = stamp_make(303, SLOT), .value = SLICE("\1\0")};
     change_writer_add(&writer, &set);
     change_writer_end_unit(&writer);
     change_writer_add(&writer, &counter);
@@ -174,11 +174,11 @@ static void the_layout(void **state) {
     change_writer_add(&writer, &swap);
     change_writer_end_unit(&writer);
     static const unsigned char expected[] = {
-        0xAC, 0x02,                                    /* first ticks: 300 */
-        0x01, 0x00, 1,    'k',  3,    'v',  'a',  'l', /* SET */
-        0xC6, 0x02, 0x02, 1,    'n',  0x01, 0x03,      /* COUNTER, goes on, database 2 */
-        0x05, 0x01, 1,    'k',  0x80, 0x01,            /* EXPIRE */
-        0x4C, 0x00, 0x00, 0x03,                        /* SWAP in database 0 */
+        0xAC, 0x02,                                   /* first ticks: 300 */
+        0x01, 0x00, 1,    'k', 3,    'v',  'a',  'l', /* SET */
+        0xC6, 0x02, 0x02, 1,   'n',  0x01, 0x03,      /* COUNTER, goes on, database 2 */
+        0x05, 0x01, 1,    'k', 0x80, 0x01,            /* EXPIRE */
+        0x4C, 0x00, 0x00, 2,   1,    0,               /* SWAP */
     };
     assert_int_equal(writer.bytes.size, sizeof(expected));
     assert_memory_equal(writer.bytes.data, expected, sizeof(expected));
@@ -277,7 +277,6 @@ static unsigned read_exact(const char *bytes, size_t size, enum change_status *l
             count++;
             assert_in_range(change.kind, CHANGE_SET, CHANGE_SWAP);
             assert_true(change.db < CHANGE_DATABASES_MAX);
-            assert_true(change.other_db < CHANGE_DATABASES_MAX);
             assert_true(change.start_ticks <= stamp_ticks(change.stamp));
             assert_int_equal(stamp_slot(change.stamp), SLOT);
             assert_true(
@@ -303,8 +302,7 @@ static void write_one_of_each(struct change_writer *writer) {
                                 .expire_unix_ms = 1800000000000,
                                 .start_ticks = 500000,
                                 .total = -123456,
-                                .offset = 4096,
-                                .other_db = 1};
+                                .offset = 4096};
         change_writer_add(writer, &change);
         if (kind % 2 == 0) {
             change_writer_end_unit(writer);

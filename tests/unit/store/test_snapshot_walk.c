@@ -45,6 +45,7 @@ static void snapshot_begin(struct snapshot *snapshot, struct store *store) {
     *snapshot = (struct snapshot){0};
     snapshot_take_batch(NULL, store);
     store_digest(store, snapshot->digest);
+    state_encode_order(&snapshot->state, store);
     snapshot_walk_begin(&snapshot->walk, store, snapshot_emit, snapshot);
 }
 
@@ -215,6 +216,101 @@ static void walks_survive_growth_and_removal(void **state) {
     }
 }
 
+/* ---- ranges ---- */
+
+enum { RANGES = 5 };
+
+/* Bounds anywhere, also inside one bucket or around a single hash; all hashes belong to one. */
+static void pick_bounds(struct prng *prng, uint64_t firsts[RANGES]) {
+    firsts[0] = 0;
+    for (unsigned i = 1; i < RANGES; i++) {
+        uint64_t low = firsts[i - 1] + 1;
+        uint64_t room = prng_below(prng, 3) == 0 ? 1000 : UINT64_MAX / RANGES - 1;
+        firsts[i] = low + prng_below(prng, room);
+    }
+}
+
+/* Walks over all ranges and one over all keys, begun one after another while the store changes:
+ * each must show its keys as they were at its own beginning. */
+static void walks_of_ranges_go_on_together(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 8; part++) {
+        struct prng prng;
+        seed_prng(&prng, "walks_of_ranges_go_on_together", part);
+        struct history history;
+        history_init(&history, prng_next(&prng));
+        history.upheavals = 0;
+        for (unsigned i = 0; i < 400; i++) {
+            history_step(&history);
+        }
+        uint64_t firsts[RANGES], counts[RANGES + 1];
+        pick_bounds(&prng, firsts);
+        struct snapshot snapshots[RANGES + 1] = {0};
+        struct store expected[RANGES + 1];
+        for (unsigned i = 0; i <= RANGES; i++) {
+            /* What the walk shall show: the state now, of its range. */
+            struct snapshot now;
+            struct store all;
+            snapshot_begin(&now, &history.store);
+            while (!snapshot_walk_step(&now.walk, 100)) {
+            }
+            snapshot_walk_end(&now.walk);
+            snapshot_load(&now, &all);
+            snapshot_deinit(&now);
+            uint64_t last = i < RANGES - 1 ? firsts[i + 1] - 1 : UINT64_MAX;
+            counts[i] = 0;
+            for (unsigned db = 0; db < HISTORY_DBS; db++) {
+                for (unsigned n = 0; n < HISTORY_NAMES; n++) {
+                    struct key key = store_key(&all, db, history.names[n]);
+                    uint64_t hash = store_hash(&history.store, key.name);
+                    if (i < RANGES && (hash < firsts[i] || hash > last)) {
+                        uint64_t *slot = mutate_slot(&all, &key);
+                        if (slot != NULL) {
+                            mutate_remove(&all, &key, slot);
+                        }
+                    }
+                    counts[i] += mutate_slot(&all, &key) != NULL;
+                }
+            }
+            expected[i] = all;
+            state_encode_order(&snapshots[i].state, &history.store);
+            if (i < RANGES) {
+                snapshot_walk_begin_range(&snapshots[i].walk, &history.store, firsts[i], last,
+                                          snapshot_emit, &snapshots[i]);
+            } else {
+                snapshot_walk_begin(&snapshots[i].walk, &history.store, snapshot_emit,
+                                    &snapshots[i]);
+            }
+            for (unsigned step = 0; step < 20; step++) {
+                history_step(&history);
+                (void)snapshot_walk_step(&snapshots[prng_below(&prng, i + 1)].walk, 1);
+            }
+        }
+        for (unsigned left = RANGES + 1; left > 0;) {
+            history_step(&history);
+            struct snapshot *snapshot = &snapshots[prng_below(&prng, RANGES + 1)];
+            if (snapshot->walk.store != NULL && snapshot_walk_step(&snapshot->walk, 1)) {
+                assert_false(snapshot->walk.is_cancelled);
+                snapshot_walk_end(&snapshot->walk);
+                snapshot->walk.store = NULL;
+                left--;
+            }
+        }
+        assert_null(history.store.walk);
+        for (unsigned i = 0; i <= RANGES; i++) {
+            struct store loaded;
+            snapshot_load(&snapshots[i], &loaded);
+            assert_true(history_digests_equal(&loaded, &expected[i]));
+            assert_int_equal(snapshots[i].walk.emitted_count, counts[i]);
+            store_deinit(&loaded);
+            store_deinit(&expected[i]);
+            snapshot_deinit(&snapshots[i]);
+        }
+        change_writer_clear(&history.store.journal);
+        history_deinit(&history);
+    }
+}
+
 /* ---- single cases ---- */
 
 /* Memory that is out makes NULL, as it does without the sanitizer. */
@@ -379,6 +475,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_show_the_state_at_their_beginning),
         cmocka_unit_test(walks_survive_growth_and_removal),
+        cmocka_unit_test(walks_of_ranges_go_on_together),
         cmocka_unit_test(losing_the_expiry_ahead_of_the_walk),
         cmocka_unit_test(an_expiry_that_changes_twice),
         cmocka_unit_test(renaming_a_large_value),

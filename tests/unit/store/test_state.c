@@ -32,21 +32,22 @@ static void no_flush(void *udata) {
 
 struct encoding {
     struct buffer bytes;
-    unsigned db;
+    unsigned number;
 };
 
 static void encode_visit(void *item, void *udata) {
     struct encoding *encoding = (struct encoding *)udata;
-    state_encode(&encoding->bytes, encoding->db, (const struct entry *)item, no_flush, NULL);
+    state_encode(&encoding->bytes, encoding->number, (const struct entry *)item, no_flush, NULL);
 }
 
-/* All entries in the order of the tables. */
+/* The order of the databases, and all entries in the order of the tables. */
 static void encode_all(const struct store *store, struct encoding *encoding) {
-    for (encoding->db = 0; encoding->db < store->dbs_count; encoding->db++) {
+    state_encode_order(&encoding->bytes, store);
+    for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t position = 0;
+        encoding->number = store->dbs[db].number;
         do {
-            position =
-                table_walk(&store->dbs[encoding->db].table, position, encode_visit, encoding);
+            position = table_walk(&store->dbs[db].table, position, encode_visit, encoding);
         } while (position != 0);
     }
 }
@@ -181,6 +182,54 @@ static void databases_must_exist(void **state) {
     buffer_deinit(&encoding.bytes);
     store_deinit(&store);
     store_deinit(&small);
+}
+
+/* Another node's stamps get the slots that their replicas have here; what nobody here knows is
+ * refused. */
+static void slots_are_translated(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store);
+    struct change changes[] = {
+        {.kind = CHANGE_SET_EXPIRING,
+         .stamp = stamp_make(100, 3),
+         .key = SLICE("k"),
+         .value = SLICE("text"),
+         .expire_unix_ms = 1900000000000},
+        {.kind = CHANGE_EXPIRE,
+         .stamp = stamp_make(101, 2),
+         .key = SLICE("k"),
+         .expire_unix_ms = 1900000000001},
+        {.kind = CHANGE_SWAP, .stamp = stamp_make(102, 3), .value = SLICE("\1\0")},
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(store_apply(&store, &changes[i]), STORE_OK);
+    }
+    struct encoding encoding = {0};
+    encode_all(&store, &encoding);
+    uint16_t slots[STAMP_SLOTS_COUNT] = {[1] = 9, [2] = 1, [3] = 1023};
+    struct slice rest = buffer_slice(&encoding.bytes);
+    struct state_piece piece;
+    assert_int_equal(state_decode(&store, slots, &rest, &piece), STORE_OK);
+    assert_int_equal(piece.kind, STATE_PIECE_ORDER);
+    assert_true(piece.order_stamp == stamp_make(102, 1023));
+    assert_true(slice_equal(piece.order, SLICE("\1\0")));
+    struct slice entry = rest;
+    assert_int_equal(state_decode(&store, slots, &rest, &piece), STORE_OK);
+    assert_int_equal(rest.size, 0);
+    assert_int_equal(piece.kind, STATE_PIECE_ENTRY);
+    assert_int_equal(piece.db, 0);
+    assert_false(piece.goes_on);
+    assert_true(slice_equal(piece.key, SLICE("k")));
+    assert_true(piece.entry->stamp == stamp_make(100, 1023));
+    assert_true(entry_expire_stamp(piece.entry) == stamp_make(101, 1));
+    entry_free(piece.entry);
+    slots[2] = 0;
+    rest = entry;
+    assert_int_equal(state_decode(&store, slots, &rest, &piece), STORE_MALFORMED);
+    assert_true(rest.data == entry.data && rest.size == entry.size);
+    buffer_deinit(&encoding.bytes);
+    store_deinit(&store);
 }
 
 /* ---- values of several pieces ---- */
@@ -321,6 +370,7 @@ int main(void) {
         cmocka_unit_test(float_registers_keep_all_digits),
         cmocka_unit_test(keys_must_be_new),
         cmocka_unit_test(databases_must_exist),
+        cmocka_unit_test(slots_are_translated),
         cmocka_unit_test(huge_values_come_in_pieces),
         cmocka_unit_test(damage_is_refused_or_harmless),
     };

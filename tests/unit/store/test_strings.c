@@ -263,7 +263,10 @@ static void malformed_changes_are_refused(void **state) {
          .value = SLICE("abc")},
         {.kind = CHANGE_SET, .stamp = stamp, .db = 2, .key = SLICE("no"), .value = SLICE("x")},
         {.kind = CHANGE_FLUSH, .stamp = stamp, .db = 65535},
-        {.kind = CHANGE_SWAP, .stamp = stamp, .db = 0, .other_db = 2},
+        {.kind = CHANGE_SWAP, .stamp = stamp, .value = SLICE("\2")},
+        {.kind = CHANGE_SWAP, .stamp = stamp, .value = SLICE("\1")},
+        {.kind = CHANGE_SWAP, .stamp = stamp, .value = SLICE("\0\0")},
+        {.kind = CHANGE_SWAP, .stamp = stamp, .value = SLICE("\1\0\2")},
     };
     for (unsigned i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         assert_int_equal(store_apply(&store, &changes[i]), STORE_MALFORMED);

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Taking stream records.
+ *
+ * A record that ends inside a unit is kept as a whole, even where whole units come first: so the
+ * log, which gets each record when it is applied, has them in the order of application, and none
+ * is ever applied by half. The next records of its author are kept behind it until one ends with a
+ * whole unit; then all are applied in one step. An author ends its turn with whole units, so what
+ * is kept is at most what one turn of it wrote.
+ *
+ * Invariants:
+ *   I1  nothing of a record is applied before the whole of it was read through.
+ *   I2  the context of an author stands at the end of one of its records, except after
+ *       OUT_OF_MEMORY: then it stands at the last change that was applied, and the same records
+ *       may come again.
+ *   I3  records that are kept follow one another without a gap, the first one on the context. */
+#include "store/receive.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/number.h"
+#include "crdt/hyperloglog.h"
+#include "store/databases.h"
+
+/* No string is so long that a patch could begin here. */
+#define RECEIVE_PATCH_OFFSET_MAX (SIZE_MAX / 4)
+
+/* One record of an open unit. */
+struct receive_part {
+    struct receive_part *next;
+    uint64_t last_ticks;
+    size_t size;
+    char bytes[];
+};
+
+struct receive_unit {
+    uint64_t ref; /* of the author: its slot may have gone to another one meanwhile */
+    struct receive_part *first, *last;
+};
+
+/* ---- open units ---- */
+
+void receiver_forget_unit(struct receiver *receiver, unsigned slot) {
+    if (slot >= receiver->units_count || receiver->units[slot] == NULL) {
+        return;
+    }
+    struct receive_unit *unit = receiver->units[slot];
+    receiver->units[slot] = NULL;
+    for (struct receive_part *part = unit->first; part != NULL;) {
+        struct receive_part *next = part->next;
+        receiver->kept_bytes -= part->size;
+        memory_free(part);
+        part = next;
+    }
+    memory_free(unit);
+}
+
+void receiver_deinit(struct receiver *receiver) {
+    for (unsigned slot = 0; slot < receiver->units_count; slot++) {
+        receiver_forget_unit(receiver, slot);
+    }
+    memory_free(receiver->units);
+    receiver->units = NULL;
+    receiver->units_count = 0;
+}
+
+/* The open unit of the replica that has `slot` now; NULL without one. */
+static struct receive_unit *receiver_unit(const struct receiver *receiver, unsigned slot) {
+    const struct replicas *replicas = &receiver->store->replicas;
+    if (slot >= receiver->units_count || receiver->units[slot] == NULL ||
+        slot >= replicas->slots_count || receiver->units[slot]->ref != replicas->slots[slot].ref) {
+        return NULL;
+    }
+    return receiver->units[slot];
+}
+
+static bool receiver_keep(struct receiver *receiver, unsigned slot, struct slice bytes,
+                          uint64_t last_ticks) {
+    struct receive_part *part = memory_try_alloc(sizeof(*part) + bytes.size);
+    if (part == NULL) {
+        return false;
+    }
+    *part = (struct receive_part){.last_ticks = last_ticks, .size = bytes.size};
+    memcpy(part->bytes, bytes.data, bytes.size);
+    if (slot >= receiver->units_count) {
+        unsigned count = slot + 1;
+        receiver->units = memory_resize(receiver->units, count * sizeof(receiver->units[0]));
+        memset(receiver->units + receiver->units_count, 0,
+               (count - receiver->units_count) * sizeof(receiver->units[0]));
+        receiver->units_count = count;
+    }
+    struct receive_unit *unit = receiver->units[slot];
+    if (unit == NULL) {
+        unit = memory_alloc_zero(sizeof(*unit));
+        unit->ref = receiver->store->replicas.slots[slot].ref;
+        unit->first = part;
+        receiver->units[slot] = unit;
+    } else {
+        unit->last->next = part;
+    }
+    unit->last = part;
+    receiver->kept_bytes += part->size;
+    return true;
+}
+
+uint64_t receiver_ticks(const struct receiver *receiver, unsigned slot) {
+    uint64_t ticks = stamp_ticks(receiver->store->context.stamps[slot]);
+    const struct receive_unit *unit = receiver_unit(receiver, slot);
+    return unit != NULL && unit->last->last_ticks > ticks ? unit->last->last_ticks : ticks;
+}
+
+/* ---- looking before applying ---- */
+
+/* Had the author seen only what is here? Notes what is missing. */
+static bool receiver_has_marks(struct receiver *receiver, const struct stream_record *record) {
+    const struct store *store = receiver->store;
+    struct slice marks = record->marks;
+    struct stream_mark mark;
+    while (stream_mark_next(&marks, &mark)) {
+        unsigned slot = replicas_find(&store->replicas, mark.ref);
+        bool is_here = slot != 0 ? mark.ticks <= stamp_ticks(store->context.stamps[slot])
+                                 : replicas_find_retired(&store->replicas, mark.ref) != NULL;
+        if (!is_here && mark.ref != record->ref) {
+            receiver->missing_ref = mark.ref;
+            receiver->missing_ticks = mark.ticks;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool receive_pairs_are_sound(struct slice pairs) {
+    if (pairs.size % HYPERLOGLOG_PAIR_BYTES != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < pairs.size; i += HYPERLOGLOG_PAIR_BYTES) {
+        const uint8_t *pair = (const uint8_t *)pairs.data + i;
+        if ((unsigned)(pair[0] | pair[1] << 8) >= HYPERLOGLOG_REGISTERS_COUNT ||
+            pair[2] > HYPERLOGLOG_REGISTER_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Can any writer have written this change? What depends on the store is left to store_apply(). */
+static bool receive_is_sound(const struct store *store, const struct change *change) {
+    if (change->db >= store->dbs_count) {
+        return false;
+    }
+    if (change->kind == CHANGE_FLOAT_COUNTER) {
+        long double total;
+        return number_parse_float(change->value, &total);
+    }
+    if (change->kind == CHANGE_PATCH) {
+        return change->offset <= RECEIVE_PATCH_OFFSET_MAX;
+    }
+    if (change->kind == CHANGE_REGISTERS) {
+        return receive_pairs_are_sound(change->value);
+    }
+    if (change->kind == CHANGE_SWAP) {
+        return databases_check_order(store, change->value);
+    }
+    return true;
+}
+
+/* Reads the batch through. `*is_open`: it ends inside a unit. */
+static bool receiver_check(const struct receiver *receiver, unsigned slot,
+                           const struct stream_record *record, bool *is_open) {
+    struct change_reader reader;
+    if (!change_reader_init(&reader, record->batch, slot)) {
+        return false;
+    }
+    uint64_t ticks = record->previous_ticks;
+    struct change change;
+    enum change_status status;
+    *is_open = false;
+    while ((status = change_reader_next(&reader, &change)) == CHANGE_OK) {
+        if (stamp_ticks(change.stamp) <= ticks || !receive_is_sound(receiver->store, &change)) {
+            return false;
+        }
+        ticks = stamp_ticks(change.stamp);
+        *is_open = change.goes_on;
+    }
+    return status == CHANGE_END && ticks == record->last_ticks && ticks > record->previous_ticks;
+}
+
+/* ---- applying ---- */
+
+static void receiver_raise_marks(struct store *store, unsigned slot,
+                                 const struct stream_record *record) {
+    struct slice marks = record->marks;
+    struct stream_mark mark;
+    while (stream_mark_next(&marks, &mark)) {
+        unsigned seen = replicas_find(&store->replicas, mark.ref);
+        /* What a retired replica wrote is settled, and seen by all. */
+        if (seen != 0 && seen != slot) {
+            replicas_raise_mark(&store->replicas, slot, stamp_make(mark.ticks, seen));
+        }
+    }
+}
+
+/* Applies what is new of a record that was checked. */
+static enum receive_status receiver_apply(struct receiver *receiver, unsigned slot,
+                                          struct slice bytes) {
+    struct store *store = receiver->store;
+    struct stream_record record;
+    struct change_reader reader;
+    if (!stream_record_take(bytes, &record) || !change_reader_init(&reader, record.batch, slot)) {
+        impossible("the record was read before");
+    }
+    receiver_raise_marks(store, slot, &record);
+    struct change change;
+    while (change_reader_next(&reader, &change) == CHANGE_OK) {
+        if (context_covers(&store->context, change.stamp)) {
+            continue;
+        }
+        enum store_status status = store_apply(store, &change);
+        if (status != STORE_OK) {
+            return status == STORE_OUT_OF_MEMORY ? RECEIVE_OUT_OF_MEMORY : RECEIVE_MALFORMED;
+        }
+        receiver->changes_count++;
+    }
+    receiver->records_count++;
+    if (receiver->applied != NULL) {
+        receiver->applied(receiver->udata, bytes);
+    }
+    return RECEIVE_OK;
+}
+
+/* Applies the records of the open unit. */
+static enum receive_status receiver_apply_unit(struct receiver *receiver, unsigned slot) {
+    struct receive_unit *unit = receiver_unit(receiver, slot);
+    enum receive_status status = RECEIVE_OK;
+    if (unit == NULL) {
+        return RECEIVE_OK;
+    }
+    for (struct receive_part *part = unit->first; part != NULL && status == RECEIVE_OK;
+         part = part->next) {
+        /* The context may have come this far in another way meanwhile. */
+        if (part->last_ticks > stamp_ticks(receiver->store->context.stamps[slot])) {
+            status = receiver_apply(receiver, slot, slice_make(part->bytes, part->size));
+        }
+    }
+    receiver_forget_unit(receiver, slot);
+    return status;
+}
+
+enum receive_status receiver_take(struct receiver *receiver, struct slice bytes) {
+    struct store *store = receiver->store;
+    struct stream_record record;
+    if (!stream_record_take(bytes, &record)) {
+        return RECEIVE_MALFORMED;
+    }
+    unsigned slot = replicas_find(&store->replicas, record.ref);
+    if (slot == 0) {
+        const struct retired_replica *retired = replicas_find_retired(&store->replicas, record.ref);
+        return retired != NULL && record.last_ticks <= retired->ticks ? RECEIVE_DUPLICATE
+                                                                      : RECEIVE_UNKNOWN;
+    }
+    struct receive_unit *unit = receiver_unit(receiver, slot);
+    if (unit == NULL || unit->last->last_ticks <= stamp_ticks(store->context.stamps[slot])) {
+        receiver_forget_unit(receiver, slot);
+    }
+    uint64_t ticks = receiver_ticks(receiver, slot);
+    if (record.last_ticks <= ticks) {
+        return RECEIVE_DUPLICATE;
+    }
+    if (record.previous_ticks > ticks) {
+        return RECEIVE_GAP;
+    }
+    if (!receiver_has_marks(receiver, &record)) {
+        return RECEIVE_EARLY;
+    }
+    bool is_open;
+    if (!receiver_check(receiver, slot, &record, &is_open)) {
+        return RECEIVE_MALFORMED;
+    }
+    if (is_open) {
+        return receiver_keep(receiver, slot, bytes, record.last_ticks) ? RECEIVE_OK
+                                                                       : RECEIVE_OUT_OF_MEMORY;
+    }
+    if (receiver->before_apply != NULL) {
+        receiver->before_apply(receiver->udata);
+    }
+    enum receive_status status = receiver_apply_unit(receiver, slot);
+    return status == RECEIVE_OK ? receiver_apply(receiver, slot, bytes) : status;
+}
