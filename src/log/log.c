@@ -36,65 +36,6 @@ const char *log_error(const struct log *log) {
     return log->error.data != NULL ? log->error.data : "";
 }
 
-/* ---- the node file ---- */
-
-static uint64_t newest_ticks(const struct log *log) {
-    return stamp_ticks(log->store->context.stamps[STAMP_SLOT_SELF]);
-}
-
-static uint64_t ceiling_above(const struct log *log) {
-    uint64_t ticks = log->store->clock.ticks + ((uint64_t)LOG_CLOCK_AHEAD_MS << STAMP_COUNTER_BITS);
-    return ticks < STAMP_TICKS_MAX ? ticks : STAMP_TICKS_MAX - 1;
-}
-
-static enum disk_status replace_node_file(struct log *log) {
-    struct buffer text = {0};
-    node_file_format(&log->node, &text);
-    enum disk_status status = node_file_replace(log->disk, buffer_slice(&text));
-    buffer_deinit(&text);
-    return status;
-}
-
-static enum disk_status run_node_job(struct disk_job *job) {
-    struct log_node_job *node_job = (struct log_node_job *)job;
-    return node_file_replace(node_job->disk, buffer_slice(&node_job->text));
-}
-
-/* Moves the ceiling before the stamps reach it, and tells the file when `always` comes or goes. */
-static void keep_node_file(struct log *log) {
-    struct log_node_job *job = &log->node_job;
-    bool is_durable = log->is_on && log->opts.fsync == LOG_FSYNC_ALWAYS &&
-                      !log->snapshot_is_required && log->node.is_durable;
-    uint64_t margin = (uint64_t)(LOG_CLOCK_AHEAD_MS / 2) << STAMP_COUNTER_BITS;
-    bool is_near = newest_ticks(log) + margin > log->node.ceiling_ticks;
-    if (job->is_running || !log->is_started || (!is_near && is_durable == log->node.is_durable)) {
-        return;
-    }
-    struct node_file next = log->node;
-    next.ceiling_ticks = ceiling_above(log);
-    next.is_durable = is_durable;
-    *job = (struct log_node_job){.job = {.run = run_node_job, .lane = DISK_LANE_BACKGROUND},
-                                 .disk = log->disk,
-                                 .ceiling_ticks = next.ceiling_ticks,
-                                 .is_durable = next.is_durable,
-                                 .is_running = true};
-    node_file_format(&next, &job->text);
-    log->disk->methods->start(log->disk, &job->job);
-}
-
-static void node_job_done(struct log *log) {
-    struct log_node_job *job = &log->node_job;
-    job->is_running = false;
-    buffer_deinit(&job->text);
-    if (job->job.status == DISK_OK) {
-        log->node.ceiling_ticks = job->ceiling_ticks;
-        log->node.is_durable = job->is_durable;
-    } else {
-        log_say(log, LOG_LEVEL_DEBUG, "Cannot replace %s/%s: %s.", log->disk->path,
-                DIRECTORY_NODE_FILE, disk_status_text(job->job.status));
-    }
-}
-
 /* ---- lifecycle ---- */
 
 struct log *log_new(const struct log_opts *opts) {
@@ -126,18 +67,16 @@ void log_free(struct log *log) {
     log->is_started = false; /* nothing begins any more */
     log_snapshot_stop(log, false);
     wait_for_all(log);
+    require(log->streams == NULL);
+    require(log->reads_count == 0);
     log_segment_abandon(log);
+    log_span_deinit(log);
+    ring_deinit(&log->ring);
+    buffer_deinit(&log->head);
     buffer_deinit(&log->pending);
     buffer_deinit(&log->error);
     memory_free(log);
 }
-
-static void new_node(struct log *log) {
-    log->node = (struct node_file){.generation = 1};
-    memcpy(log->node.id, log->opts.entropy, sizeof(log->node.id));
-}
-
-static_assert(sizeof(((struct log_opts *)0)->entropy) == RECORD_NODE_ID_BYTES, "bits of an id");
 
 enum log_status log_open(struct log *log, int64_t unix_ms) {
     require(!log->is_open);
@@ -176,7 +115,7 @@ enum log_status log_open(struct log *log, int64_t unix_ms) {
                         disk->path, DIRECTORY_NODE_FILE);
     }
     if (found == NODE_FILE_ABSENT) {
-        new_node(log);
+        log_identity_new(log);
         if (has_data) {
             log_say(log, LOG_LEVEL_WARNING,
                     "%s has data but no %s: this node takes it over under a new identity.",
@@ -247,6 +186,7 @@ static enum disk_status begin_first_segment(struct log *log) {
     status = log_segment_create(log, sequence, start, previous_crc, &log->segment);
     if (status == DISK_OK) {
         log->stats.segments_count++;
+        log_span_begin(log, start == RECORD_START_CONTINUES);
         if (start == RECORD_START_CONTINUES) {
             log_segment_note_previous_synced(log); /* just now */
         }
@@ -258,30 +198,21 @@ enum log_status log_start(struct log *log, bool is_on, int64_t unix_ms, uint64_t
     require(log->is_open);
     require(!log->is_started);
     log_set_now(log, unix_ms, monotonic_us);
-    struct node_file *node = &log->node;
-    bool is_first_life = node->ceiling_ticks == 0;
-    if (!is_first_life && !node->is_clean && !node->is_durable) {
-        node->generation++;
-        log_say(log, LOG_LEVEL_NOTICE,
-                "The last shutdown was not clean: this node goes on as generation %llu.",
-                (unsigned long long)node->generation);
+    enum log_status identity = log_identity_begin(log, is_on);
+    if (identity != LOG_OK) {
+        return identity;
     }
-    hybrid_clock_observe(&log->store->clock, node->ceiling_ticks);
-    hybrid_clock_set_wall(&log->store->clock, unix_ms);
-    node->ceiling_ticks = ceiling_above(log);
-    node->is_clean = false;
-    node->is_durable = is_on && log->opts.fsync == LOG_FSYNC_ALWAYS;
-    enum disk_status status = replace_node_file(log);
-    if (status == DISK_OK && is_on) {
-        status = begin_first_segment(log);
-    }
+    log->logged = log->store->context;
+    log_span_survey(log);
+    enum disk_status status = is_on ? begin_first_segment(log) : DISK_OK;
     if (status != DISK_OK) {
         return log_fail(log, LOG_FAILED, "cannot write to %s: %s", log->disk->path,
                         disk_status_text(status));
     }
     log->is_on = is_on;
     log->is_started = true;
-    log->store->journal.is_on = is_on;
+    log_update_recording(log);
+    log->has_gap = !log->store->journal.is_on;
     log_segment_write_pending(log);
     log_snapshot_remove_old(log);
     return LOG_OK;
@@ -296,51 +227,47 @@ enum log_status log_close(struct log *log, bool is_complete, int64_t unix_ms) {
     is_complete = is_complete && !log->needs_chain && !log->is_chain_broken;
     log->is_started = false;
     log_snapshot_stop(log, false);
+    log_collect(log);
     if (log->is_on) {
         status = log_segment_finish(log);
         log->is_on = false;
-        log->store->journal.is_on = false;
     }
+    log_update_recording(log);
     wait_for_all(log);
     if (status == DISK_OK && is_complete) {
         log->node.is_clean = true;
         log->node.ceiling_ticks = log->store->clock.ticks;
-        status = replace_node_file(log);
+        status = log_identity_replace_file(log);
     }
     return status == DISK_OK ? LOG_OK
                              : log_fail(log, LOG_FAILED, "cannot complete the log in %s: %s",
                                         log->disk->path, disk_status_text(status));
 }
 
-/* ---- options ---- */
+/* ---- switching on and off ---- */
 
-enum log_status log_set_on(struct log *log, bool is_on, int64_t unix_ms, uint64_t monotonic_us) {
-    require(log->is_started);
-    log_set_now(log, unix_ms, monotonic_us);
-    if (is_on == log->is_on) {
-        return LOG_OK;
+static void switch_off(struct log *log) {
+    enum disk_status status = log_segment_finish(log);
+    if (status != DISK_OK) {
+        log_say(log, LOG_LEVEL_WARNING, "The log was switched off without its end on disk: %s.",
+                disk_status_text(status));
     }
-    if (!is_on) {
-        enum disk_status status = log_segment_finish(log);
-        if (status != DISK_OK) {
-            log_say(log, LOG_LEVEL_WARNING, "The log was switched off without its end on disk: %s.",
-                    disk_status_text(status));
-        }
-        log->is_on = false;
-        log->store->journal.is_on = false;
-        log->needs_chain = false;
-        log->is_chain_broken = false;
-        log->snapshot_is_required = false;
-        log->write_status = DISK_OK;
-        log->written_position = log->synced_position = log->position;
-        buffer_deinit(&log->pending);
-        keep_node_file(log);
-        return LOG_OK;
-    }
+    log->is_on = false;
+    log->needs_chain = false;
+    log->is_chain_broken = false;
+    log->snapshot_is_required = false;
+    log->write_status = DISK_OK;
+    log->written_position = log->synced_position = log->position;
+    buffer_deinit(&log->pending);
+    log_update_recording(log);
+    log_identity_keep(log);
+}
+
+static enum log_status switch_on(struct log *log) {
     log->is_on = true;
-    log->store->journal.is_on = true;
+    log_update_recording(log);
     log->needs_chain = true;
-    log->chain_retry_us = monotonic_us;
+    log->chain_retry_us = log->monotonic_us;
     log_snapshot_stop(log, true);
     enum disk_status status = DISK_OK;
     if (log->writer.state == SNAPSHOT_WRITER_IDLE) {
@@ -348,14 +275,64 @@ enum log_status log_set_on(struct log *log, bool is_on, int64_t unix_ms, uint64_
     }
     if (status != DISK_OK) {
         log->is_on = false;
-        log->store->journal.is_on = false;
         log->needs_chain = false;
+        log_update_recording(log);
         return log_fail(log, LOG_FAILED, "cannot begin a log in %s: %s", log->disk->path,
                         disk_status_text(status));
     }
     log->snapshot_is_required = true;
     return LOG_OK;
 }
+
+enum log_status log_set_on(struct log *log, bool is_on, int64_t unix_ms, uint64_t monotonic_us) {
+    require(log->is_started);
+    log_set_now(log, unix_ms, monotonic_us);
+    if (log->is_suspended) {
+        log->resumes_on = is_on;
+        return LOG_OK;
+    }
+    if (is_on == log->is_on) {
+        return LOG_OK;
+    }
+    if (is_on) {
+        return switch_on(log);
+    }
+    switch_off(log);
+    return LOG_OK;
+}
+
+void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
+    require(log->is_started);
+    require(!log->is_suspended);
+    require(!log->store->journal.is_unit_open);
+    log_set_now(log, unix_ms, monotonic_us);
+    log_collect(log);
+    log->resumes_on = log->is_on;
+    log_snapshot_stop(log, false);
+    log->is_suspended = true;
+    if (log->is_on) {
+        switch_off(log);
+    } else {
+        log_update_recording(log);
+    }
+    log_stream_lose_all(log);
+    ring_clear(&log->ring, log->stream_position);
+}
+
+enum log_status log_resume_with_snapshot(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
+    require(log->is_suspended);
+    log_set_now(log, unix_ms, monotonic_us);
+    log->is_suspended = false;
+    log->has_gap = true;
+    enum log_status status = LOG_OK;
+    if (log->resumes_on) {
+        status = switch_on(log);
+    }
+    log_update_recording(log);
+    return status;
+}
+
+/* ---- options ---- */
 
 void log_set_fsync(struct log *log, enum log_fsync fsync) {
     log->opts.fsync = fsync;
@@ -404,6 +381,7 @@ void log_tick(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     if (!log->is_started) {
         return;
     }
+    log_sync_replicas(log);
     if (log->is_on && log_has_segment(log)) {
         if (log->write_status != DISK_OK && monotonic_us >= log->write_retry_us) {
             log_segment_write_pending(log);
@@ -416,7 +394,7 @@ void log_tick(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
         }
     }
     log_snapshot_advance(log);
-    keep_node_file(log);
+    log_identity_keep(log);
 }
 
 void log_disk_done(struct log *log, struct disk_job *job, int64_t unix_ms, uint64_t monotonic_us) {
@@ -426,9 +404,11 @@ void log_disk_done(struct log *log, struct disk_job *job, int64_t unix_ms, uint6
     } else if (job == &log->closing.job) {
         log_segment_sync_done(log, &log->closing);
     } else if (job == &log->node_job.job) {
-        node_job_done(log);
+        log_identity_job_done(log);
     } else if (job == &log->removal.job) {
         log_snapshot_removal_done(log);
+    } else if (log_stream_owns(job)) {
+        log_stream_read_done(log, job);
     } else if (snapshot_writer_owns(job)) {
         snapshot_writer_done(&log->writer, job);
     } else {
@@ -470,6 +450,10 @@ void log_get_stats(const struct log *log, struct log_stats *stats) {
 
 const char *log_node_id(const struct log *log) {
     return log->node_id;
+}
+
+const uint8_t *log_node_id_bytes(const struct log *log) {
+    return log->node.id;
 }
 
 uint64_t log_generation(const struct log *log) {

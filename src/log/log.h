@@ -72,6 +72,7 @@ struct log_opts {
     uint64_t segment_bytes;
     uint64_t retention_bytes; /* closed segments that recovery does not need are kept up to this */
     bool compresses_snapshots;
+    bool begins_replica;    /* there may be others: this process is a new replica */
     log_message_fn message; /* may be NULL */
     void *udata;
 };
@@ -133,7 +134,8 @@ enum log_status log_open(struct log *log, int64_t unix_ms) __attribute__((warn_u
  * store with whatever was read so far: the caller stops. `recovery` may be NULL. */
 enum log_status log_recover(struct log *log, struct log_recovery *recovery)
     __attribute__((warn_unused_result));
-/* Begins to log, or not, after log_recover(). Sets store->journal.is_on. */
+/* Begins to log, or not, after log_recover(): decides which replica this life is, tells the store,
+ * and sets store->journal.is_on. */
 enum log_status log_start(struct log *log, bool is_on, int64_t unix_ms, uint64_t monotonic_us)
     __attribute__((warn_unused_result));
 /* Writes, fsyncs and seals what is there and marks a clean shutdown; a running snapshot is given
@@ -161,11 +163,12 @@ void log_set_snapshot_compression(struct log *log, bool compresses);
 /* Ten times a second or more: retries after errors, starts the fsync of `everysec`, keeps the clock
  * ceiling of node.state ahead, begins snapshots that are required. */
 void log_tick(struct log *log, int64_t unix_ms, uint64_t monotonic_us);
-/* Takes the batch out of store->journal, if there is one, and frames it, without any I/O. For the
- * middle of long units, once journal.bytes reaches CHANGE_BATCH_BYTES; log_write() does it too. */
+/* Takes the batch out of store->journal, if there is one, and makes a stream record of it, in the
+ * segment's pending bytes and the ring, without any I/O. For the middle of long units, once
+ * journal.bytes reaches CHANGE_BATCH_BYTES, and before a record of another replica is applied, so
+ * that its author's marks say what it had seen; log_write() does it too. log_stream.h has
+ * log_append_record(), for the records of others. */
 void log_collect(struct log *log);
-/* Frames a batch of changes of this node's own replica. log_collect() is the usual way. */
-void log_append(struct log *log, struct slice batch);
 /* At the end of a turn, before its replies: writes all that was collected to the operating system
  * and, under `always`, starts an fsync. On failure the bytes are kept and tried again. */
 void log_write(struct log *log, uint64_t monotonic_us);
@@ -208,11 +211,28 @@ void log_snapshot_cancel(struct log *log, int64_t unix_ms, uint64_t monotonic_us
 enum log_status log_snapshot_save(struct log *log, int64_t unix_ms, uint64_t monotonic_us)
     __attribute__((warn_unused_result));
 
+/* ---- Being somebody else, having another state ---- */
+
+/* This node goes on as a new replica, of at least this generation; between two units. What was
+ * changed before is recorded as the old one's. FAILED, with nothing changed, when node.state cannot
+ * be written; or when no slot is left. Blocks for node.state. */
+enum log_status log_begin_replica(struct log *log, uint64_t generation)
+    __attribute__((warn_unused_result));
+/* Stops recording, between two units, while the store takes over a state from elsewhere: the
+ * segment is closed, the ring is emptied, streams are lost. A process that ends meanwhile leaves
+ * the old state to the next start. Blocks for an fsync. */
+void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us);
+/* Records again, with the store as it is now for a beginning: as log_set_on(), if the log was on.
+ */
+enum log_status log_resume_with_snapshot(struct log *log, int64_t unix_ms, uint64_t monotonic_us)
+    __attribute__((warn_unused_result));
+
 /* ---- Introspection ---- */
 
 void log_get_stats(const struct log *log, struct log_stats *stats);
 /* The node's 128-bit id as 32 hexadecimal digits, and its generation; after log_open(). */
 const char *log_node_id(const struct log *log);
+const uint8_t *log_node_id_bytes(const struct log *log); /* REPLICA_NODE_ID_BYTES */
 uint64_t log_generation(const struct log *log);
 
 /* ---- Offline ---- */

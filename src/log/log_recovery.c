@@ -138,161 +138,91 @@ static enum log_status source_unread(struct recovery *recovery, const struct sou
     impossible("nothing went wrong");
 }
 
-/* ---- units ---- */
+/* ---- records ---- */
 
-static void forget_unit(struct recovery *recovery) {
-    buffer_deinit(&recovery->unit_bytes);
-    memory_free(recovery->unit_parts);
-    recovery->unit_parts = NULL;
-    recovery->unit_parts_count = 0;
-}
-
-static void keep_part(struct recovery *recovery, const struct change_reader *reader) {
-    size_t count = recovery->unit_parts_count++;
-    recovery->unit_parts =
-        memory_resize(recovery->unit_parts, (count + 1) * sizeof(recovery->unit_parts[0]));
-    recovery->unit_parts[count] = (struct recovery_part){
-        .reader = *reader, .offset = recovery->unit_bytes.size, .size = reader->rest.size};
-    buffer_append_slice(&recovery->unit_bytes, reader->rest);
-}
-
-static bool apply_change(struct recovery *recovery, const struct change *change,
-                         enum log_status *status) {
-    if (stamp_ticks(change->stamp) <= recovery->last_ticks) {
-        recovery->what = "stamps do not grow";
-        *status = LOG_DAMAGED;
-        return false;
+/* What stays open at the end of a life never becomes whole: of this node's own, since the rest was
+ * never written; of others', since they send it again as a whole. */
+static void forget_units(struct recovery *recovery) {
+    for (unsigned slot = 0; slot < recovery->receiver.units_count; slot++) {
+        receiver_forget_unit(&recovery->receiver, slot);
     }
-    recovery->last_ticks = stamp_ticks(change->stamp);
-    recovery->found.changes_count++;
-    enum store_status applied = store_apply(recovery->store, change);
-    if (applied == STORE_OUT_OF_MEMORY) {
-        *status = LOG_FAILED;
-        return false;
-    }
-    if (applied == STORE_MALFORMED) {
-        recovery->what = "a change makes no sense, or names a database beyond `databases`";
-        *status = LOG_DAMAGED;
-        return false;
-    }
-    return true;
 }
 
-/* Is the end of the open unit in what `reader` has left? MALFORMED counts as not. */
-static enum change_status find_unit_end(struct change_reader reader) {
-    struct change change;
-    enum change_status status;
-    do {
-        status = change_reader_next(&reader, &change);
-    } while (status == CHANGE_OK && change.goes_on);
-    return status;
-}
-
-static bool apply_kept_unit(struct recovery *recovery, enum log_status *status) {
-    for (size_t i = 0; i < recovery->unit_parts_count; i++) {
-        struct recovery_part *part = &recovery->unit_parts[i];
-        struct change_reader reader = part->reader;
-        reader.rest = slice_make(recovery->unit_bytes.data + part->offset, part->size);
-        struct change change;
-        while (change_reader_next(&reader, &change) == CHANGE_OK) {
-            if (!apply_change(recovery, &change, status)) {
-                return false;
-            }
+static enum log_status take_stream(struct recovery *recovery, struct slice bytes) {
+    struct store *store = recovery->store;
+    switch (receiver_take(&recovery->receiver, bytes)) {
+    case RECEIVE_OK:
+    case RECEIVE_DUPLICATE: {
+        struct stream_record record;
+        if (stream_record_take(bytes, &record) && record.last_ticks > recovery->last_ticks) {
+            recovery->last_ticks = record.last_ticks;
         }
+        recovery->found.changes_count = recovery->receiver.changes_count;
+        hybrid_clock_observe(&store->clock, recovery->last_ticks);
+        return LOG_OK;
     }
-    forget_unit(recovery);
-    return true;
-}
-
-static enum log_status malformed(struct recovery *recovery) {
-    recovery->what = "the bytes of a batch make no sense";
+    case RECEIVE_OUT_OF_MEMORY:
+        return LOG_FAILED;
+    case RECEIVE_GAP:
+        recovery->what = "changes of its replica are missing before it";
+        break;
+    case RECEIVE_EARLY:
+        recovery->what = "it comes before changes that its replica had seen";
+        break;
+    case RECEIVE_UNKNOWN:
+        recovery->what = "it is of a replica that the table of replicas lacks";
+        break;
+    case RECEIVE_MALFORMED:
+        recovery->what = "its changes make no sense, or name a database beyond `databases`";
+        break;
+    }
     return LOG_DAMAGED;
 }
 
-/* Applies the units that are whole, and keeps the beginning of one that is not. */
-static enum log_status apply_batch(struct recovery *recovery, struct slice batch) {
-    enum log_status status = LOG_OK;
-    struct change_reader reader;
-    if (!change_reader_init(&reader, batch, STAMP_SLOT_SELF)) {
-        return malformed(recovery);
+static enum log_status take_replicas(struct recovery *recovery, struct slice bytes) {
+    struct replicas_record record;
+    recovery->what = "its table of replicas makes no sense";
+    if (!replicas_record_take(&bytes, &record)) {
+        return LOG_DAMAGED;
     }
-    bool is_in_unit = recovery->unit_parts_count > 0;
-    if (is_in_unit) {
-        enum change_status end = find_unit_end(reader);
-        if (end == CHANGE_MALFORMED) {
-            return malformed(recovery);
-        }
-        if (end == CHANGE_END) {
-            keep_part(recovery, &reader);
-            return LOG_OK;
-        }
-        if (!apply_kept_unit(recovery, &status)) {
-            return status;
-        }
+    if (bytes.size == 0) {
+        recovery->what = replicas_record_apply(&record, recovery->store);
     }
-    for (;;) {
-        struct change_reader before = reader;
-        struct change change;
-        enum change_status read = change_reader_next(&reader, &change);
-        if (read == CHANGE_END) {
-            return LOG_OK;
-        }
-        if (read == CHANGE_MALFORMED) {
-            return malformed(recovery);
-        }
-        if (change.goes_on && !is_in_unit) {
-            enum change_status end = find_unit_end(reader);
-            if (end == CHANGE_MALFORMED) {
-                return malformed(recovery);
-            }
-            if (end == CHANGE_END) {
-                keep_part(recovery, &before);
-                return LOG_OK;
-            }
-        }
-        is_in_unit = change.goes_on;
-        if (!apply_change(recovery, &change, &status)) {
-            return status;
-        }
-    }
+    replicas_record_deinit(&record);
+    return recovery->what == NULL ? LOG_OK : LOG_DAMAGED;
 }
 
 /* ---- snapshots ---- */
 
 static bool take_contents(struct recovery *recovery, struct slice bytes) {
     struct store *store = recovery->store;
-    uint64_t contexts_count, dbs_count;
+    struct replicas_record replicas;
+    uint64_t dbs_count;
     recovery->what = "its first record makes no sense";
-    if (!varint_take(&bytes, &contexts_count)) {
+    if (!replicas_record_take(&bytes, &replicas)) {
         return false;
     }
-    for (uint64_t i = 0; i < contexts_count; i++) {
-        uint64_t slot;
-        if (!varint_take(&bytes, &slot) || bytes.size < 8) {
-            return false;
-        }
-        uint64_t stamp = record_take64(bytes.data);
-        bytes = slice_skip(bytes, 8);
-        if (slot >= STAMP_SLOTS_COUNT || stamp_slot(stamp) != slot) {
-            return false;
-        }
-        context_add(&store->context, stamp);
-        hybrid_clock_observe(&store->clock, stamp_ticks(stamp));
+    const char *why = replicas_record_load(&replicas, store);
+    replicas_record_deinit(&replicas);
+    if (why != NULL) {
+        recovery->what = why;
+        return false;
     }
     if (!varint_take(&bytes, &dbs_count)) {
         return false;
     }
     for (uint64_t i = 0; i < dbs_count; i++) {
-        uint64_t db, keys;
-        if (!varint_take(&bytes, &db) || !varint_take(&bytes, &keys)) {
+        uint64_t number, keys;
+        if (!varint_take(&bytes, &number) || !varint_take(&bytes, &keys)) {
             return false;
         }
-        if (db >= store->dbs_count) {
+        if (number >= store->dbs_count) {
             recovery->what = "it has keys in a database beyond `databases`";
             return false;
         }
         /* A number from a file reserves memory only as far as the file can live up to it. */
         if (keys <= recovery->found.snapshot_bytes) {
+            unsigned db = store_database_index(store, (unsigned)number);
             table_expect(&store->dbs[db].table, keys);
         }
     }
@@ -476,8 +406,31 @@ struct segment_tail {
     uint64_t offset;       /* end of the last good record */
 };
 
+static enum log_status take_record(struct recovery *recovery, const struct source *source,
+                                   const struct record *record, bool *has_replicas) {
+    enum log_status status = LOG_OK;
+    if (record->type == RECORD_STREAM && !*has_replicas) {
+        recovery->what = "its first record is not the table of replicas";
+        status = LOG_DAMAGED;
+    } else if (record->type == RECORD_STREAM) {
+        status = take_stream(recovery, record->payload);
+    } else if (record->type == RECORD_REPLICAS) {
+        *has_replicas = true;
+        status = take_replicas(recovery, record->payload);
+    } else if (record->type != RECORD_PREVIOUS_SYNCED) {
+        recovery->what = "it has a record that belongs into a snapshot";
+        status = LOG_DAMAGED;
+    }
+    if (status == LOG_FAILED) {
+        return out_of_memory(recovery, source->name);
+    }
+    return status == LOG_OK ? LOG_OK
+                            : source_damaged(recovery, source, record->offset, recovery->what);
+}
+
 static enum log_status replay_records(struct recovery *recovery, struct source *source,
                                       struct segment_tail *tail) {
+    bool has_replicas = false;
     for (;;) {
         struct record record;
         enum record_read read = record_reader_next(&source->reader, &record);
@@ -489,21 +442,13 @@ static enum log_status replay_records(struct recovery *recovery, struct source *
             return LOG_OK;
         }
         recovery->found.records_count++;
-        if (record.type == RECORD_BATCH) {
-            enum log_status status = apply_batch(recovery, record.payload);
-            if (status == LOG_FAILED) {
-                return out_of_memory(recovery, source->name);
-            }
-            if (status != LOG_OK) {
-                return source_damaged(recovery, source, record.offset, recovery->what);
-            }
-        } else if (record.type == RECORD_SEAL) {
+        if (record.type == RECORD_SEAL) {
             if (record.payload.size != 1 ||
                 (record.payload.data[0] & ~RECORD_SEAL_VOID_UNIT) != 0) {
                 return source_damaged(recovery, source, record.offset, "its seal makes no sense");
             }
             if ((record.payload.data[0] & RECORD_SEAL_VOID_UNIT) != 0) {
-                forget_unit(recovery);
+                forget_units(recovery);
             }
             if (source->reader.offset != source->reader.file_bytes) {
                 recovery->is_damaged_behind_seal = true;
@@ -512,9 +457,10 @@ static enum log_status replay_records(struct recovery *recovery, struct source *
             }
             *tail = (struct segment_tail){.is_sealed = true, .offset = source->reader.offset};
             return LOG_OK;
-        } else if (record.type != RECORD_PREVIOUS_SYNCED) {
-            return source_damaged(recovery, source, record.offset,
-                                  "it has a record that belongs into a snapshot");
+        }
+        enum log_status status = take_record(recovery, source, &record, &has_replicas);
+        if (status != LOG_OK) {
+            return status;
         }
     }
 }
@@ -830,16 +776,21 @@ enum log_status recovery_run(struct recovery *recovery) {
     struct store *store = recovery->store;
     bool was_paused = store->expiry_is_paused;
     store->expiry_is_paused = true;
+    recovery->receiver = (struct receiver){.store = store};
     struct directory directory;
     enum disk_status disk_status = directory_read(&directory, recovery->disk);
     enum log_status status = disk_status == DISK_OK ? run(recovery, &directory)
                                                     : disk_failed(recovery, ".", disk_status);
     directory_deinit(&directory);
-    recovery->end.has_open_unit = recovery->unit_parts_count > 0;
+    const struct receiver *receiver = &recovery->receiver;
+    unsigned self = store->replicas.self;
+    recovery->end.has_open_unit = receiver->kept_bytes > 0;
+    recovery->end.has_own_open_unit =
+        receiver_ticks(receiver, self) > stamp_ticks(store->context.stamps[self]);
     if (status == LOG_OK && recovery->end.has_open_unit) {
         say(recovery, LOG_LEVEL_WARNING,
             "The log ends within a transaction, which is dropped (%llu bytes).",
-            (unsigned long long)recovery->unit_bytes.size);
+            (unsigned long long)receiver->kept_bytes);
     }
     store->expiry_is_paused = was_paused;
     hybrid_clock_observe(&store->clock, recovery->last_ticks);
@@ -847,7 +798,7 @@ enum log_status recovery_run(struct recovery *recovery) {
 }
 
 void recovery_deinit(struct recovery *recovery) {
-    forget_unit(recovery);
+    receiver_deinit(&recovery->receiver);
     buffer_deinit(&recovery->error);
 }
 

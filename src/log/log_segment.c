@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The writing side of the log: batches become records in `pending`, are written at the end of each
+/* The writing side of the log: what log_append.c put into `pending` is written at the end of each
  * turn, made durable by fsyncs on a lane, and split into segments.
  *
  * Writing is by offset: what a failed or short write left behind the last good byte is overwritten
@@ -14,32 +14,6 @@
 
 #include "base/check.h"
 #include "log/directory.h"
-
-/* ---- framing ---- */
-
-void log_append(struct log *log, struct slice batch) {
-    if (!log->is_on || batch.size == 0) {
-        return;
-    }
-    uint64_t bytes = RECORD_HEADER_BYTES + batch.size;
-    log->position += bytes;
-    if (!log_has_segment(log)) {
-        log->written_position = log->position; /* the coming snapshot has it */
-        return;
-    }
-    record_append(&log->pending, RECORD_BATCH, batch);
-    if (log->write_status != DISK_OK && log->pending.size > LOG_PENDING_BYTES_MAX) {
-        log_segment_break_chain(log, "too much waits for the disk");
-    }
-}
-
-void log_collect(struct log *log) {
-    struct change_writer *journal = &log->store->journal;
-    if (journal->bytes.size > 0) {
-        log_append(log, buffer_slice(&journal->bytes));
-        change_writer_clear(journal);
-    }
-}
 
 /* ---- writing ---- */
 
@@ -112,24 +86,31 @@ enum disk_status log_segment_create(struct log *log, uint64_t sequence,
                                            .dbs_count = log->store->dbs_count,
                                            .previous_crc = previous_crc};
     memcpy(header.node_id, log->node.id, sizeof(header.node_id));
-    char bytes[RECORD_SEGMENT_HEADER_BYTES];
-    record_put_segment_header(bytes, &header);
+    struct buffer bytes = {0};
+    record_put_segment_header(buffer_reserve(&bytes, RECORD_SEGMENT_HEADER_BYTES), &header);
+    bytes.size = RECORD_SEGMENT_HEADER_BYTES;
+    log_put_replicas(log, &bytes);
     char name[DIRECTORY_NAME_BYTES];
     directory_segment_name(name, sequence);
-    *segment = (struct log_segment){.sequence = sequence, .header_crc = header.crc};
+    *segment = (struct log_segment){.sequence = sequence,
+                                    .header_crc = header.crc,
+                                    .table_version = log->store->replicas.version,
+                                    .self = log->store->replicas.self};
     enum disk_status status = disk->methods->open(disk, name, DISK_CREATE, &segment->file);
     if (status != DISK_OK) {
         segment->file = NULL;
+        buffer_deinit(&bytes);
         return status;
     }
-    status = disk_write_all(disk, segment->file, 0, slice_make(bytes, sizeof(bytes)), NULL);
+    status = disk_write_all(disk, segment->file, 0, buffer_slice(&bytes), NULL);
+    segment->bytes = segment->first_bytes = bytes.size;
+    buffer_deinit(&bytes);
     if (status != DISK_OK) {
         disk->methods->close(disk, segment->file);
         segment->file = NULL;
         (void)disk->methods->remove(disk, name);
         return status;
     }
-    segment->bytes = sizeof(bytes);
     if (sequence > log->newest_sequence) {
         log->newest_sequence = sequence;
     }
@@ -202,7 +183,10 @@ enum disk_status log_segment_rotate(struct log *log) {
     }
     start_sync(log, &log->closing, &old, true);
     log->closed_bytes_total += old.bytes;
+    log->segment.bytes = old.bytes;
+    log_span_end(log);
     log->segment = next;
+    log_span_begin(log, true);
     log->stats.segments_count++;
     log->stats.segments_bytes += old.bytes;
     return DISK_OK;
@@ -226,6 +210,7 @@ void log_segment_abandon(struct log *log) {
     if (!log_has_segment(log)) {
         return;
     }
+    log_span_end(log);
     log->closed_bytes_total += log->segment.bytes;
     log->stats.segments_bytes += log->segment.bytes;
     if (log->sync.is_running && log->sync.file == log->segment.file) {
@@ -316,6 +301,7 @@ void log_segment_break_chain(struct log *log, const char *why) {
     /* Later replies are told apart from those in doubt. */
     log->position++;
     log->written_position = log->position;
+    log_span_end(log);
     buffer_deinit(&log->pending);
     log->write_status = DISK_OK;
     log_snapshot_stop(log, true);
@@ -341,6 +327,7 @@ enum disk_status log_segment_begin_chain(struct log *log) {
     log->stats.segments_count++;
     log->needs_chain = false;
     log->chain_sequence = log->segment.sequence;
+    log_span_begin(log, false);
     log->written_position = log->position;
     if (!log->is_chain_broken) {
         log->synced_position = log->position; /* switched on: nothing before is its business */

@@ -34,6 +34,9 @@ static void remove_old_segments(struct log_removal *removal,
         if (disk->methods->remove(disk, name) == DISK_OK) {
             removal->removed_segments++;
             removal->removed_segment_bytes += file->bytes;
+            if (file->sequence > removal->removed_sequence_max) {
+                removal->removed_sequence_max = file->sequence;
+            }
         }
     }
 }
@@ -78,6 +81,7 @@ void log_snapshot_remove_old(struct log *log) {
 void log_snapshot_removal_done(struct log *log) {
     struct log_removal *removal = &log->removal;
     removal->is_running = false;
+    log_span_forget(log, removal->removed_sequence_max);
     log->stats.segments_count -= removal->removed_segments < log->stats.segments_count
                                      ? removal->removed_segments
                                      : log->stats.segments_count;
@@ -146,7 +150,7 @@ static void try_to_begin(struct log *log) {
             snapshot_failed(log, disk_status_text(log->write_status));
             return;
         }
-        if (log->segment.bytes > RECORD_SEGMENT_HEADER_BYTES) {
+        if (log->segment.bytes > log->segment.first_bytes) {
             if (log->closing.is_running) {
                 return; /* I5 */
             }
@@ -271,7 +275,7 @@ void log_snapshot_stop(struct log *log, bool starts_over) {
 enum log_status log_snapshot_begin(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     log_set_now(log, unix_ms, monotonic_us);
     require(log->is_started);
-    if (log->snapshot_phase != LOG_SNAPSHOT_NONE) {
+    if (log->snapshot_phase != LOG_SNAPSHOT_NONE || log->is_suspended) {
         return LOG_BUSY;
     }
     log->snapshot_phase = LOG_SNAPSHOT_WAITING;

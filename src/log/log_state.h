@@ -2,7 +2,11 @@
 /* What the files of this room share: the struct behind log.h and the calls between its parts.
  *
  *   log.c            lifecycle, options, the tick, who gets a finished job, statistics
- *   log_segment.c    framing, writing, rotation, fsync, and what happens when they fail
+ *   log_identity.c   node.state: who this node is, and when it becomes another replica
+ *   log_append.c     own changes and others' records, into segment and ring
+ *   log_segment.c    writing, rotation, fsync, and what happens when they fail
+ *   log_span.c       what is known of the segments on disk
+ *   log_stream.c     reading the log for peers, from the ring and from segments
  *   log_snapshot.c   when snapshots begin and what their end means
  *   log_recovery.c   reading a directory back
  *   log_offline.c    --check and --repair
@@ -22,7 +26,10 @@
 
 #include "log/log.h"
 #include "log/node_file.h"
+#include "log/log_stream.h"
 #include "log/record.h"
+#include "log/replicas_record.h"
+#include "log/ring.h"
 #include "log/snapshot_writer.h"
 
 enum {
@@ -35,14 +42,39 @@ enum {
     LOG_PENDING_BYTES_MAX = 64 << 20, /* while writing fails; beyond it the chain is broken */
     LOG_PENDING_KEEP_BYTES = 4 << 20, /* a larger buffer is given back once it is empty */
     LOG_CLOCK_AHEAD_MS = 10 * 1000,   /* how far the ceiling of node.state runs ahead */
+    LOG_READ_BYTES = 256 << 10,       /* of a segment, for a stream, by one job */
+    LOG_READS_MAX = 8,                /* streams that may have such bytes at a time */
+    LOG_READ_IDLE_US = 1000 * 1000,   /* after which others may have a stream's turn */
 };
 
 struct log_segment {
     struct disk_file *file; /* NULL: there is none */
     uint64_t sequence;
-    uint64_t bytes; /* written; what the file has beyond them is overwritten */
+    uint64_t bytes;       /* written; what the file has beyond them is overwritten */
+    uint64_t first_bytes; /* with which it began: header and table of replicas */
     uint32_t header_crc;
-    bool is_name_synced; /* the directory has it durably */
+    bool is_name_synced;    /* the directory has it durably */
+    uint64_t table_version; /* of the table of replicas that it tells last, and self in it */
+    unsigned self;
+};
+
+/* Where a record lies in a segment. */
+struct log_place {
+    uint64_t position, offset;
+};
+
+/* A segment that streams may read: log_span.c. */
+struct log_span {
+    uint64_t sequence;
+    bool continues;    /* the segment before it leads up to it */
+    bool has_position; /* of this life */
+    bool has_end;      /* closed with all of it written (or the last one of the lives before) */
+    bool is_cut;       /* given up with some of it unwritten */
+    uint64_t first_position, end_position;
+    uint64_t bytes;               /* of the file, once it is closed */
+    struct ring_context *context; /* before its first record */
+    struct log_place *places;     /* rising; some, so that a position is found without a scan */
+    size_t places_count;
 };
 
 /* An fsync; embedded in the log, one for each purpose. */
@@ -74,6 +106,7 @@ struct log_removal {
     uint64_t snapshot_sequence;
     uint64_t retention_bytes;
     uint64_t removed_segments, removed_segment_bytes; /* the result */
+    uint64_t removed_sequence_max;
     bool is_running;
     bool is_wanted_again;
 };
@@ -92,7 +125,10 @@ struct log_chain_end {
     uint32_t segment_header_crc;
     bool is_sealed;
     bool has_open_unit;
+    bool has_own_open_unit;
 };
+
+struct log_read; /* a job that reads a segment for a stream */
 
 struct log {
     struct log_opts opts;
@@ -123,6 +159,22 @@ struct log {
     struct log_sync closing; /* of the one before it */
     uint64_t sync_started_us;
     bool was_sync_delayed;
+
+    /* Recording: log_append.c. */
+    struct context logged;                   /* of all that was appended */
+    uint64_t logged_refs[STAMP_SLOTS_COUNT]; /* whose slots these are */
+    uint64_t logged_version;                 /* of the table that logged_refs was taken from */
+    uint64_t stream_position; /* bytes of stream records so far, as the ring counts them */
+    bool has_gap;             /* there was a time without recording */
+    struct buffer head;       /* of an own record, while it is made */
+    struct ring ring;
+    struct log_span *spans; /* rising sequences */
+    size_t spans_count, spans_capacity;
+    struct log_stream *streams;
+    unsigned reads_count;
+    uint64_t disk_reads;
+    bool is_suspended;
+    bool resumes_on; /* the log is to be on after the suspension */
 
     /* Snapshots. */
     enum log_snapshot_phase snapshot_phase;
@@ -158,6 +210,52 @@ static inline void log_set_now(struct log *log, int64_t unix_ms, uint64_t monoto
 }
 /* Blocks for one job and handles it; false when none is under way. */
 bool log_wait_for_disk(struct log *log);
+
+/* ---- log_identity.c ---- */
+
+/* A new id and generation 1. */
+void log_identity_new(struct log *log);
+/* Decides which replica this life is, says so in node.state, and in the store. */
+enum log_status log_identity_begin(struct log *log, bool is_on);
+enum disk_status log_identity_replace_file(struct log *log);
+/* Moves the ceiling before the stamps reach it, and tells the file when `always` comes or goes. */
+void log_identity_keep(struct log *log);
+void log_identity_job_done(struct log *log);
+
+/* ---- log_append.c ---- */
+
+/* Takes note of slots that changed hands: what was known of the replica before is void. */
+void log_sync_replicas(struct log *log);
+/* Switches the store's journal on or off, as log and ring want it. */
+void log_update_recording(struct log *log);
+/* Appends a REPLICAS record. */
+void log_put_replicas(struct log *log, struct buffer *out);
+
+/* ---- log_span.c ---- */
+
+/* The current segment has just begun; it `continues` the one before. */
+void log_span_begin(struct log *log, bool continues);
+/* The current segment ends with what was written of it. */
+void log_span_end(struct log *log);
+/* The next record will be at `offset` of the current segment. */
+void log_span_note(struct log *log, uint64_t offset);
+void log_span_clear_slot(struct log *log, unsigned slot);
+/* Files up to that one were removed. */
+void log_span_forget(struct log *log, uint64_t sequence_max);
+void log_span_deinit(struct log *log);
+struct log_span *log_span_find(const struct log *log, uint64_t sequence);
+/* The one of this life that has the position, or NULL. */
+struct log_span *log_span_at(const struct log *log, uint64_t position);
+bool log_span_is_current(const struct log *log, const struct log_span *span);
+/* Looks at the first records of the segments that recovery ended with, and of those before them. */
+void log_span_survey(struct log *log);
+
+/* ---- log_stream.c ---- */
+
+bool log_stream_owns(const struct disk_job *job);
+void log_stream_read_done(struct log *log, struct disk_job *job);
+/* The records of all streams lie behind a gap from now on. */
+void log_stream_lose_all(struct log *log);
 
 /* ---- log_segment.c ---- */
 

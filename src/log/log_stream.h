@@ -27,6 +27,7 @@ void log_set_ring_bytes(struct log *log, uint64_t bytes);
 /* Appends a foreign record that was applied just now, to ring and segments. */
 void log_append_record(struct log *log, struct slice record);
 
+/* A stream reads nothing before log_stream_seek(). All are freed before the log. */
 struct log_stream *log_stream_new(struct log *log);
 void log_stream_free(struct log_stream *stream);
 /* Places the stream so that all records come whose author is wanted and whose last ticks are above
@@ -38,6 +39,11 @@ enum log_stream_status log_stream_seek(struct log_stream *stream, const struct c
  * log. Reads in small steps: what takes the disk is a job. */
 enum log_stream_status log_stream_next(struct log_stream *stream, struct stream_record *record,
                                        struct slice *bytes);
+/* After WAIT: is the disk still at work for it? */
+bool log_stream_is_waiting(const struct log_stream *stream);
+/* How much of the log the stream has still to read; an estimate while it reads what earlier lives
+ * of this node wrote. */
+uint64_t log_stream_lag_bytes(const struct log_stream *stream);
 /* Could a stream be placed for that context now? Without placing it. */
 bool log_reaches_back(const struct log *log, const struct context *seen, const bool *is_wanted);
 

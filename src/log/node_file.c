@@ -8,7 +8,7 @@
 #include "crdt/stamp.h"
 #include "log/directory.h"
 
-enum { NODE_FILE_BYTES_MAX = 1024 };
+enum { NODE_FILE_VERSION = 1, NODE_FILE_BYTES_MAX = 1024 };
 
 void node_file_format_id(const uint8_t id[RECORD_NODE_ID_BYTES],
                          char text[2 * RECORD_NODE_ID_BYTES + 1]) {
@@ -24,7 +24,7 @@ void node_file_format(const struct node_file *node, struct buffer *text) {
     buffer_printf(text,
                   "starling-node %d\nid %s\ngeneration %llu\nceiling-ticks %llu\nclean %d\n"
                   "durable %d\n",
-                  RECORD_FORMAT_VERSION, id, (unsigned long long)node->generation,
+                  NODE_FILE_VERSION, id, (unsigned long long)node->generation,
                   (unsigned long long)node->ceiling_ticks, node->is_clean, node->is_durable);
     uint32_t crc = crc32c(0, slice_make(text->data + start, text->size - start));
     buffer_printf(text, "crc32c %08x\n", crc);
@@ -83,7 +83,7 @@ static bool parse(struct node_file *node, struct slice text) {
     char value[64];
     uint64_t version, clean, durable;
     bool ok = take_line(&text, "starling-node", value, sizeof(value)) &&
-              parse_number(value, &version) && version == RECORD_FORMAT_VERSION &&
+              parse_number(value, &version) && version == NODE_FILE_VERSION &&
               take_line(&text, "id", value, sizeof(value)) && parse_id(value, node->id) &&
               take_line(&text, "generation", value, sizeof(value)) &&
               parse_number(value, &node->generation) &&

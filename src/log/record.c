@@ -149,12 +149,20 @@ uint32_t record_finish(char *at, enum record_type type, size_t payload_bytes) {
     return crc;
 }
 
-void record_append(struct buffer *out, enum record_type type, struct slice payload) {
-    require(payload.size <= LOG_RECORD_BYTES_MAX);
-    char *at = buffer_reserve(out, RECORD_HEADER_BYTES + payload.size);
-    if (payload.size > 0) {
-        memcpy(at + RECORD_HEADER_BYTES, payload.data, payload.size);
+void record_append_pieces(struct buffer *out, enum record_type type, struct slice head,
+                          struct slice rest) {
+    require(head.size + rest.size <= LOG_RECORD_BYTES_MAX);
+    char *at = buffer_reserve(out, RECORD_HEADER_BYTES + head.size + rest.size);
+    if (head.size > 0) {
+        memcpy(at + RECORD_HEADER_BYTES, head.data, head.size);
     }
-    (void)record_finish(at, type, payload.size);
-    out->size += RECORD_HEADER_BYTES + payload.size;
+    if (rest.size > 0) {
+        memcpy(at + RECORD_HEADER_BYTES + head.size, rest.data, rest.size);
+    }
+    (void)record_finish(at, type, head.size + rest.size);
+    out->size += RECORD_HEADER_BYTES + head.size + rest.size;
+}
+
+void record_append(struct buffer *out, enum record_type type, struct slice payload) {
+    record_append_pieces(out, type, payload, (struct slice){0});
 }

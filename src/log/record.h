@@ -12,7 +12,7 @@
 
 enum {
     RECORD_HEADER_BYTES = 9,
-    RECORD_FORMAT_VERSION = 1,
+    RECORD_FORMAT_VERSION = 2,
     RECORD_NODE_ID_BYTES = 16,
     RECORD_SEGMENT_HEADER_BYTES = 64,
     RECORD_SNAPSHOT_HEADER_BYTES = 96,
@@ -21,15 +21,17 @@ enum {
 };
 
 enum record_type {
-    RECORD_BATCH = 1,           /* segment: a batch of this node's own changes (crdt/change.h) */
+    RECORD_STREAM = 1,          /* segment: changes of one replica (crdt/stream.h) */
     RECORD_PREVIOUS_SYNCED = 2, /* segment: the segment before is durable to its seal; no payload */
     RECORD_SEAL = 3,            /* segment: its end; one byte of record_seal_flags */
     RECORD_LZ4 = 4,             /* either: unpacked length u32 | LZ4 block of whole records */
-    RECORD_CONTENTS = 5,        /* snapshot: context and key counts; its first record */
+    RECORD_CONTENTS = 5,        /* snapshot: replicas, context and key counts; its first record */
     RECORD_ENTRIES = 6,         /* snapshot: pieces of state (store/state.h) */
-    RECORD_END = 7, /* snapshot: entries u64 | CRC-32C u32 over the CRCs of its records */
+    RECORD_END = 7,      /* snapshot: entries u64 | CRC-32C u32 over the CRCs of its records */
+    RECORD_REPLICAS = 8, /* segment: who is who (replicas_record.h); its first record, and again
+                            before the first record that needs a change of it */
 };
-enum { RECORD_TYPE_LAST = RECORD_END, RECORD_END_PAYLOAD_BYTES = 12 };
+enum { RECORD_TYPE_LAST = RECORD_REPLICAS, RECORD_END_PAYLOAD_BYTES = 12 };
 
 enum record_seal_flags {
     RECORD_SEAL_VOID_UNIT = 1, /* the unit that was open here never became whole: readers drop it */
@@ -84,6 +86,9 @@ const char *record_header_status_text(enum record_header_status status);
 
 /* Appends a whole record. */
 void record_append(struct buffer *out, enum record_type type, struct slice payload);
+/* The same, of a payload in two pieces. */
+void record_append_pieces(struct buffer *out, enum record_type type, struct slice head,
+                          struct slice rest);
 /* Fills in the RECORD_HEADER_BYTES at `at`, which the payload of `payload_bytes` follows; returns
  * the checksum. */
 uint32_t record_finish(char *at, enum record_type type, size_t payload_bytes);

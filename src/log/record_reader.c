@@ -35,7 +35,8 @@ static enum record_read window_fill(struct record_reader *reader, uint64_t offse
     }
     size_t keep = skip < reader->window_bytes ? reader->window_bytes - (size_t)skip : 0;
     if (reader->window_capacity < size || reader->window == NULL) {
-        size_t capacity = size > WINDOW_BYTES ? size : WINDOW_BYTES;
+        size_t usual = reader->window_bytes_usual > 0 ? reader->window_bytes_usual : WINDOW_BYTES;
+        size_t capacity = size > usual ? size : usual;
         char *larger = memory_try_alloc(capacity);
         if (larger == NULL) {
             return RECORD_READ_MEMORY;
@@ -62,7 +63,7 @@ static enum record_read window_fill(struct record_reader *reader, uint64_t offse
 }
 
 static bool is_known_type(unsigned char type) {
-    return type >= RECORD_BATCH && type <= RECORD_TYPE_LAST;
+    return type >= RECORD_STREAM && type <= RECORD_TYPE_LAST;
 }
 
 /* Reads the record at the front of `bytes`, which holds all there is. */

@@ -31,6 +31,7 @@ struct record_reader {
     uint64_t file_bytes;
     uint64_t offset; /* where the next record of the file begins */
     enum disk_status disk_status;
+    size_t window_bytes_usual; /* the owner may set it after init; 0: a megabyte */
     /* private */
     char *window;
     size_t window_capacity, window_bytes;
@@ -47,6 +48,10 @@ void record_reader_init(struct record_reader *reader, struct disk *disk, struct 
 void record_reader_deinit(struct record_reader *reader);
 /* The next record. After CUT and BAD `offset` stays at the record that could not be read. */
 enum record_read record_reader_next(struct record_reader *reader, struct record *record);
+/* Is there another record in the run of the one that came last? */
+static inline bool record_reader_is_in_run(const struct record_reader *reader) {
+    return reader->run_at < reader->run.size;
+}
 /* Looks for a whole record anywhere after reader->offset, byte by byte: is what could not be read
  * there followed by something that can? OK with `*found` (file size: no), or DISK, MEMORY. */
 enum record_read record_reader_search(struct record_reader *reader, uint64_t *found);

@@ -16,12 +16,7 @@
 
 #include "log/directory.h"
 #include "log/log_state.h"
-
-/* A batch, or what is left of it, that belongs to a unit whose end was not read yet. */
-struct recovery_part {
-    struct change_reader reader; /* its slice is set when it is used */
-    size_t offset, size;         /* in recovery.unit_bytes */
-};
+#include "store/receive.h"
 
 struct recovery {
     struct disk *disk;
@@ -46,10 +41,8 @@ struct recovery {
     bool is_damaged_behind_seal; /* the segment itself is good */
 
     /* private */
-    uint64_t last_ticks;
-    struct buffer unit_bytes;
-    struct recovery_part *unit_parts;
-    size_t unit_parts_count;
+    uint64_t last_ticks; /* of all changes that were applied */
+    struct receiver receiver;
     const char *what; /* of the bytes that make no sense */
 };
 

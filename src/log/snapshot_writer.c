@@ -7,6 +7,7 @@
 #include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/varint.h"
+#include "log/replicas_record.h"
 #include "store/state.h"
 
 enum {
@@ -241,21 +242,10 @@ static void emit(void *udata, unsigned db, const struct entry *entry) {
 }
 
 void snapshot_contents_put(const struct store *store, struct buffer *out) {
-    char *at = buffer_reserve(out, STAMP_SLOTS_COUNT * (VARINT_BYTES_MAX + 8) +
-                                       (2 * (size_t)store->dbs_count + 2) * VARINT_BYTES_MAX);
+    replicas_record_put(out, store, &store->context, true);
+    char *at = buffer_reserve(out, (2 * (size_t)store->dbs_count + 1) * VARINT_BYTES_MAX);
     char *start = at;
-    uint64_t contexts_count = 0, dbs_count = 0;
-    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
-        contexts_count += store->context.stamps[slot] != 0;
-    }
-    at += varint_put(at, contexts_count);
-    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (store->context.stamps[slot] != 0) {
-            at += varint_put(at, slot);
-            record_put64(at, store->context.stamps[slot]);
-            at += 8;
-        }
-    }
+    uint64_t dbs_count = 0;
     for (unsigned db = 0; db < store->dbs_count; db++) {
         dbs_count += store_count(store, db) != 0;
     }

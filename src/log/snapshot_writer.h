@@ -87,9 +87,9 @@ static inline bool snapshot_writer_has_ended(const struct snapshot_writer *write
     return writer->state >= SNAPSHOT_WRITER_DONE;
 }
 
-/* The first record of a snapshot: what the writer had seen, and keys for each database.
- *   contexts (varint) | (slot varint, stamp 8 bytes)... | databases (varint) | (number varint,
- *   keys varint)... */
+/* The first record of a snapshot: the table of replicas and the context (replicas_record.h), and
+ * keys for each database.
+ *   replicas | databases (varint) | (number varint, keys varint)... */
 void snapshot_contents_put(const struct store *store, struct buffer *out);
 
 #endif

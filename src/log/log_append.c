@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the log records: own changes become stream records here, others' come as they were received;
+ * both go into the segment's pending bytes and into the ring, in the order of application.
+ *
+ * `logged` is the context of all that was appended: the store's own, less what still waits in the
+ * journal. Beginnings of segments and of the ring's chunks are described by it, and an own record's
+ * `previous` is its entry for this node. */
+#include "log/log_state.h"
+
+#include "base/check.h"
+
+/* ---- the table of replicas ---- */
+
+void log_sync_replicas(struct log *log) {
+    const struct replicas *replicas = &log->store->replicas;
+    if (log->logged_version == replicas->version) {
+        return;
+    }
+    log->logged_version = replicas->version;
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        uint64_t ref = slot < replicas->slots_count ? replicas->slots[slot].ref : 0;
+        if (ref == log->logged_refs[slot]) {
+            continue;
+        }
+        if (log->logged_refs[slot] != 0) {
+            log->logged.stamps[slot] = 0;
+            ring_clear_slot(&log->ring, slot);
+            log_span_clear_slot(log, slot);
+        }
+        log->logged_refs[slot] = ref;
+    }
+}
+
+void log_update_recording(struct log *log) {
+    struct change_writer *journal = &log->store->journal;
+    bool is_on = log->is_started && !log->is_suspended && (log->is_on || log->ring.bytes_max > 0);
+    if (is_on == journal->is_on) {
+        return;
+    }
+    journal->is_on = is_on;
+    if (!is_on) {
+        change_writer_clear(journal);
+        journal->is_unit_open = false;
+        log->has_gap = true;
+        return;
+    }
+    require(!journal->is_unit_open);
+    require(journal->bytes.size == 0);
+    log_sync_replicas(log);
+    log->logged = log->store->context;
+    if (log->has_gap) {
+        log_stream_lose_all(log); /* what was not recorded lies in between */
+        log->stream_position++;
+    }
+    ring_clear(&log->ring, log->stream_position);
+}
+
+void log_put_replicas(struct log *log, struct buffer *out) {
+    log_sync_replicas(log);
+    struct buffer payload = {0};
+    replicas_record_put(&payload, log->store, &log->logged, false);
+    record_append(out, RECORD_REPLICAS, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+/* ---- records ---- */
+
+static void append_to_segment(struct log *log, struct slice head, struct slice rest) {
+    uint64_t bytes = RECORD_HEADER_BYTES + head.size + rest.size;
+    if (!log_has_segment(log)) {
+        log->position += bytes;
+        log->written_position = log->position; /* the coming snapshot has it */
+        return;
+    }
+    const struct replicas *replicas = &log->store->replicas;
+    if (log->segment.table_version != replicas->version || log->segment.self != replicas->self) {
+        size_t before = log->pending.size;
+        log_put_replicas(log, &log->pending);
+        log->position += log->pending.size - before;
+        log->segment.table_version = replicas->version;
+        log->segment.self = replicas->self;
+    }
+    log_span_note(log, log->segment.bytes + log->pending.size);
+    log->position += bytes;
+    record_append_pieces(&log->pending, RECORD_STREAM, head, rest);
+}
+
+static void append(struct log *log, unsigned slot, uint64_t last_ticks, struct slice head,
+                   struct slice rest) {
+    if (log->ring.bytes_max > 0) {
+        ensure(log->ring.end_position == log->stream_position);
+        ring_append(&log->ring, head, rest, &log->logged, log->store->replicas.slots_count);
+    }
+    if (log->is_on) {
+        append_to_segment(log, head, rest);
+    }
+    log->stream_position += ring_span(head.size + rest.size);
+    context_add(&log->logged, stamp_make(last_ticks, slot));
+    if (log->write_status != DISK_OK && log->pending.size > LOG_PENDING_BYTES_MAX) {
+        log_segment_break_chain(log, "too much waits for the disk");
+    }
+}
+
+void log_append_record(struct log *log, struct slice bytes) {
+    if (!log->store->journal.is_on) {
+        return;
+    }
+    struct stream_record record;
+    bool is_good = stream_record_take(bytes, &record);
+    require(is_good);
+    /* Own changes from before it were collected before it was applied. */
+    require(log->store->journal.bytes.size == 0);
+    unsigned slot = replicas_find(&log->store->replicas, record.ref);
+    require(slot != 0);
+    log_sync_replicas(log);
+    append(log, slot, record.last_ticks, bytes, (struct slice){0});
+}
+
+/* What this node has seen of others since its record before. */
+static size_t take_marks(struct log *log, struct stream_mark *marks) {
+    const struct store *store = log->store;
+    struct replicas *replicas = &log->store->replicas;
+    const struct replica *self = &replicas->slots[replicas->self];
+    size_t count = 0;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        uint64_t seen = store->context.stamps[slot];
+        uint64_t mark = slot < self->mark_count ? self->mark[slot] : 0;
+        if (seen > mark && slot != replicas->self && replicas->slots[slot].ref != 0) {
+            marks[count++] =
+                (struct stream_mark){.ref = replicas->slots[slot].ref, .ticks = stamp_ticks(seen)};
+            replicas_raise_mark(replicas, replicas->self, seen);
+        }
+    }
+    return count;
+}
+
+void log_collect(struct log *log) {
+    struct change_writer *journal = &log->store->journal;
+    if (journal->bytes.size == 0) {
+        return;
+    }
+    const struct replicas *replicas = &log->store->replicas;
+    unsigned self = replicas->self;
+    require(self < replicas->slots_count);
+    require(replicas->slots[self].ref != 0);
+    log_sync_replicas(log);
+    struct stream_mark marks[STAMP_SLOTS_COUNT];
+    /* A table of one, the usual one of a lone node, has nobody else to tell of. */
+    size_t marks_count = replicas->slots_count > 2 ? take_marks(log, marks) : 0;
+    struct stream_record record = {.ref = replicas->slots[self].ref,
+                                   .previous_ticks = stamp_ticks(log->logged.stamps[self]),
+                                   .last_ticks = journal->last_ticks};
+    buffer_clear(&log->head);
+    stream_record_put_head(&log->head, &record, marks, marks_count);
+    append(log, self, record.last_ticks, buffer_slice(&log->head), buffer_slice(&journal->bytes));
+    change_writer_clear(journal);
+}

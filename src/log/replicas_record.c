@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "log/replicas_record.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/varint.h"
+#include "log/record.h"
+#include "store/databases.h"
+
+enum { RETIRE_BUCKETS = 4096 };
+
+static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
+
+/* ---- writing ---- */
+
+static void put_varint(struct buffer *out, uint64_t value) {
+    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
+}
+
+static void put64(struct buffer *out, uint64_t value) {
+    record_put64(buffer_reserve(out, 8), value);
+    out->size += 8;
+}
+
+static void put_marks(struct buffer *out, const struct replica *replica) {
+    uint64_t count = 0;
+    for (unsigned slot = 0; slot < replica->mark_count; slot++) {
+        count += replica->mark[slot] != 0;
+    }
+    put_varint(out, count);
+    for (unsigned slot = 0; slot < replica->mark_count; slot++) {
+        if (replica->mark[slot] != 0) {
+            put_varint(out, slot);
+            put_varint(out, stamp_ticks(replica->mark[slot]));
+        }
+    }
+}
+
+static void put_order(struct buffer *out, const struct store *store) {
+    bool is_by_number = true;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        is_by_number = is_by_number && store->dbs[db].number == db;
+    }
+    put64(out, store->order_stamp);
+    struct buffer order = {0};
+    if (!is_by_number || store->order_stamp != 0) {
+        databases_put_order(store, &order);
+    }
+    put_varint(out, order.size);
+    buffer_append_slice(out, buffer_slice(&order));
+    buffer_deinit(&order);
+}
+
+static unsigned count_present(const struct replicas *replicas) {
+    unsigned count = 0;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        count += replicas->slots[slot].ref != 0;
+    }
+    return count;
+}
+
+uint64_t replicas_record_known_count(const struct replicas *replicas) {
+    return count_present(replicas) + replicas->retired_count;
+}
+
+void replicas_record_put(struct buffer *out, const struct store *store,
+                         const struct context *context, bool has_marks) {
+    const struct replicas *replicas = &store->replicas;
+    static const struct replica unmarked;
+    put_varint(out, count_present(replicas));
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        if (replica->ref == 0) {
+            continue;
+        }
+        put_varint(out, slot);
+        buffer_append(out, replica->id.node, REPLICA_NODE_ID_BYTES);
+        put_varint(out, replica->id.generation);
+        put_varint(out, stamp_ticks(context->stamps[slot]));
+        put_marks(out, has_marks ? replica : &unmarked);
+    }
+    put_varint(out, replicas->self);
+    put_varint(out, replicas->retired_count);
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        put64(out, replicas->retired[i].ref);
+        put_varint(out, replicas->retired[i].ticks);
+    }
+    put_order(out, store);
+}
+
+/* ---- reading ---- */
+
+static bool take64(struct slice *bytes, uint64_t *value) {
+    if (bytes->size < 8) {
+        return false;
+    }
+    *value = record_take64(bytes->data);
+    *bytes = slice_skip(*bytes, 8);
+    return true;
+}
+
+static bool take_slot(struct slice *bytes, unsigned *slot) {
+    uint64_t value;
+    if (!varint_take(bytes, &value) || value == STAMP_SLOT_SETTLED || value >= STAMP_SLOTS_COUNT) {
+        return false;
+    }
+    *slot = (unsigned)value;
+    return true;
+}
+
+static bool take_ticks(struct slice *bytes, uint64_t *ticks) {
+    return varint_take(bytes, ticks) && *ticks <= STAMP_TICKS_ACCEPTED_MAX;
+}
+
+static bool take_entry(struct slice *bytes, struct replicas_record_entry *entry) {
+    if (!take_slot(bytes, &entry->slot) || bytes->size < REPLICA_NODE_ID_BYTES) {
+        return false;
+    }
+    memcpy(entry->id.node, bytes->data, REPLICA_NODE_ID_BYTES);
+    *bytes = slice_skip(*bytes, REPLICA_NODE_ID_BYTES);
+    if (!varint_take(bytes, &entry->id.generation) || !take_ticks(bytes, &entry->ticks) ||
+        !varint_take(bytes, &entry->marks_count)) {
+        return false;
+    }
+    entry->ref = replica_ref(&entry->id);
+    struct slice rest = *bytes;
+    for (uint64_t i = 0; i < entry->marks_count; i++) {
+        unsigned slot;
+        uint64_t ticks;
+        if (!take_slot(&rest, &slot) || !take_ticks(&rest, &ticks)) {
+            return false;
+        }
+    }
+    entry->marks = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    return true;
+}
+
+bool replicas_record_next_retired(struct slice *retired, struct retired_replica *replica) {
+    return take64(retired, &replica->ref) && take_ticks(retired, &replica->ticks);
+}
+
+static bool take_rest(struct slice *bytes, struct replicas_record *record) {
+    uint64_t self;
+    if (!varint_take(bytes, &self) || self == STAMP_SLOT_SETTLED || self >= STAMP_SLOTS_COUNT ||
+        !varint_take(bytes, &record->retired_count) ||
+        record->retired_count > REPLICA_RETIRED_MAX) {
+        return false;
+    }
+    record->self = (unsigned)self;
+    struct slice rest = *bytes;
+    for (uint64_t i = 0; i < record->retired_count; i++) {
+        struct retired_replica replica;
+        if (!replicas_record_next_retired(&rest, &replica) || replica.ref == 0) {
+            return false;
+        }
+    }
+    record->retired = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    return take64(bytes, &record->order_stamp) &&
+           stamp_ticks(record->order_stamp) <= STAMP_TICKS_ACCEPTED_MAX &&
+           varint_take_slice(bytes, &record->order);
+}
+
+bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
+    uint64_t count;
+    *record = (struct replicas_record){0};
+    if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
+        return false;
+    }
+    record->entries = memory_alloc_zero((count + 1) * sizeof(record->entries[0]));
+    bool is_good = true;
+    for (uint64_t i = 0; i < count && is_good; i++) {
+        is_good = take_entry(bytes, &record->entries[i]) &&
+                  (i == 0 || record->entries[i].slot > record->entries[i - 1].slot);
+        record->count++;
+    }
+    if (!is_good || !take_rest(bytes, record)) {
+        replicas_record_deinit(record);
+        return false;
+    }
+    return true;
+}
+
+void replicas_record_deinit(struct replicas_record *record) {
+    memory_free(record->entries);
+    *record = (struct replicas_record){0};
+}
+
+/* ---- into the store ---- */
+
+static bool record_has_retired(const struct replicas_record *record, uint64_t ref) {
+    struct slice retired = record->retired;
+    struct retired_replica replica;
+    while (replicas_record_next_retired(&retired, &replica)) {
+        if (replica.ref == ref) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct replicas_record_entry *entry_at(const struct replicas_record *record,
+                                                    unsigned slot) {
+    for (unsigned i = 0; i < record->count; i++) {
+        if (record->entries[i].slot == slot) {
+            return &record->entries[i];
+        }
+    }
+    return NULL;
+}
+
+/* A lone node's own life takes the place of the one before: nobody has seen that. */
+static bool is_lone_renaming(const struct replicas_record *record,
+                             const struct replicas *replicas) {
+    return record->count == 1 && record->retired_count == 0 &&
+           replicas_record_known_count(replicas) == 1 &&
+           record->entries[0].slot == replicas->slots_count - 1;
+}
+
+static bool retire_what_left(const struct replicas_record *record, struct store *store) {
+    struct replicas *replicas = &store->replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        uint64_t ref = replicas->slots[slot].ref;
+        const struct replicas_record_entry *entry = entry_at(record, slot);
+        if (ref == 0 || (entry != NULL && entry->ref == ref)) {
+            continue;
+        }
+        if (!record_has_retired(record, ref) || entry != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *take_table(const struct replicas_record *record, struct store *store) {
+    static const char *const mismatch = "its table of replicas is not the one that was before it";
+    struct replicas *replicas = &store->replicas;
+    if (record->count > 0 && entry_at(record, record->self) == NULL) {
+        return "its table of replicas lacks the node itself";
+    }
+    if (is_lone_renaming(record, replicas)) {
+        struct replica *replica = &replicas->slots[record->self];
+        replica->id = record->entries[0].id;
+        replica->ref = record->entries[0].ref;
+        replicas->version++;
+        replicas->self = record->self;
+        return NULL;
+    }
+    replicas->self = record->self;
+    if (!retire_what_left(record, store)) {
+        return mismatch;
+    }
+    for (unsigned i = 0; i < record->count; i++) {
+        if (!replicas_add_at(replicas, record->entries[i].slot, &record->entries[i].id)) {
+            return mismatch;
+        }
+    }
+    struct slice retired = record->retired;
+    struct retired_replica replica;
+    while (replicas_record_next_retired(&retired, &replica)) {
+        if (replicas_find(replicas, replica.ref) == 0) {
+            replicas_note_retired(replicas, replica.ref, replica.ticks);
+        }
+    }
+    store->is_alone = replicas_record_known_count(replicas) <= 1;
+    return NULL;
+}
+
+const char *replicas_record_apply(const struct replicas_record *record, struct store *store) {
+    const char *why = take_table(record, store);
+    if (why != NULL) {
+        return why;
+    }
+    if (record->order_stamp > store->order_stamp) {
+        if (!databases_check_order(store, record->order)) {
+            return "its order of databases goes beyond `databases`";
+        }
+        databases_take_order(store, record->order_stamp, record->order);
+    }
+    return NULL;
+}
+
+const char *replicas_record_load(const struct replicas_record *record, struct store *store) {
+    const char *why = replicas_record_apply(record, store);
+    for (unsigned i = 0; i < record->count && why == NULL; i++) {
+        const struct replicas_record_entry *entry = &record->entries[i];
+        context_add(&store->context, stamp_make(entry->ticks, entry->slot));
+        hybrid_clock_observe(&store->clock, entry->ticks);
+        struct slice marks = entry->marks;
+        for (uint64_t j = 0; j < entry->marks_count; j++) {
+            unsigned slot;
+            uint64_t ticks;
+            if (!take_slot(&marks, &slot) || !take_ticks(&marks, &ticks)) {
+                impossible("the marks were read before");
+            }
+            replicas_raise_mark(&store->replicas, entry->slot, stamp_make(ticks, slot));
+        }
+    }
+    return why;
+}

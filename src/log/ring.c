@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "log/ring.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "log/record.h"
+
+enum { RING_CHUNKS_MIN = 8 /* in a full ring, so that little goes at a time */ };
+
+struct ring_context *ring_context_new(const struct context *context, unsigned slots_count) {
+    require(slots_count <= STAMP_SLOTS_COUNT);
+    struct ring_context *copy = memory_alloc(sizeof(*copy) + slots_count * sizeof(uint64_t));
+    copy->count = slots_count;
+    memcpy(copy->stamps, context->stamps, slots_count * sizeof(uint64_t));
+    return copy;
+}
+
+bool ring_context_is_seen(const struct ring_context *context, const struct context *seen,
+                          const bool *is_wanted) {
+    for (unsigned slot = 1; slot < context->count; slot++) {
+        if (context->stamps[slot] > seen->stamps[slot] && (is_wanted == NULL || is_wanted[slot])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t chunk_cost(const struct ring_chunk *chunk) {
+    return sizeof(*chunk) + chunk->capacity + sizeof(*chunk->context) +
+           chunk->context->count * sizeof(uint64_t);
+}
+
+static void drop_first(struct ring *ring) {
+    struct ring_chunk *chunk = ring_chunk(ring, ring->first_number);
+    ring->bytes -= chunk_cost(chunk);
+    ring->records_count -= chunk->records_count;
+    ring->first_position = chunk->position + chunk->size;
+    ring->first_number++;
+    memory_free(chunk->context);
+    memory_free(chunk);
+}
+
+void ring_clear(struct ring *ring, uint64_t position) {
+    while (ring->first_number < ring->end_number) {
+        drop_first(ring);
+    }
+    ring->first_position = ring->end_position = position;
+}
+
+void ring_deinit(struct ring *ring) {
+    ring_clear(ring, 0);
+    memory_free(ring->chunks);
+    *ring = (struct ring){0};
+}
+
+static void drop_to_limit(struct ring *ring) {
+    while (ring->bytes > ring->bytes_max && ring->end_number - ring->first_number > 1) {
+        drop_first(ring);
+    }
+}
+
+void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max) {
+    ring->bytes_max = bytes_max;
+    if (bytes_max == 0) {
+        ring_clear(ring, ring->end_position);
+        memory_free(ring->chunks);
+        ring->chunks = NULL;
+        ring->chunks_capacity = 0;
+    }
+    drop_to_limit(ring);
+}
+
+static void reserve_numbers(struct ring *ring) {
+    uint64_t count = ring->end_number - ring->first_number;
+    if (count < ring->chunks_capacity) {
+        return;
+    }
+    uint64_t capacity = ring->chunks_capacity == 0 ? 16 : 2 * ring->chunks_capacity;
+    struct ring_chunk **chunks = memory_alloc(capacity * sizeof(struct ring_chunk *));
+    for (uint64_t number = ring->first_number; number < ring->end_number; number++) {
+        chunks[number % capacity] = ring_chunk(ring, number);
+    }
+    memory_free(ring->chunks);
+    ring->chunks = chunks;
+    ring->chunks_capacity = capacity;
+}
+
+static size_t chunk_capacity(const struct ring *ring, size_t span) {
+    uint64_t capacity = ring->bytes_max / RING_CHUNKS_MIN;
+    capacity = capacity < RING_CHUNK_BYTES_MIN ? RING_CHUNK_BYTES_MIN : capacity;
+    capacity = capacity > RING_CHUNK_BYTES_MAX ? RING_CHUNK_BYTES_MAX : capacity;
+    return span > capacity ? span : (size_t)capacity;
+}
+
+static struct ring_chunk *add_chunk(struct ring *ring, size_t span, const struct context *context,
+                                    unsigned slots_count) {
+    size_t capacity = chunk_capacity(ring, span);
+    struct ring_chunk *chunk = memory_alloc(sizeof(*chunk) + capacity);
+    *chunk = (struct ring_chunk){.position = ring->end_position,
+                                 .capacity = capacity,
+                                 .context = ring_context_new(context, slots_count)};
+    reserve_numbers(ring);
+    ring->chunks[ring->end_number++ % ring->chunks_capacity] = chunk;
+    ring->bytes += chunk_cost(chunk);
+    drop_to_limit(ring);
+    return chunk;
+}
+
+void ring_append(struct ring *ring, struct slice head, struct slice rest,
+                 const struct context *context, unsigned slots_count) {
+    require(ring->bytes_max > 0);
+    size_t record_bytes = head.size + rest.size;
+    size_t span = (size_t)ring_span(record_bytes);
+    struct ring_chunk *chunk =
+        ring->end_number > ring->first_number ? ring_chunk(ring, ring->end_number - 1) : NULL;
+    if (chunk == NULL || chunk->capacity - chunk->size < span) {
+        chunk = add_chunk(ring, span, context, slots_count);
+    }
+    char *at = chunk->bytes + chunk->size;
+    record_put32(at, (uint32_t)record_bytes);
+    memcpy(at + RING_LENGTH_BYTES, head.data, head.size);
+    if (rest.size > 0) {
+        memcpy(at + RING_LENGTH_BYTES + head.size, rest.data, rest.size);
+    }
+    chunk->size += span;
+    chunk->records_count++;
+    ring->records_count++;
+    ring->end_position += span;
+}
+
+void ring_clear_slot(struct ring *ring, unsigned slot) {
+    for (uint64_t number = ring->first_number; number < ring->end_number; number++) {
+        struct ring_context *context = ring_chunk(ring, number)->context;
+        if (slot < context->count) {
+            context->stamps[slot] = 0;
+        }
+    }
+}
+
+uint64_t ring_find(const struct ring *ring, uint64_t position) {
+    require(position >= ring->first_position);
+    require(position <= ring->end_position);
+    uint64_t low = ring->first_number, high = ring->end_number;
+    while (low < high) { /* the first chunk that ends behind the position */
+        uint64_t middle = low + (high - low) / 2;
+        const struct ring_chunk *chunk = ring_chunk(ring, middle);
+        if (chunk->position + chunk->size > position) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    /* What comes next may still go into the last one. */
+    return low == ring->end_number && low > ring->first_number ? low - 1 : low;
+}
+
+bool ring_record(const struct ring_chunk *chunk, size_t *offset, struct slice *record) {
+    if (*offset >= chunk->size) {
+        return false;
+    }
+    uint32_t size = record_take32(chunk->bytes + *offset);
+    *record = slice_make(chunk->bytes + *offset + RING_LENGTH_BYTES, size);
+    *offset += (size_t)ring_span(size);
+    return true;
+}
