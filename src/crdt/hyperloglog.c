@@ -502,8 +502,7 @@ static struct hyperloglog_place pair_take(const char *at) {
                                       .rank = bytes[2]};
 }
 
-/* Are these pairs, each of a register and a rank that it can hold? */
-static bool pairs_are_sound(struct slice pairs) {
+bool hyperloglog_pairs_are_sound(struct slice pairs) {
     for (size_t i = 0; pairs.size - i >= HYPERLOGLOG_PAIR_BYTES; i += HYPERLOGLOG_PAIR_BYTES) {
         struct hyperloglog_place place = pair_take(pairs.data + i);
         if (place.index >= HYPERLOGLOG_REGISTERS_COUNT || place.rank > HYPERLOGLOG_REGISTER_MAX) {
@@ -516,7 +515,7 @@ static bool pairs_are_sound(struct slice pairs) {
 bool hyperloglog_join_pairs(char *value, size_t size, struct slice pairs) {
     struct slice bytes = slice_make(value, size);
     if (hyperloglog_check(bytes) != HYPERLOGLOG_OK || !hyperloglog_is_dense(bytes) ||
-        !pairs_are_sound(pairs)) {
+        !hyperloglog_pairs_are_sound(pairs)) {
         return false;
     }
     for (size_t i = 0; i < pairs.size; i += HYPERLOGLOG_PAIR_BYTES) {
@@ -526,7 +525,7 @@ bool hyperloglog_join_pairs(char *value, size_t size, struct slice pairs) {
 }
 
 bool hyperloglog_raise_pairs(struct buffer *value, struct slice old, struct slice pairs) {
-    if (old.size > HYPERLOGLOG_SPARSE_BYTES_LIMIT || !pairs_are_sound(pairs)) {
+    if (old.size > HYPERLOGLOG_SPARSE_BYTES_LIMIT || !hyperloglog_pairs_are_sound(pairs)) {
         return false;
     }
     buffer_clear(value);

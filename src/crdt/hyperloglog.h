@@ -87,6 +87,8 @@ enum hyperloglog_status hyperloglog_describe(struct slice value, struct buffer *
  * RAISED, or CORRUPTED with `value` unchanged. */
 enum hyperloglog_status hyperloglog_raise(struct buffer *value, struct hyperloglog_place place,
                                           size_t sparse_bytes_max);
+/* Are these pairs, each of a register and a rank that it can hold? */
+bool hyperloglog_pairs_are_sound(struct slice pairs);
 /* Raises registers of the dense value at `value` to the ranks in `pairs`: 3 bytes for each, index
  * (16 bits, little endian) and rank. For changes from the log: false, with nothing changed, when
  * value or pairs make no sense. */

@@ -128,20 +128,6 @@ static bool receiver_has_marks(struct receiver *receiver, const struct stream_re
     return true;
 }
 
-static bool receive_pairs_are_sound(struct slice pairs) {
-    if (pairs.size % HYPERLOGLOG_PAIR_BYTES != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < pairs.size; i += HYPERLOGLOG_PAIR_BYTES) {
-        const uint8_t *pair = (const uint8_t *)pairs.data + i;
-        if ((unsigned)(pair[0] | pair[1] << 8) >= HYPERLOGLOG_REGISTERS_COUNT ||
-            pair[2] > HYPERLOGLOG_REGISTER_MAX) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Can any writer have written this change? What depends on the store is left to store_apply(). */
 static bool receive_is_sound(const struct store *store, const struct change *change) {
     if (change->db >= store->dbs_count) {
@@ -155,7 +141,7 @@ static bool receive_is_sound(const struct store *store, const struct change *cha
         return change->offset <= RECEIVE_PATCH_OFFSET_MAX;
     }
     if (change->kind == CHANGE_REGISTERS) {
-        return receive_pairs_are_sound(change->value);
+        return hyperloglog_pairs_are_sound(change->value);
     }
     if (change->kind == CHANGE_SWAP) {
         return databases_check_order(store, change->value);

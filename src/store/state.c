@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state.h"
 
-#include <stdio.h>
-
-#include "base/varint.h"
 #include "store/databases.h"
 #include "store/mutate.h"
+#include "store/state_codec.h"
+#include "store/state_elements.h"
 
 enum {
     STATE_HEAD_BYTES_MAX = 1 + VARINT_BYTES_MAX + 8 + 3 + 16 + VARINT_BYTES_MAX,
@@ -13,36 +12,13 @@ enum {
     STATE_PART = 31,
     /* The order of the databases: kind byte, stamp, list. */
     STATE_ORDER = 30,
+    /* More elements of a contested entry: kind byte, database, key, elements. */
+    STATE_ELEMENTS = 29,
 };
 
 static char *put64(char *at, uint64_t value) {
     memcpy(at, &value, sizeof(value));
     return at + sizeof(value);
-}
-
-static void put_slice(struct buffer *out, struct slice bytes) {
-    char *at = buffer_reserve(out, VARINT_BYTES_MAX + bytes.size);
-    size_t size = varint_put(at, bytes.size);
-    if (bytes.size > 0) {
-        memcpy(at + size, bytes.data, bytes.size);
-    }
-    out->size += size + bytes.size;
-}
-
-/* In hexadecimal, which is exact: a register may have more digits than number_format_float() keeps,
- * and they count in the sum. */
-static void put_float(struct buffer *out, long double value) {
-    char text[64];
-    put_slice(out, slice_make(text, (size_t)snprintf(text, sizeof(text), "%La", value)));
-}
-
-static void put_stamp(struct buffer *out, uint64_t stamp) {
-    (void)put64(buffer_reserve(out, 8), stamp);
-    out->size += 8;
-}
-
-static void put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
 }
 
 /* A large value: the size and the first piece; then the other pieces. */
@@ -51,18 +27,26 @@ static void encode_large(struct buffer *out, unsigned db, const struct entry *en
     const struct large_string *large = entry_large(entry);
     struct slice rest = slice_make(large->bytes, large->size);
     size_t first = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
-    put_varint(out, large->size);
-    put_slice(out, slice_make(rest.data, first));
+    state_put_varint(out, large->size);
+    state_put_slice(out, slice_make(rest.data, first));
     for (rest = slice_skip(rest, first); rest.size > 0;) {
         flush(udata);
         size_t size = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
         buffer_append_byte(out, STATE_PART);
-        put_varint(out, db);
-        put_slice(out, entry_key(entry));
-        put_varint(out, (uint64_t)(rest.data - large->bytes));
-        put_slice(out, slice_make(rest.data, size));
+        state_put_varint(out, db);
+        state_put_slice(out, entry_key(entry));
+        state_put_varint(out, (uint64_t)(rest.data - large->bytes));
+        state_put_slice(out, slice_make(rest.data, size));
         rest = slice_skip(rest, size);
     }
+}
+
+static void next_elements_piece(struct state_elements_writer *writer) {
+    writer->flush(writer->udata);
+    writer->piece_offset = writer->out->size;
+    buffer_append_byte(writer->out, STATE_ELEMENTS);
+    state_put_varint(writer->out, writer->db);
+    state_put_slice(writer->out, writer->key);
 }
 
 void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
@@ -84,6 +68,7 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
     }
     at += varint_put(at, key.size);
     memcpy(at, key.data, key.size);
+    size_t piece_offset = out->size;
     out->size += (size_t)(at - begin) + key.size;
 
     const unsigned char *body = entry_body(entry);
@@ -91,7 +76,7 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
     switch (entry_kind(entry)) {
     case ENTRY_BYTES: {
         struct entry_scratch unused;
-        put_slice(out, entry_value(entry, &unused));
+        state_put_slice(out, entry_value(entry, &unused));
         break;
     }
     case ENTRY_INTEGER:
@@ -105,16 +90,25 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
         break;
     case ENTRY_FLOAT_COUNTER:
         entry_take_apart(entry, &parts);
-        put_varint(out, parts.start_ticks);
-        put_varint(out, parts.register_stamp);
-        put_float(out, parts.float_total);
-        put_float(out, parts.float_register);
+        state_put_varint(out, parts.start_ticks);
+        state_put_varint(out, parts.register_stamp);
+        state_put_float(out, parts.float_total);
+        state_put_float(out, parts.float_register);
         break;
     case ENTRY_LARGE:
         encode_large(out, db, entry, flush, udata);
         break;
-    case ENTRY_CONTESTED:
-        impossible("a node that is alone has none");
+    case ENTRY_CONTESTED: {
+        struct state_elements_writer writer = {.out = out,
+                                               .piece_offset = piece_offset,
+                                               .next_piece = next_elements_piece,
+                                               .db = db,
+                                               .key = key,
+                                               .flush = flush,
+                                               .udata = udata};
+        state_elements_put(&writer, entry_contested(entry));
+        break;
+    }
     }
 }
 
@@ -125,43 +119,12 @@ void state_encode_order(struct buffer *out, const struct store *store) {
     struct buffer order = {0};
     databases_put_order(store, &order);
     buffer_append_byte(out, STATE_ORDER);
-    put_stamp(out, store->order_stamp);
-    put_slice(out, buffer_slice(&order));
+    state_put64(out, store->order_stamp);
+    state_put_slice(out, buffer_slice(&order));
     buffer_deinit(&order);
 }
 
 /* ---- decoding ---- */
-
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    memcpy(value, bytes->data, 8);
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
-
-/* Gives a stamp its local slot; false for one that nobody here can have written. */
-static bool localize(const uint16_t *slots, uint64_t *stamp) {
-    if (stamp_ticks(*stamp) > STAMP_TICKS_ACCEPTED_MAX) {
-        return false;
-    }
-    unsigned slot = stamp_slot(*stamp);
-    if (slots == NULL || slot == STAMP_SLOT_SETTLED) {
-        return true;
-    }
-    *stamp = stamp_make(stamp_ticks(*stamp), slots[slot]);
-    return slots[slot] != STAMP_SLOT_SETTLED;
-}
-
-static bool take_stamp(struct slice *bytes, const uint16_t *slots, uint64_t *stamp) {
-    return take64(bytes, stamp) && localize(slots, stamp);
-}
-
-static bool take_float(struct slice *bytes, long double *value) {
-    struct slice text;
-    return varint_take_slice(bytes, &text) && number_parse_float(text, value);
-}
 
 static enum store_status take_large(struct slice *bytes, struct entry_parts *parts) {
     uint64_t size;
@@ -188,8 +151,23 @@ static enum store_status take_large(struct slice *bytes, struct entry_parts *par
     return STORE_OK;
 }
 
-static enum store_status take_body(struct slice *bytes, const uint16_t *slots,
+static enum store_status take_contested(struct slice *bytes, struct state_piece *piece,
+                                        struct entry_parts *parts) {
+    struct contested *contested = contested_new();
+    enum store_status status =
+        state_elements_take(piece->store, piece->slots, bytes, contested, &piece->goes_on);
+    if (status != STORE_OK) {
+        contested_free(contested);
+        return status;
+    }
+    contested->database = piece->db;
+    parts->contested = contested;
+    return STORE_OK;
+}
+
+static enum store_status take_body(struct slice *bytes, struct state_piece *piece,
                                    struct entry_parts *parts) {
+    const uint16_t *slots = piece->slots;
     uint64_t number[4];
     switch (parts->kind) {
     case ENTRY_BYTES:
@@ -198,19 +176,20 @@ static enum store_status take_body(struct slice *bytes, const uint16_t *slots,
                    ? STORE_OK
                    : STORE_MALFORMED;
     case ENTRY_INTEGER:
-        if (!take64(bytes, &number[0])) {
+        if (!state_take64(bytes, &number[0])) {
             return STORE_MALFORMED;
         }
         parts->integer = (int64_t)number[0];
         return STORE_OK;
     case ENTRY_COUNTER:
     case ENTRY_COUNTER_REGISTER:
-        if (!take64(bytes, &parts->start_ticks) || !take64(bytes, &number[0])) {
+        if (!state_take64(bytes, &parts->start_ticks) || !state_take64(bytes, &number[0])) {
             return STORE_MALFORMED;
         }
         parts->total = (int64_t)number[0];
         if (parts->kind == ENTRY_COUNTER_REGISTER) {
-            if (!take_stamp(bytes, slots, &parts->register_stamp) || !take64(bytes, &number[1])) {
+            if (!state_take_stamp(bytes, slots, &parts->register_stamp) ||
+                !state_take64(bytes, &number[1])) {
                 return STORE_MALFORMED;
             }
             parts->integer = (int64_t)number[1];
@@ -219,15 +198,18 @@ static enum store_status take_body(struct slice *bytes, const uint16_t *slots,
     case ENTRY_FLOAT_COUNTER:
         return varint_take(bytes, &parts->start_ticks) &&
                        varint_take(bytes, &parts->register_stamp) &&
-                       localize(slots, &parts->register_stamp) &&
-                       take_float(bytes, &parts->float_total) &&
-                       take_float(bytes, &parts->float_register)
+                       state_localize(slots, &parts->register_stamp) &&
+                       state_take_float(bytes, &parts->float_total) &&
+                       state_take_float(bytes, &parts->float_register)
                    ? STORE_OK
                    : STORE_MALFORMED;
-    case ENTRY_LARGE:
-        return take_large(bytes, parts);
+    case ENTRY_LARGE: {
+        enum store_status status = take_large(bytes, parts);
+        piece->goes_on = status == STORE_OK && parts->bytes.size < parts->large->size;
+        return status;
+    }
     case ENTRY_CONTESTED:
-        break;
+        return take_contested(bytes, piece, parts);
     }
     return STORE_MALFORMED;
 }
@@ -241,26 +223,27 @@ static bool take_db(struct slice *bytes, const struct store *store, unsigned *db
     return true;
 }
 
-static enum store_status take_entry(const struct store *store, const uint16_t *slots, uint8_t byte,
-                                    struct slice *bytes, struct state_piece *piece) {
-    if ((byte & ENTRY_KIND_MASK) > ENTRY_LARGE) {
+static enum store_status take_entry(uint8_t byte, struct slice *bytes, struct state_piece *piece) {
+    const uint16_t *slots = piece->slots;
+    if ((byte & ENTRY_KIND_MASK) > ENTRY_CONTESTED) {
         return STORE_MALFORMED;
     }
     struct entry_parts parts = {.kind = (enum entry_kind)(byte & ENTRY_KIND_MASK),
                                 .flags = byte & ENTRY_EDITED};
-    if (!take_db(bytes, store, &piece->db) || !take_stamp(bytes, slots, &parts.stamp) ||
-        bytes->size < 3) {
+    if (!take_db(bytes, piece->store, &piece->db) ||
+        !state_take_stamp(bytes, slots, &parts.stamp) || bytes->size < 3) {
         return STORE_MALFORMED;
     }
     memcpy(&parts.access, bytes->data, 3);
     *bytes = slice_skip(*bytes, 3);
-    if (((byte & ENTRY_HAS_EXPIRY) != 0 && !take64(bytes, &parts.expire_unix_ms)) ||
-        ((byte & ENTRY_HAS_EXPIRY_STAMP) != 0 && !take_stamp(bytes, slots, &parts.expire_stamp)) ||
+    if (((byte & ENTRY_HAS_EXPIRY) != 0 && !state_take64(bytes, &parts.expire_unix_ms)) ||
+        ((byte & ENTRY_HAS_EXPIRY_STAMP) != 0 &&
+         !state_take_stamp(bytes, slots, &parts.expire_stamp)) ||
         !varint_take_slice(bytes, &parts.key) || parts.key.size > CHANGE_KEY_BYTES_MAX) {
         return STORE_MALFORMED;
     }
     parts.has_expiry = parts.expire_unix_ms != 0;
-    enum store_status status = take_body(bytes, slots, &parts);
+    enum store_status status = take_body(bytes, piece, &parts);
     if (status != STORE_OK) {
         return status;
     }
@@ -268,22 +251,38 @@ static enum store_status take_entry(const struct store *store, const uint16_t *s
     if (piece->entry == NULL) {
         if (parts.kind == ENTRY_LARGE) {
             large_string_free(parts.large);
+        } else if (parts.kind == ENTRY_CONTESTED) {
+            contested_free(parts.contested);
         }
         return STORE_OUT_OF_MEMORY;
     }
+    if (parts.kind == ENTRY_CONTESTED) {
+        parts.contested->entry = piece->entry;
+    }
     piece->key = parts.key;
-    piece->goes_on = parts.kind == ENTRY_LARGE && parts.bytes.size < parts.large->size;
     return STORE_OK;
 }
 
-static bool take_part(const struct store *store, struct slice *bytes, struct state_piece *piece) {
-    return take_db(bytes, store, &piece->db) && varint_take_slice(bytes, &piece->key) &&
+static bool take_part(struct slice *bytes, struct state_piece *piece) {
+    return take_db(bytes, piece->store, &piece->db) && varint_take_slice(bytes, &piece->key) &&
            varint_take(bytes, &piece->offset) && varint_take_slice(bytes, &piece->bytes);
+}
+
+static enum store_status take_more_elements(struct slice *bytes, struct state_piece *piece) {
+    if (!take_db(bytes, piece->store, &piece->db) || !varint_take_slice(bytes, &piece->key)) {
+        return STORE_MALFORMED;
+    }
+    const char *begin = bytes->data;
+    bool goes_on;
+    enum store_status status =
+        state_elements_take(piece->store, piece->slots, bytes, NULL, &goes_on);
+    piece->bytes = slice_make(begin, (size_t)(bytes->data - begin));
+    return status;
 }
 
 enum store_status state_decode(const struct store *store, const uint16_t *slots,
                                struct slice *bytes, struct state_piece *piece) {
-    *piece = (struct state_piece){0};
+    *piece = (struct state_piece){.store = store, .slots = slots};
     if (bytes->size < 1) {
         return STORE_MALFORMED;
     }
@@ -292,16 +291,20 @@ enum store_status state_decode(const struct store *store, const uint16_t *slots,
     enum store_status status = STORE_OK;
     if (byte == STATE_PART) {
         piece->kind = STATE_PIECE_PART;
-        status = take_part(store, &rest, piece) ? STORE_OK : STORE_MALFORMED;
+        status = take_part(&rest, piece) ? STORE_OK : STORE_MALFORMED;
+    } else if (byte == STATE_ELEMENTS) {
+        piece->kind = STATE_PIECE_PART;
+        piece->has_elements = true;
+        status = take_more_elements(&rest, piece);
     } else if (byte == STATE_ORDER) {
         piece->kind = STATE_PIECE_ORDER;
-        status = take_stamp(&rest, slots, &piece->order_stamp) &&
+        status = state_take_stamp(&rest, slots, &piece->order_stamp) &&
                          varint_take_slice(&rest, &piece->order) &&
                          databases_check_order(store, piece->order)
                      ? STORE_OK
                      : STORE_MALFORMED;
     } else {
-        status = take_entry(store, slots, byte, &rest, piece);
+        status = take_entry(byte, &rest, piece);
     }
     if (status == STORE_OK) {
         *bytes = rest;
@@ -311,6 +314,13 @@ enum store_status state_decode(const struct store *store, const uint16_t *slots,
 
 enum store_status state_add_part(struct entry *entry, const struct state_piece *part,
                                  bool *goes_on) {
+    if (part->has_elements) {
+        struct slice bytes = part->bytes;
+        return entry_kind(entry) == ENTRY_CONTESTED
+                   ? state_elements_take(part->store, part->slots, &bytes, entry_contested(entry),
+                                         goes_on)
+                   : STORE_MALFORMED;
+    }
     if (entry_kind(entry) != ENTRY_LARGE) {
         return STORE_MALFORMED;
     }

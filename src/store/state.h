@@ -8,7 +8,7 @@
  * Key and bytes carry a length (varint). Numbers are little endian; floats are text (%La). A LARGE
  * value is its size and its bytes; one that is longer than CHANGE_VALUE_BYTES_MAX is cut into
  * parts: see state_encode(). Databases go by their numbers; the order of all of them is a piece of
- * its own.
+ * its own. The body of a CONTESTED entry is in state_elements.h.
  *
  * Stamps have the slots of the node that wrote the state: another one translates them. */
 #ifndef STORE_STATE_H
@@ -39,20 +39,24 @@ struct state_piece {
     struct slice key;
     struct entry *entry; /* ENTRY: belongs to the caller, entry_free() */
     bool goes_on;        /* ENTRY: its value lacks what later pieces bring */
-    uint64_t offset;     /* PART */
+    uint64_t offset;     /* PART: of a long value's bytes */
     struct slice bytes;
+    bool has_elements; /* PART: `bytes` are elements of a contested entry */
+    const struct store *store;
+    const uint16_t *slots;
     uint64_t order_stamp; /* ORDER: for databases_take_order() */
     struct slice order;
 };
 
-/* Reads one piece from the front of `bytes`, which it skips. `slots` has the local slot of each
+/* Reads one piece from the front of `bytes`, which it skips. What a CONTESTED entry shows is not
+ * computed; contested_close() does that, in a table. `slots` has the local slot of each
  * foreign one (STAMP_SLOTS_COUNT of them, 0 for unknown ones, [0] is not looked at); NULL: they are
  * the same. Nothing is noted as seen. MALFORMED, with `bytes` as they were, when they are not state
  * (or a stamp has an unknown slot); OUT_OF_MEMORY likewise. */
 enum store_status state_decode(const struct store *store, const uint16_t *slots,
                                struct slice *bytes, struct state_piece *piece);
-/* Puts a PART into the entry that it belongs to; MALFORMED, with nothing changed, when it does not
- * fit. `*goes_on`: more are to come. */
+/* Puts a PART into the entry that it belongs to. `*goes_on`: more are to come. MALFORMED when it
+ * does not fit, OUT_OF_MEMORY: the entry stays what it is for entry_free(), but is of no use. */
 enum store_status state_add_part(struct entry *entry, const struct state_piece *part,
                                  bool *goes_on);
 /* Reads one piece that this node wrote and puts it into the store: the key must be new, or (for a

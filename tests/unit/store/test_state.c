@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "store/contested.h"
 #include "store/state.h"
 #include "store/strings.h"
 #include "unit/store/history.h"
@@ -275,6 +276,194 @@ static void huge_values_come_in_pieces(void **state) {
     store_deinit(&loaded);
 }
 
+/* ---- contested entries ---- */
+
+/* An entry of its own, in no table, with some of each element; `size` bytes in the longest. */
+static struct entry *make_contested(const struct store *store, size_t size) {
+    struct contested *contested = contested_new();
+    char *bytes = memory_alloc_zero(size);
+    require(contested_add_register(store, contested, stamp_make(10, 2), SLICE("first")));
+    contested_add_number(store, contested, stamp_make(11, 1), 0.1L);
+    require(contested_add_register(store, contested, stamp_make(12, 3), slice_make(bytes, size)));
+    require(contested_add_register(store, contested, stamp_make(13, 0), SLICE("")));
+    for (unsigned i = 0; i < 5; i++) {
+        bytes[size - 1] = (char)i;
+        struct contested_edit edit = {.stamp = stamp_make(20 + i, 1 + i % 2),
+                                      .is_raise = i == 3,
+                                      .offset = i == 3 ? 0 : 7 * i,
+                                      .size = i == 0   ? 0
+                                              : i == 3 ? 6
+                                                       : size / 3,
+                                      .bytes = i == 3 ? "\0\0\5\1\1\6" : bytes};
+        require(contested_add_edit(store, contested, &edit));
+    }
+    *contested_need_part(store, contested, 2) =
+        (struct contested_part){.start_ticks = 14, .stamp = stamp_make(15, 2), .total = INT64_MIN};
+    *contested_need_part(store, contested, 3) =
+        (struct contested_part){.start_ticks = 16,
+                                .stamp = stamp_make(16, 3),
+                                .total = -7,
+                                .off = -7,
+                                .off_seen = stamp_make(16, 3),
+                                .off_by = stamp_make(30, 2)};
+    *contested_need_part(store, contested, 1) =
+        (struct contested_part){.start_ticks = 3,
+                                .stamp = stamp_make(40, 1),
+                                .is_float = true,
+                                .float_total = 0.3L,
+                                .float_off = 0.1L,
+                                .off_seen = stamp_make(39, 1),
+                                .off_by = stamp_make(41, 3)};
+    contested_add_expiry(contested, stamp_make(50, 3), 1900000000000);
+    contested_add_expiry(contested, stamp_make(49, 2), 0);
+    memory_free(bytes);
+    struct entry_parts parts = {.kind = ENTRY_CONTESTED,
+                                .stamp = stamp_make(60, 1),
+                                .access = 77,
+                                .key = SLICE("contested"),
+                                .has_expiry = true,
+                                .expire_unix_ms = 1900000000000,
+                                .expire_stamp = stamp_make(50, 3),
+                                .contested = contested};
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    contested->entry = entry;
+    return entry;
+}
+
+static void setup_replicas(struct store *store) {
+    for (unsigned i = 0; i < 3; i++) {
+        struct replica_id id = {.generation = i};
+        require(replicas_add(&store->replicas, &id) == i + 1);
+    }
+}
+
+struct decoding {
+    const struct store *store;
+    struct buffer out, all;
+    struct entry *entry;
+    bool goes_on;
+    unsigned count;
+};
+
+/* Each piece is decoded by itself. */
+static void decoding_flush(void *udata) {
+    struct decoding *decoding = (struct decoding *)udata;
+    struct slice rest = buffer_slice(&decoding->out);
+    struct state_piece piece;
+    assert_true(rest.size <= CHANGE_VALUE_BYTES_MAX + (2 << 20));
+    assert_int_equal(state_decode(decoding->store, NULL, &rest, &piece), STORE_OK);
+    assert_int_equal(rest.size, 0);
+    assert_int_equal(piece.db, 3);
+    assert_true(slice_equal(piece.key, SLICE("contested")));
+    if (decoding->count++ == 0) {
+        assert_int_equal(piece.kind, STATE_PIECE_ENTRY);
+        decoding->entry = piece.entry;
+        decoding->goes_on = piece.goes_on;
+    } else {
+        assert_true(decoding->goes_on);
+        assert_int_equal(piece.kind, STATE_PIECE_PART);
+        assert_int_equal(state_add_part(decoding->entry, &piece, &decoding->goes_on), STORE_OK);
+    }
+    buffer_append_slice(&decoding->all, buffer_slice(&decoding->out));
+    buffer_clear(&decoding->out);
+}
+
+static void contested_entries_survive(void **state) {
+    (void)state;
+    static const size_t sizes[] = {
+        1, 4000, 4001, 100000, CHANGE_VALUE_BYTES_MAX + 5, 2 * (size_t)CHANGE_VALUE_BYTES_MAX + 5};
+    static const unsigned counts[] = {1, 1, 1, 1, 2, 5};
+    struct store store;
+    setup_store(&store);
+    setup_replicas(&store);
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct entry *entry = make_contested(&store, sizes[i]);
+        struct decoding decoding = {.store = &store};
+        state_encode(&decoding.out, 3, entry, decoding_flush, &decoding);
+        decoding_flush(&decoding);
+        assert_false(decoding.goes_on);
+        assert_int_equal(decoding.count, counts[i]);
+        assert_true(entry_contested(decoding.entry)->entry == decoding.entry);
+        assert_int_equal(entry_contested(decoding.entry)->database, 3);
+        assert_true(decoding.entry->stamp == entry->stamp);
+        assert_int_equal(decoding.entry->meta, entry->meta);
+        assert_true(entry_contested(decoding.entry)->registers[1].number == 0.1L);
+        /* All the rest shows in the bytes. */
+        struct decoding again = {.store = &store};
+        state_encode(&again.out, 3, decoding.entry, decoding_flush, &again);
+        decoding_flush(&again);
+        assert_true(slice_equal(buffer_slice(&again.all), buffer_slice(&decoding.all)));
+        entry_free(entry);
+        entry_free(decoding.entry);
+        entry_free(again.entry);
+        buffer_deinit(&decoding.out);
+        buffer_deinit(&decoding.all);
+        buffer_deinit(&again.out);
+        buffer_deinit(&again.all);
+    }
+    store_deinit(&store);
+}
+
+/* Does no register lie about its size, so that looking at all its bytes is no harm? */
+static bool is_small(const struct entry *entry) {
+    if (entry_kind(entry) != ENTRY_CONTESTED) {
+        return entry_kind(entry) != ENTRY_LARGE;
+    }
+    const struct contested *contested = entry_contested(entry);
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        const struct large_string *large = contested->registers[i].large;
+        if (large != NULL && large->size > (1 << 20)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Cut anywhere or with any byte changed: refused, or an entry that can be encoded again. */
+static void damaged_contested_entries(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store);
+    setup_replicas(&store);
+    struct entry *entry = make_contested(&store, 30);
+    struct encoding encoding = {0}, again = {0};
+    state_encode(&encoding.bytes, 1, entry, no_flush, NULL);
+    entry_free(entry);
+    size_t size = encoding.bytes.size;
+    unsigned accepted = 0;
+    for (size_t at = 0; at < size; at++) {
+        for (unsigned value = 0; value < 257; value++) {
+            /* A block of exactly its size shows a byte read too far; 256: cut here. */
+            size_t length = value < 256 ? size : at;
+            char *block = memory_alloc(length);
+            memcpy(block, encoding.bytes.data, length);
+            if (value < 256) {
+                block[at] = (char)value;
+            }
+            struct slice rest = slice_make(block, length);
+            struct state_piece piece;
+            enum store_status status = state_decode(&store, NULL, &rest, &piece);
+            assert_true(value < 256 || status == STORE_MALFORMED);
+            if (status == STORE_OK && piece.kind == STATE_PIECE_ENTRY) {
+                struct entry_scratch scratch;
+                accepted++;
+                if (is_small(piece.entry)) {
+                    buffer_clear(&again.bytes);
+                    state_encode(&again.bytes, piece.db, piece.entry, no_flush, NULL);
+                    (void)entry_value(piece.entry, &scratch);
+                }
+                entry_free(piece.entry);
+            }
+            memory_free(block);
+        }
+    }
+    assert_true(accepted > 256);
+    buffer_deinit(&encoding.bytes);
+    buffer_deinit(&again.bytes);
+    store_deinit(&store);
+}
+
 /* ---- damage ---- */
 
 static void make_one_of_each(struct store *store) {
@@ -313,13 +502,13 @@ static enum store_status load_exact(const char *bytes, size_t size) {
     /* What was accepted can be read. */
     struct encoding again = {0};
     uint8_t digest[20];
-    bool is_small = true;
+    bool reads = true;
     for (unsigned db = 0; db < DBS; db++) {
         struct key key = store_key(&store, db, SLICE("large"));
         struct entry *entry = store_peek(&store, &key);
-        is_small = is_small && (entry == NULL || entry_value_bytes(entry) < (1 << 20));
+        reads = reads && (entry == NULL || entry_value_bytes(entry) < (1 << 20));
     }
-    if (is_small) {
+    if (reads) {
         encode_all(&store, &again);
         store_digest(&store, digest);
     }
@@ -371,6 +560,8 @@ int main(void) {
         cmocka_unit_test(keys_must_be_new),
         cmocka_unit_test(databases_must_exist),
         cmocka_unit_test(slots_are_translated),
+        cmocka_unit_test(contested_entries_survive),
+        cmocka_unit_test(damaged_contested_entries),
         cmocka_unit_test(huge_values_come_in_pieces),
         cmocka_unit_test(damage_is_refused_or_harmless),
     };
