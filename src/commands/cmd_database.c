@@ -4,7 +4,7 @@
 
 /* DBSIZE: counts also keys that have expired but were not yet removed. */
 static void cmd_dbsize(struct command_context *ctx) {
-    reply_integer(ctx->reply, (int64_t)store_count(ctx->store, ctx->db));
+    reply_integer(ctx->reply, (int64_t)store_visible_count(ctx->store, ctx->db));
 }
 
 /* Accepts nothing, ASYNC or SYNC. They make no difference, since flushing never takes long: the

@@ -7,6 +7,7 @@
 #include "commands/command.h"
 
 #include "base/glob.h"
+#include "store/contested.h"
 
 enum {
     SCAN_CURSOR_SHIFT = 8, /* positions of table_walk() are multiples of this power of two */
@@ -35,7 +36,8 @@ static void keys_visit(void *item, void *udata) {
     const struct entry *entry = item;
     struct keys_walk *walk = udata;
     struct slice name = entry_key(entry);
-    if (glob_match(walk->pattern, name, false) && !scan_is_expired(walk->store, entry)) {
+    if (!entry_is_hidden(entry) && glob_match(walk->pattern, name, false) &&
+        !scan_is_expired(walk->store, entry)) {
         reply_bulk(walk->reply, name);
         walk->found_count++;
     }
@@ -126,6 +128,9 @@ static void scan_visit(void *item, void *udata) {
     const struct entry *entry = item;
     struct scan *scan = udata;
     scan->seen_count++;
+    if (entry_is_hidden(entry)) {
+        return;
+    }
     if (scan_is_expired(scan->store, entry)) {
         buffer_append(&scan->expired, &entry, sizeof(entry));
         return;

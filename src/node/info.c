@@ -383,10 +383,11 @@ static void info_keyspace(struct info_writer *w) {
     const struct node *node = w->node;
     for (unsigned db = 0; db < node->store.dbs_count; db++) {
         const struct keyspace *keyspace = &node->store.dbs[db];
-        if (keyspace->table.count > 0) {
-            buffer_printf(
-                w->text, "db%u:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=%" PRId64 "\r\n", db,
-                keyspace->table.count, keyspace->table.marked_count, keyspace->average_ttl_ms);
+        uint64_t keys = store_visible_count(&node->store, db);
+        if (keys > 0) {
+            buffer_printf(w->text,
+                          "db%u:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=%" PRId64 "\r\n", db,
+                          keys, keyspace->table.marked_count, keyspace->average_ttl_ms);
         }
     }
 }

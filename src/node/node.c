@@ -192,7 +192,7 @@ bool node_start(struct node *node) {
     node->store.stats.dirty = 0;
     uint64_t keys = 0;
     for (unsigned db = 0; db < node->store.dbs_count; db++) {
-        keys += store_count(&node->store, db);
+        keys += store_visible_count(&node->store, db);
     }
     uint64_t took_us = node->host.monotonic_us(node->host.udata) - began_us;
     if (keys > 0 || recovery.changes_count > 0) {

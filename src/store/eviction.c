@@ -6,6 +6,12 @@
  * by database and hash, not by address, so that it may vanish meanwhile. */
 #include "store/mutate.h"
 
+enum {
+    /* Hidden entries (contested.h) are no candidates; where there is hardly anything else, looking
+     * for one ends some time. */
+    EVICTION_ROUNDS_MAX = 100,
+};
+
 static bool eviction_is_volatile(enum eviction_policy policy) {
     return policy >= EVICTION_VOLATILE_LRU;
 }
@@ -47,6 +53,9 @@ static void eviction_visit(void *item, void *udata) {
     const struct eviction_sample *sample = (const struct eviction_sample *)udata;
     const struct entry *entry = (const struct entry *)item;
     struct eviction_pool *pool = sample->pool;
+    if (entry_is_hidden(entry)) {
+        return;
+    }
     struct eviction_candidate candidate = {
         .score = eviction_score(sample->store, sample->policy, entry),
         .hash = store_hash(sample->store, entry_key(entry)),
@@ -76,6 +85,7 @@ static bool eviction_match_hash(const void *item, const void *udata) {
     const struct eviction_sample *sample = (const struct eviction_sample *)udata;
     const struct entry *entry = (const struct entry *)item;
     return (!eviction_is_volatile(sample->policy) || entry_expire_unix_ms(entry) != 0) &&
+           !entry_is_hidden(entry) &&
            store_hash(sample->store, entry_key(entry)) ==
                sample->pool->candidates[sample->pool->count - 1].hash;
 }
@@ -102,8 +112,14 @@ static bool eviction_random(struct store *store, bool only_volatile) {
     unsigned first = (unsigned)prng_below(&store->prng, store->dbs_count);
     for (unsigned i = 0; i < store->dbs_count; i++) {
         unsigned db = (first + i) % store->dbs_count;
-        struct entry *entry = table_random(&store->dbs[db].table, &store->prng, only_volatile);
-        if (entry != NULL) {
+        struct entry *entry = NULL;
+        for (unsigned round = 0; round < EVICTION_ROUNDS_MAX; round++) {
+            entry = table_random(&store->dbs[db].table, &store->prng, only_volatile);
+            if (entry == NULL || !entry_is_hidden(entry)) {
+                break;
+            }
+        }
+        if (entry != NULL && !entry_is_hidden(entry)) {
             eviction_remove(store, db, entry);
             return true;
         }
@@ -121,11 +137,12 @@ bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_
         return eviction_random(store, only_volatile);
     }
     struct eviction_sample sample = {.store = store, .pool = pool, .policy = policy};
-    for (;;) {
+    for (unsigned round = 0; round < EVICTION_ROUNDS_MAX; round++) {
         uint64_t qualified = 0;
         for (sample.db = 0; sample.db < store->dbs_count; sample.db++) {
             const struct table *table = &store->dbs[sample.db].table;
-            uint64_t count = only_volatile ? table->marked_count : table->count;
+            uint64_t count =
+                only_volatile ? table->marked_count : store_visible_count(store, sample.db);
             qualified += count;
             if (count > 0) {
                 table_sample(table, &store->prng, only_volatile, samples, eviction_visit, &sample);
@@ -148,4 +165,5 @@ bool store_evict(struct store *store, struct eviction_pool *pool, enum eviction_
             }
         }
     }
+    return false;
 }

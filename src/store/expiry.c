@@ -15,6 +15,7 @@ struct expiry_walk {
     struct store *store;
     struct entry *expired[EXPIRY_BATCH];
     unsigned expired_count;
+    unsigned left_count; /* expired, but not for this node to remove now */
     uint64_t seen_count;
     uint64_t ttl_sum_ms;
 };
@@ -22,11 +23,17 @@ struct expiry_walk {
 static void expiry_visit(void *item, void *udata) {
     struct expiry_walk *walk = (struct expiry_walk *)udata;
     struct entry *entry = (struct entry *)item;
+    if (entry_is_hidden(entry)) {
+        return;
+    }
     walk->seen_count++;
     if (mutate_is_expired(walk->store, entry)) {
-        /* More than the batch holds wait for the next pass over this bucket. */
-        if (walk->expired_count < EXPIRY_BATCH) {
+        /* More than the batch holds wait for the next pass over this bucket; and what another
+         * node's replica set to expire, for that one. */
+        if (walk->expired_count < EXPIRY_BATCH && mutate_may_expire(walk->store, entry)) {
             walk->expired[walk->expired_count++] = entry;
+        } else {
+            walk->left_count++;
         }
         return;
     }
@@ -73,8 +80,9 @@ uint64_t store_expire_some(struct store *store, unsigned buckets_max, uint64_t *
             buckets_max -= keyspace->table.marked_count > 0 ? step : 1;
             removed += expiry_remove(&walk, db);
             *volatile_seen += walk.seen_count;
-            if (walk.seen_count > walk.expired_count) {
-                int64_t ttl = (int64_t)(walk.ttl_sum_ms / (walk.seen_count - walk.expired_count));
+            uint64_t living_count = walk.seen_count - walk.expired_count - walk.left_count;
+            if (living_count > 0) {
+                int64_t ttl = (int64_t)(walk.ttl_sum_ms / living_count);
                 keyspace->average_ttl_ms = keyspace->average_ttl_ms == 0
                                                ? ttl
                                                : (keyspace->average_ttl_ms * 49 + ttl) / 50;

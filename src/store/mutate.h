@@ -7,6 +7,7 @@
 #ifndef STORE_MUTATE_H
 #define STORE_MUTATE_H
 
+#include "store/contested.h"
 #include "store/snapshot_walk.h"
 #include "store/store.h"
 
@@ -24,6 +25,17 @@ static inline uint64_t *mutate_slot(const struct store *store, const struct key 
 static inline bool mutate_is_expired(const struct store *store, const struct entry *entry) {
     uint64_t expire = entry_expire_unix_ms(entry);
     return expire != 0 && (int64_t)expire <= store->now_ms;
+}
+
+/* Is it without a value that a command may see: expired, or hidden (contested.h)? */
+static inline bool mutate_is_invisible(const struct store *store, const struct entry *entry) {
+    return mutate_is_expired(store, entry) || unlikely(entry_is_hidden(entry));
+}
+
+/* May this node remove what has expired, without being asked to write to it? */
+static inline bool mutate_may_expire(const struct store *store, const struct entry *entry) {
+    return !store->expiry_is_paused && (store->may_expire == NULL ||
+                                        store->may_expire(store->udata, entry_expire_stamp(entry)));
 }
 
 /* A new stamp of this replica. */

@@ -224,8 +224,11 @@ struct entry *store_peek(struct store *store, const struct key *key) {
         return NULL;
     }
     struct entry *entry = table_item(*slot);
+    if (unlikely(entry_is_hidden(entry))) {
+        return NULL;
+    }
     if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0) && mutate_is_expired(store, entry)) {
-        if (!store->expiry_is_paused) {
+        if (mutate_may_expire(store, entry)) {
             mutate_expire(store, key, slot);
         }
         return NULL;
@@ -246,16 +249,26 @@ struct entry *store_read(struct store *store, const struct key *key) {
 
 bool store_holds(const struct store *store, const struct key *key, bool *is_expired) {
     const uint64_t *slot = mutate_slot(store, key);
-    *is_expired = slot != NULL && mutate_is_expired(store, table_item(*slot));
-    return slot != NULL;
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    bool is_there = entry != NULL && !entry_is_hidden(entry);
+    *is_expired = is_there && mutate_is_expired(store, entry);
+    return is_there;
 }
 
 bool store_delete(struct store *store, const struct key *key) {
-    if (store_peek(store, key) == NULL) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (slot == NULL || entry_is_hidden(table_item(*slot))) {
+        return false;
+    }
+    if (mutate_is_expired(store, table_item(*slot))) {
+        /* Whose expiry it was does not matter: this is a write. */
+        if (!store->expiry_is_paused) {
+            mutate_expire(store, key, slot);
+        }
         return false;
     }
     store_record_delete(store, key);
-    mutate_remove(store, key, mutate_slot(store, key));
+    mutate_remove(store, key, slot);
     return true;
 }
 
@@ -451,28 +464,65 @@ uint64_t store_flush_all(struct store *store) {
     return count;
 }
 
+struct random_walk {
+    const struct store *store;
+    struct entry *visible, *expired; /* one of each, if there is any */
+};
+
+static void random_visit(void *item, void *udata) {
+    struct random_walk *walk = (struct random_walk *)udata;
+    struct entry *entry = (struct entry *)item;
+    if (entry_is_hidden(entry)) {
+        return;
+    }
+    if (mutate_is_expired(walk->store, entry)) {
+        walk->expired = entry;
+    } else {
+        walk->visible = entry;
+    }
+}
+
+/* For a database of nearly nothing but expired or hidden entries: walks from a random place on
+ * until something is found. */
+static struct entry *random_after_walk(struct store *store, unsigned db) {
+    const struct table *table = &store->dbs[db].table;
+    struct random_walk walk = {.store = store};
+    uint64_t position = prng_next(&store->prng);
+    /* Once to the end, and once more from the beginning. */
+    for (unsigned ends = 0; ends < 2 && walk.visible == NULL;) {
+        position = table_walk(table, position, random_visit, &walk);
+        ends += position == 0;
+    }
+    return walk.visible != NULL ? walk.visible : walk.expired;
+}
+
 struct entry *store_random(struct store *store, unsigned db) {
     struct table *table = &store->dbs[db].table;
-    for (unsigned tries = 0; table->count > 0; tries++) {
+    enum { TRIES_MAX = 100 };
+    for (unsigned tries = 0; store_visible_count(store, db) > 0; tries++) {
+        /* While nothing may be removed, a database of only expired keys must not loop for ever. */
+        if (tries > TRIES_MAX) {
+            return random_after_walk(store, db);
+        }
         struct entry *entry = table_random(table, &store->prng, false);
-        if (!mutate_is_expired(store, entry)) {
+        if (!mutate_is_invisible(store, entry)) {
             return entry;
         }
-        /* While nothing may be removed, a database of only expired keys must not loop for ever. */
-        if (store->expiry_is_paused) {
-            if (tries > 100) {
-                return entry;
-            }
-            continue;
+        if (!entry_is_hidden(entry) && mutate_may_expire(store, entry)) {
+            struct key key = store_key(store, db, entry_key(entry));
+            mutate_expire(store, &key, mutate_slot(store, &key));
+            tries = 0;
         }
-        struct key key = store_key(store, db, entry_key(entry));
-        mutate_expire(store, &key, mutate_slot(store, &key));
     }
     return NULL;
 }
 
 uint64_t store_count(const struct store *store, unsigned db) {
     return store->dbs[db].table.count;
+}
+
+uint64_t store_visible_count(const struct store *store, unsigned db) {
+    return store->dbs[db].table.count - store->dbs[db].hidden_count;
 }
 
 /* ---- changes from the log ---- */
@@ -583,6 +633,9 @@ struct digest_walk {
 
 static void store_digest_visit(void *item, void *udata) {
     const struct digest_walk *walk = (const struct digest_walk *)udata;
+    if (entry_is_hidden((const struct entry *)item)) {
+        return; /* what it keeps for merging is no data */
+    }
     uint8_t one[20];
     store_entry_digest(walk->db, (const struct entry *)item, one);
     for (int i = 0; i < 20; i++) {

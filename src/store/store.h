@@ -149,13 +149,13 @@ static inline struct key store_key(const struct store *store, unsigned db, struc
     return (struct key){.name = name, .hash = store_hash(store, name), .db = db};
 }
 
-/* The entry to read, or NULL when absent or expired (an expired one is removed). Counts a hit or
- * miss and updates the access field. */
+/* The entry to read, or NULL when absent, hidden or expired (an expired one is removed, if that is
+ * this node's to do). Counts a hit or miss and updates the access field. */
 struct entry *store_read(struct store *store, const struct key *key);
 /* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
  * one is removed. */
 struct entry *store_peek(struct store *store, const struct key *key);
-/* Is the key in the table, and is it expired? Changes nothing. */
+/* Is the key there, and is it expired? Changes nothing. */
 bool store_holds(const struct store *store, const struct key *key, bool *is_expired);
 /* Removes the key, freeing its value (later, if large). False when absent. */
 bool store_delete(struct store *store, const struct key *key);
@@ -171,9 +171,10 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
 uint64_t store_flush(struct store *store, unsigned db);
 uint64_t store_flush_all(struct store *store);
 void store_swap(struct store *store, unsigned db, unsigned other_db);
-/* A random key's entry that is not expired, or NULL. */
+/* A random key's entry, or NULL. Not an expired one, unless hardly any other is left while this
+ * node may not remove them. */
 struct entry *store_random(struct store *store, unsigned db);
-/* Keys of a database, expired ones included. */
+/* Entries of a database, expired and hidden ones included. */
 uint64_t store_count(const struct store *store, unsigned db);
 
 /* ---- access time and frequency (maxmemory policies, OBJECT IDLETIME and FREQ) ---- */
@@ -242,7 +243,7 @@ bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max)
 bool store_begin_replica(struct store *store, const struct replica_id *id);
 /* The index of the database with this number. */
 unsigned store_database_index(const struct store *store, unsigned number);
-/* Keys that are visible. */
+/* Keys of a database that are not hidden; expired ones count. */
 uint64_t store_visible_count(const struct store *store, unsigned db);
 
 /* ---- introspection ---- */

@@ -195,6 +195,115 @@ static void the_end_of_time(void **state) {
     store_deinit(&store);
 }
 
+/* ---- other nodes' expiries ---- */
+
+static uint64_t refused_stamp;
+static bool refuse_one(void *udata, uint64_t stamp) {
+    (void)udata;
+    return stamp != refused_stamp;
+}
+
+/* Whoever wrote an expiry removes the key; others hide it, until they write to it themselves. */
+static void others_expiries_only_hide(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    store.may_expire = refuse_one;
+    put(&store, 0, 1, START_MS + 10);
+    put(&store, 0, 2, START_MS + 10);
+    struct key ours = store_key(&store, 0, SLICE("1")), theirs = store_key(&store, 0, SLICE("2"));
+    refused_stamp = entry_expire_stamp(store_peek(&store, &theirs));
+    store_set_now(&store, START_MS + 10);
+    change_writer_clear(&store.journal);
+    assert_null(store_read(&store, &theirs));
+    assert_null(store_peek(&store, &theirs));
+    assert_int_equal(store.journal.bytes.size, 0);
+    assert_int_equal(store_count(&store, 0), 2);
+    (void)run_passes(&store, 3, 100, 10);
+    assert_int_equal(store_count(&store, 0), 1);
+    assert_int_equal(store.stats.expired, 1);
+    assert_null(store_peek(&store, &ours));
+    /* Nothing but an expired key is left: it is found, after some tries. */
+    assert_non_null(store_random(&store, 0));
+    put(&store, 0, 3, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_true(slice_equal(entry_key(store_random(&store, 0)), SLICE("3")));
+    }
+    /* A write removes it first, recorded. */
+    int64_t result;
+    change_writer_clear(&store.journal);
+    assert_int_equal(strings_add_integer(&store, &theirs, 5, &result), STORE_OK);
+    assert_int_equal(result, 5);
+    assert_true(entry_expire_unix_ms(store_peek(&store, &theirs)) == 0);
+    store_end_unit(&store);
+    struct change_reader reader;
+    struct change change;
+    assert_true(change_reader_init(&reader, buffer_slice(&store.journal.bytes), 1));
+    assert_int_equal(change_reader_next(&reader, &change), CHANGE_OK);
+    assert_int_equal(change.kind, CHANGE_DELETE);
+    put(&store, 0, 4, START_MS + 20);
+    struct key fourth = store_key(&store, 0, SLICE("4"));
+    refused_stamp = entry_expire_stamp(store_peek(&store, &fourth));
+    store_set_now(&store, START_MS + 20);
+    change_writer_clear(&store.journal);
+    assert_false(store_delete(&store, &fourth));
+    assert_null(mutate_slot(&store, &fourth));
+    assert_true(store.journal.bytes.size > 0);
+    store_end_unit(&store);
+    store_check(&store);
+    store_deinit(&store);
+}
+
+/* ---- hidden entries ---- */
+
+/* What has no value is there for merging only. */
+static void hidden_entries_are_not_there(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    for (unsigned i = 0; i < 50; i++) {
+        char text[16];
+        struct contested *contested = contested_new();
+        contested_add_expiry(contested, stamp_make(5, 1), START_MS + 10);
+        struct entry_parts parts = {
+            .kind = ENTRY_CONTESTED,
+            .stamp = stamp_make(5, 1),
+            .key = slice_make(text, (size_t)snprintf(text, sizeof(text), "hidden:%u", i)),
+            .has_expiry = i % 2 == 0,
+            .expire_unix_ms = i % 2 == 0 ? START_MS + 10 : 0,
+            .contested = contested};
+        struct entry *entry = entry_new(&parts);
+        contested->entry = entry;
+        table_insert(&store.dbs[0].table, store_hash(&store, parts.key), entry, i % 2 == 0);
+        store.dbs[0].hidden_count++;
+    }
+    store_set_now(&store, START_MS + 10);
+    struct key hidden = store_key(&store, 0, SLICE("hidden:7"));
+    bool is_expired;
+    uint8_t digest[20], nothing[20] = {0};
+    assert_null(store_peek(&store, &hidden));
+    assert_null(store_read(&store, &hidden));
+    assert_false(store_holds(&store, &hidden, &is_expired));
+    assert_false(store_delete(&store, &hidden));
+    assert_null(store_random(&store, 0));
+    assert_int_equal(store_visible_count(&store, 0), 0);
+    store_digest(&store, digest);
+    assert_memory_equal(digest, nothing, sizeof(digest));
+    (void)run_passes(&store, 2, 100, 10);
+    struct eviction_pool pool = {0};
+    for (unsigned policy = EVICTION_NONE; policy <= EVICTION_VOLATILE_TTL; policy++) {
+        assert_false(store_evict(&store, &pool, (enum eviction_policy)policy, 5));
+    }
+    assert_int_equal(store_count(&store, 0), 50);
+    assert_int_equal(store.journal.bytes.size, 0);
+    /* One that is not is found among them. */
+    put(&store, 0, 1, START_MS + 1000);
+    assert_true(slice_equal(entry_key(store_random(&store, 0)), SLICE("1")));
+    assert_true(store_evict(&store, &pool, EVICTION_VOLATILE_TTL, 5));
+    assert_int_equal(store_visible_count(&store, 0), 0);
+    store_deinit(&store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stale_keys_go),
@@ -204,6 +313,8 @@ int main(void) {
         cmocka_unit_test(the_moment_of_expiry),
         cmocka_unit_test(a_time_that_has_passed_deletes),
         cmocka_unit_test(the_end_of_time),
+        cmocka_unit_test(others_expiries_only_hide),
+        cmocka_unit_test(hidden_entries_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
