@@ -61,9 +61,15 @@ void detector_sign(struct detector *detector, uint64_t now_ms) {
     }
 }
 
-void detector_forgive(struct detector *detector, uint64_t pause_ms) {
-    detector->last_ms += pause_ms;
-    detector->quiet_since_ms += pause_ms;
+static uint64_t later(uint64_t ms, uint64_t pause_ms, uint64_t now_ms) {
+    return now_ms - ms > pause_ms ? ms + pause_ms : now_ms;
+}
+
+void detector_forgive(struct detector *detector, uint64_t pause_ms, uint64_t now_ms) {
+    require(now_ms >= detector->last_ms);
+    require(now_ms >= detector->quiet_since_ms);
+    detector->last_ms = later(detector->last_ms, pause_ms, now_ms);
+    detector->quiet_since_ms = later(detector->quiet_since_ms, pause_ms, now_ms);
 }
 
 /* Mean and twice the deviation of the newest intervals; 0 while there are too few. */

@@ -53,7 +53,7 @@ void detector_heartbeat(struct detector *detector, uint64_t now_ms);
 /* Another sign of life: it ends the silence, and says nothing about heartbeats. */
 void detector_sign(struct detector *detector, uint64_t now_ms);
 /* This node was not looking for so long (its own process stood still): not a silence of others. */
-void detector_forgive(struct detector *detector, uint64_t pause_ms);
+void detector_forgive(struct detector *detector, uint64_t pause_ms, uint64_t now_ms);
 /* `prior_ms` is the interval assumed before any was seen: 5 s where heartbeats come each second. */
 double detector_phi(const struct detector *detector, uint64_t prior_ms, uint64_t now_ms);
 /* NEW until the third heartbeat, then by phi. DEAD also for one whose third never comes. */

@@ -33,6 +33,7 @@
 #include "crdt/replica.h"
 #include "crdt/stream.h"
 #include "mesh/detector.h"
+#include "mesh/member_claim.h"
 
 enum {
     MEMBERSHIP_MEMBERS_MAX = 8192,   /* others are not taken in, and counted */
@@ -52,8 +53,6 @@ enum member_state {
     MEMBER_FORGOTTEN,
 };
 enum { MEMBER_STATES_COUNT = MEMBER_FORGOTTEN + 1 };
-
-struct member_claim;
 
 /* Where a walk over all members stands that tells one peer what changed. */
 struct member_pass {
@@ -78,17 +77,16 @@ struct member {
     int64_t clock_offset_ms; /* for the owner */
     char *address;           /* "host:port" that it announces, or "" */
     char *version;           /* of its server, or "" */
+    uint64_t texts_version;  /* its heartbeat when address or version changed */
     struct detector detector;
 
     /* The rest is for membership.c. */
     struct member_claim *claim;   /* the newest */
     struct member_claim *pending; /* an older one that may be trusted first, or NULL */
     struct member_claim *trusted; /* the newest that counts */
-    uint64_t *seen;               /* what acknowledgements told beyond `claim`: stamps, by slot */
-    unsigned seen_count, seen_capacity;
+    struct member_stamps seen;    /* what acknowledgements told beyond `claim` */
     uint64_t row_number, claim_number, heartbeat_number;        /* of the newest change of each */
     struct member_pass told_rows, told_claims, told_heartbeats; /* what this peer was told */
-    uint64_t told_self; /* number of our own claim that it was told */
     unsigned told_retired;
     uint64_t told_epoch;
 };
@@ -125,6 +123,7 @@ struct membership {
     struct member **by_id, **by_ref; /* the same, sorted */
     size_t forgotten_count;
     uint64_t number;             /* of the newest change here */
+    uint64_t rows_number;        /* of the newest change of who somebody is */
     uint64_t epoch;              /* grows when places in `members` move */
     uint64_t set_hash;           /* of the counted members' replicas */
     uint64_t tick_ms;            /* of the tick before; 0: none */
@@ -133,6 +132,7 @@ struct membership {
     struct stream_mark *retired; /* replicas that others have retired, and this node not yet */
     size_t retired_count;
     struct context frontier;
+    bool is_frontier_current; /* every counted member's claim was good when it was last asked for */
 };
 
 /* ---- lifecycle ---- */
@@ -211,8 +211,8 @@ void member_seen_context(const struct member *member, struct context *context);
 void membership_beat(struct membership *membership, const struct replicas *replicas,
                      const struct context *context);
 /* Appends a digest for `peer`: new members, contexts that changed, heartbeats in turn; what it was
- * told before is left out. At most `bytes_max` (1 KiB at least), but for one context that would not
- * fit into half of that: it comes alone. */
+ * told before is left out. At most `bytes_max` (1 KiB at least); one context that would not fit
+ * into half of that may come on top. */
 void membership_digest_put(struct membership *membership, struct member *peer,
                            const struct replicas *replicas, size_t bytes_max, struct buffer *out);
 /* Takes a digest of `peer`. False when malformed: what came before the fault was taken. */

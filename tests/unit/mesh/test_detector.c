@@ -181,7 +181,7 @@ static void pauses_of_our_own_are_forgiven(void **state) {
         now += 1000;
         detector_heartbeat(&detector, now);
     }
-    detector_forgive(&detector, 60000);
+    detector_forgive(&detector, 60000, now + 60500);
     assert_int_equal(judge(&detector, now + 61000), DETECTOR_ALIVE);
     detector_heartbeat(&detector, now + 61000);
     assert_int_equal(judge(&detector, now + 71000), DETECTOR_DEAD);
