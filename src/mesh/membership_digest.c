@@ -4,7 +4,7 @@
  *   digest:   format byte (1) | ref u64 and heartbeat of the sender | items | 0 | heartbeats
  *   item:     1 | row  or  2 | context  or  3 | retired
  *   row:      node id (16) | generation | heartbeat | status byte | [left: last ticks] |
- *             address | version of the server
+ *             version of what follows | address | version of the server
  *   context:  ref u64 of whose it is | version | member set hash u64 | count | entries
  *   entry:    0 | ref u64 | ticks            a ref's first mention
  *             number from 1 | ticks - those at the first mention (zigzag)
@@ -36,7 +36,8 @@ enum {
     ENTRIES_MAX = 2 * STAMP_SLOTS_COUNT, /* of a context */
     RETIRED_TOLD = 256,                  /* the newest ones, in turn */
     RETIRED_TOLD_AT_ONCE = 4,
-    HEARTBEAT_BYTES = 8 + 4, /* about */
+    HEARTBEAT_BYTES = 8 + 4,   /* about */
+    CLAIM_HEARTBEATS_MAX = 64, /* an unchanged context is claimed again after so many */
 };
 
 /* ---- numbers ---- */
@@ -138,6 +139,7 @@ static void put_row(struct digest_writer *writer, const struct member *member) {
     if (status == MEMBERSHIP_ROW_LEFT) {
         put_number(out, member->left_ticks);
     }
+    put_number(out, member->texts_version);
     size_t address_bytes = strlen(member->address), version_bytes = strlen(member->version);
     put_number(out, address_bytes);
     buffer_append(out, member->address, address_bytes);
@@ -145,8 +147,9 @@ static void put_row(struct digest_writer *writer, const struct member *member) {
     buffer_append(out, member->version, version_bytes);
 }
 
-/* Tells of members that are new or changed, in `room` bytes; true when all are told. */
-static bool put_rows(struct digest_writer *writer, size_t room) {
+/* One walk over the members that are new or changed, in `room` bytes; true when it came to its end.
+ */
+static bool walk_rows(struct digest_writer *writer, size_t room) {
     struct member_pass *pass = &writer->peer->told_rows;
     struct member *member;
     pass_begin(writer->membership, pass);
@@ -165,12 +168,24 @@ static bool put_rows(struct digest_writer *writer, size_t room) {
     return true;
 }
 
+/* Tells of members that are new or changed; true when all are told. A walk that began with an
+ * earlier digest may have missed changes since. */
+static bool put_rows(struct digest_writer *writer, size_t room) {
+    do {
+        if (!walk_rows(writer, room)) {
+            return false;
+        }
+    } while (writer->peer->told_rows.told < writer->membership->rows_number);
+    return true;
+}
+
 static void put_entry(struct digest_writer *writer, unsigned slot, uint64_t ref, uint64_t ticks) {
     if (slot != 0 && writer->numbers[slot] != 0) {
         put_number(writer->out, writer->numbers[slot]);
         put_number(writer->out, varint_zigzag((int64_t)(ticks - writer->first_ticks[slot])));
         return;
     }
+    require(ref != 0);
     put_number(writer->out, 0);
     put64(writer->out, ref);
     put_number(writer->out, ticks);
@@ -315,7 +330,8 @@ void membership_beat(struct membership *membership, const struct replicas *repli
             member_stamps_raise(&claim->stamps, context->stamps[slot]);
         }
     }
-    if (self->claim != NULL && member_claim_equal(self->claim, claim)) {
+    if (self->claim != NULL && member_claim_equal(self->claim, claim) &&
+        self->heartbeat - self->claim->version < CLAIM_HEARTBEATS_MAX) {
         member_claim_unref(claim);
     } else {
         membership_note_claim(membership, self, claim);
@@ -352,8 +368,8 @@ static bool take_row(struct digest_reader *reader) {
     }
     row.status = (enum membership_row_status)status;
     if ((row.status == MEMBERSHIP_ROW_LEFT && !take_ticks(rest, &row.left_ticks)) ||
-        !varint_take_slice(rest, &row.address) || !varint_take_slice(rest, &row.version) ||
-        row.address.size > MEMBER_ADDRESS_BYTES_MAX ||
+        !varint_take(rest, &row.texts_version) || !varint_take_slice(rest, &row.address) ||
+        !varint_take_slice(rest, &row.version) || row.address.size > MEMBER_ADDRESS_BYTES_MAX ||
         row.version.size > MEMBER_VERSION_BYTES_MAX) {
         return false;
     }
