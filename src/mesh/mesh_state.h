@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the files of this room share: the struct behind mesh.h, links, and the frames.
  *
- *   mesh.c        lifecycle, ticks, dialling, what commands ask
+ *   mesh.c        lifecycle, time, gossip, settling, leaving, generations
+ *   mesh_view.c   what commands ask: nodes, lags, statistics
+ *   dial.c        whom to connect to and when; cuts; refusals that are remembered
  *   membership.c  who the others are, digests, contexts, the frontier (knows no link)
- *   detector.h    phi accrual
- *   link.c        one connection: handshake, frames to their handlers, ends
- *   streamer.c    records out (wanted, sent, coalescing) and in (waiting, gaps), acks, relays
+ *   detector.c    phi accrual
+ *   link.c        one connection: bytes, frames to their handlers, ends
+ *   handshake.c   who is it, and may it stay
+ *   streamer.c    records in: waiting, gaps, acknowledgements, relays
+ *   streamer_out.c  records out: wanted, sent, coalescing
  *   catchup.c     joining and serving, part by part
+ *   check.c       MESH CHECK
  *
- * A frame's payload, by type (varints unless said otherwise; contexts are count | (ref u64,
- * ticks)...):
+ * A frame's payload, by type (varints unless said otherwise; texts with their length before them;
+ * contexts are count | (ref u64, ticks)...):
  *
- *   HELLO        magic "STAR" | protocol major, minor | cluster id | nonce (32 bytes) | node id
- * (16) | generation | Unix ms | announce address | databases | hash seed (16) | version | members |
- * keys | flags (1: has a secret, 2: is joining) AUTH         HMAC-SHA256(secret, role byte | both
- * nonces | both node ids) (32 bytes) REFUSE       reason byte | text CONTEXT      refs with their
- * ids: count | (node id 16, generation)... | context: sent by both sides once the handshake is
- * through; the peer may stream from there on INTRODUCE    count | (node id 16, generation)...:
- * before a ref's first use on the link DATA         (record length | record)...: stream records,
- * crdt/stream.h ACK          context: the entries that moved SUBSCRIBE    count | (ref u64, ticks:
- * what I have)...: send me these authors' records, too UNSUBSCRIBE  count | ref u64 ... DIGEST
- * membership_digest_put() LOST         context from which my log begins | members | keys: I cannot
- * serve you by the log PART_PULL    part | parts count        PART_BEGIN  part | header PART_DATA
- * part | bytes              PART_END    part | status byte (done, again) CHECK_PULL   number |
- * ranges           CHECK       number | context | (u64)... LEAVE        last ticks PING, PONG
- * number (u64), Unix ms
+ *   HELLO        magic "STAR" | protocol major | minor | cluster id text | nonce (32 bytes) |
+ *                node id (16) | generation | Unix ms | announce address text | databases |
+ *                hash seed (16) | version text | members | keys | flags (1: has a secret,
+ *                2: is joining)
+ *   AUTH         HMAC-SHA256(secret, role byte | dialler's and acceptor's nonces | node ids
+ *                likewise) (32 bytes)
+ *   REFUSE       reason | text
+ *   CONTEXT      Unix ms | count | (node id 16, generation)... | context: sent by both sides once
+ *                the handshake is through, the peer may stream from there on; and again whenever
+ *                records are to come from there
+ *   INTRODUCE    count | (node id 16, generation)...: before a ref's first use on the link
+ *   DATA         (record length | record)...: stream records, crdt/stream.h
+ *   ACK          context: the entries that moved
+ *   SUBSCRIBE    count | (ref u64, ticks: what I have)...: send me these authors' records, too
+ *   UNSUBSCRIBE  count | ref u64 ...; a count of 0: send no records before my next CONTEXT
+ *   DIGEST       Unix ms | membership_digest_put()
+ *   LOST         members | keys: I cannot serve you by the log
+ *   PART_PULL    part | parts count
+ *   PART_BEGIN   part | header
+ *   PART_DATA    part | bytes
+ *   PART_END     part | status byte (done, again)
+ *   CHECK_PULL   number | ranges
+ *   CHECK        number | context | count | (u64)...
+ *   LEAVE        last ticks
+ *   PING, PONG   number | Unix ms
  *
- * Frames that a handshake has not yet allowed end the link. */
+ * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
+ * that a newer minor version may have more of them. */
 #ifndef MESH_MESH_STATE_H
 #define MESH_MESH_STATE_H
 
@@ -63,33 +80,67 @@ enum mesh_frame {
 enum {
     MESH_NONCE_BYTES = 32,
     MESH_LINK_OUT_BYTES_MAX = 1 << 20, /* of pending output, then streams are not read on */
+    /* Of input that waits to be parsed, then the connection is not read. */
+    MESH_LINK_IN_BYTES_MAX = 4 << 20,
     MESH_HANDSHAKE_MS = 5000,
     MESH_LINK_SILENCE_MS = 15000, /* no byte for so long: the link is closed */
+    MESH_PING_MS = 4000,
     MESH_EARLY_PATIENCE_MS = 500, /* before the missing records are asked for */
+    MESH_CLUSTER_BYTES_MAX = 255,
+    MESH_CHECK_RANGES = 256,
+    MESH_CHECK_RANGES_MAX = 4096,
 };
+
+/* Steps of a handshake that were taken: bits of mesh_link.handshake. */
+enum {
+    HANDSHAKE_HELLO_SENT = 1,
+    HANDSHAKE_HELLO_TAKEN = 2,
+    HANDSHAKE_AUTH_SENT = 4,
+    HANDSHAKE_AUTH_TAKEN = 8,
+    HANDSHAKE_CONTEXT_SENT = 16,
+    HANDSHAKE_CONTEXT_TAKEN = 32,
+};
+
+struct mesh_dial;
 
 struct mesh_link {
     struct mesh *mesh;
     struct mesh_link *next, *previous;
     void *connection;
     enum mesh_link_state state;
-    bool is_dialled; /* by this side */
-    bool is_closing; /* closed at the end of the turn */
-    bool wants_send; /* host.send() was called */
-    bool has_input;
+    bool is_dialled;   /* by this side */
+    bool is_opened;    /* there is a connection, or was */
+    bool is_closing;   /* closed at the end of the turn */
+    bool is_gone;      /* the host closed it: freed at the end of the turn */
+    bool wants_send;   /* host.send() was called */
+    bool wants_digest; /* it came up since the last gossip round */
     enum mesh_reason reason;
     char address[MESH_ADDRESS_BYTES]; /* dialled, or where it came from */
+    struct mesh_dial *dial;           /* that it came of, or NULL */
     struct member *member;            /* once the other side's HELLO was accepted */
+
+    /* From the other side's HELLO. */
+    struct replica_id peer;
+    char peer_address[MESH_ADDRESS_BYTES]; /* that it announces */
+    char peer_version[32];
+    uint64_t peer_members, peer_keys; /* also from LOST */
+    uint64_t peer_seed[2];
+    bool peer_is_joining;
+
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
-    unsigned handshake; /* bits of frames that came and went: link.c */
+    unsigned handshake; /* bits */
     uint64_t opened_us, heard_us, sent_us;
+    uint64_t asked_us;             /* when the last step of the handshake went out */
+    uint64_t ping_number, ping_us; /* the newest, and when it went out; 0: answered */
+    uint64_t next_ping_us;
     uint64_t round_trip_us;
     int64_t clock_offset_ms;
     struct frame_reader in;
     struct buffer out;
     size_t out_start;
-    bool *is_introduced; /* by slot: refs that this link's other side was told of */
-    unsigned introduced_count;
+    struct buffer large; /* a DATA payload that goes out in pieces */
+    size_t large_start;
+    bool is_large_begun;
     struct link_stream stream;   /* streamer.h */
     struct link_catchup catchup; /* catchup.h */
 };
@@ -97,40 +148,117 @@ struct mesh_link {
 struct mesh {
     struct mesh_host host;
     struct mesh_data data;
-    struct mesh_opts opts;
+    struct mesh_opts opts;         /* generation: the present one */
     struct mesh_settings settings; /* with copies of the strings */
     struct membership membership;
     struct streamer streamer;
     struct catchup catchup;
     struct mesh_link *links;
+    unsigned links_count;
     struct prng prng;
     int64_t unix_ms;
     uint64_t monotonic_us;
-    uint64_t next_gossip_us, next_dial_us;
-    struct mesh_stats stats;
-    struct mesh_dials *dials; /* seeds, met addresses, cuts: mesh.c */
-    struct mesh_check *check; /* a running MESH CHECK: mesh.c */
+    uint64_t next_gossip_us;
+    struct context frontier;
+    struct mesh_stats stats;  /* the counters of it */
+    struct mesh_dials *dials; /* dial.c */
+    struct mesh_check *check; /* a running MESH CHECK: check.c */
+    uint64_t nonces_count;
+    uint64_t generation_wanted; /* a new generation is due, at least this */
+    unsigned depth; /* of calls into this room: links are freed at the end of the outermost */
     bool is_leaving;
+    bool was_forgotten; /* peers forgot the last life: what only it knew is to be issued again */
+    bool had_quorum;
 };
 
 /* ---- link.c ---- */
 
+struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_dialled);
 /* Appends a frame to the link's output and asks the host to send. */
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload);
+/* Goes on with link->large while there is room; true when none of it is left. */
+bool link_send_large(struct mesh_link *link);
 size_t link_out_bytes(const struct mesh_link *link);
 /* Ends the link at the end of the turn, for a reason; a REFUSE frame goes out first if `tells`. */
 void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells);
-/* Makes sure that the other side knows the replica in `slot`. */
+/* Makes sure that the other side knows the replica in `slot`; and every one in the table. */
 void link_introduce(struct mesh_link *link, unsigned slot);
+void link_introduce_all(struct mesh_link *link);
+/* Parses and handles what came in. */
+void link_run(struct mesh_link *link);
+void link_tick(struct mesh_link *link);
 static inline bool link_is_up(const struct mesh_link *link) {
-    return link->state == MESH_LINK_UP && !link->is_closing;
+    return link->state == MESH_LINK_UP && !link->is_closing && !link->is_gone;
 }
+/* The link of a member that is up, or NULL. */
+struct mesh_link *mesh_find_link(const struct mesh *mesh, const struct member *member);
+/* The clock of the other side, told `unix_ms`, of a message that took up to `transit_us` after
+ * the moment `asked_unix_ms`, at which it was asked for. False: too far off, the link closes. */
+bool link_check_clock(struct mesh_link *link, int64_t peer_unix_ms, uint64_t round_trip_us);
+/* Frees what was closed; called by mesh_leave_call(). */
+void mesh_reap_links(struct mesh *mesh);
+
+/* ---- handshake.c ---- */
+
+void handshake_begin(struct mesh_link *link);
+/* A HELLO, AUTH, REFUSE or CONTEXT came. False: it makes no sense. */
+bool handshake_frame(struct mesh_link *link, unsigned type, struct slice payload);
+/* May frames other than these four be taken? */
+bool handshake_is_done(const struct mesh_link *link);
+/* Sends the whole context (again). */
+void handshake_send_context(struct mesh_link *link);
+
+/* ---- dial.c ---- */
+
+void dials_init(struct mesh *mesh);
+void dials_deinit(struct mesh *mesh);
+void dials_configure(struct mesh *mesh);
+void dials_tick(struct mesh *mesh);
+/* The link ended, or was refused: when to try again. */
+void dials_link_ended(struct mesh_link *link);
+void dials_link_up(struct mesh_link *link);
+bool dials_is_cut(const struct mesh *mesh, const char *address);
+/* Counts a refusal, says it once for each peer and reason, and remembers it. */
+void dials_note_refusal(struct mesh_link *link, enum mesh_reason reason, bool by_peer);
+/* The last refusal of that address, NONE when there is none. */
+enum mesh_reason dials_refusal(const struct mesh *mesh, const char *address);
+void dials_visit_refused(const struct mesh *mesh,
+                         void (*visit)(void *udata, const struct mesh_node_info *info),
+                         void *udata);
+
+/* ---- check.c ---- */
+
+bool check_pull_frame(struct mesh_link *link, struct slice payload);
+bool check_frame(struct mesh_link *link, struct slice payload);
+void check_link_closed(struct mesh_link *link);
+void check_deinit(struct mesh *mesh);
+
+/* ---- mesh.c ---- */
+
+/* Around every call from outside: what happens to links in between is done at the end. */
+void mesh_enter(struct mesh *mesh);
+void mesh_exit(struct mesh *mesh);
+static inline uint64_t mesh_now_ms(const struct mesh *mesh) {
+    return mesh->monotonic_us / 1000;
+}
+/* A replica of this node is known to others with more than it wrote, or was forgotten by them:
+ * this node goes on as a new one, at least `generation`, at the end of the turn. */
+void mesh_want_generation(struct mesh *mesh, uint64_t generation);
+/* The slot of a replica that was introduced; 0: it is retired, or there is no room. */
+unsigned mesh_learn_replica(struct mesh *mesh, const struct replica_id *id);
+/* Is this replica, by slot, one of this node's lives? */
+bool mesh_is_own_slot(const struct mesh *mesh, unsigned slot);
+
 /* Appends and reads contexts as frames have them; reading adds nothing to the table: entries of
  * unknown refs are skipped and counted in *unknown. */
 void mesh_put_context(struct buffer *out, const struct replicas *replicas,
                       const struct context *context);
 bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
                        struct context *context, unsigned *unknown);
+void mesh_put_u64(struct buffer *out, uint64_t value);
+bool mesh_take_u64(struct slice *bytes, uint64_t *value);
+void mesh_put_varint(struct buffer *out, uint64_t value);
+void mesh_put_text(struct buffer *out, struct slice text);
 void mesh_say(struct mesh *mesh, enum mesh_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
