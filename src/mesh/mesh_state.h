@@ -22,7 +22,7 @@
  *                2: is joining)
  *   AUTH         HMAC-SHA256(secret, role byte | dialler's and acceptor's nonces | node ids
  *                likewise) (32 bytes)
- *   REFUSE       reason | text
+ *   REFUSE       reason | text | generation: with FORGOTTEN, the newest known of the refused node
  *   CONTEXT      Unix ms | count | (node id 16, generation)... | context: sent by both sides once
  *                the handshake is through, the peer may stream from there on; and again whenever
  *                records are to come from there

@@ -25,11 +25,11 @@
 #define MESH_STREAMER_H
 
 #include "base/buffer.h"
-#include "crdt/coalesce.h"
 #include "crdt/context.h"
 
 struct mesh;
 struct mesh_link;
+struct streamer_out;
 struct waiting_record;
 
 /* What a link knows of one replica; by the local slot. */
@@ -58,6 +58,7 @@ struct link_stream {
     unsigned slots_count;
     bool is_waiting;       /* for the disk */
     bool is_behind;        /* the last push left records unread */
+    bool is_ack_missed;    /* an ACK was not sent for want of room: all is told later */
     struct buffer blocked; /* DATA payloads, each with its length, that came while data were BUSY */
     size_t blocked_start;
     uint64_t retry_us; /* of a LOST stream: when to look again */
@@ -82,13 +83,10 @@ struct streamer {
     size_t waiting_bytes, waiting_records;
     uint64_t *told_ticks; /* by slot: what ACKs have told of my context */
     unsigned told_count;
-    bool is_busy;   /* the data have no room: nothing is taken before the next tick */
-    bool has_moved; /* something was applied since the last ACK */
-    struct coalescer coalescer;
-    struct buffer records; /* of the frame being filled, each with its length */
-    struct buffer scratch;
-    struct context *seen; /* scratch for seeking */
-    bool *wanted;
+    bool is_paused;           /* streamer_pause() */
+    bool is_busy;             /* the data have no room: nothing is taken before the next tick */
+    bool has_moved;           /* something was applied since the last ACK */
+    struct streamer_out *out; /* of streamer_out.c */
 };
 
 void streamer_init(struct mesh *mesh);
@@ -116,7 +114,7 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload);
 
 /* After the input of a turn: applies what waited and can go, asks for what is missing, ACKs. */
 void streamer_run(struct mesh *mesh);
-/* Moves new records of the log into the links' output. */
+/* Moves new records of the log into the links' output (streamer_out.c). */
 void streamer_push(struct mesh *mesh);
 /* On each tick. */
 void streamer_tick(struct mesh *mesh);
@@ -136,5 +134,13 @@ void streamer_resume(struct mesh *mesh);
 void streamer_restart_link(struct mesh_link *link);
 /* The slot was, or is to be, recycled: nothing of it stays. */
 void streamer_forget_slot(struct mesh *mesh, unsigned slot);
+
+/* ---- between streamer.c and streamer_out.c ---- */
+
+struct streamer_out *streamer_out_new(struct mesh *mesh);
+void streamer_out_free(struct streamer_out *out);
+/* The stream is to be placed anew before it is read on. */
+void streamer_out_seek(struct mesh_link *link);
+void streamer_out_stop(struct mesh_link *link);
 
 #endif
