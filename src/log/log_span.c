@@ -132,9 +132,9 @@ static bool translate(const struct store *store, const struct replicas_record *r
     for (unsigned i = 0; i < record->count; i++) {
         const struct replicas_record_entry *entry = &record->entries[i];
         unsigned slot = replicas_find(&store->replicas, entry->ref);
-        if (slot != 0) {
+        if (slot != 0 && entry->ticks > 0) {
             context_add(context, stamp_make(entry->ticks, slot));
-        } else if (replicas_find_retired(&store->replicas, entry->ref) == NULL) {
+        } else if (slot == 0 && replicas_find_retired(&store->replicas, entry->ref) == NULL) {
             return false;
         }
     }

@@ -285,7 +285,9 @@ const char *replicas_record_load(const struct replicas_record *record, struct st
     const char *why = replicas_record_apply(record, store);
     for (unsigned i = 0; i < record->count && why == NULL; i++) {
         const struct replicas_record_entry *entry = &record->entries[i];
-        context_add(&store->context, stamp_make(entry->ticks, entry->slot));
+        if (entry->ticks > 0) {
+            context_add(&store->context, stamp_make(entry->ticks, entry->slot));
+        }
         hybrid_clock_observe(&store->clock, entry->ticks);
         struct slice marks = entry->marks;
         for (uint64_t j = 0; j < entry->marks_count; j++) {

@@ -24,6 +24,9 @@ struct world {
     struct log_recovery recovery;
     enum log_status status; /* of the start */
     bool is_quiet;
+    uint64_t node;      /* tells nodes apart */
+    unsigned first_key; /* of random changes */
+    bool never_flushes;
 };
 
 static inline void world_message(void *udata, enum log_level level, const char *text) {
@@ -47,7 +50,7 @@ static inline enum log_status world_recover(struct world *world, struct disk *di
     world->opts.store = &world->store;
     world->opts.message = world_message;
     world->opts.udata = world;
-    world->opts.entropy[0] = 0x1122334455667788;
+    world->opts.entropy[0] = 0x1122334455667788 + world->node;
     world->opts.entropy[1] = 0x99AABBCCDDEEFF00;
     if (world->opts.segment_bytes == 0) {
         world->opts.segment_bytes = 1 << 20;
@@ -134,7 +137,8 @@ static inline void world_random_change(struct world *world, struct prng *prng, u
     struct store *store = &world->store;
     char text[32], value[9000];
     unsigned db = (unsigned)prng_below(prng, 2);
-    struct key key = world_key(world, db, (unsigned)prng_below(prng, keys), text);
+    struct key key =
+        world_key(world, db, world->first_key + (unsigned)prng_below(prng, keys), text);
     size_t size = (size_t)prng_below(prng, prng_below(prng, 20) == 0 ? sizeof(value) : 60);
     for (size_t i = 0; i < size; i++) {
         value[i] = (char)('a' + prng_below(prng, 26));
@@ -172,7 +176,7 @@ static inline void world_random_change(struct world *world, struct prng *prng, u
         (void)strings_set(store, &key, SLICE("1234"), 0);
         break;
     case 9:
-        if (prng_below(prng, 60) == 0) {
+        if (prng_below(prng, 60) == 0 && !world->never_flushes) {
             (void)store_flush(store, db);
         } else if (prng_below(prng, 60) == 0) {
             store_swap(store, 0, 1);

@@ -57,6 +57,8 @@ struct memory_disk {
     uint64_t fault_at;      /* the number of the call that fails; 0 none */
     uint64_t fault_count;   /* how many calls from there on fail; 0 counts as 1 */
     uint64_t fault_sync_at; /* the number of the sync that fails; 0 none */
+    uint64_t reads;         /* calls that read */
+    uint64_t fault_read_at; /* the number of the read that fails; 0 none */
     enum memory_fault fault;
     bool is_off;            /* power is out */
     bool drops_dirty_pages; /* a failed sync forgets what it was to sync, as some kernels do */
@@ -171,6 +173,10 @@ static inline int64_t memory_read_at(struct disk *disk, struct disk_file *file, 
                                      char *into, size_t size) {
     struct memory_disk *memory = memory_of(disk);
     const struct buffer *bytes = &file->inode->bytes;
+    memory->reads++;
+    if (memory->reads == memory->fault_read_at) {
+        return DISK_IO;
+    }
     if (offset >= bytes->size) {
         return 0;
     }

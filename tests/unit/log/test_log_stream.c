@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Streams: whatever a reader has seen, it gets exactly what it lacks, in the order of the log, from
+ * the ring, from segments, across rotations, snapshots and lives, or is told that it is lost. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "unit/log/log_flock.h"
+
+static uint64_t seen_ticks(const struct flock_node *node, const struct context *seen,
+                           uint64_t ref) {
+    unsigned slot = replicas_find(&node->world.store.replicas, ref);
+    assert_int_not_equal(slot, 0);
+    return stamp_ticks(seen->stamps[slot]);
+}
+
+static bool is_wanted_record(const struct flock_node *node, const struct context *seen,
+                             const bool *is_wanted, uint64_t ref, uint64_t last_ticks) {
+    unsigned slot = replicas_find(&node->world.store.replicas, ref);
+    return (is_wanted == NULL || is_wanted[slot]) && last_ticks > seen_ticks(node, seen, ref);
+}
+
+/* Any vector will do: each author's entry is one of its records, nothing, or all. */
+static void random_context(struct flock_node *node, struct prng *prng, struct context *seen) {
+    *seen = (struct context){0};
+    uint64_t style = prng_below(prng, 4);
+    size_t from = style == 0 && node->records_count > 20 ? node->records_count - 20 : 0;
+    if (style == 1) {
+        return;
+    }
+    for (int tries = 0; tries < 12; tries++) {
+        size_t span = node->records_count - from;
+        if (span == 0) {
+            return;
+        }
+        const struct flock_record *record = &node->records[from + prng_below(prng, span)];
+        unsigned slot = replicas_find(&node->world.store.replicas, record->ref);
+        seen->stamps[slot] = stamp_make(record->last_ticks, slot);
+    }
+    if (style == 0) { /* a reader that is nearly there */
+        for (size_t i = 0; i < node->records_count; i++) {
+            const struct flock_record *record = &node->records[i];
+            unsigned slot = replicas_find(&node->world.store.replicas, record->ref);
+            if (i < from) {
+                context_add(seen, stamp_make(record->last_ticks, slot));
+            }
+        }
+    }
+}
+
+/* Reads all; the records that count are those of the list. False when it is lost on the way. */
+static bool read_and_compare(struct flock *flock, struct flock_node *node,
+                             struct log_stream *stream, const struct context *seen,
+                             const bool *is_wanted, bool writes) {
+    size_t at = 0;
+    for (unsigned step = 0;; step++) {
+        assert_true(step < 200000);
+        struct stream_record record;
+        struct slice bytes;
+        enum log_stream_status status = log_stream_next(stream, &record, &bytes);
+        if (status == LOG_STREAM_LOST) {
+            return false;
+        }
+        if (status == LOG_STREAM_END) {
+            break;
+        }
+        if (status == LOG_STREAM_WAIT) {
+            if (writes && step % 3 == 0) { /* the log goes on while the disk is at work */
+                world_random_unit(&node->world, &flock->prng, 60);
+                world_turn(&node->world, 5000);
+                flock_listen(node);
+            }
+            assert_true(log_stream_is_waiting(stream));
+            world_settle(&node->world);
+            assert_false(log_stream_is_waiting(stream));
+            continue;
+        }
+        if (!is_wanted_record(node, seen, is_wanted, record.ref, record.last_ticks)) {
+            continue;
+        }
+        while (at < node->records_count &&
+               !is_wanted_record(node, seen, is_wanted, node->records[at].ref,
+                                 node->records[at].last_ticks)) {
+            at++;
+        }
+        assert_true(at < node->records_count);
+        const struct buffer *expected = &node->records[at++].bytes;
+        assert_int_equal(bytes.size, expected->size);
+        assert_memory_equal(bytes.data, expected->data, bytes.size);
+    }
+    for (; at < node->records_count; at++) {
+        if (is_wanted_record(node, seen, is_wanted, node->records[at].ref,
+                             node->records[at].last_ticks)) {
+            fail_msg("record %zu of %zu is missing", at, node->records_count);
+        }
+    }
+    return true;
+}
+
+/* Seeks a random place; true when the log reached back. */
+static bool seek_once(struct flock *flock, unsigned index, bool writes) {
+    struct flock_node *node = &flock->nodes[index];
+    struct context seen;
+    bool wanted[STAMP_SLOTS_COUNT];
+    random_context(node, &flock->prng, &seen);
+    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
+        wanted[slot] = prng_below(&flock->prng, 2) == 0;
+    }
+    const bool *is_wanted = prng_below(&flock->prng, 2) == 0 ? wanted : NULL;
+    struct log_stream *stream = log_stream_new(node->world.log);
+    bool reaches = log_reaches_back(node->world.log, &seen, is_wanted);
+    bool is_found = log_stream_seek(stream, &seen, is_wanted) == LOG_STREAM_END;
+    assert_int_equal(is_found, reaches);
+    if (is_found && !read_and_compare(flock, node, stream, &seen, is_wanted, writes)) {
+        is_found = false;
+    }
+    if (is_found) {
+        assert_int_equal(log_stream_lag_bytes(stream), 0);
+    }
+    log_stream_free(stream);
+    return is_found;
+}
+
+struct plan {
+    uint64_t ring_bytes, segment_bytes, retention_bytes;
+    bool is_on, writes, snapshots, restarts;
+    bool may_be_lost;
+};
+
+static void set_opts(struct world *world, const struct plan *plan) {
+    int64_t unix_ms = world->unix_ms;
+    uint64_t monotonic_us = world->monotonic_us;
+    *world = (struct world){.unix_ms = unix_ms, .monotonic_us = monotonic_us};
+    world->opts.segment_bytes = plan->segment_bytes;
+    world->opts.retention_bytes = plan->retention_bytes;
+    world->opts.compresses_snapshots = true;
+    world->opts.fsync = LOG_FSYNC_EVERYSEC;
+}
+
+/* What a store knows of replicas. */
+struct knowledge {
+    struct context context;
+    struct replicas replicas;
+    struct world_digest digest;
+    uint64_t order_stamp;
+};
+
+static void knowledge_take(struct knowledge *knowledge, const struct store *store) {
+    knowledge->context = store->context;
+    store_digest(store, knowledge->digest.bytes);
+    knowledge->order_stamp = store->order_stamp;
+    struct replicas *copy = &knowledge->replicas;
+    replicas_init(copy);
+    for (unsigned slot = 1; slot < store->replicas.slots_count; slot++) {
+        const struct replica *replica = &store->replicas.slots[slot];
+        assert_true(replicas_add_at(copy, slot, &replica->id));
+        for (unsigned seen = 1; seen < replica->mark_count; seen++) {
+            replicas_raise_mark(copy, slot, replica->mark[seen]);
+        }
+    }
+}
+
+/* All of it came back; what the new life begins with is its own slot. */
+static void knowledge_compare(struct knowledge *old, const struct store *store) {
+    struct world_digest digest;
+    store_digest(store, digest.bytes);
+    assert_true(world_digest_equal(digest, old->digest));
+    assert_true(store->order_stamp == old->order_stamp);
+    assert_memory_equal(&store->context, &old->context, sizeof(old->context));
+    for (unsigned slot = 1; slot < old->replicas.slots_count; slot++) {
+        const struct replica *before = &old->replicas.slots[slot];
+        const struct replica *now = &store->replicas.slots[slot];
+        assert_true(now->ref == before->ref);
+        for (unsigned seen = 1; seen < STAMP_SLOTS_COUNT; seen++) {
+            uint64_t mark_before = seen < before->mark_count ? before->mark[seen] : 0;
+            uint64_t mark_now = seen < now->mark_count ? now->mark[seen] : 0;
+            assert_true(stamp_ticks(mark_now) == stamp_ticks(mark_before));
+        }
+    }
+    assert_int_equal(store->replicas.self, old->replicas.slots_count);
+    assert_int_equal(store->replicas.slots_count, old->replicas.slots_count + 1);
+    assert_false(store->is_alone);
+    replicas_deinit(&old->replicas);
+}
+
+static void restart(struct flock *flock, unsigned index, const struct plan *plan) {
+    struct flock_node *node = &flock->nodes[index];
+    struct knowledge knowledge;
+    flock_turn(flock);
+    world_turn(&node->world, 1000); /* whatever others' turns made it apply */
+    flock_listen(node);
+    knowledge_take(&knowledge, &node->world.store);
+    flock_stop(flock, index);
+    if (prng_below(&flock->prng, 2) == 0) {
+        assert_int_equal(world_close(&node->world, true), LOG_OK);
+    } else {
+        world_kill(&node->world);
+    }
+    set_opts(&node->world, plan);
+    flock_start(flock, index, plan->is_on);
+    knowledge_compare(&knowledge, &node->world.store);
+    store_check(&node->world.store);
+}
+
+static void run_plan(const struct plan *plan, uint64_t seed) {
+    struct flock *flock = memory_alloc(sizeof(*flock));
+    flock_init(flock, 3, plan->ring_bytes, seed);
+    flock->may_be_lost = plan->may_be_lost;
+    for (unsigned i = 0; i < flock->count; i++) {
+        set_opts(&flock->nodes[i].world, plan);
+        flock_start(flock, i, plan->is_on);
+    }
+    unsigned found = 0, sought = 0;
+    for (int turn = 0; turn < 120; turn++) {
+        flock_turn(flock);
+        unsigned index = (unsigned)prng_below(&flock->prng, flock->count);
+        sought++;
+        found += seek_once(flock, index, plan->writes);
+        if (plan->snapshots && turn % 25 == 24) {
+            assert_int_equal(world_snapshot(&flock->nodes[index].world), LOG_OK);
+        }
+        if (plan->restarts && turn % 40 == 39) {
+            restart(flock, index, plan);
+        }
+    }
+    if (!plan->may_be_lost) {
+        assert_int_equal(found, sought);
+    }
+    assert_true(found > 0);
+    struct log_ring_stats stats;
+    log_get_ring_stats(flock->nodes[0].world.log, &stats);
+    if (plan->ring_bytes > 0) {
+        assert_true(stats.bytes <= plan->ring_bytes + 32000); /* the newest chunk always stays */
+    }
+    for (unsigned i = 0; i < flock->count; i++) {
+        flock_stop(flock, i);
+        world_kill(&flock->nodes[i].world);
+    }
+    flock_deinit(flock);
+    memory_free(flock);
+}
+
+static void run_plans(const struct plan *plan) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        run_plan(plan, seed);
+    }
+}
+
+static void test_large_ring(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 64 << 20, .segment_bytes = 1 << 20, .is_on = false});
+}
+
+static void test_ring_that_overflows(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 100000, .is_on = false, .may_be_lost = true});
+}
+
+static void test_from_ring_to_segments(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 10000,
+                             .segment_bytes = 6000,
+                             .retention_bytes = 1 << 30,
+                             .is_on = true,
+                             .writes = true});
+}
+
+static void test_across_snapshots(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 10000,
+                             .segment_bytes = 20000,
+                             .retention_bytes = 1 << 30,
+                             .is_on = true,
+                             .writes = true,
+                             .snapshots = true});
+}
+
+static void test_across_lives(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 10000,
+                             .segment_bytes = 20000,
+                             .retention_bytes = 1 << 30,
+                             .is_on = true,
+                             .writes = true,
+                             .snapshots = true,
+                             .restarts = true});
+}
+
+static void test_little_is_retained(void **state) {
+    (void)state;
+    run_plans(&(struct plan){.ring_bytes = 10000,
+                             .segment_bytes = 20000,
+                             .retention_bytes = 40000,
+                             .is_on = true,
+                             .writes = true,
+                             .snapshots = true,
+                             .restarts = true,
+                             .may_be_lost = true});
+}
+
+/* ---- one node: what goes wrong, what changes on the way ---- */
+
+struct lone {
+    struct flock flock;
+    struct flock_node *node;
+    struct plan plan;
+};
+
+static struct lone *lone_new(const struct plan *plan) {
+    struct lone *lone = memory_alloc_zero(sizeof(*lone));
+    lone->plan = *plan;
+    flock_init(&lone->flock, 1, plan->ring_bytes, 5);
+    lone->node = &lone->flock.nodes[0];
+    set_opts(&lone->node->world, plan);
+    flock_start(&lone->flock, 0, plan->is_on);
+    return lone;
+}
+
+static void lone_free(struct lone *lone) {
+    flock_stop(&lone->flock, 0);
+    world_kill(&lone->node->world);
+    flock_deinit(&lone->flock);
+    memory_free(lone);
+}
+
+static void lone_write(struct lone *lone, unsigned turns) {
+    for (unsigned i = 0; i < turns; i++) {
+        flock_turn(&lone->flock);
+    }
+    world_settle(&lone->node->world);
+}
+
+static const struct plan ON_DISK = {
+    .ring_bytes = 4000, .segment_bytes = 6000, .retention_bytes = 1 << 30, .is_on = true};
+
+/* Reads the log from its beginning. */
+static bool reads_all(struct lone *lone) {
+    struct context nothing = {{0}};
+    struct log_stream *stream = log_stream_new(lone->node->world.log);
+    bool is_good = log_stream_seek(stream, &nothing, NULL) == LOG_STREAM_END &&
+                   read_and_compare(&lone->flock, lone->node, stream, &nothing, NULL, false);
+    log_stream_free(stream);
+    return is_good;
+}
+
+/* Every read of the disk fails once: the stream is lost, and another try succeeds. */
+static void test_reads_that_fail(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct memory_disk *memory = &lone->node->memory;
+    lone_write(lone, 120);
+    uint64_t before = memory->reads;
+    assert_true(reads_all(lone));
+    uint64_t reads = memory->reads - before;
+    assert_true(reads > 8);
+    unsigned lost = 0;
+    for (uint64_t at = 1; at <= reads; at++) {
+        memory->fault_read_at = memory->reads + at;
+        lost += !reads_all(lone);
+        memory->fault_read_at = 0;
+    }
+    assert_int_equal(lost, reads);
+    assert_true(reads_all(lone));
+    lone_free(lone);
+}
+
+/* A segment is removed under a stream that reads it: it reads to the end of what it has open, and
+ * is lost where a file is gone. A record that was damaged is no record. */
+static void test_files_that_go(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct memory_disk *memory = &lone->node->memory;
+    lone_write(lone, 40);
+    struct disk *disk = &memory->disk;
+    struct buffer *bytes = memory_disk_bytes(memory, "log-0000000000000002.segment");
+    bytes->data[bytes->size / 2] ^= 1;
+    assert_false(reads_all(lone));
+    bytes->data[bytes->size / 2] ^= 1;
+    assert_true(reads_all(lone));
+    struct context nothing = {{0}};
+    struct log_stream *stream = log_stream_new(lone->node->world.log);
+    assert_int_equal(log_stream_seek(stream, &nothing, NULL), LOG_STREAM_END);
+    struct stream_record record;
+    struct slice slice;
+    assert_int_equal(log_stream_next(stream, &record, &slice), LOG_STREAM_WAIT);
+    world_settle(&lone->node->world);
+    assert_int_equal(log_stream_next(stream, &record, &slice), LOG_STREAM_RECORD);
+    assert_int_equal(disk->methods->remove(disk, "log-0000000000000001.segment"), DISK_OK);
+    assert_int_equal(disk->methods->remove(disk, "log-0000000000000003.segment"), DISK_OK);
+    unsigned records = 1;
+    enum log_stream_status status;
+    while ((status = log_stream_next(stream, &record, &slice)) != LOG_STREAM_LOST) {
+        records += status == LOG_STREAM_RECORD;
+        world_settle(&lone->node->world);
+    }
+    assert_true(records > 2);
+    assert_int_equal(log_stream_next(stream, &record, &slice), LOG_STREAM_LOST);
+    log_stream_free(stream);
+    lone_free(lone);
+}
+
+/* More streams than may read at a time, some of which take nothing; one is freed while its job is
+ * under way. */
+static void test_many_streams(void **state) {
+    (void)state;
+    enum { STREAMS = 30 };
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    lone_write(lone, 40);
+    struct context nothing = {{0}};
+    struct log_stream *streams[STREAMS];
+    size_t read[STREAMS] = {0};
+    for (unsigned i = 0; i < STREAMS; i++) {
+        streams[i] = log_stream_new(world->log);
+        assert_int_equal(log_stream_seek(streams[i], &nothing, NULL), LOG_STREAM_END);
+    }
+    struct log_ring_stats stats;
+    log_get_ring_stats(world->log, &stats);
+    assert_int_equal(stats.streams_count, STREAMS + 1);
+    unsigned done = 0;
+    for (unsigned round = 0; done < STREAMS - 4; round++) {
+        assert_true(round < 100000);
+        done = 0;
+        for (unsigned i = 0; i < STREAMS; i++) {
+            struct stream_record record;
+            struct slice bytes;
+            if (i < 4 && read[i] > 3) {
+                continue; /* its peer is slow */
+            }
+            enum log_stream_status status = log_stream_next(streams[i], &record, &bytes);
+            assert_int_not_equal(status, LOG_STREAM_LOST);
+            if (status == LOG_STREAM_RECORD) {
+                const struct buffer *expected = &lone->node->records[read[i]++].bytes;
+                assert_int_equal(bytes.size, expected->size);
+                assert_memory_equal(bytes.data, expected->data, bytes.size);
+            }
+            done += status == LOG_STREAM_END;
+        }
+        struct disk_job *job = world->disk->methods->wait(world->disk);
+        if (job != NULL) {
+            log_disk_done(world->log, job, world->unix_ms, world->monotonic_us);
+        }
+        world_turn(world, 1000);
+    }
+    for (unsigned i = 4; i < STREAMS; i++) {
+        assert_int_equal(read[i], lone->node->records_count);
+    }
+    for (unsigned i = 0; i < 4; i++) { /* the slow ones go on where they were */
+        struct stream_record record;
+        struct slice bytes;
+        enum log_stream_status status;
+        while ((status = log_stream_next(streams[i], &record, &bytes)) != LOG_STREAM_END) {
+            if (status == LOG_STREAM_RECORD) {
+                const struct buffer *expected = &lone->node->records[read[i]++].bytes;
+                assert_int_equal(bytes.size, expected->size);
+            } else {
+                world_settle(world);
+            }
+        }
+        assert_int_equal(read[i], lone->node->records_count);
+    }
+    struct stream_record record;
+    struct slice bytes;
+    assert_int_equal(log_stream_seek(streams[0], &nothing, NULL), LOG_STREAM_END);
+    assert_int_equal(log_stream_next(streams[0], &record, &bytes), LOG_STREAM_WAIT);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        log_stream_free(streams[i]);
+    }
+    world_settle(world);
+    lone_free(lone);
+}
+
+/* Ring and log are switched off and on under a stream. */
+static void test_switches(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    lone_write(lone, 20);
+    log_set_ring_bytes(world->log, 0);
+    lone_write(lone, 20); /* the tap goes on from files */
+    assert_true(reads_all(lone));
+    log_set_ring_bytes(world->log, 4000);
+    lone_write(lone, 20);
+    assert_true(reads_all(lone));
+    /* With the ring large enough nothing is missing while the log is off. */
+    log_set_ring_bytes(world->log, 1 << 20);
+    lone_write(lone, 2);
+    assert_int_equal(log_set_on(world->log, false, world->unix_ms, world->monotonic_us), LOG_OK);
+    lone_write(lone, 10);
+    assert_true(reads_all(lone));
+    assert_int_equal(log_set_on(world->log, true, world->unix_ms, world->monotonic_us), LOG_OK);
+    for (int i = 0; i < 1000 && log_snapshot_is_running(world->log); i++) {
+        (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
+        world_settle(world);
+    }
+    lone_write(lone, 10);
+    assert_true(reads_all(lone)); /* from segments over the ring */
+    /* Without either there is a hole, and it is told. */
+    log_set_ring_bytes(world->log, 0);
+    assert_int_equal(log_set_on(world->log, false, world->unix_ms, world->monotonic_us), LOG_OK);
+    assert_false(world->store.journal.is_on);
+    assert_false(reads_all(lone));
+    world_set(world, 1, "not recorded");
+    log_set_ring_bytes(world->log, 1 << 20);
+    struct stream_record record;
+    struct slice bytes;
+    assert_int_equal(log_stream_next(lone->node->tap, &record, &bytes), LOG_STREAM_LOST);
+    assert_int_equal(log_stream_seek(lone->node->tap, &world->store.context, NULL), LOG_STREAM_END);
+    assert_false(reads_all(lone));
+    lone_write(lone, 5);
+    lone_free(lone);
+}
+
+/* Suspended, the log keeps the old state; resumed, the new one. */
+static void test_suspension(void **state) {
+    (void)state;
+    for (int resumes = 0; resumes < 2; resumes++) {
+        struct lone *lone = lone_new(&ON_DISK);
+        struct world *world = &lone->node->world;
+        lone_write(lone, 20);
+        struct world_digest before = world_digest(world);
+        log_suspend(world->log, world->unix_ms, world->monotonic_us);
+        assert_false(world->store.journal.is_on);
+        struct stream_record record;
+        struct slice bytes;
+        assert_int_equal(log_stream_next(lone->node->tap, &record, &bytes), LOG_STREAM_LOST);
+        assert_false(log_reaches_back(world->log, &world->store.context, NULL));
+        for (unsigned i = 0; i < 50; i++) {
+            world_set(world, i, "comes from elsewhere");
+            world_turn(world, 100000);
+            world_settle(world);
+        }
+        struct world_digest after = world_digest(world);
+        assert_false(world_digest_equal(before, after));
+        if (resumes == 1) {
+            assert_int_equal(
+                log_resume_with_snapshot(world->log, world->unix_ms, world->monotonic_us), LOG_OK);
+            assert_int_equal(log_stream_seek(lone->node->tap, &world->store.context, NULL),
+                             LOG_STREAM_END);
+            for (int i = 0; i < 1000; i++) {
+                (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
+                world_settle(world);
+                world_turn(world, 1000);
+            }
+            struct log_stats stats;
+            log_get_stats(world->log, &stats);
+            assert_true(stats.is_on);
+            assert_false(stats.snapshot_is_required);
+            struct context nothing = {{0}};
+            assert_false(log_reaches_back(world->log, &nothing, NULL));
+            assert_true(log_reaches_back(world->log, &world->store.context, NULL));
+            world_set(world, 7, "written after it");
+            world_turn(world, 1000);
+            after = world_digest(world);
+        }
+        flock_stop(&lone->flock, 0);
+        world_kill(world);
+        set_opts(world, &lone->plan);
+        flock_start(&lone->flock, 0, true);
+        assert_true(world_digest_equal(world_digest(world), resumes == 1 ? after : before));
+        lone_free(lone);
+    }
+}
+
+/* Another replica at run time: its records name it, and a start knows both. */
+static void test_another_replica(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    lone_write(lone, 5);
+    world_set(world, 1, "by the first");
+    uint64_t first = log_generation(world->log);
+    unsigned slot = world->store.replicas.self;
+    assert_int_equal(log_begin_replica(world->log, first + 100), LOG_OK);
+    assert_int_equal(log_generation(world->log), first + 100);
+    assert_int_not_equal(world->store.replicas.self, slot);
+    world_set(world, 2, "by the second");
+    lone_write(lone, 3);
+    assert_true(reads_all(lone));
+    size_t last = lone->node->records_count - 1;
+    assert_true(lone->node->records[last].ref ==
+                world->store.replicas.slots[world->store.replicas.self].ref);
+    assert_true(lone->node->records[0].ref == world->store.replicas.slots[slot].ref);
+    assert_int_equal(log_begin_replica(world->log, 1), LOG_OK);
+    assert_int_equal(log_generation(world->log), first + 101);
+    assert_memory_equal(log_node_id_bytes(world->log), world->store.replicas.slots[slot].id.node,
+                        REPLICA_NODE_ID_BYTES);
+    world_set(world, 3, "by the third");
+    restart(&lone->flock, 0, &lone->plan);
+    assert_true(log_generation(world->log) > first + 101);
+    assert_true(reads_all(lone));
+    lone_free(lone);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_large_ring),
+        cmocka_unit_test(test_ring_that_overflows),
+        cmocka_unit_test(test_from_ring_to_segments),
+        cmocka_unit_test(test_across_snapshots),
+        cmocka_unit_test(test_across_lives),
+        cmocka_unit_test(test_little_is_retained),
+        cmocka_unit_test(test_reads_that_fail),
+        cmocka_unit_test(test_files_that_go),
+        cmocka_unit_test(test_many_streams),
+        cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_suspension),
+        cmocka_unit_test(test_another_replica),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
