@@ -5,6 +5,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void log_fuzz_put_replicas(struct buffer *file) {
+    struct store store;
+    struct buffer payload = {0};
+    log_fuzz_init_store(&store);
+    replicas_record_put(&payload, &store, &store.context, false);
+    record_append(file, RECORD_REPLICAS, buffer_slice(&payload));
+    buffer_deinit(&payload);
+    store_deinit(&store);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buffer file = {0};
     if (size > 0 && data[0] == 'r') {
@@ -15,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         char *at = buffer_reserve(&file, RECORD_SEGMENT_HEADER_BYTES);
         record_put_segment_header(at, &header);
         file.size = RECORD_SEGMENT_HEADER_BYTES;
+        log_fuzz_put_replicas(&file);
         log_fuzz_put_records(&file, data, size);
     }
     log_fuzz_file("log-0000000000000001.segment", buffer_slice(&file));

@@ -7,7 +7,33 @@
 #include "log/directory.h"
 #include "log/log.h"
 #include "log/record.h"
+#include "log/replicas_record.h"
 #include "unit/log/memory_disk.h"
+
+enum { LOG_FUZZ_REPLICAS = 3 };
+
+/* A table of some replicas, which the records below are of. */
+static inline void log_fuzz_init_store(struct store *store) {
+    struct store_opts opts = {.dbs_count = 4, .seed = 3};
+    store_init(store, &opts);
+    for (unsigned i = 0; i < LOG_FUZZ_REPLICAS; i++) {
+        struct replica_id id = {.node = {(uint8_t)(1 + i)}, .generation = 1};
+        ensure(replicas_add(&store->replicas, &id) == 1 + i);
+    }
+}
+
+/* A stream record begins with the ref of its author: one byte stands for it. */
+static inline void log_fuzz_put_stream(struct buffer *file, struct slice bytes) {
+    unsigned which = bytes.size > 0 ? (uint8_t)bytes.data[0] : LOG_FUZZ_REPLICAS;
+    if (which >= LOG_FUZZ_REPLICAS) {
+        record_append(file, RECORD_STREAM, bytes);
+        return;
+    }
+    struct replica_id id = {.node = {(uint8_t)(1 + which)}, .generation = 1};
+    char ref[8];
+    record_put64(ref, replica_ref(&id));
+    record_append_pieces(file, RECORD_STREAM, slice_make(ref, sizeof(ref)), slice_skip(bytes, 1));
+}
 
 /* With a first byte of 'r' the rest is the file as it stands. Otherwise it is a list of records,
  * each a type, a length of 16 bits and that many bytes, which get right checksums: so that the
@@ -17,7 +43,12 @@ static inline void log_fuzz_put_records(struct buffer *file, const uint8_t *data
         size_t length = (size_t)data[1] | (size_t)data[2] << 8;
         length = length < size - 3 ? length : size - 3;
         enum record_type type = (enum record_type)(1 + data[0] % RECORD_TYPE_LAST);
-        record_append(file, type, slice_make(data + 3, length));
+        struct slice bytes = slice_make(data + 3, length);
+        if (type == RECORD_STREAM) {
+            log_fuzz_put_stream(file, bytes);
+        } else {
+            record_append(file, type, bytes);
+        }
         data += 3 + length;
         size -= 3 + length;
     }
