@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mesh/detector.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
 
 enum { CAPACITY_FIRST = 8 };
-/* The more patient, the fewer false deaths; 8 * 1.2 intervals are still below ten. */
-static const double PATIENCE = 1.2;
-
 void detector_deinit(struct detector *detector) {
     memory_free(detector->intervals);
     *detector = (struct detector){0};
@@ -72,21 +68,17 @@ void detector_forgive(struct detector *detector, uint64_t pause_ms, uint64_t now
     detector->quiet_since_ms = later(detector->quiet_since_ms, pause_ms, now_ms);
 }
 
-/* Mean and twice the deviation of the newest intervals; 0 while there are too few. */
-static double recent_scale_ms(const struct detector *detector) {
+/* The mean of the newest intervals; 0 while there are too few. */
+static double recent_ms(const struct detector *detector) {
+    double sum = 0;
     if (detector->count < DETECTOR_RECENT) {
         return 0;
     }
-    double sum = 0, squares = 0;
     for (unsigned i = 1; i <= DETECTOR_RECENT; i++) {
         unsigned place = (detector->next + detector->capacity - i) % detector->capacity;
-        double interval = (double)detector->intervals[place] * DETECTOR_UNIT_MS;
-        sum += interval;
-        squares += interval * interval;
+        sum += detector->intervals[place];
     }
-    double mean = sum / DETECTOR_RECENT;
-    double variance = squares / DETECTOR_RECENT - mean * mean;
-    return mean + 2 * sqrt(variance > 0 ? variance : 0);
+    return sum * DETECTOR_UNIT_MS / DETECTOR_RECENT;
 }
 
 static double greater(double a, double b) {
@@ -96,11 +88,7 @@ static double greater(double a, double b) {
 double detector_phi(const struct detector *detector, uint64_t prior_ms, uint64_t now_ms) {
     double scale = ((double)detector->sum * DETECTOR_UNIT_MS + (double)prior_ms) /
                    (double)(detector->count + 1);
-    if (detector->count > 0) {
-        double mean = (double)detector->sum * DETECTOR_UNIT_MS / (double)detector->count;
-        scale = greater(scale, PATIENCE * mean);
-    }
-    scale = greater(scale, recent_scale_ms(detector));
+    scale = greater(scale, recent_ms(detector));
     scale = greater(scale, DETECTOR_SCALE_MS_MIN);
     uint64_t quiet_ms = now_ms > detector->quiet_since_ms ? now_ms - detector->quiet_since_ms : 0;
     return (double)quiet_ms / scale;

@@ -5,17 +5,18 @@
  * Taking intervals as exponentially distributed, a silence of t has the probability e^(-t/mean).
  * phi is its negative natural logarithm:
  *
- *   phi = t / scale
- *   scale = max(mean with prior, 1.2 * mean, recent mean + 2 * recent standard deviation)
+ *   phi = t / scale        scale = max(mean, recent mean)
  *
- * mean: of the newest 1,000 intervals; the prior counts as one interval more, so a few heartbeats
- * are not trusted yet. recent: of the newest 8 intervals. A steady heartbeat has no deviation, and
- * its end is noticed after 9.6 intervals (as patient as "dead within 10 s" allows); once heartbeats
- * are seen to get lost, the detector is more patient within two of them.
+ * mean: of the newest 1,000 intervals and of the prior, which counts as one interval more; so a few
+ * heartbeats are not trusted yet. recent: of the newest 8 intervals, so that once heartbeats are
+ * seen to get lost the detector is soon more patient. The end of a steady heartbeat is noticed
+ * after 8 to 9.5 intervals. (Adding the recent deviation was tried: gossip's own jitter then makes
+ * that 16.)
  *
  * The first long silence after a steady time cannot be told from an end: who notices an end within
- * 10 s takes 9 heartbeats lost in a row for one. Heartbeats reach a member on several ways, so that
- * takes far more than 9 lost frames. */
+ * 10 s takes 8 heartbeats lost in a row for one, and if each second one is lost that comes in one
+ * half minute of 100. Heartbeats reach a member on several ways, by its own digests and by those
+ * of others: with two ways it comes once in 10,000, with three not at all. */
 #ifndef MESH_DETECTOR_H
 #define MESH_DETECTOR_H
 

@@ -37,7 +37,7 @@ enum {
     RETIRED_TOLD = 256,                  /* the newest ones, in turn */
     RETIRED_TOLD_AT_ONCE = 4,
     HEARTBEAT_BYTES = 8 + 4,   /* about */
-    CLAIM_HEARTBEATS_MAX = 64, /* an unchanged context is claimed again after so many */
+    CLAIM_HEARTBEATS_MAX = 1024, /* an unchanged context is claimed again after so many */
 };
 
 /* ---- numbers ---- */

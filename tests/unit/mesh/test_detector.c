@@ -80,20 +80,16 @@ static void phi_is_as_documented(void **state) {
         detector_heartbeat(&detector, now);
         intervals[count] = (double)interval;
         int first = count + 1 > DETECTOR_WINDOW ? count + 1 - DETECTOR_WINDOW : 0;
-        double sum = PRIOR_MS, recent = 0, squares = 0;
+        double sum = PRIOR_MS, recent = 0;
         for (int i = first; i <= count; i++) {
             sum += intervals[i];
         }
-        double scale =
-            fmax(sum / (count + 1 - first + 1), 1.2 * (sum - PRIOR_MS) / (count + 1 - first));
+        double scale = sum / (count + 1 - first + 1);
         if (count + 1 >= DETECTOR_RECENT) {
             for (int i = count + 1 - DETECTOR_RECENT; i <= count; i++) {
                 recent += intervals[i] / DETECTOR_RECENT;
             }
-            for (int i = count + 1 - DETECTOR_RECENT; i <= count; i++) {
-                squares += (intervals[i] - recent) * (intervals[i] - recent) / DETECTOR_RECENT;
-            }
-            scale = fmax(scale, recent + 2 * sqrt(squares));
+            scale = fmax(scale, recent);
         }
         uint64_t silence = prng_below(&prng, 20000);
         double phi = detector_phi(&detector, PRIOR_MS, now + silence);
@@ -144,9 +140,9 @@ static bool dies(struct prng *prng, unsigned ways, unsigned *lost, bool *is_firs
     return is_dead;
 }
 
-/* Row 6, third sentence. With one way only, the first silence of 9 heartbeats cannot be told from
- * an end that must be noticed within 10 s: it comes in one history of 2^8, and must nearly be the
- * only death. With the three ways that gossip takes, nobody dies in 10,000 histories. */
+/* Row 6, third sentence. With one way only, a first silence of 8 heartbeats cannot be told from an
+ * end that must be noticed within 10 s: it comes in one history of 128, and must be the greater
+ * part of the deaths. With the three ways that gossip takes, nobody dies in 10,000 histories. */
 static void losses_kill_nobody(void **state) {
     (void)state;
     struct prng prng;
@@ -158,7 +154,7 @@ static void losses_kill_nobody(void **state) {
             bool is_first;
             if (dies(&prng, ways, &lost, &is_first)) {
                 deaths[ways]++;
-                assert_true(lost >= 9);
+                assert_true(lost >= 8);
                 avoidable += !is_first;
             }
         }
@@ -166,8 +162,8 @@ static void losses_kill_nobody(void **state) {
                deaths[ways]);
     }
     printf("of these after an earlier loss: %u\n", avoidable);
-    assert_true(deaths[1] < 60);
-    assert_true(avoidable < 15);
+    assert_true(deaths[1] < 200);
+    assert_true(avoidable < 100);
     assert_true(deaths[2] < 10);
     assert_int_equal(deaths[3], 0);
 }
