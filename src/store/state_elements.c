@@ -240,7 +240,8 @@ static bool take_totals(struct slice *rest, struct contested_part *part) {
 
 /* I2 of contested.h. */
 static bool part_is_sound(const struct contested_part *part) {
-    if (part->start_ticks > stamp_ticks(part->stamp) || part->off_seen > part->stamp) {
+    if (stamp_slot(part->stamp) == STAMP_SLOT_SETTLED ||
+        part->start_ticks > stamp_ticks(part->stamp) || part->off_seen > part->stamp) {
         return false;
     }
     if (part->off_seen == 0) {

@@ -64,6 +64,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct store store, again;
     store_init(&store, &opts);
     store_init(&again, &opts);
+    for (unsigned i = 0; i < 3; i++) {
+        struct replica_id id = {.generation = i};
+        require(replicas_add(&store.replicas, &id) == i + 1);
+        require(replicas_add(&again.replicas, &id) == i + 1);
+    }
     load_all(&store, slice_make(block, size));
     memory_free(block);
     store_check(&store);
