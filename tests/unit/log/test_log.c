@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/crc32c.h"
+#include "log/record.h"
 #include "unit/log/log_world.h"
 
 static void test_empty_start(void **state) {
@@ -77,6 +79,97 @@ static void test_snapshot_and_segments_after_it(void **state) {
     assert_int_equal(again.recovery.changes_count, 1);
     assert_true(world_digest_equal(world_digest(&again), before));
     assert_string_equal(world_get(&again, 1), "after the snapshot");
+    world_kill(&again);
+    memory_disk_deinit(&memory);
+}
+
+/* Half a unit is on the disk: it is dropped, and what comes next is by another replica, so that
+ * nobody takes it for the other half. */
+static void test_half_a_unit(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.fsync = LOG_FSYNC_ALWAYS};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    world_set(&world, 1, "whole");
+    world_turn(&world, 1000);
+    char text[32];
+    struct key key = world_key(&world, 0, 2, text);
+    assert_int_equal(strings_set(&world.store, &key, SLICE("half"), 0), STORE_OK);
+    log_collect(world.log);
+    log_write(world.log, 1);
+    uint64_t ref = world.store.replicas.slots[1].ref;
+    world_kill(&world);
+    for (int life = 0; life < 3; life++) {
+        struct world again = {.opts.fsync = LOG_FSYNC_ALWAYS};
+        assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+        assert_string_equal(world_get(&again, 1), "whole");
+        assert_null(world_get(&again, 2));
+        assert_int_equal(log_generation(again.log), 2);
+        assert_int_equal(again.store.replicas.self, 1);
+        assert_int_equal(again.store.replicas.slots_count, 2);
+        assert_true(again.store.replicas.slots[1].ref != ref);
+        assert_true(again.store.is_alone);
+        world_set(&again, 10, "goes on");
+        world_turn(&again, 1000);
+        world_kill(&again);
+    }
+    memory_disk_deinit(&memory);
+}
+
+/* A node that comes into a mesh keeps what it was as another replica; from then on each life is
+ * one, and stays one when the mesh is switched off again. */
+static void test_lives_in_a_mesh(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world_digest digest = {{0}};
+    uint64_t generation = 0, newest_ticks = 0;
+    for (unsigned life = 1; life <= 5; life++) {
+        bool is_lone = life == 1;
+        struct world world = {.unix_ms = WORLD_START_MS - life * 1000};
+        world.opts.begins_replica = life == 2 || life == 4;
+        assert_int_equal(world_start(&world, &memory.disk, life != 3), LOG_OK);
+        const struct replicas *replicas = &world.store.replicas;
+        assert_true(world_digest_equal(world_digest(&world), digest) || is_lone);
+        assert_int_equal(replicas->self, life);
+        assert_int_equal(replicas->slots_count, life + 1);
+        assert_int_equal(world.store.is_alone, is_lone);
+        assert_true(log_generation(world.log) > generation);
+        assert_true(is_lone || (int64_t)log_generation(world.log) >= world.unix_ms);
+        assert_true(replicas->slots[life].id.generation == log_generation(world.log));
+        generation = log_generation(world.log);
+        world_set(&world, life, "of this life");
+        assert_true(stamp_ticks(world.store.context.stamps[life]) > newest_ticks);
+        newest_ticks = stamp_ticks(world.store.context.stamps[life]);
+        world_turn(&world, 1000);
+        assert_int_equal(world_snapshot(&world), LOG_OK);
+        digest = world_digest(&world);
+        if (life % 2 == 0) {
+            assert_int_equal(world_close(&world, true), LOG_OK);
+        } else {
+            world_kill(&world);
+        }
+    }
+    memory_disk_deinit(&memory);
+}
+
+/* The version before this one had other records: it is refused by name. */
+static void test_another_version(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {0};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    world_set(&world, 1, "value");
+    world_turn(&world, 1000);
+    world_kill(&world);
+    struct buffer *bytes = memory_disk_bytes(&memory, "log-0000000000000001.segment");
+    record_put32(bytes->data + 8, 1);
+    record_put32(bytes->data + 60, crc32c(0, slice_make(bytes->data, 60)));
+    struct world again = {0};
+    assert_int_equal(world_start(&again, &memory.disk, true), LOG_DAMAGED);
+    assert_non_null(strstr(log_error(again.log), "format version"));
     world_kill(&again);
     memory_disk_deinit(&memory);
 }
@@ -159,6 +252,9 @@ int main(void) {
         cmocka_unit_test(test_empty_start),
         cmocka_unit_test(test_kill_loses_nothing_written),
         cmocka_unit_test(test_snapshot_and_segments_after_it),
+        cmocka_unit_test(test_half_a_unit),
+        cmocka_unit_test(test_lives_in_a_mesh),
+        cmocka_unit_test(test_another_version),
         cmocka_unit_test(test_random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The ring against a list: what it holds is the end of what was appended, whole records, within its
+ * limit; positions and contexts of chunks are those of the list; memory follows what is used. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/prng.h"
+#include "log/ring.h"
+
+enum { RECORDS = 3000, SLOTS = 7 };
+
+struct appended {
+    uint64_t position;
+    size_t size;
+    uint8_t byte;
+    uint64_t context_after[SLOTS];
+};
+
+static void check_ring(const struct ring *ring, const struct appended *list, size_t count,
+                       uint64_t begin) {
+    uint64_t position = ring->first_position;
+    size_t at = 0;
+    while (at < count && list[at].position < position) {
+        at++;
+    }
+    assert_true(at == count ? position == ring->end_position : list[at].position == position);
+    uint64_t records = 0;
+    for (uint64_t number = ring->first_number; number < ring->end_number; number++) {
+        const struct ring_chunk *chunk = ring_chunk(ring, number);
+        assert_true(chunk->position == position);
+        for (unsigned slot = 1; slot < SLOTS; slot++) {
+            uint64_t before = at > 0 ? list[at - 1].context_after[slot] : 0;
+            assert_true(chunk->context->stamps[slot] == before);
+        }
+        size_t offset = 0;
+        struct slice record;
+        for (;;) {
+            size_t start = offset;
+            if (!ring_record(chunk, &offset, &record)) {
+                break;
+            }
+            assert_true(at < count);
+            assert_int_equal(record.size, list[at].size);
+            assert_int_equal((uint8_t)record.data[0], list[at].byte);
+            assert_int_equal((uint8_t)record.data[record.size - 1], list[at].byte);
+            assert_true(ring_find(ring, position) == number);
+            assert_true(position == chunk->position + start);
+            position += ring_span(record.size);
+            at++;
+            records++;
+        }
+    }
+    assert_int_equal(at, count);
+    assert_true(records == ring->records_count);
+    assert_true(position == ring->end_position);
+    assert_true(ring_covers(ring, ring->end_position));
+    assert_true(ring->first_position == begin || !ring_covers(ring, ring->first_position - 1));
+}
+
+static void run(uint64_t seed, uint64_t bytes_max) {
+    struct prng prng;
+    prng_init(&prng, seed);
+    struct ring ring = {0};
+    struct context context = {{0}};
+    struct appended *list = memory_alloc_zero(RECORDS * sizeof(*list));
+    char *bytes = memory_alloc(1 << 20);
+    ring_set_bytes_max(&ring, bytes_max);
+    ring_clear(&ring, 500);
+    assert_int_equal(ring.bytes, 0);
+    uint64_t largest = 0;
+    for (size_t i = 0; i < RECORDS; i++) {
+        size_t size = 2 + (size_t)prng_below(&prng, prng_below(&prng, 50) == 0 ? 9000 : 200);
+        list[i].position = ring.end_position;
+        list[i].size = size;
+        list[i].byte = (uint8_t)prng_next(&prng);
+        largest = size > largest ? size : largest;
+        memset(bytes, list[i].byte, size);
+        size_t head = 1 + (size_t)prng_below(&prng, size);
+        ring_append(&ring, slice_make(bytes, head), slice_make(bytes + head, size - head), &context,
+                    SLOTS);
+        unsigned slot = 1 + (unsigned)prng_below(&prng, SLOTS - 1);
+        context.stamps[slot] = stamp_make(i + 1, slot);
+        memcpy(list[i].context_after, context.stamps, sizeof(list[i].context_after));
+        assert_true(ring.bytes <= bytes_max + largest + 512);
+        if (i % 97 == 0 || i + 1 == RECORDS) {
+            check_ring(&ring, list, i + 1, 500);
+        }
+    }
+    /* The limit shrinks, a slot goes, all goes. */
+    ring_set_bytes_max(&ring, bytes_max / 2);
+    check_ring(&ring, list, RECORDS, 500);
+    assert_true(ring.bytes <= bytes_max / 2 + largest + 512);
+    ring_clear_slot(&ring, 3);
+    for (uint64_t number = ring.first_number; number < ring.end_number; number++) {
+        assert_true(ring_chunk(&ring, number)->context->stamps[3] == 0);
+        assert_true(number == 0 || ring_chunk(&ring, number)->context->stamps[2] != 0);
+    }
+    uint64_t end = ring.end_position;
+    ring_clear(&ring, end + 1);
+    assert_true(!ring_covers(&ring, end));
+    assert_true(ring_covers(&ring, end + 1));
+    assert_int_equal(ring.bytes, 0);
+    ring_set_bytes_max(&ring, 0);
+    assert_true(!ring_covers(&ring, end + 1));
+    ring_deinit(&ring);
+    memory_free(bytes);
+    memory_free(list);
+}
+
+static void test_against_a_list(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {10, 3000, 40000, 300000, 64 << 20};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            run(seed, sizes[i]);
+        }
+    }
+}
+
+/* A large ring costs nothing before it is used, and little when little is written. */
+static void test_memory_follows_use(void **state) {
+    (void)state;
+    struct ring ring = {0};
+    struct context context = {{0}};
+    ring_set_bytes_max(&ring, 1 << 30);
+    assert_int_equal(ring.bytes, 0);
+    char byte = 'x';
+    for (int i = 0; i < 1000; i++) {
+        ring_append(&ring, slice_make(&byte, 1), (struct slice){0}, &context, SLOTS);
+    }
+    assert_true(ring.bytes < 70000);
+    ring_deinit(&ring);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_a_list),
+        cmocka_unit_test(test_memory_follows_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
