@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "log/log.h"
+#include "log/log_stream.h"
+#include "store/receive.h"
 #include "store/strings.h"
 #include "unit/log/memory_disk.h"
 
@@ -193,6 +194,81 @@ static inline void world_random_unit(struct world *world, struct prng *prng, uns
         world_random_change(world, prng, keys);
     }
     store_end_unit(&world->store);
+}
+
+/* ---- another node, as far as its records go: it writes and sees nothing of others ---- */
+
+struct world_author {
+    struct world world;       /* its store; it has no log */
+    struct receiver receiver; /* of the node that gets its records */
+    struct log *log;
+};
+
+static inline void world_author_applied(void *udata, struct slice record) {
+    log_append_record(((struct world_author *)udata)->log, record);
+}
+
+static inline void world_author_before(void *udata) {
+    log_collect(((struct world_author *)udata)->log);
+}
+
+static inline void world_author_init(struct world_author *author, struct world *reader) {
+    *author = (struct world_author){.log = reader->log};
+    author->world.unix_ms = reader->unix_ms;
+    author->world.first_key = 5000;
+    author->world.never_flushes = true;
+    struct store_opts opts = {.dbs_count = 4, .seed = 11};
+    struct store *store = &author->world.store;
+    store_init(store, &opts);
+    struct replica_id id = {.node = {0xF0}, .generation = 1};
+    assert_true(store_begin_replica(store, &id));
+    assert_int_not_equal(replicas_add(&reader->store.replicas, &id), 0);
+    reader->store.is_alone = false;
+    store->journal.is_on = true;
+    author->receiver = (struct receiver){.store = &reader->store,
+                                         .applied = world_author_applied,
+                                         .before_apply = world_author_before,
+                                         .udata = author};
+}
+
+static inline void world_author_deinit(struct world_author *author) {
+    receiver_deinit(&author->receiver);
+    store_deinit(&author->world.store);
+}
+
+/* It writes a unit, in one record or cut into two, and the node gets them. */
+static inline void world_author_unit(struct world_author *author, int64_t unix_ms,
+                                     struct prng *prng, unsigned keys) {
+    struct store *store = &author->world.store;
+    struct change_writer *journal = &store->journal;
+    author->world.unix_ms = unix_ms;
+    world_clock(&author->world);
+    uint64_t previous = stamp_ticks(store->context.stamps[1]);
+    for (int part = 0; part < 2; part++) {
+        if (part == 0 && prng_below(prng, 3) != 0) {
+            continue;
+        }
+        world_random_change(&author->world, prng, keys);
+        if (part == 1) {
+            char text[32];
+            struct key key = world_key(&author->world, 0, 6000, text);
+            assert_int_equal(strings_set(store, &key, SLICE("the end of a unit"), 0), STORE_OK);
+            store_end_unit(store);
+        }
+        if (journal->bytes.size == 0) {
+            continue;
+        }
+        struct stream_record record = {.ref = store->replicas.slots[1].ref,
+                                       .previous_ticks = previous,
+                                       .last_ticks = journal->last_ticks};
+        previous = journal->last_ticks;
+        struct buffer bytes = {0};
+        stream_record_put_head(&bytes, &record, NULL, 0);
+        buffer_append_slice(&bytes, buffer_slice(&journal->bytes));
+        change_writer_clear(journal);
+        assert_int_equal(receiver_take(&author->receiver, buffer_slice(&bytes)), RECEIVE_OK);
+        buffer_deinit(&bytes);
+    }
 }
 
 struct world_digest {

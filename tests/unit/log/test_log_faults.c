@@ -24,6 +24,7 @@ struct past {
     unsigned acknowledged; /* units whose replies went out */
     unsigned durable;      /* units that were synced */
     uint64_t newest_ticks;
+    struct world_author *author; /* NULL: all units are own */
 };
 
 struct plan {
@@ -33,6 +34,7 @@ struct plan {
     uint64_t fault_at, fault_count, fault_sync_at;
     bool drops_dirty_pages;
     bool loses_power, tears;
+    bool has_foreign; /* every other unit is another node's */
     bool
         switches; /* the log goes off and on again on the way: acknowledgements are not looked at */
 };
@@ -66,7 +68,7 @@ static void note_progress(struct world *world, struct past *past,
             past->durable = i;
         }
     }
-    past->newest_ticks = stamp_ticks(world->store.context.stamps[STAMP_SLOT_SELF]);
+    past->newest_ticks = stamp_ticks(world->store.context.stamps[world->store.replicas.self]);
 }
 
 static void do_units(struct world *world, struct past *past, struct prng *prng, unsigned turn) {
@@ -74,7 +76,11 @@ static void do_units(struct world *world, struct past *past, struct prng *prng, 
     uint64_t units = log_is_failing(world->log, NULL) ? turn % 3 == 0 : 1 + prng_below(prng, 2);
     unsigned first = past->units + 1;
     for (uint64_t i = 0; i < units && past->units < UNITS_MAX; i++) {
-        world_random_unit(world, prng, 40);
+        if (past->author != NULL && prng_below(prng, 2) == 0) {
+            world_author_unit(past->author, world->unix_ms, prng, 40);
+        } else {
+            world_random_unit(world, prng, 40);
+        }
         past->digests[++past->units] = world_digest(world);
     }
     world_turn(world, TURN_US);
@@ -115,6 +121,7 @@ static void set_opts(struct world *world, const struct plan *plan) {
     world->opts.fsync = plan->fsync;
     world->opts.segment_bytes = 1500;
     world->opts.compresses_snapshots = true;
+    world->opts.begins_replica = plan->has_foreign;
 }
 
 static bool check_recovered(struct world *again, const struct past *past, const struct plan *plan,
@@ -185,7 +192,16 @@ static bool run_plan(const struct plan *plan, uint64_t *calls, uint64_t *syncs) 
     struct world world = {0};
     set_opts(&world, plan);
     if (world_start(&world, &memory->disk, true) == LOG_OK) {
+        struct world_author author;
+        if (plan->has_foreign) {
+            world_author_init(&author, &world);
+            past->author = &author;
+            log_set_ring_bytes(world.log, 10000);
+        }
         run_turns(&world, past, plan, memory);
+        if (plan->has_foreign) {
+            world_author_deinit(&author);
+        }
     }
     *calls = memory->calls;
     *syncs = memory->sync_calls;
@@ -214,9 +230,10 @@ static bool run_plan(const struct plan *plan, uint64_t *calls, uint64_t *syncs) 
 static void must_run(const struct plan *plan) {
     uint64_t calls, syncs;
     if (!run_plan(plan, &calls, &syncs)) {
-        fail_msg("PLAN='%d %d %d %d %d %d %d %d %d %d': %s", (int)plan->seed, plan->fsync,
+        fail_msg("PLAN='%d %d %d %d %d %d %d %d %d %d %d': %s", (int)plan->seed, plan->fsync,
                  plan->fault, (int)plan->fault_at, (int)plan->fault_count, (int)plan->fault_sync_at,
-                 plan->drops_dirty_pages, plan->loses_power, plan->tears, plan->switches, failure);
+                 plan->drops_dirty_pages, plan->loses_power, plan->tears, plan->switches,
+                 plan->has_foreign, failure);
     }
 }
 
@@ -225,7 +242,10 @@ static const enum log_fsync POLICIES[] = {LOG_FSYNC_ALWAYS, LOG_FSYNC_EVERYSEC, 
 /* Calls `each` with every call number that the plan makes when nothing fails. */
 static void for_each_call(struct plan plan, bool counts_syncs, void (*each)(struct plan plan)) {
     uint64_t calls, syncs;
-    struct plan smooth = {.seed = plan.seed, .fsync = plan.fsync, .switches = plan.switches};
+    struct plan smooth = {.seed = plan.seed,
+                          .fsync = plan.fsync,
+                          .switches = plan.switches,
+                          .has_foreign = plan.has_foreign};
     assert_true(run_plan(&smooth, &calls, &syncs));
     assert_true(calls > 60);
     for (uint64_t at = 1; at <= (counts_syncs ? syncs : calls); at++) {
@@ -304,6 +324,28 @@ static void test_switching_off_and_on(void **state) {
     for (size_t i = 0; i < sizeof(POLICIES) / sizeof(POLICIES[0]); i++) {
         for_each_call((struct plan){.seed = 31 + i, .fsync = POLICIES[i], .switches = true}, false,
                       each_switched);
+    }
+}
+
+static void each_foreign(struct plan plan) {
+    plan.fault = MEMORY_FAULT_IO;
+    plan.fault_count = 9;
+    must_run(&plan);
+    plan.fault = MEMORY_FAULT_SHORT_FULL;
+    must_run(&plan);
+    plan.fault = MEMORY_FAULT_POWER;
+    must_run(&plan);
+    plan.tears = true;
+    must_run(&plan);
+}
+
+/* Records of another node among the own ones, some of which end inside a unit. */
+static void test_records_of_others(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(POLICIES) / sizeof(POLICIES[0]); i++) {
+        struct plan plan = {.seed = 41 + i, .fsync = POLICIES[i], .has_foreign = true};
+        for_each_call(plan, false, each_foreign);
+        for_each_call(plan, true, each_sync_fault);
     }
 }
 
@@ -427,11 +469,11 @@ static void test_too_much_waits(void **state) {
 
 static void test_one_plan(void **state) {
     (void)state;
-    int n[10] = {0};
+    int n[11] = {0};
     const char *text = getenv("PLAN");
-    assert_int_equal(sscanf(text, "%d %d %d %d %d %d %d %d %d %d", &n[0], &n[1], &n[2], &n[3],
-                            &n[4], &n[5], &n[6], &n[7], &n[8], &n[9]),
-                     10);
+    assert_int_equal(sscanf(text, "%d %d %d %d %d %d %d %d %d %d %d", &n[0], &n[1], &n[2], &n[3],
+                            &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &n[10]),
+                     11);
     struct plan plan = {.seed = (uint64_t)n[0],
                         .fsync = (enum log_fsync)n[1],
                         .fault = (enum memory_fault)n[2],
@@ -441,7 +483,8 @@ static void test_one_plan(void **state) {
                         .drops_dirty_pages = n[6] != 0,
                         .loses_power = n[7] != 0,
                         .tears = n[8] != 0,
-                        .switches = n[9] != 0};
+                        .switches = n[9] != 0,
+                        .has_foreign = n[10] != 0};
     must_run(&plan);
 }
 
@@ -458,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_every_sync_fails),
         cmocka_unit_test(test_power_goes_at_every_call),
         cmocka_unit_test(test_switching_off_and_on),
+        cmocka_unit_test(test_records_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
