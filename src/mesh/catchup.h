@@ -3,24 +3,54 @@
  *
  * The state is cut into parts by hash. A joiner pulls parts from all linked peers that are ready,
  * one at a time from each; what a broken link leaves undone is pulled from somebody else. Each part
- * comes with the context it shows. */
+ * comes with the context it shows. Who joins:
+ *
+ *   - a node whose peer's log no longer reaches back to what it has (LOST). Where neither log
+ *     reaches the other's place, one of the two: that with fewer members, then fewer keys, then the
+ *     smaller id. If its own log cannot serve the peer, it rebases;
+ *   - a node whose life was forgotten, in its next life: it rebases;
+ *   - a node without data that has seeds, until it knows that there is nothing to take over, or
+ *     that the logs of its peers can give it everything.
+ *
+ *   IDLE       -> WAITING     a fresh node
+ *   any        -> PULLING     it is decided that a snapshot is needed
+ *   WAITING    -> IDLE        what the peers had is here, all are empty, or nobody answers
+ *   PULLING    -> IDLE        all peers are joining, too, and this one has the most to give
+ *   PULLING    -> ADVANCING   all parts are in, records are taken again
+ *   ADVANCING  -> IDLE        the context covers all parts, and what was to be issued again is
+ *   ADVANCING  -> PULLING     a log has been overtaken meanwhile
+ *
+ * In all states but IDLE the node is joining: it serves no parts, and clients are told LOADING. */
 #ifndef MESH_CATCHUP_H
 #define MESH_CATCHUP_H
 
 #include "base/buffer.h"
+#include "crdt/context.h"
 
 struct mesh;
 struct mesh_link;
 
-enum { CATCHUP_PARTS = 256 };
+enum {
+    CATCHUP_PARTS = 256,
+    CATCHUP_PARTS_MAX = 4096,   /* more are not served */
+    CATCHUP_PATIENCE_MS = 5000, /* without bytes of a part: it is pulled from somebody else */
+    CATCHUP_RETRY_MS = 500,     /* before a peer that could not serve is asked again */
+    CATCHUP_ALONE_MS = 3000,    /* a fresh node that reaches nobody begins by itself */
+    CATCHUP_TIED_MS = 1000,     /* of all peers joining, before one of them stops */
+};
 
 /* Of one link. */
 struct link_catchup {
     bool is_pulling; /* a part was asked for here */
+    bool has_begun;  /* and has begun to come */
+    bool is_foreign; /* other hash seed: parts from here do not fit */
+    bool is_counted; /* WAITING: what the peer has is in the goal */
     unsigned pulled_part;
     uint64_t pulled_us; /* when its last bytes came */
+    uint64_t retry_us;  /* not to be asked before */
     void *served;       /* the walk of a part that goes out, or NULL */
     unsigned served_part;
+    bool was_served; /* counted in stats.syncs_served */
 };
 
 enum catchup_state { CATCHUP_IDLE, CATCHUP_WAITING, CATCHUP_PULLING, CATCHUP_ADVANCING };
@@ -28,14 +58,27 @@ enum catchup_state { CATCHUP_IDLE, CATCHUP_WAITING, CATCHUP_PULLING, CATCHUP_ADV
 struct catchup {
     enum catchup_state state;
     bool rebases;
-    bool is_seed_shared; /* parts by hash, from several peers */
-    unsigned parts_count, parts_done;
-    uint8_t *part_states;     /* 0 open, 1 under way, 2 done */
-    struct mesh_link *source; /* the only one, where seeds differ */
+    bool has_begun; /* the data were told: sync_begin() */
+    bool has_seed;  /* `seed` is that of all parts */
+    uint64_t seed[2];
+    unsigned parts_done;
+    uint8_t *part_states; /* 0 open, 1 under way, 2 done */
     uint64_t started_us;
+    uint64_t tied_us;     /* since when all peers are joining, too; 0: they are not */
+    uint64_t warned_us;   /* when it was last said that it takes long */
+    struct context *goal; /* WAITING: what the peers had when they were linked */
+    bool had_peers_data;
+    struct buffer frame; /* being made */
 };
 
-/* The link's peer cannot be served by, or cannot serve us from, its log: decides who joins. */
+/* At the start, after settings and data are there: a node that has seeds and no data waits. */
+void catchup_init(struct mesh *mesh);
+void catchup_deinit(struct mesh *mesh);
+static inline bool catchup_is_joining(const struct catchup *catchup) {
+    return catchup->state != CATCHUP_IDLE;
+}
+/* The link's peer cannot serve us from its log: decides who joins. With `is_forgotten` it is this
+ * node. */
 void catchup_consider(struct mesh *mesh, struct mesh_link *link, uint64_t peer_members,
                       uint64_t peer_keys, bool is_forgotten);
 /* A PART_* frame came. False: it makes no sense. */
@@ -44,6 +87,7 @@ void catchup_link_closed(struct mesh_link *link);
 /* Serves more of the parts that go out, while links have room; pulls what is to be pulled. */
 void catchup_run(struct mesh *mesh);
 void catchup_tick(struct mesh *mesh);
-void catchup_deinit(struct mesh *mesh);
+/* There is more to serve: catchup_run() wants to be called soon although nothing comes in. */
+bool catchup_is_busy(const struct mesh *mesh);
 
 #endif

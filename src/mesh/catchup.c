@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mesh/catchup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/varint.h"
+#include "mesh/mesh_state.h"
+
+enum {
+    PART_OPEN,
+    PART_UNDER_WAY,
+    PART_HERE,
+
+    /* Status byte of PART_END. */
+    END_DONE = 0,
+    END_AGAIN = 1,
+    END_JOINING = 2, /* the peer has nothing to give yet */
+
+    /* A frame of data is small, so that requests of clients come between. */
+    DATA_BYTES = 64 << 10,
+    DATA_BYTES_A_RUN = 128 << 10,
+    /* Of a link's output, beyond which nothing more of a part is read. */
+    OUT_BYTES_MAX = MESH_LINK_OUT_BYTES_MAX / 2,
+    WARN_MS = 10000,
+};
+
+/* ---- lifecycle ---- */
+
+static bool is_context_empty(const struct context *context) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (context->stamps[slot] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void catchup_init(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    *catchup = (struct catchup){0};
+    if (mesh->settings.seeds_count > 0 && mesh->data.keys_count(mesh->data.udata) == 0 &&
+        is_context_empty(mesh->data.context(mesh->data.udata))) {
+        catchup->state = CATCHUP_WAITING;
+        catchup->started_us = mesh->monotonic_us;
+        catchup->goal = memory_alloc_zero(sizeof(*catchup->goal));
+    }
+}
+
+static void close_served(struct mesh_link *link) {
+    if (link->catchup.served != NULL) {
+        link->mesh->data.part_close(link->mesh->data.udata, link->catchup.served);
+        link->catchup.served = NULL;
+    }
+}
+
+void catchup_deinit(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        close_served(link);
+    }
+    memory_free(mesh->catchup.part_states);
+    memory_free(mesh->catchup.goal);
+    buffer_deinit(&mesh->catchup.frame);
+    mesh->catchup = (struct catchup){0};
+}
+
+/* ---- frames out ---- */
+
+static struct buffer *frame_begin(struct mesh *mesh, uint64_t part) {
+    struct buffer *frame = &mesh->catchup.frame;
+    buffer_clear(frame);
+    frame->size += varint_put(buffer_reserve(frame, VARINT_BYTES_MAX), part);
+    return frame;
+}
+
+static void put64(struct buffer *out, uint64_t value) {
+    for (int i = 0; i < 8; i++) {
+        buffer_append_byte(out, (uint8_t)(value >> (8 * i)));
+    }
+}
+
+static bool take64(struct slice *bytes, uint64_t *value) {
+    if (bytes->size < 8) {
+        return false;
+    }
+    *value = 0;
+    for (int i = 0; i < 8; i++) {
+        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
+    }
+    *bytes = slice_skip(*bytes, 8);
+    return true;
+}
+
+/* A count of 0 calls the part off. */
+static void send_pull(struct mesh_link *link, unsigned part, unsigned parts_count) {
+    struct buffer *frame = frame_begin(link->mesh, part);
+    frame->size += varint_put(buffer_reserve(frame, VARINT_BYTES_MAX), parts_count);
+    link_send(link, MESH_FRAME_PART_PULL, buffer_slice(frame));
+}
+
+static void send_end(struct mesh_link *link, unsigned part, uint8_t status) {
+    struct buffer *frame = frame_begin(link->mesh, part);
+    buffer_append_byte(frame, status);
+    link_send(link, MESH_FRAME_PART_END, buffer_slice(frame));
+}
+
+/* ---- serving ---- */
+
+static bool pull_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t part, count, seed[2];
+    if (!varint_take(&payload, &part) || !varint_take(&payload, &count) || payload.size != 0 ||
+        count > CATCHUP_PARTS_MAX || (count & (count - 1)) != 0 || (count > 0 && part >= count)) {
+        return false;
+    }
+    close_served(link);
+    if (count == 0) {
+        return true;
+    }
+    if (catchup_is_joining(&mesh->catchup)) {
+        send_end(link, (unsigned)part, END_JOINING);
+        return true;
+    }
+    struct buffer header = {0};
+    link->catchup.served =
+        mesh->data.part_open(mesh->data.udata, (unsigned)part, (unsigned)count, &header);
+    link->catchup.served_part = (unsigned)part;
+    mesh->data.hash_seed(mesh->data.udata, seed);
+    struct buffer *frame = frame_begin(mesh, part);
+    put64(frame, seed[0]);
+    put64(frame, seed[1]);
+    buffer_append_slice(frame, buffer_slice(&header));
+    buffer_deinit(&header);
+    link_send(link, MESH_FRAME_PART_BEGIN, buffer_slice(frame));
+    mesh->stats.syncs_served += !link->catchup.was_served;
+    link->catchup.was_served = true;
+    return true;
+}
+
+/* Reads one frame's worth; returns its bytes. */
+static size_t serve_some(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct link_catchup *catchup = &link->catchup;
+    size_t limit = mesh->settings.max_frame_bytes < DATA_BYTES
+                       ? (size_t)mesh->settings.max_frame_bytes
+                       : DATA_BYTES;
+    struct buffer *frame = frame_begin(mesh, catchup->served_part);
+    size_t head = frame->size;
+    enum mesh_part status = mesh->data.part_read(mesh->data.udata, catchup->served, frame, limit);
+    size_t size = frame->size - head;
+    if (size > 0 && (status == MESH_PART_MORE || status == MESH_PART_DONE)) {
+        link_send(link, MESH_FRAME_PART_DATA, buffer_slice(frame));
+    }
+    if (status != MESH_PART_MORE) {
+        bool is_done = status == MESH_PART_DONE;
+        send_end(link, catchup->served_part, is_done ? END_DONE : END_AGAIN);
+        mesh->stats.parts_out += is_done;
+        close_served(link);
+    }
+    return size;
+}
+
+static bool can_serve(const struct mesh_link *link) {
+    return link->catchup.served != NULL && link_is_up(link) && link_out_bytes(link) < OUT_BYTES_MAX;
+}
+
+bool catchup_is_busy(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (can_serve(link)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A little for each link in turn, so that none waits for another. */
+static void serve(struct mesh *mesh) {
+    size_t served = 0;
+    for (bool any = true; any && served < DATA_BYTES_A_RUN;) {
+        any = false;
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            if (can_serve(link)) {
+                served += serve_some(link) + 1;
+                any = true;
+            }
+        }
+    }
+}
+
+/* ---- joining: deciding ---- */
+
+static void stop_serving(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->catchup.served != NULL) {
+            send_end(link, link->catchup.served_part, END_JOINING);
+            close_served(link);
+        }
+    }
+}
+
+static void begin(struct mesh *mesh, bool rebases) {
+    struct catchup *catchup = &mesh->catchup;
+    if (catchup->state != CATCHUP_WAITING) {
+        catchup->started_us = mesh->monotonic_us;
+    }
+    catchup->state = CATCHUP_PULLING;
+    catchup->rebases = rebases;
+    catchup->has_begun = catchup->has_seed = false;
+    catchup->parts_done = 0;
+    catchup->tied_us = 0;
+    catchup->warned_us = mesh->monotonic_us;
+    memory_free(catchup->part_states);
+    catchup->part_states = memory_alloc_zero(CATCHUP_PARTS);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->catchup.is_pulling = link->catchup.is_foreign = false;
+        link->catchup.retry_us = 0;
+    }
+    stop_serving(mesh);
+    if (rebases && !mesh->was_forgotten) {
+        /* What is issued again comes from a new life; the present one ends with what is known. */
+        mesh_want_generation(mesh, 0);
+    }
+    mesh->was_forgotten = false;
+    mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: taking over the state from peers%s",
+             rebases ? ", to write again what only this node knows" : "");
+}
+
+/* Can this node's log give the peer all that this node wrote? */
+static bool can_deliver(struct mesh *mesh, const struct mesh_link *link) {
+    bool is_wanted[STAMP_SLOTS_COUNT] = {false};
+    struct context seen;
+    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
+    for (unsigned slot = 1; slot < count; slot++) {
+        is_wanted[slot] = mesh_is_own_slot(mesh, slot);
+    }
+    member_seen_context(link->member, &seen);
+    return mesh->data.reaches_back(mesh->data.udata, &seen, is_wanted);
+}
+
+/* Below 0: this node has less to give than the peer. */
+static int compare_with_peer(struct mesh *mesh, const struct mesh_link *link, uint64_t peer_members,
+                             uint64_t peer_keys) {
+    uint64_t members = mesh->membership.members_count;
+    uint64_t keys = mesh->data.keys_count(mesh->data.udata);
+    if (members != peer_members) {
+        return members < peer_members ? -1 : 1;
+    }
+    if (keys != peer_keys) {
+        return keys < peer_keys ? -1 : 1;
+    }
+    return memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES);
+}
+
+void catchup_consider(struct mesh *mesh, struct mesh_link *link, uint64_t peer_members,
+                      uint64_t peer_keys, bool is_forgotten) {
+    struct catchup *catchup = &mesh->catchup;
+    if (catchup->state == CATCHUP_PULLING || mesh->is_leaving) {
+        return;
+    }
+    if (catchup->state == CATCHUP_ADVANCING) {
+        /* While parts came, the peers' logs went on beyond the first of them. What rebasing has
+         * kept aside would be lost by beginning anew; another peer may still deliver. */
+        if (!catchup->rebases) {
+            begin(mesh, false);
+        }
+        return;
+    }
+    bool rebases = is_forgotten || !can_deliver(mesh, link);
+    if (rebases && !is_forgotten && compare_with_peer(mesh, link, peer_members, peer_keys) > 0) {
+        return; /* neither log reaches back, and it is the peer that joins */
+    }
+    begin(mesh, rebases);
+}
+
+/* ---- joining: the parts ---- */
+
+static void give_up_part(struct mesh_link *link, bool tells) {
+    struct link_catchup *pull = &link->catchup;
+    struct catchup *catchup = &link->mesh->catchup;
+    if (!pull->is_pulling) {
+        return;
+    }
+    link->mesh->stats.parts_resumed += pull->has_begun;
+    pull->is_pulling = pull->has_begun = false;
+    if (catchup->state == CATCHUP_PULLING) {
+        catchup->part_states[pull->pulled_part] = PART_OPEN;
+    }
+    if (tells) {
+        send_pull(link, pull->pulled_part, 0);
+    }
+    pull->retry_us = link->mesh->monotonic_us + CATCHUP_RETRY_MS * 1000ULL;
+}
+
+void catchup_link_closed(struct mesh_link *link) {
+    give_up_part(link, false);
+    close_served(link);
+}
+
+/* The parts are cut by one hash seed: that of the first to come. */
+static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
+    struct mesh *mesh = link->mesh;
+    struct catchup *catchup = &mesh->catchup;
+    memcpy(link->peer_seed, seed, sizeof(link->peer_seed));
+    if (!catchup->has_begun) {
+        streamer_pause(mesh);
+        mesh->data.sync_begin(mesh->data.udata, catchup->rebases);
+        catchup->has_begun = true;
+    }
+    if (!catchup->has_seed) {
+        if (!mesh->data.sync_takes_seed(mesh->data.udata, seed)) {
+            return false;
+        }
+        catchup->has_seed = true;
+        memcpy(catchup->seed, seed, sizeof(catchup->seed));
+    }
+    link->catchup.is_foreign = memcmp(catchup->seed, seed, sizeof(catchup->seed)) != 0;
+    return !link->catchup.is_foreign;
+}
+
+/* False: the peer sent nonsense. */
+static bool part_came(struct mesh_link *link, enum mesh_part status) {
+    switch (status) {
+    case MESH_PART_MORE:
+    case MESH_PART_DONE:
+        return true;
+    case MESH_PART_AGAIN:
+        give_up_part(link, true);
+        return true;
+    case MESH_PART_BAD:
+        break;
+    }
+    give_up_part(link, false);
+    return false;
+}
+
+static bool begin_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t seed[2];
+    if (!take64(&payload, &seed[0]) || !take64(&payload, &seed[1])) {
+        return false;
+    }
+    if (!settle_seed(link, seed)) {
+        give_up_part(link, true);
+        return true;
+    }
+    link->catchup.has_begun = true;
+    link->peer_is_joining = false;
+    return part_came(link, mesh->data.sync_part_begin(mesh->data.udata, link->catchup.pulled_part,
+                                                      CATCHUP_PARTS, payload));
+}
+
+static bool end_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    struct catchup *catchup = &mesh->catchup;
+    unsigned part = link->catchup.pulled_part;
+    if (payload.size != 1 || (uint8_t)payload.data[0] > END_JOINING) {
+        return false;
+    }
+    if (payload.data[0] == END_JOINING) {
+        link->peer_is_joining = true;
+        give_up_part(link, false);
+        return true;
+    }
+    if (payload.data[0] == END_AGAIN) {
+        give_up_part(link, false);
+        link->catchup.retry_us = 0;
+        return true;
+    }
+    if (!link->catchup.has_begun) {
+        return true; /* of the time before it was called off and asked for again */
+    }
+    enum mesh_part status = mesh->data.sync_part_end(mesh->data.udata, part);
+    if (status != MESH_PART_DONE) {
+        return part_came(link, status);
+    }
+    link->catchup.is_pulling = link->catchup.has_begun = false;
+    catchup->part_states[part] = PART_HERE;
+    catchup->parts_done++;
+    mesh->stats.parts_in++;
+    return true;
+}
+
+bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    struct link_catchup *pull = &link->catchup;
+    if (type == MESH_FRAME_PART_PULL) {
+        return pull_frame(link, payload);
+    }
+    uint64_t part;
+    if (!varint_take(&payload, &part) || part >= CATCHUP_PARTS) {
+        return false;
+    }
+    if (mesh->catchup.state != CATCHUP_PULLING || !pull->is_pulling || part != pull->pulled_part) {
+        return true; /* of a part that was called off */
+    }
+    pull->pulled_us = mesh->monotonic_us;
+    if (type == MESH_FRAME_PART_BEGIN) {
+        return begin_frame(link, payload);
+    }
+    if (type == MESH_FRAME_PART_END) {
+        return end_frame(link, payload);
+    }
+    /* Data of a part that was called off and asked for again come before its new beginning. */
+    return !pull->has_begun ||
+           part_came(link, mesh->data.sync_part_data(mesh->data.udata, pull->pulled_part, payload));
+}
+
+static unsigned find_open_part(const struct catchup *catchup) {
+    unsigned part = 0;
+    while (part < CATCHUP_PARTS && catchup->part_states[part] != PART_OPEN) {
+        part++;
+    }
+    return part;
+}
+
+static void hand_out_parts(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    if (mesh->generation_wanted != 0) {
+        return; /* the new life begins first */
+    }
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct link_catchup *pull = &link->catchup;
+        unsigned part = find_open_part(catchup);
+        if (part == CATCHUP_PARTS) {
+            return;
+        }
+        if (link_is_up(link) && !pull->is_pulling && !pull->is_foreign &&
+            pull->retry_us <= mesh->monotonic_us) {
+            pull->is_pulling = true;
+            pull->has_begun = false;
+            pull->pulled_part = part;
+            pull->pulled_us = mesh->monotonic_us;
+            catchup->part_states[part] = PART_UNDER_WAY;
+            send_pull(link, part, CATCHUP_PARTS);
+        }
+    }
+}
+
+/* ---- joining: the ends ---- */
+
+static double seconds_since(const struct mesh *mesh, uint64_t started_us) {
+    return (double)(mesh->monotonic_us - started_us) / 1e6;
+}
+
+static void become_ready(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    catchup->state = CATCHUP_IDLE;
+    catchup->rebases = false;
+    memory_free(catchup->part_states);
+    catchup->part_states = NULL;
+    memory_free(catchup->goal);
+    catchup->goal = NULL;
+}
+
+static void finish_parts(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    mesh->data.sync_end(mesh->data.udata);
+    catchup->state = CATCHUP_ADVANCING;
+    catchup->warned_us = mesh->monotonic_us;
+    mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",
+             catchup->parts_done, seconds_since(mesh, catchup->started_us));
+    streamer_resume(mesh);
+}
+
+static void try_to_end(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    if (!mesh->data.sync_is_ready(mesh->data.udata)) {
+        return;
+    }
+    mesh->stats.syncs_snapshot++;
+    mesh->stats.rebases += catchup->rebases;
+    mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
+    mesh_say(mesh, MESH_LEVEL_NOTICE,
+             "Mesh: ready after %.3f s, %u parts, %llu keys; %llu parts had to be resumed so far",
+             mesh->stats.last_sync_seconds, catchup->parts_done,
+             (unsigned long long)mesh->data.keys_count(mesh->data.udata),
+             (unsigned long long)mesh->stats.parts_resumed);
+    become_ready(mesh);
+}
+
+/* All linked peers are joining, too: one must not, or nobody has anything to take over. */
+static void look_for_tie(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    unsigned up = 0;
+    bool has_most = true;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!link_is_up(link)) {
+            continue;
+        }
+        up++;
+        uint64_t keys = mesh->data.keys_count(mesh->data.udata);
+        bool has_more = keys != link->peer_keys ? keys > link->peer_keys
+                                                : memcmp(mesh->opts.node_id, link->peer.node,
+                                                         REPLICA_NODE_ID_BYTES) < 0;
+        has_most &= link->peer_is_joining && has_more;
+    }
+    if (up == 0 || !has_most || catchup->has_begun) {
+        catchup->tied_us = 0;
+        return;
+    }
+    if (catchup->tied_us == 0) {
+        catchup->tied_us = mesh->monotonic_us;
+    }
+    if (mesh->monotonic_us - catchup->tied_us >= CATCHUP_TIED_MS * 1000ULL) {
+        mesh_say(mesh, MESH_LEVEL_NOTICE,
+                 "Mesh: all peers are joining, and this node has the most to give: ready");
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            give_up_part(link, true);
+        }
+        become_ready(mesh);
+    }
+}
+
+/* ---- joining: a fresh node waits ---- */
+
+static bool is_covered(const struct context *seen, const struct context *by) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (seen->stamps[slot] > by->stamps[slot]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void note_peer(struct catchup *catchup, struct mesh_link *link) {
+    struct context seen;
+    member_seen_context(link->member, &seen);
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        context_add(catchup->goal, seen.stamps[slot]);
+    }
+    catchup->had_peers_data |= !is_context_empty(&seen);
+    link->catchup.is_counted = true;
+}
+
+static void wait_for_peers(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    unsigned up = 0, coming = 0;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link)) {
+            up++;
+            if (!link->catchup.is_counted) {
+                note_peer(catchup, link);
+            }
+        } else if (!link->is_closing) {
+            coming++;
+        }
+    }
+    bool is_patient = mesh->monotonic_us - catchup->started_us < CATCHUP_ALONE_MS * 1000ULL;
+    if (is_patient && (up == 0 || coming > 0)) {
+        return;
+    }
+    if (!is_covered(catchup->goal, mesh->data.context(mesh->data.udata))) {
+        return; /* the logs of the peers bring it, or say that they cannot */
+    }
+    mesh->stats.syncs_log += catchup->had_peers_data;
+    mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
+    mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: ready, %s",
+             catchup->had_peers_data ? "with all that the peers' logs had"
+             : up > 0                ? "no peer has data"
+                                     : "though no peer could be reached so far");
+    become_ready(mesh);
+}
+
+/* ---- turns ---- */
+
+static void warn_if_slow(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    if (mesh->monotonic_us - catchup->warned_us < WARN_MS * 1000ULL) {
+        return;
+    }
+    catchup->warned_us = mesh->monotonic_us;
+    mesh_say(mesh, MESH_LEVEL_WARNING,
+             "Mesh: still joining after %.0f s: %u of %u parts are here%s",
+             seconds_since(mesh, catchup->started_us), catchup->parts_done, (unsigned)CATCHUP_PARTS,
+             catchup->state == CATCHUP_ADVANCING ? ", changes made meanwhile are not" : "");
+}
+
+void catchup_run(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    switch (catchup->state) {
+    case CATCHUP_IDLE:
+        serve(mesh);
+        break;
+    case CATCHUP_WAITING:
+        wait_for_peers(mesh);
+        break;
+    case CATCHUP_PULLING:
+        if (catchup->parts_done == CATCHUP_PARTS) {
+            finish_parts(mesh);
+        } else {
+            hand_out_parts(mesh);
+        }
+        break;
+    case CATCHUP_ADVANCING:
+        try_to_end(mesh);
+        break;
+    }
+}
+
+void catchup_tick(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
+        begin(mesh, true);
+    }
+    if (catchup->state == CATCHUP_PULLING) {
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            if (link->catchup.is_pulling &&
+                mesh->monotonic_us - link->catchup.pulled_us >= CATCHUP_PATIENCE_MS * 1000ULL) {
+                give_up_part(link, true);
+                link->catchup.retry_us = mesh->monotonic_us + CATCHUP_PATIENCE_MS * 1000ULL;
+            }
+        }
+        look_for_tie(mesh);
+    }
+    if (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING) {
+        warn_if_slow(mesh);
+    }
+    catchup_run(mesh);
+}
