@@ -166,6 +166,8 @@ struct mesh {
     uint64_t nonces_count;
     uint64_t generation_wanted; /* a new generation is due, at least this */
     unsigned depth; /* of calls into this room: links are freed at the end of the outermost */
+    struct membership_opts member_opts;
+    bool has_started; /* the time is known */
     bool is_leaving;
     bool was_forgotten; /* peers forgot the last life: what only it knew is to be issued again */
     bool had_quorum;

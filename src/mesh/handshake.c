@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The handshake: who is at the other end, and may it stay.
+ *
+ *   dialler                       acceptor
+ *   HELLO                     ->
+ *                             <-  HELLO          checked on both sides: version, secret or not,
+ *                                                cluster, databases, clock, self, cut
+ *   [AUTH]                    ->                 only with a secret
+ *                             <-  [AUTH] CONTEXT
+ *   CONTEXT                   ->
+ *
+ * The acceptor proves itself only to one who has: so nobody gets anything to guess a secret from.
+ * The proof covers a role byte, so it cannot be sent back; both nonces, so it cannot be used
+ * again; and both ids. Membership, duplicates and contexts are looked at only after the proof, so
+ * who has no secret moves nothing here but a remembered refusal.
+ *
+ * Duplicates. Both sides may dial at once; each then sees two links with the other, and both keep
+ * the one dialled by the smaller node id. Of two that the same side dialled, the dialler, who
+ * alone knows their order, keeps the older and says nothing more on the newer one; so when an
+ * acceptor sees a newer one come up, the older is dead at the other end and goes. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/varint.h"
+#include "mesh/mesh_state.h"
+
+enum {
+    HELLO_HAS_SECRET = 1,
+    HELLO_IS_JOINING = 2,
+    PROOF_BYTES = 32,
+    PROTOCOL_MINOR = 0,
+};
+
+static bool has_secret(const struct mesh *mesh) {
+    return mesh->settings.secret.size > 0;
+}
+
+static bool is_proven(const struct mesh_link *link) {
+    unsigned needed = HANDSHAKE_HELLO_TAKEN;
+    if (has_secret(link->mesh)) {
+        needed |= HANDSHAKE_AUTH_TAKEN;
+    }
+    return (link->handshake & needed) == needed;
+}
+
+bool handshake_is_done(const struct mesh_link *link) {
+    return link->state == MESH_LINK_UP;
+}
+
+/* ---- what this side sends ---- */
+
+/* Not to be foreseen by those who do not know the seed. */
+static void make_nonce(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    uint64_t text[4] = {++mesh->nonces_count, mesh->monotonic_us, (uint64_t)mesh->unix_ms,
+                        prng_next(&mesh->prng)};
+    mesh->host.hmac_sha256(mesh->host.udata, slice_make(&mesh->opts.seed, sizeof(mesh->opts.seed)),
+                           slice_make(text, sizeof(text)), link->nonce);
+}
+
+static void send_hello(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct mesh_settings *settings = &mesh->settings;
+    uint64_t seed[2] = {0};
+    struct buffer hello = {0};
+    make_nonce(link);
+    mesh->data.hash_seed(mesh->data.udata, seed);
+    buffer_append_slice(&hello, SLICE("STAR"));
+    mesh_put_varint(&hello, MESH_PROTOCOL_VERSION);
+    mesh_put_varint(&hello, PROTOCOL_MINOR);
+    mesh_put_text(&hello, slice_of(settings->cluster_id));
+    buffer_append(&hello, link->nonce, MESH_NONCE_BYTES);
+    buffer_append(&hello, mesh->opts.node_id, REPLICA_NODE_ID_BYTES);
+    mesh_put_varint(&hello, mesh->opts.generation);
+    mesh_put_varint(&hello, (uint64_t)mesh->unix_ms);
+    mesh_put_text(&hello, slice_of(settings->announce_address));
+    mesh_put_varint(&hello, mesh->data.databases_count(mesh->data.udata));
+    mesh_put_u64(&hello, seed[0]);
+    mesh_put_u64(&hello, seed[1]);
+    mesh_put_text(&hello, slice_of(mesh->opts.version));
+    mesh_put_varint(&hello, mesh->membership.members_count);
+    mesh_put_varint(&hello, mesh->data.keys_count(mesh->data.udata));
+    mesh_put_varint(&hello, (has_secret(mesh) ? HELLO_HAS_SECRET : 0U) |
+                                (mesh_is_joining(mesh) ? HELLO_IS_JOINING : 0U));
+    link_send(link, MESH_FRAME_HELLO, buffer_slice(&hello));
+    buffer_deinit(&hello);
+    link->handshake |= HANDSHAKE_HELLO_SENT;
+    link->asked_us = mesh->monotonic_us;
+}
+
+/* The proof that the side which dialled, or the other one, owes. */
+static void make_proof(const struct mesh_link *link, bool of_dialler, uint8_t proof[PROOF_BYTES]) {
+    struct mesh *mesh = link->mesh;
+    const uint8_t *nonces[2] = {link->nonce, link->peer_nonce};
+    const uint8_t *ids[2] = {mesh->opts.node_id, link->peer.node};
+    int dialler = link->is_dialled ? 0 : 1;
+    char text[1 + 2 * MESH_NONCE_BYTES + 2 * REPLICA_NODE_ID_BYTES];
+    char *at = text;
+    *at++ = of_dialler ? 'D' : 'A';
+    for (int i = 0; i < 2; i++, at += MESH_NONCE_BYTES) {
+        memcpy(at, nonces[i ^ dialler], MESH_NONCE_BYTES);
+    }
+    for (int i = 0; i < 2; i++, at += REPLICA_NODE_ID_BYTES) {
+        memcpy(at, ids[i ^ dialler], REPLICA_NODE_ID_BYTES);
+    }
+    mesh->host.hmac_sha256(mesh->host.udata, mesh->settings.secret, slice_make(text, sizeof(text)),
+                           proof);
+}
+
+static void send_auth(struct mesh_link *link) {
+    uint8_t proof[PROOF_BYTES];
+    make_proof(link, link->is_dialled, proof);
+    link_send(link, MESH_FRAME_AUTH, slice_make(proof, sizeof(proof)));
+    link->handshake |= HANDSHAKE_AUTH_SENT;
+    link->asked_us = link->mesh->monotonic_us;
+}
+
+void handshake_send_context(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    struct buffer payload = {0};
+    uint64_t count = 0;
+    mesh_put_varint(&payload, (uint64_t)mesh->unix_ms);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        count += replicas->slots[slot].ref != 0;
+    }
+    mesh_put_varint(&payload, count);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0) {
+            buffer_append(&payload, replicas->slots[slot].id.node, REPLICA_NODE_ID_BYTES);
+            mesh_put_varint(&payload, replicas->slots[slot].id.generation);
+            streamer_slot(link, slot)->is_introduced = true;
+        }
+    }
+    mesh_put_context(&payload, replicas, mesh->data.context(mesh->data.udata));
+    link_send(link, MESH_FRAME_CONTEXT, buffer_slice(&payload));
+    buffer_deinit(&payload);
+    link->handshake |= HANDSHAKE_CONTEXT_SENT;
+    link->asked_us = mesh->monotonic_us;
+}
+
+void handshake_begin(struct mesh_link *link) {
+    send_hello(link);
+}
+
+/* ---- once the other side is proven ---- */
+
+/* Keeps one of several links with the same node; false when this one is the loser. */
+static bool keep_one(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    bool is_mine = memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES) < 0;
+    for (struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
+        if (other == link || other->is_closing || other->is_gone || other->member != link->member ||
+            other->member == NULL) {
+            continue;
+        }
+        if (other->is_dialled != link->is_dialled) {
+            struct mesh_link *loser = link->is_dialled == is_mine ? other : link;
+            link_close(loser, MESH_REASON_DUPLICATE, true);
+            if (loser == link) {
+                return false;
+            }
+        } else if (link->is_dialled) {
+            link_close(link, MESH_REASON_DUPLICATE, true);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void admit(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct member *member = NULL;
+    enum membership_admission admission =
+        membership_admit(&mesh->membership, &link->peer, slice_of(link->peer_address),
+                         slice_of(link->peer_version), mesh_now_ms(mesh), &member);
+    switch (admission) {
+    case MEMBERSHIP_ADMITTED:
+        break;
+    case MEMBERSHIP_IS_SELF:
+        link_close(link, MESH_REASON_SELF, true);
+        return;
+    case MEMBERSHIP_IS_OLD:
+    case MEMBERSHIP_IS_LEFT:
+    case MEMBERSHIP_IS_FORGOTTEN:
+        link_close(link, MESH_REASON_FORGOTTEN, true);
+        return;
+    case MEMBERSHIP_IS_FULL:
+        link_close(link, MESH_REASON_LIMIT, true);
+        return;
+    }
+    link->member = member;
+    member->clock_offset_ms = link->clock_offset_ms;
+    if (!keep_one(link)) {
+        return;
+    }
+    frame_reader_set_limit(&link->in, FRAME_PAYLOAD_BYTES_MAX);
+    handshake_send_context(link);
+}
+
+/* ---- what the other side sends ---- */
+
+static bool take_bytes(struct slice *bytes, void *into, size_t size) {
+    if (bytes->size < size) {
+        return false;
+    }
+    memcpy(into, bytes->data, size);
+    *bytes = slice_skip(*bytes, size);
+    return true;
+}
+
+/* A short text that ends up in messages: what is not printable becomes a question mark. */
+static bool take_text(struct slice *bytes, char *into, size_t room) {
+    struct slice text;
+    if (!varint_take_slice(bytes, &text) || text.size >= room) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        into[i] = c > ' ' && c < 0x7F ? c : '?';
+    }
+    into[text.size] = '\0';
+    return true;
+}
+
+static void judge_hello(struct mesh_link *link, struct slice cluster, uint64_t databases,
+                        uint64_t unix_ms, uint64_t flags) {
+    struct mesh *mesh = link->mesh;
+    enum mesh_reason reason = MESH_REASON_NONE;
+    if (((flags & HELLO_HAS_SECRET) != 0) != has_secret(mesh)) {
+        reason = MESH_REASON_SECRET;
+    } else if (!slice_equal(cluster, slice_of(mesh->settings.cluster_id))) {
+        reason = MESH_REASON_CLUSTER;
+    } else if (memcmp(link->peer.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) == 0) {
+        reason = MESH_REASON_SELF;
+    } else if (databases != mesh->data.databases_count(mesh->data.udata)) {
+        reason = MESH_REASON_DATABASES;
+    } else if (dials_is_cut(mesh, link->peer_address) ||
+               (link->is_dialled && dials_is_cut(mesh, link->address))) {
+        reason = MESH_REASON_CUT;
+    }
+    if (reason != MESH_REASON_NONE) {
+        link_close(link, reason, true);
+        return;
+    }
+    int64_t peer_unix_ms = unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1;
+    if (link->is_dialled) {
+        link->round_trip_us = mesh->monotonic_us - link->asked_us;
+        (void)link_check_clock(link, peer_unix_ms, link->round_trip_us);
+        return;
+    }
+    /* How long the HELLO was under way is not known: it may look old, within reason. The CONTEXT
+     * will tell. */
+    int64_t patience_ms = MESH_HANDSHAKE_MS + (int64_t)mesh->settings.max_clock_drift_ms;
+    if (peer_unix_ms < 0 || peer_unix_ms > mesh->unix_ms ||
+        mesh->unix_ms - peer_unix_ms > patience_ms) {
+        (void)link_check_clock(link, peer_unix_ms, 0);
+    }
+}
+
+static bool hello_frame(struct mesh_link *link, struct slice payload) {
+    uint64_t major, minor, unix_ms, databases, flags;
+    struct slice cluster;
+    if ((link->handshake & HANDSHAKE_HELLO_TAKEN) != 0 || payload.size < 4 ||
+        memcmp(payload.data, "STAR", 4) != 0) {
+        return false;
+    }
+    payload = slice_skip(payload, 4);
+    if (!varint_take(&payload, &major)) {
+        return false;
+    }
+    if (major != MESH_PROTOCOL_VERSION) {
+        link_close(link, MESH_REASON_VERSION, true);
+        return true;
+    }
+    if (!varint_take(&payload, &minor) || !varint_take_slice(&payload, &cluster) ||
+        !take_bytes(&payload, link->peer_nonce, MESH_NONCE_BYTES) ||
+        !take_bytes(&payload, link->peer.node, REPLICA_NODE_ID_BYTES) ||
+        !varint_take(&payload, &link->peer.generation) || !varint_take(&payload, &unix_ms) ||
+        !take_text(&payload, link->peer_address, sizeof(link->peer_address)) ||
+        !varint_take(&payload, &databases) || !mesh_take_u64(&payload, &link->peer_seed[0]) ||
+        !mesh_take_u64(&payload, &link->peer_seed[1]) ||
+        !take_text(&payload, link->peer_version, sizeof(link->peer_version)) ||
+        !varint_take(&payload, &link->peer_members) || !varint_take(&payload, &link->peer_keys) ||
+        !varint_take(&payload, &flags)) {
+        return false;
+    }
+    link->handshake |= HANDSHAKE_HELLO_TAKEN;
+    link->peer_is_joining = (flags & HELLO_IS_JOINING) != 0;
+    judge_hello(link, cluster, databases, unix_ms, flags);
+    if (link->is_closing) {
+        return true;
+    }
+    if (!link->is_dialled) {
+        send_hello(link);
+    } else if (has_secret(link->mesh)) {
+        send_auth(link);
+    }
+    if (!has_secret(link->mesh)) {
+        admit(link);
+    }
+    return true;
+}
+
+static bool auth_frame(struct mesh_link *link, struct slice payload) {
+    if (!has_secret(link->mesh) || (link->handshake & HANDSHAKE_HELLO_TAKEN) == 0 ||
+        (link->handshake & HANDSHAKE_AUTH_TAKEN) != 0 || payload.size != PROOF_BYTES) {
+        return false;
+    }
+    uint8_t proof[PROOF_BYTES];
+    unsigned difference = 0;
+    make_proof(link, !link->is_dialled, proof);
+    for (size_t i = 0; i < PROOF_BYTES; i++) {
+        difference |= (unsigned)proof[i] ^ (uint8_t)payload.data[i];
+    }
+    if (difference != 0) {
+        link_close(link, MESH_REASON_SECRET, true);
+        return true;
+    }
+    link->handshake |= HANDSHAKE_AUTH_TAKEN;
+    if (!link->is_dialled) {
+        send_auth(link);
+    }
+    admit(link);
+    return true;
+}
+
+static bool refuse_frame(struct mesh_link *link, struct slice payload) {
+    uint64_t reason, generation;
+    struct slice text;
+    if (!varint_take(&payload, &reason) || reason >= MESH_REASONS_COUNT ||
+        !varint_take_slice(&payload, &text) || !varint_take(&payload, &generation)) {
+        return false;
+    }
+    if (reason == MESH_REASON_FORGOTTEN && is_proven(link)) {
+        /* Peers know this life as over. What only this node knows is issued again by the next. */
+        link->mesh->was_forgotten = true;
+        mesh_want_generation(link->mesh, generation + 1);
+    }
+    bool is_harmless = reason == MESH_REASON_DUPLICATE || reason == MESH_REASON_NONE ||
+                       reason == MESH_REASON_LEAVING;
+    if (!is_harmless) {
+        dials_note_refusal(link, (enum mesh_reason)reason, true);
+    }
+    link_close(link, is_harmless ? (enum mesh_reason)reason : MESH_REASON_CLOSED, false);
+    return true;
+}
+
+/* The peer knows more of this life than this node has written: it was taken back to an old state,
+ * and what it writes now must not be mixed up with what it wrote then. */
+static void look_for_self(struct mesh_link *link, const struct context *context) {
+    struct mesh *mesh = link->mesh;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    if (context->stamps[replicas->self] > own->stamps[replicas->self]) {
+        mesh_want_generation(mesh, 0);
+    }
+}
+
+static void come_up(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    link->state = MESH_LINK_UP;
+    link->wants_digest = true;
+    link->next_ping_us = mesh->monotonic_us;
+    membership_link_began(&mesh->membership, link->member);
+    dials_link_up(link);
+    for (struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
+        if (other != link && other->member == link->member) {
+            link_close(other, MESH_REASON_DUPLICATE, true);
+        }
+    }
+    mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: linked with %s", link->peer_address);
+}
+
+static bool context_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t unix_ms, count;
+    if (link->member == NULL || !is_proven(link) ||
+        (link->handshake & HANDSHAKE_CONTEXT_SENT) == 0 || !varint_take(&payload, &unix_ms) ||
+        !varint_take(&payload, &count) || count > payload.size) {
+        return false;
+    }
+    bool is_first = (link->handshake & HANDSHAKE_CONTEXT_TAKEN) == 0;
+    if (is_first) {
+        link->round_trip_us = mesh->monotonic_us - link->asked_us;
+        if (!link->is_dialled &&
+            !link_check_clock(link, unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1,
+                              link->round_trip_us)) {
+            return true;
+        }
+    }
+    uint64_t newest = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        struct replica_id id;
+        if (!take_bytes(&payload, id.node, REPLICA_NODE_ID_BYTES) ||
+            !varint_take(&payload, &id.generation)) {
+            return false;
+        }
+        if (memcmp(id.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) == 0 &&
+            id.generation > newest) {
+            newest = id.generation;
+        }
+        unsigned slot = mesh_learn_replica(mesh, &id);
+        if (slot != 0) {
+            streamer_slot(link, slot)->is_introduced = true;
+        }
+    }
+    struct context context;
+    unsigned unknown;
+    if (!mesh_take_context(&payload, mesh->data.replicas(mesh->data.udata), &context, &unknown)) {
+        return false;
+    }
+    link->handshake |= HANDSHAKE_CONTEXT_TAKEN;
+    if (newest > mesh->opts.generation) {
+        mesh_want_generation(mesh, newest + 1);
+    }
+    look_for_self(link, &context);
+    membership_note_context(link->member, &context);
+    if (is_first) {
+        come_up(link);
+    }
+    streamer_peer_context(link, &context);
+    return true;
+}
+
+bool handshake_frame(struct mesh_link *link, unsigned type, struct slice payload) {
+    switch (type) {
+    case MESH_FRAME_HELLO:
+        return hello_frame(link, payload);
+    case MESH_FRAME_AUTH:
+        return auth_frame(link, payload);
+    case MESH_FRAME_REFUSE:
+        return refuse_frame(link, payload);
+    case MESH_FRAME_CONTEXT:
+        return context_frame(link, payload);
+    default:
+        impossible("a frame of another kind");
+    }
+}

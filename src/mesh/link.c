@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One connection with a peer.
+ *
+ * A link is made when somebody connects or this node dials, and freed at the end of the outermost
+ * call in which it was closed: so every function here may close it, and its caller may still look.
+ * Bytes that make no sense end this link and nothing else. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/varint.h"
+#include "mesh/mesh_state.h"
+
+enum {
+    LINK_KEPT_BYTES_MAX = 256 << 10, /* an output buffer that grew beyond gives its memory back */
+    /* Streams, acknowledgements and gossip stop at MESH_LINK_OUT_BYTES_MAX. A peer that makes this
+     * node answer beyond that, and reads nothing, loses its link. */
+    LINK_OUT_BYTES_LIMIT = 80 << 20,
+    LINK_COMPRESSES_BYTES_MIN = 1024,
+    LINK_COMPRESSES_US_MIN = 2000, /* a round trip below that: the bytes are cheaper than LZ4 */
+};
+
+/* ---- bytes ---- */
+
+void mesh_put_varint(struct buffer *out, uint64_t value) {
+    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
+}
+
+void mesh_put_u64(struct buffer *out, uint64_t value) {
+    char *at = buffer_reserve(out, 8);
+    for (int i = 0; i < 8; i++) {
+        at[i] = (char)(value >> (8 * i));
+    }
+    out->size += 8;
+}
+
+bool mesh_take_u64(struct slice *bytes, uint64_t *value) {
+    if (bytes->size < 8) {
+        return false;
+    }
+    *value = 0;
+    for (int i = 0; i < 8; i++) {
+        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
+    }
+    *bytes = slice_skip(*bytes, 8);
+    return true;
+}
+
+void mesh_put_text(struct buffer *out, struct slice text) {
+    mesh_put_varint(out, text.size);
+    buffer_append_slice(out, text);
+}
+
+void mesh_put_context(struct buffer *out, const struct replicas *replicas,
+                      const struct context *context) {
+    uint64_t count = 0;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        count += replicas->slots[slot].ref != 0 && context->stamps[slot] != 0;
+    }
+    mesh_put_varint(out, count);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0 && context->stamps[slot] != 0) {
+            mesh_put_u64(out, replicas->slots[slot].ref);
+            mesh_put_varint(out, stamp_ticks(context->stamps[slot]));
+        }
+    }
+}
+
+bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
+                       struct context *context, unsigned *unknown) {
+    uint64_t count;
+    memset(context, 0, sizeof(*context));
+    *unknown = 0;
+    if (!varint_take(bytes, &count)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t ref, ticks;
+        if (!mesh_take_u64(bytes, &ref) || !varint_take(bytes, &ticks) || ref == 0 ||
+            ticks > STAMP_TICKS_ACCEPTED_MAX) {
+            return false;
+        }
+        unsigned slot = replicas_find(replicas, ref);
+        if (slot == 0) {
+            (*unknown)++;
+        } else {
+            context_add(context, stamp_make(ticks, slot));
+        }
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_dialled) {
+    struct mesh_link *link = memory_alloc_zero(sizeof(*link));
+    link->mesh = mesh;
+    link->is_dialled = is_dialled;
+    link->state = is_dialled ? MESH_LINK_DIALLING : MESH_LINK_HANDSHAKE;
+    link->opened_us = link->heard_us = link->sent_us = mesh->monotonic_us;
+    (void)snprintf(link->address, sizeof(link->address), "%s", address);
+    frame_reader_init(&link->in, FRAME_HANDSHAKE_BYTES_MAX);
+    link->next = mesh->links;
+    if (link->next != NULL) {
+        link->next->previous = link;
+    }
+    mesh->links = link;
+    mesh->links_count++;
+    return link;
+}
+
+static void link_free(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    dials_link_ended(link);
+    streamer_link_closed(link);
+    catchup_link_closed(link);
+    check_link_closed(link);
+    if (link->previous != NULL) {
+        link->previous->next = link->next;
+    } else {
+        mesh->links = link->next;
+    }
+    if (link->next != NULL) {
+        link->next->previous = link->previous;
+    }
+    mesh->links_count--;
+    frame_reader_deinit(&link->in);
+    buffer_deinit(&link->out);
+    buffer_deinit(&link->large);
+    memory_free(link);
+}
+
+void mesh_reap_links(struct mesh *mesh) {
+    /* Closing one may make the host close others: begins anew after each. */
+    for (struct mesh_link *link = mesh->links; link != NULL;) {
+        if (!link->is_gone && !link->is_closing) {
+            link = link->next;
+            continue;
+        }
+        if (!link->is_gone) {
+            link->is_gone = true;
+            mesh->host.close(mesh->host.udata, link);
+        }
+        link_free(link);
+        link = mesh->links;
+    }
+}
+
+static bool is_trouble(enum mesh_reason reason) {
+    return reason != MESH_REASON_NONE && reason != MESH_REASON_DUPLICATE &&
+           reason != MESH_REASON_LEAVING;
+}
+
+static bool is_refusal(enum mesh_reason reason) {
+    return reason >= MESH_REASON_SECRET && reason <= MESH_REASON_LIMIT;
+}
+
+void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells) {
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    struct mesh *mesh = link->mesh;
+    bool was_up = link->state == MESH_LINK_UP;
+    if (is_refusal(reason)) {
+        dials_note_refusal(link, reason, false);
+    }
+    if (was_up || (is_trouble(reason) && !is_refusal(reason))) {
+        mesh_say(mesh, was_up && is_trouble(reason) ? MESH_LEVEL_NOTICE : MESH_LEVEL_VERBOSE,
+                 "Mesh: the link with %s ends: %s",
+                 link->peer_address[0] != '\0' ? link->peer_address : link->address,
+                 mesh_reason_name(reason));
+    }
+    if (tells && link->is_opened) {
+        struct buffer payload = {0};
+        mesh_put_varint(&payload, (uint64_t)reason);
+        mesh_put_text(&payload, slice_of(mesh_reason_name(reason)));
+        const struct member *known = membership_find(&mesh->membership, link->peer.node);
+        mesh_put_varint(&payload,
+                        reason == MESH_REASON_FORGOTTEN && known != NULL ? known->generation : 0);
+        link_send(link, MESH_FRAME_REFUSE, buffer_slice(&payload));
+        buffer_deinit(&payload);
+    }
+    link->is_closing = true;
+    link->reason = reason;
+    link->state = is_refusal(reason) ? MESH_LINK_REFUSED : MESH_LINK_NONE;
+}
+
+struct mesh_link *mesh_accept(struct mesh *mesh, void *connection, const char *address) {
+    mesh_enter(mesh);
+    struct mesh_link *link = link_new(mesh, address, false);
+    link->connection = connection;
+    link->is_opened = true;
+    mesh_exit(mesh);
+    return link;
+}
+
+void mesh_link_opened(struct mesh_link *link, void *connection) {
+    struct mesh *mesh = link->mesh;
+    mesh_enter(mesh);
+    link->connection = connection;
+    if (!link->is_closing && link->state == MESH_LINK_DIALLING) {
+        link->is_opened = true;
+        link->state = MESH_LINK_HANDSHAKE;
+        link->opened_us = link->heard_us = mesh->monotonic_us;
+        handshake_begin(link);
+    }
+    mesh_exit(mesh);
+}
+
+void mesh_link_closed(struct mesh_link *link, enum mesh_reason reason) {
+    struct mesh *mesh = link->mesh;
+    mesh_enter(mesh);
+    if (!link->is_closing) {
+        link_close(link, reason, false);
+    }
+    link->is_gone = true;
+    mesh_exit(mesh);
+}
+
+void *mesh_link_connection(const struct mesh_link *link) {
+    return link->connection;
+}
+
+/* ---- bytes in ---- */
+
+char *mesh_link_input_space(struct mesh_link *link, size_t *room) {
+    if (link->is_closing || link->is_gone ||
+        link->stream.blocked.size - link->stream.blocked_start > MESH_LINK_IN_BYTES_MAX) {
+        *room = 0;
+        return NULL;
+    }
+    return frame_reader_space(&link->in, room);
+}
+
+void mesh_link_input(struct mesh_link *link, size_t size) {
+    frame_reader_commit(&link->in, size);
+    link->heard_us = link->mesh->monotonic_us;
+    link->mesh->stats.bytes_in += size;
+}
+
+static bool introduce_frame(struct mesh_link *link, struct slice payload) {
+    uint64_t count;
+    if (!varint_take(&payload, &count) || count > payload.size) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        struct replica_id id;
+        if (payload.size < REPLICA_NODE_ID_BYTES) {
+            return false;
+        }
+        memcpy(id.node, payload.data, REPLICA_NODE_ID_BYTES);
+        payload = slice_skip(payload, REPLICA_NODE_ID_BYTES);
+        if (!varint_take(&payload, &id.generation)) {
+            return false;
+        }
+        unsigned slot = mesh_learn_replica(link->mesh, &id);
+        if (slot != 0) {
+            /* Who names it knows it. */
+            streamer_slot(link, slot)->is_introduced = true;
+        }
+    }
+    return payload.size == 0;
+}
+
+bool link_check_clock(struct mesh_link *link, int64_t peer_unix_ms, uint64_t round_trip_us) {
+    struct mesh *mesh = link->mesh;
+    int64_t half_ms = (int64_t)(round_trip_us / 2000);
+    /* Compared without overflow, whatever was claimed. */
+    if (peer_unix_ms < 0 || peer_unix_ms > INT64_MAX / 4) {
+        link_close(link, MESH_REASON_CLOCK, true);
+        return false;
+    }
+    int64_t offset_ms = peer_unix_ms - (mesh->unix_ms - half_ms);
+    int64_t distance_ms = offset_ms < 0 ? -offset_ms : offset_ms;
+    link->clock_offset_ms = offset_ms;
+    if (link->member != NULL) {
+        link->member->clock_offset_ms = offset_ms;
+    }
+    if (distance_ms > (int64_t)mesh->settings.max_clock_drift_ms + half_ms) {
+        link_close(link, MESH_REASON_CLOCK, true);
+        return false;
+    }
+    return true;
+}
+
+/* A time that came by itself: it may be old, but not from the future. */
+static bool check_clock_ahead(struct mesh_link *link, uint64_t peer_unix_ms) {
+    struct mesh *mesh = link->mesh;
+    if (peer_unix_ms > INT64_MAX / 4 ||
+        (int64_t)peer_unix_ms > mesh->unix_ms + (int64_t)mesh->settings.max_clock_drift_ms) {
+        if (peer_unix_ms <= INT64_MAX / 4) {
+            link->clock_offset_ms = (int64_t)peer_unix_ms - mesh->unix_ms;
+        }
+        link_close(link, MESH_REASON_CLOCK, true);
+        return false;
+    }
+    return true;
+}
+
+static void send_ping(struct mesh_link *link, enum mesh_frame type, uint64_t number) {
+    struct buffer payload = {0};
+    mesh_put_varint(&payload, number);
+    mesh_put_varint(&payload, (uint64_t)link->mesh->unix_ms);
+    link_send(link, type, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+static bool ping_frame(struct mesh_link *link, unsigned type, struct slice payload) {
+    uint64_t number, peer_unix_ms;
+    if (!varint_take(&payload, &number) || !varint_take(&payload, &peer_unix_ms)) {
+        return false;
+    }
+    if (type == MESH_FRAME_PING) {
+        if (check_clock_ahead(link, peer_unix_ms)) {
+            send_ping(link, MESH_FRAME_PONG, number);
+        }
+    } else if (number == link->ping_number && link->ping_us != 0) {
+        link->round_trip_us = link->mesh->monotonic_us - link->ping_us;
+        link->ping_us = 0;
+        (void)link_check_clock(link, peer_unix_ms <= INT64_MAX ? (int64_t)peer_unix_ms : -1,
+                               link->round_trip_us);
+    }
+    return true;
+}
+
+static bool digest_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t peer_unix_ms;
+    if (!varint_take(&payload, &peer_unix_ms)) {
+        return false;
+    }
+    mesh->stats.digests_in++;
+    if (!check_clock_ahead(link, peer_unix_ms)) {
+        return true;
+    }
+    return membership_digest_take(&mesh->membership, link->member,
+                                  mesh->data.replicas(mesh->data.udata), payload,
+                                  mesh_now_ms(mesh));
+}
+
+static bool leave_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t last_ticks;
+    if (!varint_take(&payload, &last_ticks) || last_ticks > STAMP_TICKS_ACCEPTED_MAX) {
+        return false;
+    }
+    membership_note_left(&mesh->membership, link->member, last_ticks, mesh_now_ms(mesh));
+    return true;
+}
+
+/* False: the frame makes no sense. */
+static bool handle_frame(struct mesh_link *link, unsigned type, struct slice payload) {
+    switch (type) {
+    case MESH_FRAME_HELLO:
+    case MESH_FRAME_AUTH:
+    case MESH_FRAME_REFUSE:
+    case MESH_FRAME_CONTEXT:
+        return handshake_frame(link, type, payload);
+    default:
+        break;
+    }
+    if (!handshake_is_done(link)) {
+        return false;
+    }
+    switch (type) {
+    case MESH_FRAME_INTRODUCE:
+        return introduce_frame(link, payload);
+    case MESH_FRAME_DATA:
+        return streamer_data_frame(link, payload);
+    case MESH_FRAME_ACK:
+        return streamer_ack_frame(link, payload);
+    case MESH_FRAME_SUBSCRIBE:
+        return streamer_subscribe_frame(link, payload);
+    case MESH_FRAME_UNSUBSCRIBE:
+        return streamer_unsubscribe_frame(link, payload);
+    case MESH_FRAME_DIGEST:
+        return digest_frame(link, payload);
+    case MESH_FRAME_LOST:
+        return streamer_lost_frame(link, payload);
+    case MESH_FRAME_PART_PULL:
+    case MESH_FRAME_PART_BEGIN:
+    case MESH_FRAME_PART_DATA:
+    case MESH_FRAME_PART_END:
+        return catchup_frame(link, type, payload);
+    case MESH_FRAME_CHECK_PULL:
+        return check_pull_frame(link, payload);
+    case MESH_FRAME_CHECK:
+        return check_frame(link, payload);
+    case MESH_FRAME_LEAVE:
+        return leave_frame(link, payload);
+    case MESH_FRAME_PING:
+    case MESH_FRAME_PONG:
+        return ping_frame(link, type, payload);
+    default:
+        return true; /* of a newer minor version */
+    }
+}
+
+void link_run(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    uint64_t frames = link->in.frames_count, unpacked = link->in.unpacked_bytes;
+    while (!link->is_closing && !link->is_gone) {
+        uint8_t type;
+        struct slice payload;
+        enum frame_status status = frame_reader_next(&link->in, &type, &payload);
+        if (status == FRAME_NONE) {
+            break;
+        }
+        if (status == FRAME_LIMIT) {
+            link_close(link, MESH_REASON_LIMIT, true);
+        } else if (status == FRAME_BAD || !handle_frame(link, type, payload)) {
+            link_close(link, MESH_REASON_GARBAGE, true);
+        }
+        if (link->stream.blocked.size - link->stream.blocked_start > MESH_LINK_IN_BYTES_MAX) {
+            break;
+        }
+    }
+    mesh->stats.frames_in += link->in.frames_count - frames;
+    mesh->stats.compressed_in_bytes += link->in.unpacked_bytes - unpacked;
+    if (link->member != NULL && link_is_up(link) && link->heard_us == mesh->monotonic_us) {
+        membership_sign(link->member, mesh_now_ms(mesh));
+    }
+}
+
+/* ---- bytes out ---- */
+
+size_t link_out_bytes(const struct mesh_link *link) {
+    return link->out.size - link->out_start;
+}
+
+static struct frame_opts out_opts(const struct mesh_link *link, size_t payload_bytes) {
+    const struct mesh_settings *settings = &link->mesh->settings;
+    struct frame_opts opts = {.max_frame_bytes = (size_t)settings->max_frame_bytes};
+    switch (settings->compression) {
+    case MESH_COMPRESSION_NO:
+        break;
+    case MESH_COMPRESSION_YES:
+        opts.compresses = true;
+        break;
+    case MESH_COMPRESSION_AUTO:
+        opts.compresses = payload_bytes >= LINK_COMPRESSES_BYTES_MIN &&
+                          (link->round_trip_us >= LINK_COMPRESSES_US_MIN || link->stream.is_behind);
+        break;
+    }
+    /* Nothing is unpacked, so no compression is needed, before the other side is known. */
+    opts.compresses = opts.compresses && link->state == MESH_LINK_UP;
+    return opts;
+}
+
+static void ask_to_send(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (!link->wants_send && link->is_opened && !link->is_gone && link_out_bytes(link) > 0) {
+        link->wants_send = true;
+        mesh->host.send(mesh->host.udata, link);
+    }
+}
+
+void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload) {
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    struct frame_opts opts = out_opts(link, payload.size);
+    require(payload.size <= FRAME_PAYLOAD_BYTES_MAX);
+    link->mesh->stats.compressed_out_bytes += frame_put(&link->out, (uint8_t)type, payload, &opts);
+    link->mesh->stats.frames_out++;
+    ask_to_send(link);
+    if (link_out_bytes(link) > LINK_OUT_BYTES_LIMIT) {
+        link_close(link, MESH_REASON_LIMIT, false);
+    }
+}
+
+bool link_send_large(struct mesh_link *link) {
+    while (link->large_start < link->large.size || link->is_large_begun) {
+        if (link_out_bytes(link) >= MESH_LINK_OUT_BYTES_MAX || link->is_closing) {
+            return false;
+        }
+        struct slice rest = slice_skip(buffer_slice(&link->large), link->large_start);
+        struct frame_opts opts = out_opts(link, rest.size);
+        size_t packed = 0;
+        link->is_large_begun = frame_put_piece(&link->out, MESH_FRAME_DATA, &rest, &opts, &packed);
+        link->large_start = link->large.size - rest.size;
+        link->mesh->stats.compressed_out_bytes += packed;
+        link->mesh->stats.frames_out++;
+        ask_to_send(link);
+    }
+    if (link->large.size > 0) {
+        link->large_start = 0;
+        buffer_deinit(&link->large);
+        link->large = (struct buffer){0};
+    }
+    return true;
+}
+
+struct slice mesh_link_output(const struct mesh_link *link) {
+    return slice_make(link->out.data + link->out_start, link_out_bytes(link));
+}
+
+void mesh_link_sent(struct mesh_link *link, size_t size) {
+    require(size <= link_out_bytes(link));
+    link->out_start += size;
+    link->sent_us = link->mesh->monotonic_us;
+    link->mesh->stats.bytes_out += size;
+    if (link_out_bytes(link) == 0) {
+        link->wants_send = false;
+        link->out_start = 0;
+        buffer_clear(&link->out);
+        if (link->out.capacity > LINK_KEPT_BYTES_MAX) {
+            buffer_deinit(&link->out);
+            link->out = (struct buffer){0};
+        }
+    } else if (link->out_start > MESH_LINK_OUT_BYTES_MAX) {
+        buffer_consume(&link->out, link->out_start);
+        link->out_start = 0;
+    }
+}
+
+/* ---- introductions ---- */
+
+static void introduce_range(struct mesh_link *link, unsigned begin, unsigned end) {
+    const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
+    struct buffer ids = {0};
+    uint64_t count = 0;
+    for (unsigned slot = begin; slot < end; slot++) {
+        if (replicas->slots[slot].ref == 0) {
+            continue;
+        }
+        struct link_slot *known = streamer_slot(link, slot);
+        if (!known->is_introduced) {
+            known->is_introduced = true;
+            buffer_append(&ids, replicas->slots[slot].id.node, REPLICA_NODE_ID_BYTES);
+            mesh_put_varint(&ids, replicas->slots[slot].id.generation);
+            count++;
+        }
+    }
+    if (count > 0) {
+        struct buffer payload = {0};
+        mesh_put_varint(&payload, count);
+        buffer_append_slice(&payload, buffer_slice(&ids));
+        link_send(link, MESH_FRAME_INTRODUCE, buffer_slice(&payload));
+        buffer_deinit(&payload);
+    }
+    buffer_deinit(&ids);
+}
+
+void link_introduce(struct mesh_link *link, unsigned slot) {
+    if (!streamer_slot(link, slot)->is_introduced) {
+        introduce_range(link, slot, slot + 1);
+    }
+}
+
+void link_introduce_all(struct mesh_link *link) {
+    introduce_range(link, 1, link->mesh->data.replicas(link->mesh->data.udata)->slots_count);
+}
+
+/* ---- time ---- */
+
+void link_tick(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    uint64_t now_us = mesh->monotonic_us;
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    if (link->state != MESH_LINK_UP) {
+        if (now_us - link->opened_us > MESH_HANDSHAKE_MS * 1000ULL) {
+            link_close(link, MESH_REASON_TIMEOUT, false);
+        }
+        return;
+    }
+    /* What is not read cannot be heard. */
+    if (link->stream.blocked.size > link->stream.blocked_start) {
+        link->heard_us = now_us;
+    }
+    if (now_us - link->heard_us > MESH_LINK_SILENCE_MS * 1000ULL) {
+        link_close(link, MESH_REASON_TIMEOUT, false);
+        return;
+    }
+    if (now_us >= link->next_ping_us && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
+        link->next_ping_us = now_us + MESH_PING_MS * 1000ULL;
+        if (link->ping_us == 0) {
+            link->ping_number++;
+            link->ping_us = now_us;
+        }
+        send_ping(link, MESH_FRAME_PING, link->ping_number);
+    }
+}
+
+struct mesh_link *mesh_find_link(const struct mesh *mesh, const struct member *member) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->member == member && link_is_up(link)) {
+            return link;
+        }
+    }
+    return NULL;
+}

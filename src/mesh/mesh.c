@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The mesh as a whole: its life, its turns, gossip, settling, leaving, and new generations.
+ *
+ * Calls from outside may nest: the host may close a link from within send() or dial(). So links are
+ * only marked inside, and freed when the outermost call ends. */
+#include "mesh/mesh.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "mesh/mesh_state.h"
+
+enum {
+    TICK_US_MAX = 100000,
+    GOSSIP_LINKS = 3, /* that get a digest each interval */
+    MAX_FRAME_BYTES_MIN = 4096,
+};
+
+const char *mesh_reason_name(enum mesh_reason reason) {
+    static const char *const names[MESH_REASONS_COUNT] = {
+        [MESH_REASON_NONE] = "none",           [MESH_REASON_CLOSED] = "closed",
+        [MESH_REASON_TIMEOUT] = "timeout",     [MESH_REASON_SECRET] = "secret",
+        [MESH_REASON_CLUSTER] = "cluster",     [MESH_REASON_VERSION] = "version",
+        [MESH_REASON_CLOCK] = "clock",         [MESH_REASON_DATABASES] = "databases",
+        [MESH_REASON_SELF] = "self",           [MESH_REASON_DUPLICATE] = "duplicate",
+        [MESH_REASON_FORGOTTEN] = "forgotten", [MESH_REASON_CUT] = "cut",
+        [MESH_REASON_GARBAGE] = "garbage",     [MESH_REASON_LIMIT] = "limit",
+        [MESH_REASON_LEAVING] = "leaving",
+    };
+    require(reason < MESH_REASONS_COUNT);
+    return names[reason];
+}
+
+void mesh_say(struct mesh *mesh, enum mesh_level level, const char *format, ...) {
+    if (mesh->host.message == NULL) {
+        return;
+    }
+    struct buffer text = {0};
+    va_list args;
+    va_start(args, format);
+    buffer_vprintf(&text, format, args);
+    va_end(args);
+    mesh->host.message(mesh->host.udata, level, buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static struct replicas *get_replicas(const struct mesh *mesh) {
+    return mesh->data.replicas(mesh->data.udata);
+}
+
+static const struct context *get_context(const struct mesh *mesh) {
+    return mesh->data.context(mesh->data.udata);
+}
+
+/* ---- calls from outside ---- */
+
+void mesh_enter(struct mesh *mesh) {
+    mesh->depth++;
+}
+
+void mesh_exit(struct mesh *mesh) {
+    require(mesh->depth > 0);
+    if (mesh->depth == 1) {
+        mesh_reap_links(mesh);
+    }
+    mesh->depth--;
+}
+
+/* ---- settings ---- */
+
+static void free_settings(struct mesh_settings *settings) {
+    memory_free((char *)settings->cluster_id);
+    memory_free((char *)settings->announce_address);
+    for (size_t i = 0; i < settings->seeds_count; i++) {
+        memory_free((char *)settings->seeds[i]);
+    }
+    memory_free((void *)settings->seeds);
+    memory_free((char *)settings->secret.data);
+    *settings = (struct mesh_settings){0};
+}
+
+static const char *copy_text(const char *text) {
+    return memory_copy_text(text != NULL ? text : "");
+}
+
+static void copy_settings(struct mesh_settings *into, const struct mesh_settings *from) {
+    *into = *from;
+    into->cluster_id = copy_text(from->cluster_id);
+    into->announce_address = copy_text(from->announce_address);
+    into->seeds_count =
+        from->seeds_count < MESH_SEEDS_MAX ? from->seeds_count : (size_t)MESH_SEEDS_MAX;
+    const char **seeds = memory_alloc((into->seeds_count + 1) * sizeof(seeds[0]));
+    for (size_t i = 0; i < into->seeds_count; i++) {
+        seeds[i] = copy_text(from->seeds[i]);
+    }
+    into->seeds = seeds;
+    char *secret = memory_alloc(from->secret.size + 1);
+    if (from->secret.size > 0) {
+        memcpy(secret, from->secret.data, from->secret.size);
+    }
+    into->secret = slice_make(secret, from->secret.size);
+    if (into->max_frame_bytes < MAX_FRAME_BYTES_MIN) {
+        into->max_frame_bytes = MAX_FRAME_BYTES_MIN;
+    }
+    if (into->gossip_interval_ms == 0) {
+        into->gossip_interval_ms = 1;
+    }
+}
+
+void mesh_configure(struct mesh *mesh, const struct mesh_settings *settings) {
+    struct mesh_settings old = mesh->settings;
+    mesh_enter(mesh);
+    copy_settings(&mesh->settings, settings);
+    membership_configure(&mesh->membership, mesh->settings.gossip_interval_ms,
+                         mesh->settings.forget_after_ms, mesh->settings.announce_address);
+    dials_configure(mesh);
+    free_settings(&old);
+    mesh_exit(mesh);
+}
+
+/* ---- lifecycle ---- */
+
+/* From within membership: closes what the event makes void. */
+static void member_event(void *udata, enum membership_event event, struct member *member) {
+    struct mesh *mesh = udata;
+    static const char *const words[] = {
+        [MEMBERSHIP_JOINED] = "is new",          [MEMBERSHIP_ALIVE] = "is alive",
+        [MEMBERSHIP_SUSPECT] = "is suspect",     [MEMBERSHIP_DEAD] = "is dead",
+        [MEMBERSHIP_RESTARTED] = "restarted",    [MEMBERSHIP_LEFT] = "leaves",
+        [MEMBERSHIP_FORGOTTEN] = "is forgotten", [MEMBERSHIP_OVERTAKEN] = "is overtaken"};
+    if (event == MEMBERSHIP_OVERTAKEN) {
+        mesh_want_generation(mesh, mesh->membership.generation_known + 1);
+        return;
+    }
+    mesh_say(mesh, event == MEMBERSHIP_SUSPECT ? MESH_LEVEL_VERBOSE : MESH_LEVEL_NOTICE,
+             "Mesh: the node at %s %s", member->address, words[event]);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->member != member) {
+            continue;
+        }
+        if (event == MEMBERSHIP_RESTARTED && link->peer.generation != member->generation) {
+            link_close(link, MESH_REASON_NONE, true);
+        } else if (event == MEMBERSHIP_FORGOTTEN) {
+            link_close(link, MESH_REASON_FORGOTTEN, true);
+            link->member = NULL;
+        }
+    }
+}
+
+/* Nodes that an earlier life of this one knew: nothing settles without them. */
+static void recall_members(struct mesh *mesh) {
+    const struct replicas *replicas = get_replicas(mesh);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        bool is_newest = replica->ref != 0 &&
+                         memcmp(replica->id.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) != 0;
+        for (unsigned other = 1; other < replicas->slots_count && is_newest; other++) {
+            is_newest = replicas->slots[other].ref == 0 ||
+                        memcmp(replicas->slots[other].id.node, replica->id.node,
+                               REPLICA_NODE_ID_BYTES) != 0 ||
+                        replicas->slots[other].id.generation <= replica->id.generation;
+        }
+        if (is_newest) {
+            membership_recall(&mesh->membership, &replica->id, mesh_now_ms(mesh));
+        }
+    }
+}
+
+struct mesh *mesh_new(const struct mesh_opts *opts, const struct mesh_settings *settings) {
+    struct mesh *mesh = memory_alloc_zero(sizeof(*mesh));
+    mesh->opts = *opts;
+    mesh->host = opts->host;
+    mesh->data = opts->data;
+    mesh->opts.version = copy_text(opts->version);
+    mesh->had_quorum = true;
+    prng_init(&mesh->prng, opts->seed);
+    copy_settings(&mesh->settings, settings);
+    struct membership_opts member_opts = {
+        .generation = opts->generation,
+        .address = mesh->settings.announce_address,
+        .version = mesh->opts.version,
+        .gossip_interval_ms = mesh->settings.gossip_interval_ms,
+        .forget_after_ms = mesh->settings.forget_after_ms,
+        .event = member_event,
+        .udata = mesh,
+    };
+    memcpy(member_opts.node_id, opts->node_id, REPLICA_NODE_ID_BYTES);
+    mesh->member_opts = member_opts;
+    membership_init(&mesh->membership, &mesh->member_opts, 0);
+    streamer_init(mesh);
+    dials_init(mesh);
+    dials_configure(mesh);
+    return mesh;
+}
+
+/* What counts from now on could not begin before the time was known. */
+static void start(struct mesh *mesh) {
+    mesh->has_started = true;
+    membership_deinit(&mesh->membership);
+    mesh->member_opts.address = mesh->settings.announce_address;
+    mesh->member_opts.gossip_interval_ms = mesh->settings.gossip_interval_ms;
+    mesh->member_opts.forget_after_ms = mesh->settings.forget_after_ms;
+    membership_init(&mesh->membership, &mesh->member_opts, mesh_now_ms(mesh));
+    recall_members(mesh);
+    catchup_init(mesh);
+}
+
+void mesh_free(struct mesh *mesh) {
+    mesh_enter(mesh);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link_close(link, MESH_REASON_LEAVING, true);
+    }
+    mesh_exit(mesh);
+    ensure(mesh->links == NULL);
+    check_deinit(mesh);
+    catchup_deinit(mesh);
+    dials_deinit(mesh);
+    streamer_deinit(mesh);
+    membership_deinit(&mesh->membership);
+    free_settings(&mesh->settings);
+    memory_free((char *)mesh->opts.version);
+    memory_free(mesh);
+}
+
+void mesh_set_time(struct mesh *mesh, int64_t unix_ms, uint64_t monotonic_us) {
+    mesh->unix_ms = unix_ms;
+    mesh->monotonic_us = monotonic_us;
+    if (!mesh->has_started) {
+        start(mesh);
+    }
+}
+
+/* ---- replicas ---- */
+
+unsigned mesh_learn_replica(struct mesh *mesh, const struct replica_id *id) {
+    struct replicas *replicas = get_replicas(mesh);
+    uint64_t ref = replica_ref(id);
+    unsigned slot = replicas_find(replicas, ref);
+    if (slot != 0) {
+        return slot;
+    }
+    if (replicas_find_retired(replicas, ref) != NULL) {
+        return 0;
+    }
+    slot = replicas_add(replicas, id);
+    if (slot == 0) {
+        mesh_say(mesh, MESH_LEVEL_WARNING,
+                 "Mesh: %d replicas are known, no more can be taken in: MESH FORGET those that are "
+                 "gone for good",
+                 STAMP_SLOTS_COUNT - 1);
+    }
+    return slot;
+}
+
+bool mesh_is_own_slot(const struct mesh *mesh, unsigned slot) {
+    const struct replica *replica = &get_replicas(mesh)->slots[slot];
+    return replica->ref != 0 &&
+           memcmp(replica->id.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) == 0;
+}
+
+void mesh_want_generation(struct mesh *mesh, uint64_t generation) {
+    if (generation == 0) {
+        generation = 1;
+    }
+    if (generation > mesh->generation_wanted) {
+        mesh->generation_wanted = generation;
+    }
+}
+
+/* Goes on as a new replica. Peers hear of it with the next digests, and connect anew. */
+static void begin_generation(struct mesh *mesh) {
+    uint64_t generation = mesh->generation_wanted;
+    if (generation <= mesh->opts.generation) {
+        generation = mesh->opts.generation + 1;
+    }
+    if (mesh->unix_ms > 0 && generation < (uint64_t)mesh->unix_ms) {
+        generation = (uint64_t)mesh->unix_ms;
+    }
+    mesh->generation_wanted = 0;
+    mesh->data.new_generation(mesh->data.udata, generation);
+    mesh->opts.generation = generation;
+    membership_set_generation(&mesh->membership, generation);
+    mesh_say(mesh, MESH_LEVEL_NOTICE,
+             "Mesh: peers know more of this node's last life, or forgot it: it goes on as "
+             "generation %llu",
+             (unsigned long long)generation);
+    mesh->next_gossip_us = 0;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->wants_digest = true;
+    }
+}
+
+/* ---- turns ---- */
+
+void mesh_run(struct mesh *mesh) {
+    mesh_enter(mesh);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link_run(link);
+    }
+    catchup_run(mesh);
+    streamer_run(mesh);
+    if (mesh->generation_wanted != 0) {
+        begin_generation(mesh);
+    }
+    mesh_exit(mesh);
+}
+
+void mesh_push(struct mesh *mesh) {
+    mesh_enter(mesh);
+    streamer_push(mesh);
+    mesh_exit(mesh);
+}
+
+static void send_digest(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct buffer payload = {0};
+    link->wants_digest = false;
+    link_introduce_all(link);
+    mesh_put_varint(&payload, (uint64_t)mesh->unix_ms);
+    membership_digest_put(&mesh->membership, link->member, get_replicas(mesh),
+                          MEMBERSHIP_DIGEST_BYTES, &payload);
+    link_send(link, MESH_FRAME_DIGEST, buffer_slice(&payload));
+    buffer_deinit(&payload);
+    mesh->stats.digests_out++;
+}
+
+static bool takes_digest(const struct mesh_link *link) {
+    return link_is_up(link) && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX;
+}
+
+/* To each link that came up, and to a few others, chosen anew each time. */
+static void send_digests(struct mesh *mesh) {
+    struct mesh_link *chosen[GOSSIP_LINKS];
+    uint64_t seen = 0;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!takes_digest(link)) {
+            continue;
+        }
+        if (link->wants_digest) {
+            send_digest(link);
+            continue;
+        }
+        uint64_t place = seen < GOSSIP_LINKS ? seen : prng_below(&mesh->prng, seen + 1);
+        if (place < GOSSIP_LINKS) {
+            chosen[place] = link;
+        }
+        seen++;
+    }
+    for (uint64_t i = 0; i < seen && i < GOSSIP_LINKS; i++) {
+        send_digest(chosen[i]);
+    }
+}
+
+/* What is below the frontier is settled; replicas that are gone for good give up their slots. */
+static void settle(struct mesh *mesh) {
+    struct replicas *replicas = get_replicas(mesh);
+    membership_frontier(&mesh->membership, replicas, get_context(mesh), &mesh->frontier);
+    if (mesh_is_joining(mesh)) {
+        return;
+    }
+    mesh->data.settle(mesh->data.udata, &mesh->frontier);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0 && slot != replicas->self &&
+            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
+            streamer_forget_slot(mesh, slot);
+            mesh->data.retire(mesh->data.udata, slot);
+            membership_slot_retired(&mesh->membership, slot);
+        }
+    }
+}
+
+/* Links of nodes that left end once all that they wrote is here. */
+static void close_left(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->member == NULL || link->member->state != MEMBER_LEFT) {
+            continue;
+        }
+        unsigned slot = replicas_find(get_replicas(mesh), link->member->ref);
+        if (slot == 0 || stamp_ticks(get_context(mesh)->stamps[slot]) >= link->member->left_ticks) {
+            link_close(link, MESH_REASON_LEAVING, false);
+        }
+    }
+}
+
+static void watch_quorum(struct mesh *mesh) {
+    bool has_quorum = membership_has_quorum(&mesh->membership);
+    if (has_quorum != mesh->had_quorum) {
+        mesh->had_quorum = has_quorum;
+        mesh_say(mesh, has_quorum ? MESH_LEVEL_NOTICE : MESH_LEVEL_WARNING,
+                 has_quorum ? "Mesh: at least half of the known nodes are heard again"
+                            : "Mesh: fewer than half of the known nodes are heard: this side may "
+                              "be the smaller part of a partition");
+    }
+}
+
+static void gossip(struct mesh *mesh) {
+    close_left(mesh);
+    membership_beat(&mesh->membership, get_replicas(mesh), get_context(mesh));
+    send_digests(mesh);
+    membership_tick(&mesh->membership, get_replicas(mesh), get_context(mesh), mesh_now_ms(mesh));
+    streamer_relay_round(mesh);
+    settle(mesh);
+    watch_quorum(mesh);
+}
+
+uint64_t mesh_tick(struct mesh *mesh) {
+    mesh_enter(mesh);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link_tick(link);
+    }
+    streamer_tick(mesh);
+    catchup_tick(mesh);
+    if (mesh->generation_wanted != 0) {
+        begin_generation(mesh);
+    }
+    if (mesh->monotonic_us >= mesh->next_gossip_us) {
+        uint64_t interval_us = mesh->settings.gossip_interval_ms * 1000;
+        mesh->next_gossip_us += interval_us;
+        if (mesh->next_gossip_us <= mesh->monotonic_us) {
+            mesh->next_gossip_us = mesh->monotonic_us + interval_us;
+        }
+        gossip(mesh);
+    } else {
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            if (link->wants_digest && takes_digest(link)) {
+                send_digest(link);
+            }
+        }
+    }
+    dials_tick(mesh);
+    mesh_exit(mesh);
+    if (catchup_is_busy(mesh)) {
+        return 0;
+    }
+    uint64_t pause_us = mesh->next_gossip_us - mesh->monotonic_us;
+    return pause_us < TICK_US_MAX ? pause_us : TICK_US_MAX;
+}
+
+/* ---- leaving ---- */
+
+static bool has_acknowledged(const struct mesh *mesh, const struct member *member) {
+    unsigned self = get_replicas(mesh)->self;
+    return member_seen(member, self) >= get_context(mesh)->stamps[self];
+}
+
+bool mesh_leave(struct mesh *mesh) {
+    uint64_t last_ticks = stamp_ticks(get_context(mesh)->stamps[get_replicas(mesh)->self]);
+    bool is_done = true;
+    mesh_enter(mesh);
+    if (!mesh->is_leaving) {
+        struct buffer payload = {0};
+        mesh->is_leaving = true;
+        membership_leave(&mesh->membership, last_ticks, mesh_now_ms(mesh));
+        mesh_put_varint(&payload, last_ticks);
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            if (link_is_up(link)) {
+                link->wants_digest = true;
+                link_send(link, MESH_FRAME_LEAVE, buffer_slice(&payload));
+            }
+        }
+        buffer_deinit(&payload);
+    }
+    for (size_t i = 0; i < mesh->membership.members_count; i++) {
+        const struct member *member = mesh->membership.members[i];
+        bool is_heard = member->state == MEMBER_ALIVE || member->state == MEMBER_SUSPECT ||
+                        member->state == MEMBER_NEW;
+        if (!member->is_self && is_heard && !has_acknowledged(mesh, member)) {
+            is_done = false;
+        }
+    }
+    mesh_exit(mesh);
+    return is_done;
+}
+
+bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES], bool forces) {
+    struct member *member = membership_find(&mesh->membership, node_id);
+    if (member == NULL || member->is_self || member->state == MEMBER_FORGOTTEN ||
+        (!forces && member->state != MEMBER_DEAD && member->state != MEMBER_LEFT)) {
+        return false;
+    }
+    mesh_enter(mesh);
+    membership_forget(&mesh->membership, member, mesh_now_ms(mesh));
+    mesh_exit(mesh);
+    return true;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Records out. Each turn reads every link's stream as far as the link's output has room, gathers
+ * what the peer wants into frames, and coalesces on the way.
+ *
+ * Peers that are up to date read the same records in the same turn, so the last joined run is kept
+ * and joined once for all of them. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/varint.h"
+#include "crdt/coalesce.h"
+#include "mesh/mesh_state.h"
+#include "mesh/streamer.h"
+
+enum {
+    LOST_RETRY_US = 5000000,      /* acknowledgements may have moved by then */
+    OUT_KEPT_BYTES_MAX = 2 << 20, /* buffers that grew beyond give their memory back */
+    /* Records that are looked at for one link in one turn, unwanted ones included. */
+    OUT_RECORDS_MAX = 65536,
+};
+
+/* A record of the frame that is being filled. */
+struct out_record {
+    size_t offset, size; /* in `records` */
+    struct stream_record head;
+    unsigned slot;
+};
+
+/* The run that was joined last. */
+struct joined_run {
+    uint64_t ref, previous_ticks, last_ticks;
+    size_t count;
+    struct coalesce_result result;
+    struct buffer record;
+};
+
+struct streamer_out {
+    struct coalescer coalescer;
+    struct buffer records, payload;
+    struct out_record *gathered;
+    struct slice *slices;
+    size_t gathered_count, gathered_capacity;
+    struct joined_run joined;
+    struct context seen; /* for seeking */
+    bool is_wanted[STAMP_SLOTS_COUNT];
+};
+
+struct streamer_out *streamer_out_new(struct mesh *mesh) {
+    struct streamer_out *out = memory_alloc_zero(sizeof(*out));
+    out->coalescer.seed =
+        (struct hash_seed){.a = prng_next(&mesh->prng), .b = prng_next(&mesh->prng)};
+    return out;
+}
+
+void streamer_out_free(struct streamer_out *out) {
+    coalescer_deinit(&out->coalescer);
+    buffer_deinit(&out->records);
+    buffer_deinit(&out->payload);
+    buffer_deinit(&out->joined.record);
+    memory_free(out->gathered);
+    memory_free(out->slices);
+    memory_free(out);
+}
+
+void streamer_out_seek(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (link->stream.reader == NULL) {
+        link->stream.reader = mesh->data.stream_new(mesh->data.udata);
+    }
+    link->stream.state = STREAM_SEEK;
+}
+
+void streamer_out_stop(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (link->stream.reader != NULL) {
+        mesh->data.stream_free(mesh->data.udata, link->stream.reader);
+    }
+    link->stream.reader = NULL;
+    link->stream.state = STREAM_OFF;
+    link->stream.is_behind = link->stream.is_waiting = false;
+}
+
+/* ---- placing ---- */
+
+static bool is_sent(struct mesh_link *link, unsigned slot) {
+    return streamer_slot(link, slot)->is_wanted || mesh_is_own_slot(link->mesh, slot);
+}
+
+static void stream_lost(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct buffer payload = {0};
+    bool is_new = link->stream.state != STREAM_LOST && link->stream.retry_us == 0;
+    link->stream.state = STREAM_LOST;
+    link->stream.is_behind = false;
+    link->stream.retry_us = mesh->monotonic_us + LOST_RETRY_US;
+    if (is_new) {
+        mesh_say(mesh, MESH_LEVEL_NOTICE,
+                 "Mesh: the log no longer reaches back to what %s has: a snapshot is needed",
+                 link->peer_address);
+    }
+    mesh_put_varint(&payload, mesh->membership.members_count);
+    mesh_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
+    link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+/* False when the log does not reach back. */
+static bool place_stream(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct streamer_out *out = mesh->streamer.out;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    memset(&out->seen, 0, sizeof(out->seen));
+    memset(out->is_wanted, 0, sizeof(out->is_wanted));
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0) {
+            out->is_wanted[slot] = is_sent(link, slot);
+            out->seen.stamps[slot] = stamp_make(streamer_slot(link, slot)->sent_ticks, slot);
+        }
+    }
+    if (!mesh->data.stream_seek(mesh->data.udata, link->stream.reader, &out->seen,
+                                out->is_wanted)) {
+        stream_lost(link);
+        return false;
+    }
+    link->stream.state = STREAM_READING;
+    link->stream.retry_us = 0;
+    return true;
+}
+
+/* ---- gathering ---- */
+
+static void gather(struct streamer_out *out, const struct stream_record *head, struct slice bytes,
+                   unsigned slot) {
+    if (out->gathered_count == out->gathered_capacity) {
+        size_t capacity = out->gathered_capacity == 0 ? 64 : 2 * out->gathered_capacity;
+        out->gathered = memory_resize(out->gathered, capacity * sizeof(out->gathered[0]));
+        out->slices = memory_resize(out->slices, capacity * sizeof(out->slices[0]));
+        out->gathered_capacity = capacity;
+    }
+    struct out_record *record = &out->gathered[out->gathered_count++];
+    *record = (struct out_record){
+        .offset = out->records.size, .size = bytes.size, .head = *head, .slot = slot};
+    /* Where the marks stand in the copy. */
+    record->head.marks.data = (const char *)(uintptr_t)(head->marks.data - bytes.data);
+    buffer_append_slice(&out->records, bytes);
+}
+
+static struct slice gathered_marks(const struct streamer_out *out,
+                                   const struct out_record *record) {
+    return slice_make(out->records.data + record->offset + (uintptr_t)record->head.marks.data,
+                      record->head.marks.size);
+}
+
+static void introduce_marks(struct mesh_link *link, struct slice marks) {
+    const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
+    struct stream_mark mark;
+    while (stream_mark_next(&marks, &mark)) {
+        unsigned slot = replicas_find(replicas, mark.ref);
+        if (slot != 0) {
+            link_introduce(link, slot);
+        }
+    }
+}
+
+/* Has the peer acknowledged all that these marks name? Its own changes it has anyway. */
+static bool are_marks_known(struct mesh_link *link, struct slice marks) {
+    const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
+    struct stream_mark mark;
+    while (stream_mark_next(&marks, &mark)) {
+        unsigned slot = replicas_find(replicas, mark.ref);
+        if (slot == 0) {
+            return false;
+        }
+        const struct replica_id *id = &replicas->slots[slot].id;
+        bool is_its_own = id->generation == link->peer.generation &&
+                          memcmp(id->node, link->peer.node, REPLICA_NODE_ID_BYTES) == 0;
+        if (!is_its_own && streamer_slot(link, slot)->acknowledged_ticks < mark.ticks) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How many records from `begin` on may be joined for this peer. */
+static size_t run_length(struct mesh_link *link, size_t begin) {
+    const struct streamer_out *out = link->mesh->streamer.out;
+    size_t end = begin + 1;
+    while (end < out->gathered_count && out->gathered[end].slot == out->gathered[begin].slot &&
+           out->gathered[end].head.previous_ticks == out->gathered[end - 1].head.last_ticks &&
+           are_marks_known(link, gathered_marks(out, &out->gathered[end]))) {
+        end++;
+    }
+    return end - begin;
+}
+
+/* ---- frames ---- */
+
+/* Joins what can be of the `count` records from `begin` on; the result stays until the next. */
+static const struct joined_run *join_run(struct streamer_out *out, size_t begin, size_t count) {
+    struct joined_run *joined = &out->joined;
+    const struct stream_record *first = &out->gathered[begin].head;
+    const struct stream_record *last = &out->gathered[begin + count - 1].head;
+    if (joined->count == count && joined->ref == first->ref &&
+        joined->previous_ticks == first->previous_ticks && joined->last_ticks == last->last_ticks) {
+        return joined;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->slices[i] = slice_make(out->records.data + out->gathered[begin + i].offset,
+                                    out->gathered[begin + i].size);
+    }
+    buffer_clear(&joined->record);
+    if (joined->record.capacity > OUT_KEPT_BYTES_MAX) {
+        buffer_deinit(&joined->record);
+        joined->record = (struct buffer){0};
+    }
+    coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
+    joined->count = count;
+    joined->ref = first->ref;
+    joined->previous_ticks = first->previous_ticks;
+    joined->last_ticks = last->last_ticks;
+    return joined;
+}
+
+/* Puts the gathered records into a payload. */
+static void fill_payload(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct streamer_out *out = mesh->streamer.out;
+    for (size_t begin = 0; begin < out->gathered_count;) {
+        const struct joined_run *joined = join_run(out, begin, run_length(link, begin));
+        size_t taken = joined->result.taken;
+        if (joined->result.is_joined) {
+            mesh->stats.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
+            mesh_put_text(&out->payload, buffer_slice(&joined->record));
+            mesh->stats.records_out++;
+        } else {
+            for (size_t i = begin; i < begin + taken; i++) {
+                mesh_put_text(&out->payload, slice_make(out->records.data + out->gathered[i].offset,
+                                                        out->gathered[i].size));
+            }
+            mesh->stats.records_out += taken;
+        }
+        begin += taken;
+    }
+}
+
+/* Sends what was gathered, as one DATA payload. */
+static void flush(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct streamer_out *out = mesh->streamer.out;
+    if (out->gathered_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < out->gathered_count; i++) {
+        const struct out_record *record = &out->gathered[i];
+        link_introduce(link, record->slot);
+        introduce_marks(link, gathered_marks(out, record));
+        mesh->stats.records_relayed += !mesh_is_own_slot(mesh, record->slot);
+    }
+    buffer_clear(&out->payload);
+    fill_payload(link);
+    if (out->payload.size > mesh->settings.max_frame_bytes) {
+        require(link->large.size == 0);
+        link->large = out->payload;
+        out->payload = (struct buffer){0};
+        (void)link_send_large(link);
+    } else {
+        link_send(link, MESH_FRAME_DATA, buffer_slice(&out->payload));
+    }
+    out->gathered_count = 0;
+    buffer_clear(&out->records);
+    if (out->records.capacity > OUT_KEPT_BYTES_MAX) {
+        buffer_deinit(&out->records);
+        out->records = (struct buffer){0};
+    }
+}
+
+/* Reads the stream until it ends or the link is full; false when it is not to be read on. */
+static bool read_record(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct streamer_out *out = mesh->streamer.out;
+    struct stream_record record;
+    struct slice bytes;
+    switch (mesh->data.stream_next(mesh->data.udata, link->stream.reader, &record, &bytes)) {
+    case MESH_READ_RECORD:
+        break;
+    case MESH_READ_END:
+        link->stream.is_behind = link->stream.is_waiting = false;
+        return false;
+    case MESH_READ_WAIT:
+        link->stream.is_waiting = true;
+        return false;
+    case MESH_READ_LOST:
+        /* Perhaps it can be placed anew. */
+        link->stream.is_waiting = false;
+        link->stream.state = STREAM_SEEK;
+        return false;
+    }
+    link->stream.is_waiting = false;
+    unsigned slot = replicas_find(mesh->data.replicas(mesh->data.udata), record.ref);
+    if (slot == 0 || !is_sent(link, slot)) {
+        return true;
+    }
+    struct link_slot *known = streamer_slot(link, slot);
+    if (record.last_ticks <= known->sent_ticks) {
+        return true;
+    }
+    known->sent_ticks = record.last_ticks;
+    size_t lengths = (out->gathered_count + 1) * VARINT_BYTES_MAX;
+    if (out->records.size + bytes.size + lengths > mesh->settings.max_frame_bytes) {
+        flush(link); /* which does not move the bytes of the log */
+    }
+    gather(out, &record, bytes, slot);
+    if (out->records.size >= mesh->settings.max_frame_bytes) {
+        flush(link);
+    }
+    return true;
+}
+
+static void push_link(struct mesh_link *link) {
+    struct link_stream *stream = &link->stream;
+    if (!link_send_large(link)) {
+        stream->is_behind = true;
+        return;
+    }
+    /* What was read when the stream was lost goes first; then it is placed again, once a turn. */
+    if (stream->state == STREAM_SEEK && !place_stream(link)) {
+        return;
+    }
+    for (unsigned i = 0; i < OUT_RECORDS_MAX; i++) {
+        if (link_out_bytes(link) >= MESH_LINK_OUT_BYTES_MAX || link->large.size > 0) {
+            stream->is_behind = true;
+            break;
+        }
+        if (link->is_closing || !read_record(link)) {
+            break;
+        }
+    }
+    flush(link);
+}
+
+void streamer_push(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link) &&
+            (link->stream.state == STREAM_SEEK || link->stream.state == STREAM_READING)) {
+            push_link(link);
+        }
+    }
+}
