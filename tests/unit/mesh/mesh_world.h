@@ -136,10 +136,9 @@ static void data_apply_batch(struct world_node *node, unsigned slot, struct slic
         struct data_cell *cell = &node->cells[column][(uint8_t)change.key.data[0]];
         assert_true(stamp_ticks(change.stamp) > cell->ticks);
         cell->ticks = stamp_ticks(change.stamp);
-        cell->value =
-            change.kind == CHANGE_COUNTER
-                ? (uint64_t)change.total
-                : hash_bytes((struct hash_seed){1, 2}, change.value);
+        cell->value = change.kind == CHANGE_COUNTER
+                          ? (uint64_t)change.total
+                          : hash_bytes((struct hash_seed){1, 2}, change.value);
         node->changes_applied++;
     }
 }
@@ -290,7 +289,8 @@ static void data_ranges(void *udata, unsigned ranges, uint64_t *digests) {
     struct world_node *node = udata;
     for (unsigned i = 0; i < WORLD_NODES_MAX; i++) {
         for (unsigned key = 0; key < WORLD_KEYS; key++) {
-            digests[key % ranges] += node->cells[i][key].ticks * (i + 1) ^ node->cells[i][key].value;
+            digests[key % ranges] +=
+                node->cells[i][key].ticks * (i + 1) ^ node->cells[i][key].value;
         }
     }
 }
@@ -619,8 +619,7 @@ static void conn_step(struct world *world, struct world_conn *conn) {
         if (!conn->is_black) {
             end_receive(world, end);
         }
-        if (end->link != NULL && end->is_eof && !conn->is_black &&
-            end->in.size == end->in_start) {
+        if (end->link != NULL && end->is_eof && !conn->is_black && end->in.size == end->in_start) {
             end_lost(end);
         }
     }

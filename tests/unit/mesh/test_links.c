@@ -440,7 +440,8 @@ static void test_check(void **state) {
     world_run_ms(world, 100);
     assert_true(mesh_check_done(world->nodes[0].mesh, 1000, &lines));
     assert_non_null(strstr(buffer_text(&lines), "10.0.0.1:17001 equal\n"));
-    assert_non_null(strstr(buffer_text(&lines), "10.0.0.2:17001 DIFFERENT in 1 of 256 ranges: 7\n"));
+    assert_non_null(
+        strstr(buffer_text(&lines), "10.0.0.2:17001 DIFFERENT in 1 of 256 ranges: 7\n"));
     buffer_deinit(&lines);
     world_free(world);
 }
@@ -514,16 +515,26 @@ static void test_random_histories(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_nodes_stream),   cmocka_unit_test(test_five_nodes_write_all),
-        cmocka_unit_test(test_relay),              cmocka_unit_test(test_reconnect),
-        cmocka_unit_test(test_partition),          cmocka_unit_test(test_gap),
-        cmocka_unit_test(test_early_records_wait), cmocka_unit_test(test_waiting_is_bounded),
-        cmocka_unit_test(test_slow_reader),        cmocka_unit_test(test_large_record),
-        cmocka_unit_test(test_lost),               cmocka_unit_test(test_not_lost),
-        cmocka_unit_test(test_busy),               cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_author_is_gone),     cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_forget),             cmocka_unit_test(test_old_copy),
-        cmocka_unit_test(test_check),              cmocka_unit_test(test_random_histories),
+        cmocka_unit_test(test_two_nodes_stream),
+        cmocka_unit_test(test_five_nodes_write_all),
+        cmocka_unit_test(test_relay),
+        cmocka_unit_test(test_reconnect),
+        cmocka_unit_test(test_partition),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_early_records_wait),
+        cmocka_unit_test(test_waiting_is_bounded),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_large_record),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_not_lost),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_author_is_gone),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_old_copy),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
