@@ -6,7 +6,8 @@
 #include "base/varint.h"
 
 enum {
-    CHANGE_KIND_MASK = 0x3F,
+    CHANGE_KIND_MASK = 0x1F,
+    CHANGE_FRESH = 0x20,
     CHANGE_HAS_DB = 0x40,
     CHANGE_GOES_ON = 0x80,
     /* Kind byte and all numbers of one change, generously. */
@@ -20,12 +21,63 @@ static bool change_has_key(enum change_kind kind) {
 static bool change_has_value(enum change_kind kind) {
     return kind == CHANGE_SET || kind == CHANGE_SET_EXPIRING || kind == CHANGE_SET_KEEPING ||
            kind == CHANGE_PATCH || kind == CHANGE_FLOAT_COUNTER || kind == CHANGE_REGISTERS ||
-           kind == CHANGE_SWAP;
+           kind == CHANGE_SWAP || kind == CHANGE_TAKE || kind == CHANGE_MORE;
+}
+
+static bool change_can_be_fresh(enum change_kind kind) {
+    return kind == CHANGE_SET_KEEPING || kind == CHANGE_COUNTER || kind == CHANGE_FLOAT_COUNTER ||
+           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS;
 }
 
 void change_writer_deinit(struct change_writer *writer) {
     buffer_deinit(&writer->bytes);
     *writer = (struct change_writer){0};
+}
+
+void change_take_put(struct buffer *value, const struct change_take *take) {
+    require(take->start_ticks <= take->ticks);
+    buffer_append(value, &take->ref, sizeof(take->ref));
+    char *at = buffer_reserve(value, 4 * VARINT_BYTES_MAX + take->text.size);
+    char *begin = at;
+    at += varint_put(at, take->ticks);
+    at += varint_put(at, (take->ticks - take->start_ticks) << 1 | take->is_float);
+    if (take->is_float) {
+        at += varint_put(at, take->text.size);
+        memcpy(at, take->text.data, take->text.size);
+        at += take->text.size;
+    } else {
+        at += varint_put(at, varint_zigzag(take->total));
+    }
+    value->size += (size_t)(at - begin);
+}
+
+bool change_take_next(struct slice *value, struct change_take *take) {
+    *take = (struct change_take){0};
+    struct slice rest = *value;
+    uint64_t number;
+    if (rest.size < sizeof(take->ref)) {
+        return false;
+    }
+    memcpy(&take->ref, rest.data, sizeof(take->ref));
+    rest = slice_skip(rest, sizeof(take->ref));
+    if (!varint_take(&rest, &take->ticks) || take->ticks > STAMP_TICKS_ACCEPTED_MAX ||
+        !varint_take(&rest, &number) || number >> 1 > take->ticks) {
+        return false;
+    }
+    take->start_ticks = take->ticks - (number >> 1);
+    take->is_float = (number & 1) != 0;
+    if (take->is_float) {
+        if (!varint_take_slice(&rest, &take->text)) {
+            return false;
+        }
+    } else {
+        if (!varint_take(&rest, &number)) {
+            return false;
+        }
+        take->total = varint_unzigzag(number);
+    }
+    *value = rest;
+    return true;
 }
 
 /* Copying a short key or value inline beats a call to memcpy(). */
@@ -55,7 +107,8 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     require(ticks >= writer->last_ticks);
     writer->last_offset = writer->bytes.size + (size_t)(at - begin);
     char *kind = at++;
-    *kind = (char)(change->kind | CHANGE_GOES_ON);
+    require(!change->is_fresh || change_can_be_fresh(change->kind));
+    *kind = (char)(change->kind | CHANGE_GOES_ON | (change->is_fresh ? CHANGE_FRESH : 0));
     if (change->db != writer->last_db) {
         *kind = (char)(*kind | CHANGE_HAS_DB);
         at += varint_put(at, change->db);
@@ -88,6 +141,8 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
         break;
     }
     if (change_has_value(change->kind)) {
@@ -156,12 +211,24 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
         break;
     }
     if (!change_has_value(change->kind)) {
         return true;
     }
-    return varint_take_slice(rest, &change->value) && change->value.size <= CHANGE_VALUE_BYTES_MAX;
+    if (!varint_take_slice(rest, &change->value) || change->value.size > CHANGE_VALUE_BYTES_MAX) {
+        return false;
+    }
+    if (change->kind == CHANGE_TAKE) {
+        struct slice list = change->value;
+        struct change_take take;
+        while (change_take_next(&list, &take)) {
+        }
+        return list.size == 0;
+    }
+    return true;
 }
 
 enum change_status change_reader_next(struct change_reader *reader, struct change *change) {
@@ -172,11 +239,13 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     uint8_t byte = (uint8_t)rest.data[0];
     rest = slice_skip(rest, 1);
     unsigned kind = byte & CHANGE_KIND_MASK;
-    if (kind < CHANGE_SET || kind > CHANGE_SWAP) {
+    if (kind < CHANGE_SET || kind > CHANGE_MORE ||
+        ((byte & CHANGE_FRESH) != 0 && !change_can_be_fresh((enum change_kind)kind))) {
         return CHANGE_MALFORMED;
     }
-    *change =
-        (struct change){.kind = (enum change_kind)kind, .goes_on = (byte & CHANGE_GOES_ON) != 0};
+    *change = (struct change){.kind = (enum change_kind)kind,
+                              .goes_on = (byte & CHANGE_GOES_ON) != 0,
+                              .is_fresh = (byte & CHANGE_FRESH) != 0};
     uint64_t db = reader->db, passed;
     if ((byte & CHANGE_HAS_DB) != 0 && (!varint_take(&rest, &db) || db >= CHANGE_DATABASES_MAX)) {
         return CHANGE_MALFORMED;

@@ -8,9 +8,9 @@
  *   change: kind byte | [database (varint)] | ticks since the change before (varint) | key |
  * payload
  *
- *   kind byte: bits 0-5 the kind, bit 6 "a database follows" (else that of the change before, 0 at
- *              the start of a batch), bit 7 "the unit goes on in the next change"
- *   key:       length (varint) | bytes
+ *   kind byte: bits 0-4 the kind, bit 5 "fresh", bit 6 "a database follows" (else that of the
+ *              change before, 0 at the start of a batch), bit 7 "the unit goes on in the next
+ * change" key:       length (varint) | bytes
  *
  *   kind              payload                                  effect
  *   SET               value                                    register; no expiry any more
@@ -26,13 +26,22 @@
  *   FLUSH_ALL         (no key)                                 all keys of all databases go
  *   SWAP              list of databases (no key)               the order of all databases
  *
+ *   TAKE              list (change_take_next())                parts of counters are taken off
+ *   MORE              bytes                                    the value of the SET before it in
+ *                                                              its unit goes on
+ *
+ * Fresh says that the writer saw no value: an expiry that it had seen then goes, too, as it would
+ * with SET. It is for kinds that leave expiries alone; one that takes the place of an older change
+ * (crdt/coalesce.h) is fresh if either was.
+ *
  * Databases go by numbers that never change, whatever is swapped. Values, patches and orders carry
  * a length (varint) before their bytes. A value longer than CHANGE_VALUE_BYTES_MAX is a SET of its
- * beginning and PATCHes of the rest in one unit, so that no record outgrows its limit. A unit may
- * go on in the next batch; readers apply it when it is whole.
+ * beginning and MORE of the rest in one unit, so that no record outgrows its limit. A unit may go
+ * on in the next batch; readers apply it when it is whole.
  *
- * A writer's own part of a counter needs no mention when its own SET or DELETE takes it off: every
- * reader has applied that writer's changes in order and knows the part as the writer did. */
+ * A SET, DELETE or FLUSH drops the writer's own part of a counter, which needs no mention: every
+ * reader has applied that writer's changes in order and knows the part as the writer did. What it
+ * had seen of others' parts a TAKE before it in its unit takes off. */
 #ifndef CRDT_CHANGE_H
 #define CRDT_CHANGE_H
 
@@ -52,6 +61,8 @@ enum change_kind {
     CHANGE_FLUSH,
     CHANGE_FLUSH_ALL,
     CHANGE_SWAP,
+    CHANGE_TAKE,
+    CHANGE_MORE,
 };
 
 enum {
@@ -65,7 +76,8 @@ enum {
 /* One change, decoded; the slices point into the bytes it was read from. */
 struct change {
     enum change_kind kind;
-    bool goes_on; /* the unit has more changes */
+    bool goes_on;  /* the unit has more changes */
+    bool is_fresh; /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS */
     unsigned db;
     uint64_t stamp;
     struct slice key;
@@ -77,7 +89,20 @@ struct change {
     uint64_t offset;         /* PATCH */
 };
 
+/* One part of a counter, as the writer of a TAKE had seen it. */
+struct change_take {
+    uint64_t ref;         /* of its replica */
+    uint64_t start_ticks; /* of its first increment */
+    uint64_t ticks;       /* of its newest increment */
+    bool is_float;
+    int64_t total;     /* of integers */
+    struct slice text; /* total of floats */
+};
+
 /* ---- writing ---- */
+
+/* Appends a part to the value of a TAKE. */
+void change_take_put(struct buffer *value, const struct change_take *take);
 
 /* Collects the changes of one replica. A zeroed struct is off and writes nothing. */
 struct change_writer {
@@ -114,6 +139,10 @@ struct change_reader {
     unsigned db;
     uint64_t ticks;
 };
+
+/* The next part, removed from the front of a TAKE's value; false at the end, or when the rest makes
+ * no sense (then it is not empty). */
+bool change_take_next(struct slice *value, struct change_take *take);
 
 /* Begins to read a batch of the replica numbered `slot`; false when malformed. */
 bool change_reader_init(struct change_reader *reader, struct slice batch, unsigned slot);

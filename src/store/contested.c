@@ -1,7 +1,123 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/contested.h"
 
+#include "crdt/hyperloglog.h"
 #include "store/mutate.h"
+
+/* A compact entry has no place for more. */
+enum { CONTESTED_COMPACT_TEXT_BYTES_MAX = 64 };
+
+/* ---- edits ---- */
+
+enum {
+    /* A HyperLogLog with more registers that are not 0 is dense. Redis's limit is a length of the
+     * sparse form, which can shrink when registers rise; it would make the form depend on the order
+     * in which edits came. */
+    RAISED_SPARSE_REGISTERS_MAX = 900,
+    /* Among so many of the newest edits one is looked for that the next one replaces. */
+    REPLACED_EDITS_MAX = 16,
+};
+
+bool contested_is_hyperloglog(struct slice value) {
+    return value.size <= HYPERLOGLOG_SPARSE_BYTES_LIMIT &&
+           hyperloglog_check(value) == HYPERLOGLOG_OK;
+}
+
+static size_t edit_end(const struct contested_edit *edit) {
+    return edit->is_raise ? 0 : edit->offset + edit->size;
+}
+
+/* Writes the patch edits[at] into `large`, which has room, below the edits after it. */
+static void write_patch(struct large_string *large, const struct contested_edit *edits, unsigned at,
+                        unsigned count) {
+    const struct contested_edit *edit = &edits[at];
+    size_t end = edit_end(edit);
+    large_string_extend(large, end);
+    if (edit->size > 0) {
+        memcpy(large->bytes + edit->offset, edit->bytes, edit->size);
+    }
+    for (unsigned i = at + 1; i < count; i++) {
+        size_t from = edits[i].offset > edit->offset ? edits[i].offset : edit->offset;
+        size_t to = edit_end(&edits[i]) < end ? edit_end(&edits[i]) : end;
+        if (from < to) {
+            memcpy(large->bytes + from, edits[i].bytes + (from - edits[i].offset), to - from);
+        }
+    }
+}
+
+/* Raises what `edits` say in `*value`; no effect on what is no HyperLogLog. One way of writing for
+ * the same registers, so that the order does not matter. */
+static void write_raises(struct large_string **value, bool is_new,
+                         const struct contested_edit *edits, unsigned count) {
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    struct slice old = slice_make((*value)->bytes, (*value)->size);
+    bool is_dense = false;
+    if (!is_new) {
+        if (!contested_is_hyperloglog(old) || hyperloglog_join(registers, old) != HYPERLOGLOG_OK) {
+            return;
+        }
+        is_dense = hyperloglog_is_dense(old);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        for (size_t at = 0; at + HYPERLOGLOG_PAIR_BYTES <= edits[i].size;
+             at += HYPERLOGLOG_PAIR_BYTES) {
+            const uint8_t *pair = (const uint8_t *)edits[i].bytes + at;
+            uint8_t *reg = &registers[(pair[0] | pair[1] << 8) % HYPERLOGLOG_REGISTERS_COUNT];
+            *reg = pair[2] > *reg ? pair[2] : *reg;
+        }
+    }
+    unsigned raised = 0;
+    for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT; i++) {
+        raised += registers[i] != 0;
+    }
+    struct buffer bytes = {0};
+    hyperloglog_set_registers(&bytes, registers, is_dense || raised > RAISED_SPARSE_REGISTERS_MAX,
+                              HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    bool has_room = large_string_reserve(value, bytes.size);
+    require(has_room);
+    memcpy((*value)->bytes, bytes.data, bytes.size);
+    (*value)->size = bytes.size;
+    buffer_deinit(&bytes);
+}
+
+/* Register and the first `count` edits as one; NULL when memory is out. */
+static struct large_string *build_value(const struct contested *contested, unsigned count) {
+    struct entry_scratch scratch;
+    const struct contested_register *top = contested_top(contested);
+    struct slice base = top != NULL ? contested_register_bytes(top, &scratch) : slice_make("", 0);
+    size_t size = base.size;
+    for (unsigned i = 0; i < count; i++) {
+        size = edit_end(&contested->edits[i]) > size ? edit_end(&contested->edits[i]) : size;
+    }
+    struct large_string *value = large_string_new(base.size, size);
+    if (value == NULL) {
+        return NULL;
+    }
+    if (base.size > 0) {
+        memcpy(value->bytes, base.data, base.size);
+    }
+    for (unsigned i = 0; i < count;) {
+        if (!contested->edits[i].is_raise) {
+            write_patch(value, contested->edits, i, i + 1);
+            i++;
+            continue;
+        }
+        unsigned first = i;
+        while (i < count && contested->edits[i].is_raise) {
+            i++;
+        }
+        write_raises(&value, top == NULL && value->size == 0, contested->edits + first, i - first);
+    }
+    return value;
+}
+
+static void forget_overlay(struct contested *contested) {
+    if (contested->overlay != NULL) {
+        large_string_free(contested->overlay);
+        contested->overlay = NULL;
+    }
+    contested->overlay_is_stale = false;
+}
 
 /* ---- elements ---- */
 
@@ -30,6 +146,10 @@ static struct contested_register *make_register(const struct store *store,
         registers[at] = registers[at - 1];
     }
     registers[at] = (struct contested_register){.stamp = stamp};
+    if (at + 1 == contested->registers_count) {
+        contested->edits_are_in_place = false;
+        contested->overlay_is_stale = true;
+    }
     return &registers[at];
 }
 
@@ -82,11 +202,74 @@ void contested_add_number(const struct store *store, struct contested *contested
     reg->number = number;
 }
 
-bool contested_add_edit(const struct store *store, struct contested *contested,
-                        const struct contested_edit *edit) {
+static void remove_edits(struct contested *contested, unsigned at, unsigned count) {
+    for (unsigned i = at; i < at + count; i++) {
+        contested->edits_bytes -= contested->edits[i].size;
+        memory_free(contested->edits[i].bytes);
+    }
+    contested->edits_count -= count;
+    memmove(contested->edits + at, contested->edits + at + count,
+            (contested->edits_count - at) * sizeof(contested->edits[0]));
+}
+
+/* An edit covers what the same writer wrote at the same place before: that one is not needed. */
+static void remove_replaced(struct contested *contested, const struct contested_edit *edit) {
+    unsigned replaced = UINT32_MAX;
+    for (unsigned i = contested->edits_count, seen = 0; i-- > 0 && seen < REPLACED_EDITS_MAX;
+         seen++) {
+        const struct contested_edit *old = &contested->edits[i];
+        if (old->is_raise) {
+            return; /* it works on what was patched before */
+        }
+        if (stamp_slot(old->stamp) == stamp_slot(edit->stamp) && old->offset == edit->offset &&
+            old->size == edit->size && replaced == UINT32_MAX) {
+            replaced = i;
+        }
+    }
+    if (replaced != UINT32_MAX) {
+        remove_edits(contested, replaced, 1);
+    }
+}
+
+/* Puts the edit that now is edits[at] into the bytes that are shown; false when memory is out. */
+static bool show_edit(struct contested *contested, unsigned at, bool is_first, bool saw_register) {
+    const struct contested_edit *edit = &contested->edits[at];
+    struct contested_register *top = contested_top(contested);
+    bool is_in_place =
+        !edit->is_raise && saw_register &&
+        (is_first ? top != NULL && top->form == CONTESTED_LARGE &&
+                        !contested_is_hyperloglog(slice_make(top->large->bytes, top->large->size))
+                  : contested->edits_are_in_place);
+    if (is_in_place) {
+        if (!large_string_reserve(&top->large, edit_end(edit))) {
+            return false;
+        }
+        write_patch(top->large, contested->edits, at, contested->edits_count);
+        contested->edits_are_in_place = true;
+        return true;
+    }
+    contested->edits_are_in_place = false;
+    bool is_last = at + 1 == contested->edits_count;
+    if (contested->overlay == NULL || contested->overlay_is_stale || !is_last ||
+        !large_string_reserve(&contested->overlay, edit_end(edit))) {
+        contested->overlay_is_stale = true;
+    } else if (edit->is_raise) {
+        write_raises(&contested->overlay, false, edit, 1);
+    } else {
+        write_patch(contested->overlay, contested->edits, at, contested->edits_count);
+    }
+    return true;
+}
+
+static bool add_edit(const struct store *store, struct contested *contested,
+                     const struct contested_edit *edit, bool saw_register) {
     char *copy;
     if (!copy_bytes(slice_make(edit->bytes, edit->size), &copy)) {
         return false;
+    }
+    bool is_first = contested->edits_count == 0;
+    if (!edit->is_raise) {
+        remove_replaced(contested, edit);
     }
     if (contested->edits_count == contested->edits_capacity) {
         contested->edits_capacity =
@@ -104,7 +287,58 @@ bool contested_add_edit(const struct store *store, struct contested *contested,
     edits[at] = *edit;
     edits[at].bytes = copy;
     contested->edits_bytes += edit->size;
+    if (!show_edit(contested, at, is_first, saw_register)) {
+        remove_edits(contested, at, 1);
+        return false;
+    }
     return true;
+}
+
+bool contested_add_edit(const struct store *store, struct contested *contested,
+                        const struct contested_edit *edit) {
+    return add_edit(store, contested, edit, false);
+}
+
+bool contested_add_edit_in_place(const struct store *store, struct contested *contested,
+                                 const struct contested_edit *edit) {
+    return add_edit(store, contested, edit, true);
+}
+
+void contested_fold_edits(const struct store *store, struct contested *contested, unsigned count) {
+    require(contested->registers_count <= 1);
+    require(count > 0 && count <= contested->edits_count);
+    struct contested_register *top = contested_top(contested);
+    uint64_t stamp = contested->edits[count - 1].stamp;
+    if (top != NULL && replicas_compare_stamps(&store->replicas, top->stamp, stamp) > 0) {
+        stamp = top->stamp;
+    }
+    if (contested->edits_are_in_place) {
+        top->stamp = stamp;
+        remove_edits(contested, 0, count);
+        return;
+    }
+    struct large_string *value = NULL;
+    if (count == contested->edits_count && !contested->overlay_is_stale) {
+        value = contested->overlay;
+        contested->overlay = NULL;
+    }
+    bool is_stale = contested->overlay_is_stale;
+    value = value != NULL ? value : build_value(contested, count);
+    require(value != NULL);
+    remove_edits(contested, 0, count);
+    if (top != NULL) {
+        contested_drop_register(contested, contested->registers_count - 1);
+    }
+    if (value->size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+        contested_add_large(store, contested, stamp, value);
+    } else {
+        bool has_memory =
+            contested_add_register(store, contested, stamp, slice_make(value->bytes, value->size));
+        require(has_memory);
+        large_string_free(value);
+    }
+    /* What is shown has not changed. */
+    contested->overlay_is_stale = is_stale;
 }
 
 void contested_add_expiry(struct contested *contested, uint64_t stamp, uint64_t unix_ms) {
@@ -157,14 +391,15 @@ void contested_drop_register(struct contested *contested, unsigned i) {
     contested->registers_count--;
     memmove(contested->registers + i, contested->registers + i + 1,
             (contested->registers_count - i) * sizeof(contested->registers[0]));
+    if (i == contested->registers_count) {
+        contested->edits_are_in_place = false;
+        contested->overlay_is_stale = true;
+    }
 }
 
 void contested_drop_edit(struct contested *contested, unsigned i) {
-    contested->edits_bytes -= contested->edits[i].size;
-    memory_free(contested->edits[i].bytes);
-    contested->edits_count--;
-    memmove(contested->edits + i, contested->edits + i + 1,
-            (contested->edits_count - i) * sizeof(contested->edits[0]));
+    remove_edits(contested, i, 1);
+    contested->overlay_is_stale = true;
 }
 
 void contested_drop_part(struct contested *contested, unsigned i) {
@@ -181,6 +416,97 @@ void contested_drop_expiry(struct contested *contested, unsigned i) {
 
 /* ---- what is shown ---- */
 
+/* Register and live parts as an integer; false when one of them is none. Only merging can exceed
+ * the range, a local INCR refuses to. */
+static bool sum_integers(const struct contested *contested, int64_t base, int64_t *sum) {
+    __int128 value = base;
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        if (!contested_part_is_ghost(part)) {
+            if (part->is_float) {
+                return false;
+            }
+            value += (__int128)part->total - part->off;
+        }
+    }
+    *sum = value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : (int64_t)value;
+    return true;
+}
+
+/* In the order of refs, so that all nodes come to the same digits. */
+static long double sum_floats(const struct contested *contested, long double base) {
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        if (!contested_part_is_ghost(part)) {
+            base += part->is_float ? part->float_total - part->float_off
+                                   : (long double)part->total - (long double)part->off;
+        }
+    }
+    return base;
+}
+
+static bool has_live_parts(const struct contested *contested) {
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        if (!contested_part_is_ghost(&contested->parts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void show_number(struct contested *contested, bool base_is_integer, int64_t integer,
+                        long double number) {
+    if (base_is_integer && sum_integers(contested, integer, &contested->shown_integer)) {
+        contested->shown = CONTESTED_SHOWS_INTEGER;
+    } else {
+        contested->shown_float = sum_floats(contested, number);
+        contested->shown = CONTESTED_SHOWS_FLOAT;
+    }
+}
+
+/* Brings `shown` up to date. */
+static void show(struct contested *contested) {
+    const struct contested_register *top = contested_top(contested);
+    if (contested->edits_count == 0) {
+        forget_overlay(contested);
+        contested->edits_are_in_place = false;
+        if (top == NULL) {
+            contested->shown = CONTESTED_HIDDEN;
+            if (has_live_parts(contested)) {
+                show_number(contested, true, 0, 0);
+            }
+            return;
+        }
+        if (top->form == CONTESTED_NUMBER) {
+            show_number(contested, false, 0, top->number);
+            return;
+        }
+    }
+    if (contested->edits_count > 0 && !contested->edits_are_in_place) {
+        if (contested->overlay == NULL || contested->overlay_is_stale) {
+            forget_overlay(contested);
+            contested->overlay = build_value(contested, contested->edits_count);
+            require(contested->overlay != NULL);
+        }
+        contested->shown_bytes = slice_make(contested->overlay->bytes, contested->overlay->size);
+    } else {
+        forget_overlay(contested);
+        contested->shown_bytes = contested_register_bytes(top, NULL);
+    }
+    contested->shown = CONTESTED_SHOWS_BYTES;
+    int64_t integer;
+    long double number;
+    if (number_parse_integer(contested->shown_bytes, &integer)) {
+        show_number(contested, true, integer, (long double)integer);
+    } else if (has_live_parts(contested) && number_parse_float(contested->shown_bytes, &number)) {
+        show_number(contested, false, 0, number);
+    }
+}
+
+bool contested_hides_parts(const struct contested *contested) {
+    return contested->shown == CONTESTED_SHOWS_BYTES && has_live_parts(contested);
+}
+
 struct slice contested_value(const struct contested *contested, struct entry_scratch *scratch) {
     switch (contested->shown) {
     case CONTESTED_HIDDEN:
@@ -195,6 +521,19 @@ struct slice contested_value(const struct contested *contested, struct entry_scr
                           number_format_float(scratch->bytes, contested->shown_float));
     }
     impossible("a value is shown in some form");
+}
+
+const struct contested_expiry *contested_shown_expiry(const struct contested *contested) {
+    const struct contested_expiry *latest = NULL;
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        const struct contested_expiry *expiry = &contested->expiries[i];
+        /* 0, which is never, becomes the greatest. */
+        if (latest == NULL || expiry->unix_ms - 1 > latest->unix_ms - 1 ||
+            (expiry->unix_ms == latest->unix_ms && expiry->stamp > latest->stamp)) {
+            latest = expiry;
+        }
+    }
+    return latest;
 }
 
 /* ---- lifecycle ---- */
@@ -215,10 +554,296 @@ void contested_free(struct contested *contested) {
     memory_free(contested->edits);
     memory_free(contested->parts);
     memory_free(contested->expiries);
-    if (contested->overlay != NULL) {
-        large_string_free(contested->overlay);
-    }
+    forget_overlay(contested);
     memory_free(contested);
+}
+
+static void list(struct store *store, struct contested *contested) {
+    require(!contested->is_listed);
+    contested->previous = store->unsettled_last;
+    contested->next = NULL;
+    if (store->unsettled_last != NULL) {
+        store->unsettled_last->next = contested;
+    } else {
+        store->unsettled = contested;
+    }
+    store->unsettled_last = contested;
+    store->unsettled_count++;
+    contested->is_listed = true;
+}
+
+static void unlist(struct store *store, struct contested *contested) {
+    if (!contested->is_listed) {
+        return;
+    }
+    if (contested->previous != NULL) {
+        contested->previous->next = contested->next;
+    } else {
+        store->unsettled = contested->next;
+    }
+    if (contested->next != NULL) {
+        contested->next->previous = contested->previous;
+    } else {
+        store->unsettled_last = contested->previous;
+    }
+    contested->previous = contested->next = NULL;
+    contested->is_listed = false;
+    store->unsettled_count--;
+}
+
+void contested_detach(struct store *store, unsigned db, struct contested *contested) {
+    unlist(store, contested);
+    store->contested_count--;
+    store->dbs[db].hidden_count -= contested->shown == CONTESTED_HIDDEN;
+}
+
+void contested_requeue(struct store *store, struct contested *contested) {
+    unlist(store, contested);
+    list(store, contested);
+}
+
+/* Takes the elements out of a compact entry. */
+static void spell_out(const struct store *store, struct contested *contested,
+                      const struct entry *entry) {
+    struct entry_parts parts;
+    entry_take_apart(entry, &parts);
+    char text[NUMBER_INTEGER_BYTES_MAX];
+    struct contested_part *part;
+    bool has_memory = true;
+    switch (parts.kind) {
+    case ENTRY_BYTES:
+        has_memory = contested_add_register(store, contested, parts.stamp, parts.bytes);
+        break;
+    case ENTRY_INTEGER:
+        has_memory =
+            contested_add_register(store, contested, parts.stamp,
+                                   slice_make(text, number_format_integer(text, parts.integer)));
+        break;
+    case ENTRY_LARGE:
+        contested_add_large(store, contested, parts.stamp, parts.large);
+        break;
+    case ENTRY_COUNTER_REGISTER:
+        has_memory =
+            contested_add_register(store, contested, parts.register_stamp,
+                                   slice_make(text, number_format_integer(text, parts.integer)));
+        /* fall through */
+    case ENTRY_COUNTER:
+        part = contested_need_part(store, contested, stamp_slot(parts.stamp));
+        part->start_ticks = parts.start_ticks;
+        part->stamp = parts.stamp;
+        part->total = parts.total;
+        break;
+    case ENTRY_FLOAT_COUNTER:
+        if (parts.register_stamp != 0) {
+            contested_add_number(store, contested, parts.register_stamp, parts.float_register);
+        }
+        part = contested_need_part(store, contested, stamp_slot(parts.stamp));
+        part->start_ticks = parts.start_ticks;
+        part->stamp = parts.stamp;
+        part->is_float = true;
+        part->float_total = parts.float_total;
+        break;
+    case ENTRY_CONTESTED:
+        impossible("it is spelled out already");
+    }
+    require(has_memory);
+    if ((entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0) {
+        contested_add_expiry(contested, entry_expire_stamp(entry), entry_expire_unix_ms(entry));
+    }
+}
+
+struct contested *contested_open(struct store *store, const struct key *key, uint64_t *slot) {
+    struct table *table = &store->dbs[key->db].table;
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    if (old != NULL && entry_kind(old) == ENTRY_CONTESTED) {
+        return entry_contested(old);
+    }
+    struct contested *contested = contested_new();
+    struct entry_parts parts = {.kind = ENTRY_CONTESTED, .key = key->name, .contested = contested};
+    contested->database = store->dbs[key->db].number;
+    store->contested_count++;
+    if (old == NULL) {
+        parts.access = mutate_first_access(store);
+        contested->entry = entry_new(&parts);
+        require(contested->entry != NULL);
+        table_insert(table, key->hash, contested->entry, false);
+        store->dbs[key->db].hidden_count++;
+        return contested;
+    }
+    spell_out(store, contested, old);
+    parts.stamp = old->stamp;
+    parts.access = entry_access(old);
+    parts.expire_unix_ms = entry_expire_unix_ms(old);
+    parts.has_expiry = parts.expire_unix_ms != 0;
+    parts.expire_stamp = entry_expire_stamp(old);
+    contested->entry = entry_new(&parts);
+    require(contested->entry != NULL);
+    table_replace(slot, contested->entry);
+    /* Not entry_free(): a large value has moved over. */
+    memory_free_sized(old, entry_block_bytes(old));
+    show(contested);
+    return contested;
+}
+
+/* ---- putting it away ---- */
+
+/* Is the number's text what number_format_float() makes of it? */
+static bool is_plain_float(struct slice text, long double number) {
+    struct entry_scratch scratch;
+    return text.size <= CONTESTED_COMPACT_TEXT_BYTES_MAX &&
+           slice_equal(text, slice_make(scratch.bytes, number_format_float(scratch.bytes, number)));
+}
+
+/* Chooses the compact kind for the register alone. */
+static bool compact_register(struct contested_register *reg, struct entry_parts *parts,
+                             struct entry_scratch *scratch) {
+    parts->stamp = reg->stamp;
+    parts->kind = ENTRY_BYTES;
+    parts->bytes = contested_register_bytes(reg, scratch);
+    if (reg->form == CONTESTED_LARGE) {
+        parts->kind = ENTRY_LARGE;
+        parts->large = reg->large;
+        parts->bytes = (struct slice){0};
+    } else if (number_parse_integer(parts->bytes, &parts->integer)) {
+        parts->kind = ENTRY_INTEGER;
+    }
+    return parts->bytes.size <= ENTRY_INLINE_VALUE_BYTES_MAX;
+}
+
+/* Likewise for a part and what is below it. */
+static bool compact_part(const struct contested_part *part, const struct contested_register *reg,
+                         struct entry_parts *parts) {
+    if (part->off_seen != 0) {
+        return false;
+    }
+    parts->stamp = part->stamp;
+    parts->start_ticks = part->start_ticks;
+    parts->register_stamp = reg != NULL ? reg->stamp : 0;
+    if (!part->is_float) {
+        parts->kind = reg != NULL ? ENTRY_COUNTER_REGISTER : ENTRY_COUNTER;
+        parts->total = part->total;
+        return reg == NULL ||
+               (reg->form == CONTESTED_BYTES &&
+                number_parse_integer(slice_make(reg->bytes, reg->size), &parts->integer));
+    }
+    parts->kind = ENTRY_FLOAT_COUNTER;
+    parts->float_total = part->float_total;
+    if (reg == NULL) {
+        return true;
+    }
+    if (reg->form == CONTESTED_NUMBER) {
+        parts->float_register = reg->number;
+        return true;
+    }
+    return reg->form == CONTESTED_BYTES &&
+           number_parse_float(slice_make(reg->bytes, reg->size), &parts->float_register) &&
+           is_plain_float(slice_make(reg->bytes, reg->size), parts->float_register);
+}
+
+/* A compact entry that says the same, or NULL. What is large has moved to it. */
+static struct entry *make_compact(const struct store *store, struct contested *contested) {
+    if (contested->registers_count > 1 || contested->parts_count > 1 ||
+        contested->expiries_count > 1 || contested->edits_count > 0 ||
+        contested->shown == CONTESTED_HIDDEN) {
+        return NULL;
+    }
+    struct entry_scratch scratch;
+    struct entry_parts parts = {.key = entry_key(contested->entry),
+                                .access = entry_access(contested->entry)};
+    struct contested_register *reg = contested_top(contested);
+    if (contested->parts_count == 0 ? !compact_register(reg, &parts, &scratch)
+                                    : !compact_part(&contested->parts[0], reg, &parts)) {
+        return NULL;
+    }
+    if (contested->expiries_count == 1) {
+        parts.expire_stamp = contested->expiries[0].stamp;
+        parts.expire_unix_ms = contested->expiries[0].unix_ms;
+        parts.has_expiry = parts.expire_unix_ms != 0;
+    }
+    /* A walk that has the entry as it was must be able to tell that it changed. */
+    uint64_t touched = contested->entry->stamp;
+    if (store->walk != NULL && parts.stamp != touched && parts.expire_stamp != touched) {
+        return NULL;
+    }
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    if (parts.kind == ENTRY_LARGE) {
+        reg->large = NULL;
+    }
+    return entry;
+}
+
+bool contested_can_settle(const struct contested *contested) {
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        if (contested_part_is_ghost(&contested->parts[i])) {
+            return true;
+        }
+    }
+    return contested->registers_count > 1 || contested->edits_count > 0 ||
+           contested->expiries_count > 1 ||
+           (contested->expiries_count > 0 && contested->shown == CONTESTED_HIDDEN);
+}
+
+static bool is_empty(const struct contested *contested) {
+    return contested->registers_count == 0 && contested->edits_count == 0 &&
+           contested->parts_count == 0 && contested->expiries_count == 0;
+}
+
+static void set_header_expiry(struct contested *contested) {
+    const struct contested_expiry *expiry =
+        contested->shown != CONTESTED_HIDDEN ? contested_shown_expiry(contested) : NULL;
+    unsigned char *at = (unsigned char *)contested->entry + ENTRY_TAIL_OFFSET;
+    entry_store64(at, expiry != NULL ? expiry->unix_ms : 0);
+    entry_store64(at + 8, expiry != NULL ? expiry->stamp : contested->entry->stamp);
+}
+
+bool contested_close(struct store *store, const struct key *key, uint64_t stamp) {
+    struct keyspace *keyspace = &store->dbs[key->db];
+    uint64_t *slot = mutate_slot(store, key);
+    require(slot != NULL);
+    struct entry *entry = table_item(*slot);
+    struct contested *contested = entry_contested(entry);
+    bool was_hidden = contested->shown == CONTESTED_HIDDEN;
+    if (stamp != 0) {
+        entry->stamp = stamp;
+        contested->horizon_ticks =
+            stamp_ticks(stamp) > store->clock.ticks ? stamp_ticks(stamp) : store->clock.ticks;
+        if (!store->uses_lfu) {
+            entry_set_access(entry, mutate_first_access(store));
+        }
+    }
+    show(contested);
+    if (is_empty(contested)) {
+        keyspace->hidden_count -= was_hidden;
+        store->contested_count--;
+        unlist(store, contested);
+        table_remove(&keyspace->table, key->hash, slot);
+        table_shrink_segment(&keyspace->table, key->hash);
+        entry_free(entry);
+        return false;
+    }
+    struct entry *compact = make_compact(store, contested);
+    if (compact != NULL) {
+        keyspace->hidden_count -= was_hidden;
+        store->contested_count--;
+        unlist(store, contested);
+        table_mark(&keyspace->table, key->hash, slot, entry_expire_unix_ms(compact) != 0);
+        table_replace(slot, compact);
+        entry_free(entry);
+        return true;
+    }
+    set_header_expiry(contested);
+    table_mark(&keyspace->table, key->hash, slot, entry_expire_unix_ms(entry) != 0);
+    keyspace->hidden_count += (contested->shown == CONTESTED_HIDDEN);
+    keyspace->hidden_count -= was_hidden;
+    /* With a walk under way a value may also be waiting for its end to become compact. */
+    bool is_unsettled = contested_can_settle(contested) || store->walk != NULL;
+    if (is_unsettled && !contested->is_listed) {
+        list(store, contested);
+    } else if (!is_unsettled) {
+        unlist(store, contested);
+    }
+    return contested->shown != CONTESTED_HIDDEN;
 }
 
 /* ---- introspection ---- */
@@ -240,4 +865,70 @@ uint64_t contested_memory_bytes(const struct contested *contested) {
         bytes += sizeof(*contested->overlay) + contested->overlay->capacity;
     }
     return bytes;
+}
+
+static void check_known(const struct store *store, uint64_t stamp) {
+    require(context_covers(&store->context, stamp));
+    require(stamp_ticks(stamp) <= store->clock.ticks);
+}
+
+static void check_orders(const struct store *store, const struct contested *contested) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        check_known(store, contested->registers[i].stamp);
+        require(i == 0 ||
+                replicas_compare_stamps(&store->replicas, contested->registers[i - 1].stamp,
+                                        contested->registers[i].stamp) < 0);
+    }
+    uint64_t edits_bytes = 0;
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        check_known(store, contested->edits[i].stamp);
+        edits_bytes += contested->edits[i].size;
+        require(i == 0 || replicas_compare_stamps(&store->replicas, contested->edits[i - 1].stamp,
+                                                  contested->edits[i].stamp) < 0);
+    }
+    require(edits_bytes == contested->edits_bytes);
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        check_known(store, part->stamp);
+        require(i == 0 || slot_ref(store, stamp_slot(part[-1].stamp)) <=
+                              slot_ref(store, stamp_slot(part->stamp)));
+        require(part->off_seen <= part->stamp);
+        require(!contested_part_is_ghost(part) ||
+                (part->is_float ? part->float_total == part->float_off : part->total == part->off));
+    }
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        check_known(store, contested->expiries[i].stamp);
+    }
+}
+
+/* What the elements make, made anew, is what is shown. */
+static void check_shown(const struct contested *contested) {
+    struct contested again = *contested;
+    again.overlay = NULL;
+    again.edits_are_in_place = false;
+    show(&again);
+    struct entry_scratch scratch, scratch_again;
+    require(again.shown == contested->shown);
+    struct slice value = contested_value(contested, &scratch);
+    struct slice value_again = contested_value(&again, &scratch_again);
+    if (hyperloglog_check(value) == HYPERLOGLOG_OK) {
+        /* Its cached count comes with reads. */
+        value = slice_skip(value, HYPERLOGLOG_HEADER_BYTES);
+        require(value_again.size >= HYPERLOGLOG_HEADER_BYTES);
+        value_again = slice_skip(value_again, HYPERLOGLOG_HEADER_BYTES);
+    }
+    require(slice_equal(value, value_again));
+    forget_overlay(&again);
+}
+
+void contested_check(const struct store *store, const struct entry *entry) {
+    const struct contested *contested = entry_contested(entry);
+    require(contested->entry == entry);
+    require(!is_empty(contested));
+    check_orders(store, contested);
+    check_shown(contested);
+    const struct contested_expiry *expiry =
+        contested->shown != CONTESTED_HIDDEN ? contested_shown_expiry(contested) : NULL;
+    require(entry_expire_unix_ms(entry) == (expiry != NULL ? expiry->unix_ms : 0));
+    require(contested->is_listed || !contested_can_settle(contested));
 }

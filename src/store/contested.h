@@ -23,7 +23,7 @@
  *       stamp, parts have rising refs of their replicas and at most one each.
  *   I2  a part never has more taken off than was seen: off_seen <= stamp; a ghost has off == total.
  *   I3  `shown` is what the elements make; the entry's expiry fields are the shown expiry's.
- *   I4  it is in the store's list while its entry is in a table. */
+ *   I4  it is in the store's list while settling may shorten it. */
 #ifndef STORE_CONTESTED_H
 #define STORE_CONTESTED_H
 
@@ -99,7 +99,15 @@ struct contested {
     struct slice shown_bytes; /* of the shown register, or of `overlay` */
     int64_t shown_integer;
     long double shown_float;
-    struct large_string *overlay; /* register and edits, where edits are not in the register */
+    /* Register and edits as one, where the edits are not in the register; NULL: not needed. */
+    struct large_string *overlay;
+    bool overlay_is_stale;
+    /* All edits are patches of writers that had seen the shown register, and are in its bytes. Who
+     * supersedes such an edit has seen the register, too; so nobody needs the register without. */
+    bool edits_are_in_place;
+    /* An expiry without a value stays until the frontier has passed these ticks: all that was
+     * written when the key was touched last. */
+    uint64_t horizon_ticks;
 };
 
 /* Has the entry no visible value? */
@@ -128,6 +136,13 @@ void contested_add_number(const struct store *store, struct contested *contested
                           long double number);
 bool contested_add_edit(const struct store *store, struct contested *contested,
                         const struct contested_edit *edit);
+/* The same for an edit whose writer had seen the shown register: that is patched in place, if it
+ * can be. */
+bool contested_add_edit_in_place(const struct store *store, struct contested *contested,
+                                 const struct contested_edit *edit);
+/* Makes the first `count` edits part of the only register, or of a new one; their stamps are seen
+ * by all. */
+void contested_fold_edits(const struct store *store, struct contested *contested, unsigned count);
 void contested_add_expiry(struct contested *contested, uint64_t stamp, uint64_t unix_ms);
 /* The part of the replica with this slot, or NULL; and the same, added (zeroed, with a stamp of
  * that slot and 0 ticks) if there is none. */
@@ -141,6 +156,18 @@ void contested_drop_expiry(struct contested *contested, unsigned i);
 
 /* ---- what is shown ---- */
 
+/* Is it a HyperLogLog, for which raises and patches have to be put in order? */
+bool contested_is_hyperloglog(struct slice value);
+/* The shown register; NULL without any. */
+static inline struct contested_register *contested_top(const struct contested *contested) {
+    return contested->registers_count == 0 ? NULL
+                                           : &contested->registers[contested->registers_count - 1];
+}
+/* Does a text that is no number hide increments? */
+bool contested_hides_parts(const struct contested *contested);
+/* The expiry that is shown of a visible value: the latest, "never" being the latest of all; NULL
+ * without any. */
+const struct contested_expiry *contested_shown_expiry(const struct contested *contested);
 /* As entry_value(): empty when hidden. */
 struct slice contested_value(const struct contested *contested, struct entry_scratch *scratch);
 
@@ -157,15 +184,21 @@ void contested_free(struct contested *contested);
 struct contested *contested_open(struct store *store, const struct key *key, uint64_t *slot);
 /* Ends what contested_open() began: computes what is shown, puts a compact entry where one says the
  * same, removes the key if no element is left, and keeps list, marks and counts right. `stamp` is
- * that of the change that did it; `had` what was shown before (contested_shown_of()). Tells nobody:
- * mutate_after() is the caller's. */
-void contested_close(struct store *store, const struct key *key, uint64_t stamp);
-/* Takes it off the store's list, before its entry is freed. */
-void contested_unlist(struct store *store, struct contested *contested);
+ * that of the change that did it; 0: nothing but settling happened. `key->name` must not lie in the
+ * entry. Tells nobody: mutate_after() is the caller's. True when the key is visible now. */
+bool contested_close(struct store *store, const struct key *key, uint64_t stamp);
+/* Could settling make it shorter? */
+bool contested_can_settle(const struct contested *contested);
+/* Puts a listed one at the end of the store's list. */
+void contested_requeue(struct store *store, struct contested *contested);
+/* Forgets it in the store's list and counts, before its entry, which is in the table of `db`, goes
+ * in some other way. */
+void contested_detach(struct store *store, unsigned db, struct contested *contested);
 
 /* ---- introspection ---- */
 
 uint64_t contested_memory_bytes(const struct contested *contested);
-void contested_check(const struct store *store, const struct contested *contested);
+/* Asserts the invariants of a value whose entry is `entry`. */
+void contested_check(const struct store *store, const struct entry *entry);
 
 #endif

@@ -103,7 +103,9 @@ static unsigned char *put_head(struct entry *entry, const struct entry_parts *pa
 
 struct entry *entry_new(const struct entry_parts *parts) {
     require(parts->key.size <= UINT32_MAX);
-    bool has_own_stamp = parts->expire_stamp != 0 && parts->expire_stamp != parts->stamp;
+    /* A contested entry always has the places, since its expiry changes in place. */
+    bool has_own_stamp = (parts->expire_stamp != 0 && parts->expire_stamp != parts->stamp) ||
+                         parts->kind == ENTRY_CONTESTED;
     /* The stamp alone needs the time's place, too: the flags then place the key. */
     bool has_expiry_field = parts->has_expiry || has_own_stamp;
     size_t key_field = parts->key.size + (parts->key.size <= ENTRY_KEY_SHORT_MAX ? 1 : 5);
@@ -316,6 +318,32 @@ struct large_string *large_string_new(size_t size, size_t capacity) {
     }
     *large = (struct large_string){.size = size, .capacity = capacity};
     return large;
+}
+
+bool large_string_reserve(struct large_string **at, size_t size) {
+    struct large_string *large = *at;
+    if (size <= large->capacity) {
+        return true;
+    }
+    if (size > SIZE_MAX / 4) {
+        return false;
+    }
+    /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
+    size_t capacity = size + (size < ((size_t)64 << 20) ? size : size / 8);
+    large = memory_try_resize(large, sizeof(struct large_string) + capacity);
+    if (large == NULL) {
+        return false;
+    }
+    large->capacity = capacity;
+    *at = large;
+    return true;
+}
+
+void large_string_extend(struct large_string *large, size_t size) {
+    if (size > large->size) {
+        memset(large->bytes + large->size, 0, size - large->size);
+        large->size = size;
+    }
 }
 
 void large_string_free(struct large_string *large) {

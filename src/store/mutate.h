@@ -69,8 +69,10 @@ static inline void mutate_touch_all(struct store *store, unsigned db, enum store
 
 /* Had the replica in slot `author` seen `stamp` when it wrote what is being applied? */
 static inline bool mutate_has_seen(const struct store *store, unsigned author, uint64_t stamp) {
-    /* Without a table of replicas there is one writer only. */
-    return author >= store->replicas.slots_count ||
+    /* Without a table of replicas there is one writer only. Own changes are applied where they were
+     * made: on top of all that was seen. */
+    return store->is_alone || author == store->replicas.self ||
+           author >= store->replicas.slots_count ||
            replicas_has_seen(&store->replicas, author, stamp);
 }
 
@@ -110,5 +112,16 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
 /* Applying a recorded change, by kind of value: strings.c. */
 enum store_status strings_apply(struct store *store, const struct key *key,
                                 const struct change *change);
+/* Does a DELETE by this writer take away all of the entry, which is a compact one? */
+bool strings_is_covered(const struct store *store, const struct entry *entry, unsigned author);
+/* Does an EXPIRE by this writer supersede the only expiry of the entry, which is a compact one? */
+bool strings_expiry_is_covered(const struct store *store, const struct entry *entry,
+                               unsigned author);
+/* Removes the key and records that; `key->name` may lie in the entry. */
+void mutate_delete(struct store *store, const struct key *key, uint64_t *slot);
+/* Frees a table with all its entries, of which none is listed as unsettled; on any thread. */
+void mutate_free_table(void *table);
+/* Applying FLUSH and FLUSH_ALL: flush.c. `change->db` is an index. */
+void flush_apply(struct store *store, const struct change *change);
 
 #endif

@@ -160,6 +160,12 @@ static enum store_status take_contested(struct slice *bytes, struct state_piece 
         contested_free(contested);
         return status;
     }
+    if (contested->registers_count + contested->edits_count + contested->parts_count +
+            contested->expiries_count ==
+        0) {
+        contested_free(contested);
+        return STORE_MALFORMED;
+    }
     contested->database = piece->db;
     parts->contested = contested;
     return STORE_OK;
@@ -342,16 +348,50 @@ static void note_stamp(struct store *store, uint64_t stamp) {
     hybrid_clock_observe(&store->clock, stamp_ticks(stamp));
 }
 
+static void note_contested(struct store *store, const struct contested *contested) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        note_stamp(store, contested->registers[i].stamp);
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        note_stamp(store, contested->edits[i].stamp);
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        note_stamp(store, contested->parts[i].stamp);
+        note_stamp(store, contested->parts[i].off_by);
+    }
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        note_stamp(store, contested->expiries[i].stamp);
+    }
+}
+
+static void note_entry(struct store *store, const struct entry *entry) {
+    note_stamp(store, entry->stamp);
+    note_stamp(store, entry_expire_stamp(entry));
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        note_contested(store, entry_contested(entry));
+    } else {
+        struct entry_parts parts;
+        entry_take_apart(entry, &parts);
+        note_stamp(store, parts.register_stamp);
+    }
+}
+
 static enum store_status load_entry(struct store *store, const struct state_piece *piece) {
     struct key key = store_key(store, store_database_index(store, piece->db), piece->key);
+    struct entry *entry = piece->entry;
     if (mutate_slot(store, &key) != NULL) {
-        entry_free(piece->entry);
+        entry_free(entry);
         return STORE_MALFORMED;
     }
-    table_insert(&store->dbs[key.db].table, key.hash, piece->entry,
-                 entry_expire_unix_ms(piece->entry) != 0);
-    note_stamp(store, piece->entry->stamp);
-    note_stamp(store, entry_expire_stamp(piece->entry));
+    note_entry(store, entry);
+    table_insert(&store->dbs[key.db].table, key.hash, entry, entry_expire_unix_ms(entry) != 0);
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        /* Only a node that had peers writes such state. */
+        store->is_alone = false;
+        store->contested_count++;
+        store->dbs[key.db].hidden_count++;
+        contested_close(store, &key, 0);
+    }
     return STORE_OK;
 }
 
@@ -359,7 +399,18 @@ static enum store_status load_part(struct store *store, const struct state_piece
     struct key key = store_key(store, store_database_index(store, piece->db), piece->key);
     uint64_t *slot = mutate_slot(store, &key);
     bool goes_on;
-    return slot != NULL ? state_add_part(table_item(*slot), piece, &goes_on) : STORE_MALFORMED;
+    if (slot == NULL) {
+        return STORE_MALFORMED;
+    }
+    if (!piece->has_elements) {
+        return state_add_part(table_item(*slot), piece, &goes_on);
+    }
+    /* It may look like a compact one with what was loaded so far. */
+    struct contested *contested = contested_open(store, &key, slot);
+    enum store_status status = state_add_part(contested->entry, piece, &goes_on);
+    note_contested(store, contested);
+    contested_close(store, &key, 0);
+    return status;
 }
 
 enum store_status state_load(struct store *store, struct slice *bytes) {

@@ -17,10 +17,14 @@ enum element_tag {
     ELEMENT_FLOAT_PART,
     ELEMENT_EXPIRY,
     ELEMENT_MORE,
+    ELEMENT_ABOUT,
     ELEMENT_GOES_ON = 15,
 };
 
-enum { ELEMENT_FIXED_BYTES_MAX = 200 };
+enum {
+    ELEMENT_FIXED_BYTES_MAX = 200,
+    ABOUT_EDITS_ARE_IN_PLACE = 1,
+};
 
 /* ---- writing ---- */
 
@@ -29,10 +33,12 @@ enum { ELEMENT_FIXED_BYTES_MAX = 200 };
 static void put_head(struct state_elements_writer *writer, enum element_tag tag, uint64_t stamp,
                      size_t size) {
     size_t used = writer->out->size - writer->piece_offset;
-    if (used + size + ELEMENT_FIXED_BYTES_MAX > CHANGE_VALUE_BYTES_MAX + (1 << 20)) {
+    if (writer->has_elements &&
+        used + size + ELEMENT_FIXED_BYTES_MAX > CHANGE_VALUE_BYTES_MAX + (1 << 20)) {
         buffer_append_byte(writer->out, ELEMENT_GOES_ON);
         writer->next_piece(writer);
     }
+    writer->has_elements = true;
     buffer_append_byte(writer->out, (uint8_t)tag);
     state_put64(writer->out, stamp);
 }
@@ -102,6 +108,8 @@ void state_elements_put(struct state_elements_writer *writer, const struct conte
         put_head(writer, ELEMENT_EXPIRY, contested->expiries[i].stamp, 0);
         state_put_varint(writer->out, contested->expiries[i].unix_ms);
     }
+    put_head(writer, ELEMENT_ABOUT, stamp_make(contested->horizon_ticks, STAMP_SLOT_SETTLED), 0);
+    state_put_varint(writer->out, contested->edits_are_in_place ? ABOUT_EDITS_ARE_IN_PLACE : 0);
     buffer_append_byte(writer->out, ELEMENT_END);
 }
 
@@ -220,7 +228,7 @@ static enum store_status take_edit(struct element_reader *reader, bool is_raise)
     edit.size = bytes.size;
     edit.bytes = (char *)bytes.data; /* copied */
     return contested_add_edit(reader->store, reader->contested, &edit) ? STORE_OK
-                                                                       : STORE_OUT_OF_MEMORY;
+                                                                              : STORE_OUT_OF_MEMORY;
 }
 
 static bool take_totals(struct slice *rest, struct contested_part *part) {
@@ -286,6 +294,39 @@ static enum store_status take_expiry(struct element_reader *reader) {
     return STORE_OK;
 }
 
+/* Can the edits be in the bytes of the shown register? */
+static bool edits_fit_in_place(const struct contested *contested) {
+    const struct contested_register *top = contested_top(contested);
+    if (top == NULL || top->form != CONTESTED_LARGE || contested->edits_count == 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        const struct contested_edit *edit = &contested->edits[i];
+        if (edit->is_raise || edit->offset + edit->size > top->large->size) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum store_status take_about(struct element_reader *reader) {
+    uint64_t flags;
+    if (!varint_take(&reader->rest, &flags) || flags > ABOUT_EDITS_ARE_IN_PLACE) {
+        return STORE_MALFORMED;
+    }
+    struct contested *contested = reader->contested;
+    if (contested != NULL) {
+        contested->horizon_ticks = stamp_ticks(reader->stamp);
+        if ((flags & ABOUT_EDITS_ARE_IN_PLACE) != 0) {
+            if (!edits_fit_in_place(contested)) {
+                return STORE_MALFORMED;
+            }
+            contested->edits_are_in_place = true;
+        }
+    }
+    return STORE_OK;
+}
+
 static enum store_status take_element(struct element_reader *reader, uint8_t tag) {
     if (!state_take_stamp(&reader->rest, reader->slots, &reader->stamp)) {
         return STORE_MALFORMED;
@@ -307,6 +348,8 @@ static enum store_status take_element(struct element_reader *reader, uint8_t tag
         return take_expiry(reader);
     case ELEMENT_MORE:
         return take_more(reader);
+    case ELEMENT_ABOUT:
+        return take_about(reader);
     default:
         return STORE_MALFORMED;
     }

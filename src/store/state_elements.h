@@ -15,6 +15,8 @@
  *   7 FLOAT_PART   start ticks (varint) | total, off (floats) | off_seen, off_by (8 bytes each)
  *   8 EXPIRY       Unix ms (varint)
  *   9 MORE         offset (varint) | bytes: of the LARGE register with this stamp
+ *   10 ABOUT       flags (varint; 1: the edits are in the register's bytes): the last element; the
+ *                  ticks of its stamp are the horizon
  *
  * The end byte is 0, or 15 where the elements go on in the next piece. Registers and edits come in
  * the order of their stamps. */
@@ -27,6 +29,7 @@
 struct state_elements_writer {
     struct buffer *out;
     size_t piece_offset; /* where in `out` the piece begins */
+    bool has_elements;   /* in this piece */
     /* Hands on what is in `out`, and appends the head of another piece. */
     void (*next_piece)(struct state_elements_writer *writer);
     unsigned db;

@@ -3,7 +3,7 @@
 
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
-#include "store/mutate.h"
+#include "store/merge.h"
 
 enum {
     /* Larger values are freed in the background. */
@@ -40,8 +40,7 @@ static void store_free_visit(void *item, void *udata) {
     entry_free((struct entry *)item);
 }
 
-/* Frees a table with all its entries; runs on any thread that owns the table. */
-static void store_free_table(void *object) {
+void mutate_free_table(void *object) {
     struct table *table = (struct table *)object;
     uint64_t position = 0;
     do {
@@ -52,10 +51,14 @@ static void store_free_table(void *object) {
 }
 
 void store_deinit(struct store *store) {
+    for (struct contested *contested = store->unsettled; contested != NULL;
+         contested = contested->next) {
+        contested->is_listed = false;
+    }
     for (unsigned db = 0; db < store->dbs_count; db++) {
         struct table *table = memory_alloc(sizeof(*table));
         *table = store->dbs[db].table;
-        store_free_table(table);
+        mutate_free_table(table);
     }
     memory_free(store->dbs);
     replicas_deinit(&store->replicas);
@@ -100,6 +103,7 @@ void mutate_put(struct store *store, const struct key *key, uint64_t *slot, stru
         return;
     }
     struct entry *old = table_item(*slot);
+    require(entry_kind(old) != ENTRY_CONTESTED);
     table_mark(table, key->hash, slot, is_marked);
     table_replace(slot, entry);
     mutate_free(store, old);
@@ -109,6 +113,9 @@ void mutate_remove(struct store *store, const struct key *key, uint64_t *slot) {
     struct table *table = &store->dbs[key->db].table;
     struct entry *entry = table_item(*slot);
     mutate_before(store, key, entry);
+    if (unlikely(entry_kind(entry) == ENTRY_CONTESTED)) {
+        contested_detach(store, key->db, entry_contested(entry));
+    }
     table_remove(table, key->hash, slot);
     table_shrink_segment(table, key->hash);
     /* `key` may point into the entry: tell first, free last. */
@@ -122,9 +129,17 @@ static void store_record_delete(struct store *store, const struct key *key) {
     mutate_record(store, &change);
 }
 
-void mutate_expire(struct store *store, const struct key *key, uint64_t *slot) {
+void mutate_delete(struct store *store, const struct key *key, uint64_t *slot) {
+    if (unlikely(merge_is_intricate(store, table_item(*slot)))) {
+        merge_delete(store, key);
+        return;
+    }
     store_record_delete(store, key);
     mutate_remove(store, key, slot);
+}
+
+void mutate_expire(struct store *store, const struct key *key, uint64_t *slot) {
+    mutate_delete(store, key, slot);
     store->stats.expired++;
 }
 
@@ -148,13 +163,12 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
         size_t size = value.size - offset;
         size = size < CHANGE_VALUE_BYTES_MAX ? size : CHANGE_VALUE_BYTES_MAX;
         stamp = mutate_stamp(store);
-        struct change patch = {.kind = CHANGE_PATCH,
-                               .db = key->db,
-                               .stamp = stamp,
-                               .key = key->name,
-                               .offset = offset,
-                               .value = slice_make(value.data + offset, size)};
-        mutate_record(store, &patch);
+        struct change more = {.kind = CHANGE_MORE,
+                              .db = key->db,
+                              .stamp = stamp,
+                              .key = key->name,
+                              .value = slice_make(value.data + offset, size)};
+        mutate_record(store, &more);
         offset += size;
     }
     return stamp;
@@ -224,14 +238,16 @@ struct entry *store_peek(struct store *store, const struct key *key) {
         return NULL;
     }
     struct entry *entry = table_item(*slot);
-    if (unlikely(entry_is_hidden(entry))) {
-        return NULL;
-    }
-    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0) && mutate_is_expired(store, entry)) {
-        if (mutate_may_expire(store, entry)) {
-            mutate_expire(store, key, slot);
+    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0)) {
+        if (entry_is_hidden(entry)) {
+            return NULL;
         }
-        return NULL;
+        if (mutate_is_expired(store, entry)) {
+            if (mutate_may_expire(store, entry)) {
+                mutate_expire(store, key, slot);
+            }
+            return NULL;
+        }
     }
     return entry;
 }
@@ -267,8 +283,7 @@ bool store_delete(struct store *store, const struct key *key) {
         }
         return false;
     }
-    store_record_delete(store, key);
-    mutate_remove(store, key, slot);
+    mutate_delete(store, key, slot);
     return true;
 }
 
@@ -301,8 +316,7 @@ bool store_expire(struct store *store, const struct key *key, uint64_t expire_un
     }
     if (expire_unix_ms != 0 && (int64_t)expire_unix_ms <= store->now_ms &&
         !store->expiry_is_paused) {
-        store_record_delete(store, key);
-        mutate_remove(store, key, mutate_slot(store, key));
+        mutate_delete(store, key, mutate_slot(store, key));
         return true;
     }
     struct change change = {.kind = CHANGE_EXPIRE,
@@ -310,6 +324,10 @@ bool store_expire(struct store *store, const struct key *key, uint64_t expire_un
                             .stamp = mutate_stamp(store),
                             .key = key->name,
                             .expire_unix_ms = expire_unix_ms};
+    if (unlikely(entry_kind(entry) == ENTRY_CONTESTED)) {
+        (void)merge_write(store, key, &change);
+        return true;
+    }
     mutate_record(store, &change);
     store_put_expiry(store, key, mutate_slot(store, key), change.stamp, expire_unix_ms);
     return true;
@@ -331,9 +349,15 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
         (void)entry_integer(entry, &parts->integer);
         parts->kind = ENTRY_INTEGER;
         break;
+    case ENTRY_CONTESTED:
+        if (entry_contested(entry)->shown == CONTESTED_SHOWS_INTEGER) {
+            parts->integer = entry_contested(entry)->shown_integer;
+            parts->kind = ENTRY_INTEGER;
+            break;
+        }
+        /* fall through */
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_LARGE:
-    case ENTRY_CONTESTED:
         /* The text of a float can be long, too. */
         parts->bytes = entry_value(entry, scratch);
         parts->kind = ENTRY_BYTES;
@@ -357,11 +381,14 @@ enum store_status store_copy(struct store *store, const struct key *from, const 
     }
     struct entry_scratch scratch;
     struct entry_parts parts;
+    uint64_t *slot = mutate_slot(store, to);
+    if (unlikely(slot != NULL && merge_is_intricate(store, table_item(*slot)))) {
+        return merge_set(store, to, entry_value(source, &scratch), entry_expire_unix_ms(source));
+    }
     enum store_status status = store_copy_parts(source, &scratch, to, &parts);
     if (status != STORE_OK) {
         return status;
     }
-    uint64_t *slot = mutate_slot(store, to);
     if (slot != NULL) {
         mutate_before(store, to, table_item(*slot));
     }
@@ -381,7 +408,9 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     if (source == NULL) {
         return STORE_ABSENT;
     }
-    if (entry_kind(source) != ENTRY_LARGE) {
+    uint64_t *target = mutate_slot(store, to);
+    if (entry_kind(source) != ENTRY_LARGE ||
+        (target != NULL && merge_is_intricate(store, table_item(*target)))) {
         enum store_status status = store_copy(store, from, to);
         if (status == STORE_OK) {
             (void)store_delete(store, from);
@@ -413,55 +442,6 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     store_record_delete(store, from);
     mutate_remove(store, from, mutate_slot(store, from));
     return STORE_OK;
-}
-
-/* Empties a database: its table goes as a whole. */
-static uint64_t store_drop(struct store *store, unsigned db) {
-    struct keyspace *keyspace = &store->dbs[db];
-    uint64_t count = keyspace->table.count;
-    struct table *table = memory_alloc(sizeof(*table));
-    *table = keyspace->table;
-    table_init(&keyspace->table, store_table_hash, &store->seed);
-    keyspace->expire_position = 0;
-    keyspace->average_ttl_ms = 0;
-    if (store->free_later != NULL && count > 0) {
-        store->free_later(store->udata, store_free_table, table);
-    } else {
-        store_free_table(table);
-    }
-    store->stats.dirty += count;
-    return count;
-}
-
-uint64_t store_flush(struct store *store, unsigned db) {
-    if (store->dbs[db].table.count == 0) {
-        return 0;
-    }
-    snapshot_walk_cancel_all(store->walk);
-    mutate_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
-    struct change change = {.kind = CHANGE_FLUSH, .db = db, .stamp = mutate_stamp(store)};
-    mutate_record(store, &change);
-    return store_drop(store, db);
-}
-
-uint64_t store_flush_all(struct store *store) {
-    uint64_t count = 0;
-    for (unsigned db = 0; db < store->dbs_count; db++) {
-        count += store->dbs[db].table.count;
-    }
-    if (count == 0) {
-        return 0;
-    }
-    snapshot_walk_cancel_all(store->walk);
-    struct change change = {.kind = CHANGE_FLUSH_ALL, .stamp = mutate_stamp(store)};
-    mutate_record(store, &change);
-    for (unsigned db = 0; db < store->dbs_count; db++) {
-        if (store->dbs[db].table.count > 0) {
-            mutate_touch_all(store, db, STORE_TOUCH_ALL_LEAVE);
-            (void)store_drop(store, db);
-        }
-    }
-    return count;
 }
 
 struct random_walk {
@@ -530,15 +510,24 @@ uint64_t store_visible_count(const struct store *store, unsigned db) {
 static enum store_status store_apply_key(struct store *store, const struct change *change) {
     struct key key = store_key(store, change->db, change->key);
     uint64_t *slot;
+    unsigned author = stamp_slot(change->stamp);
     switch (change->kind) {
     case CHANGE_DELETE:
         slot = mutate_slot(store, &key);
-        if (slot != NULL) {
-            mutate_remove(store, &key, slot);
+        if (slot == NULL) {
+            return STORE_OK;
         }
+        if (!store->is_alone && !strings_is_covered(store, table_item(*slot), author)) {
+            return merge_apply(store, &key, change);
+        }
+        mutate_remove(store, &key, slot);
         return STORE_OK;
     case CHANGE_EXPIRE:
         slot = mutate_slot(store, &key);
+        if (!store->is_alone &&
+            (slot == NULL || !strings_expiry_is_covered(store, table_item(*slot), author))) {
+            return merge_apply(store, &key, change);
+        }
         if (slot != NULL) {
             store_put_expiry(store, &key, slot, change->stamp, change->expire_unix_ms);
         }
@@ -550,6 +539,8 @@ static enum store_status store_apply_key(struct store *store, const struct chang
     case CHANGE_FLOAT_COUNTER:
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
         return strings_apply(store, &key, change);
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
@@ -568,14 +559,8 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     enum store_status status = STORE_OK;
     switch (change.kind) {
     case CHANGE_FLUSH:
-        snapshot_walk_cancel_all(store->walk);
-        (void)store_drop(store, change.db);
-        break;
     case CHANGE_FLUSH_ALL:
-        snapshot_walk_cancel_all(store->walk);
-        for (unsigned db = 0; db < store->dbs_count; db++) {
-            (void)store_drop(store, db);
-        }
+        flush_apply(store, &change);
         break;
     case CHANGE_SWAP:
         status = databases_apply_swap(store, &change);
@@ -589,6 +574,8 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     case CHANGE_FLOAT_COUNTER:
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
         status = store_apply_key(store, &change);
         break;
     }
@@ -597,6 +584,10 @@ enum store_status store_apply(struct store *store, const struct change *recorded
         hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
     }
     return status;
+}
+
+bool store_has_seen(const struct store *store, const struct change *change) {
+    return context_covers(&store->context, change->stamp);
 }
 
 /* ---- introspection ---- */
@@ -613,9 +604,17 @@ void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[2
     uint64_t expire = entry_expire_unix_ms(entry), words[3];
     /* What a HyperLogLog has cached of its own count is not data: it comes with reads. */
     struct slice before_cache = {0};
-    if (hyperloglog_check(value) == HYPERLOGLOG_OK) {
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT];
+    if (unlikely(hyperloglog_check(value) == HYPERLOGLOG_OK)) {
+        memset(registers, 0, sizeof(registers));
         before_cache = slice_make(value.data, HYPERLOGLOG_CACHE_OFFSET);
-        value = slice_skip(value, HYPERLOGLOG_HEADER_BYTES);
+        if (hyperloglog_join(registers, value) == HYPERLOGLOG_OK) {
+            /* Nor is the form that its registers are in: that depends on who wrote it. */
+            before_cache = SLICE("HYLL");
+            value = slice_make(registers, sizeof(registers));
+        } else {
+            value = slice_skip(value, HYPERLOGLOG_HEADER_BYTES);
+        }
     }
     for (int i = 0; i < 3; i++) {
         uint64_t word = hash_bytes(seeds[i], key) ^ hash_fold(db + 1, seeds[i].b);
@@ -637,6 +636,9 @@ static void store_digest_visit(void *item, void *udata) {
         return; /* what it keeps for merging is no data */
     }
     uint8_t one[20];
+    if (entry_is_hidden((const struct entry *)item)) {
+        return;
+    }
     store_entry_digest(walk->db, (const struct entry *)item, one);
     for (int i = 0; i < 20; i++) {
         walk->digest[i] ^= one[i];
@@ -656,7 +658,7 @@ void store_digest(const struct store *store, uint8_t digest[20]) {
 
 struct check_walk {
     const struct store *store;
-    uint64_t marked_count;
+    uint64_t marked_count, hidden_count, contested_count, listed_count;
 };
 
 static void store_check_visit(void *item, void *udata) {
@@ -668,10 +670,18 @@ static void store_check_visit(void *item, void *udata) {
     if (entry_kind(entry) == ENTRY_LARGE) {
         require(entry_large(entry)->size <= entry_large(entry)->capacity);
     }
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        require(!walk->store->is_alone);
+        contested_check(walk->store, entry);
+        walk->contested_count++;
+        walk->listed_count += entry_contested(entry)->is_listed;
+        walk->hidden_count += entry_is_hidden(entry);
+    }
     walk->marked_count += entry_expire_unix_ms(entry) != 0;
 }
 
 void store_check(const struct store *store) {
+    uint64_t contested_count = 0, listed_count = 0;
     for (unsigned db = 0; db < store->dbs_count; db++) {
         const struct table *table = &store->dbs[db].table;
         struct check_walk walk = {.store = store};
@@ -681,5 +691,10 @@ void store_check(const struct store *store) {
             position = table_walk(table, position, store_check_visit, &walk);
         } while (position != 0);
         require(walk.marked_count == table->marked_count);
+        require(walk.hidden_count == store->dbs[db].hidden_count);
+        contested_count += walk.contested_count;
+        listed_count += walk.listed_count;
     }
+    require(contested_count == store->contested_count);
+    require(listed_count == store->unsettled_count);
 }

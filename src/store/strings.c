@@ -9,27 +9,38 @@
 #include <math.h>
 
 #include "crdt/hyperloglog.h"
-#include "store/mutate.h"
+#include "store/merge.h"
 
 enum {
     /* A longer value cannot be a canonical 64-bit integer. */
     INTEGER_TEXT_BYTES_MAX = 20,
 };
 
-/* The entry at `slot`, treating an expired one as absent: it is removed first, recorded. */
+/* The entry at `slot`, treating an expired one as absent: it is removed first, recorded. A hidden
+ * one counts as absent, too, but keeps its slot: it is intricate. */
 static struct entry *strings_current(struct store *store, const struct key *key, uint64_t **slot) {
     *slot = mutate_slot(store, key);
     if (*slot == NULL) {
         return NULL;
     }
     struct entry *entry = table_item(**slot);
-    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0) && mutate_is_expired(store, entry) &&
-        !store->expiry_is_paused) {
-        mutate_expire(store, key, *slot);
-        *slot = NULL;
-        return NULL;
+    if (unlikely((entry->meta & ENTRY_HAS_EXPIRY) != 0)) {
+        if (entry_is_hidden(entry)) {
+            return NULL;
+        }
+        if (mutate_is_expired(store, entry) && !store->expiry_is_paused) {
+            mutate_expire(store, key, *slot);
+            *slot = mutate_slot(store, key);
+            return NULL;
+        }
     }
     return entry;
+}
+
+/* Does a local write have to go the long way? */
+static bool strings_is_intricate(const struct store *store, const uint64_t *slot) {
+    return unlikely(!store->is_alone) && slot != NULL &&
+           merge_is_intricate(store, table_item(*slot));
 }
 
 static bool strings_is_string(const struct entry *entry) {
@@ -120,9 +131,14 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
                               uint64_t expire_unix_ms) {
     uint64_t *slot;
     if (expire_unix_ms == STRINGS_KEEP_EXPIRY) {
-        (void)strings_current(store, key, &slot);
+        if (strings_current(store, key, &slot) == NULL && !store->is_alone) {
+            expire_unix_ms = 0; /* an expiry without a value is not to be kept */
+        }
     } else {
         slot = mutate_slot(store, key);
+    }
+    if (strings_is_intricate(store, slot)) {
+        return merge_set(store, key, value, expire_unix_ms);
     }
     uint64_t stamp = mutate_stamp(store);
     enum store_status status = put_register(store, key, slot, stamp, value, expire_unix_ms, 0);
@@ -220,6 +236,92 @@ static bool float_would_be(const struct entry *entry, int64_t delta, int64_t wan
                (long double)wanted;
 }
 
+/* The text of the shown value, as a number: how many digits it has is up to the merge. */
+static long double shown_float(const struct store *store, const struct key *key) {
+    struct entry_scratch scratch;
+    const uint64_t *slot = mutate_slot(store, key);
+    long double value = 0;
+    ensure(slot != NULL);
+    (void)number_parse_float(entry_value(table_item(*slot), &scratch), &value);
+    return value;
+}
+
+/* Adds to a float counter among parts of others. */
+static enum store_status add_float_merged(struct store *store, const struct key *key,
+                                          const struct entry *old, long double delta,
+                                          long double *result) {
+    struct entry_scratch scratch;
+    long double value = 0, total = 0;
+    if (old != NULL && !number_parse_float(entry_value(old, &scratch), &value)) {
+        return STORE_NOT_FLOAT;
+    }
+    const struct contested_part *own = old != NULL ? merge_own_part(store, old) : NULL;
+    if (own != NULL) {
+        total = own->is_float ? own->float_total : (long double)own->total;
+    }
+    total = float_as_text(total + delta);
+    if (!isfinite(value + delta) || !isfinite(total)) {
+        return STORE_NOT_FINITE;
+    }
+    uint64_t stamp = mutate_stamp(store);
+    struct change change = {.kind = CHANGE_FLOAT_COUNTER,
+                            .db = key->db,
+                            .stamp = stamp,
+                            .is_fresh = old == NULL,
+                            .key = key->name,
+                            .start_ticks = own != NULL ? own->start_ticks : stamp_ticks(stamp)};
+    change.value = slice_make(scratch.bytes, number_format_float(scratch.bytes, total));
+    enum store_status status = merge_write(store, key, &change);
+    ensure(status == STORE_OK);
+    *result = shown_float(store, key);
+    return STORE_OK;
+}
+
+/* Adds to an integer counter among parts of others. */
+static enum store_status add_integer_merged(struct store *store, const struct key *key,
+                                            const struct entry *old, int64_t delta,
+                                            int64_t *result) {
+    int64_t value = 0, total = 0;
+    if (old != NULL && !entry_integer(old, &value)) {
+        return STORE_NOT_INTEGER;
+    }
+    if (__builtin_add_overflow(value, delta, result)) {
+        return STORE_OVERFLOW;
+    }
+    char text[NUMBER_INTEGER_BYTES_MAX];
+    struct slice wanted = slice_make(text, number_format_integer(text, *result));
+    const struct contested_part *own = old != NULL ? merge_own_part(store, old) : NULL;
+    bool is_float = old != NULL && (entry_kind(old) == ENTRY_FLOAT_COUNTER ||
+                                    (entry_kind(old) == ENTRY_CONTESTED &&
+                                     entry_contested(old)->shown == CONTESTED_SHOWS_FLOAT));
+    if (is_float || (own != NULL && own->is_float)) {
+        /* Floats stay floats, even while their sum is whole, unless digits get lost. */
+        long double sum;
+        enum store_status status = add_float_merged(store, key, old, (long double)delta, &sum);
+        return status == STORE_OK && sum != (long double)*result
+                   ? merge_set(store, key, wanted, STRINGS_KEEP_EXPIRY)
+                   : status;
+    }
+    if (__builtin_add_overflow(own != NULL ? own->total : 0, delta, &total)) {
+        return merge_set(store, key, wanted, STRINGS_KEEP_EXPIRY);
+    }
+    uint64_t stamp = mutate_stamp(store);
+    struct change change = {.kind = CHANGE_COUNTER,
+                            .db = key->db,
+                            .stamp = stamp,
+                            .is_fresh = old == NULL,
+                            .key = key->name,
+                            .start_ticks = own != NULL ? own->start_ticks : stamp_ticks(stamp),
+                            .total = total};
+    enum store_status status = merge_write(store, key, &change);
+    ensure(status == STORE_OK);
+    /* A sum that merging has driven out of range stays at the bound. */
+    uint64_t *slot = mutate_slot(store, key);
+    ensure(slot != NULL);
+    (void)entry_integer(table_item(*slot), result);
+    return STORE_OK;
+}
+
 enum store_status strings_add_integer(struct store *store, const struct key *key, int64_t delta,
                                       int64_t *result) {
     uint64_t *slot;
@@ -227,6 +329,9 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
     int64_t value = 0, total = 0;
     uint64_t start_ticks = 0;
     bool has_part = false, begins_anew = false;
+    if (strings_is_intricate(store, slot)) {
+        return add_integer_merged(store, key, old, delta, result);
+    }
     if (old != NULL) {
         if (!strings_is_string(old)) {
             return STORE_WRONG_TYPE;
@@ -268,6 +373,7 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
     struct change change = {.kind = CHANGE_COUNTER,
                             .db = key->db,
                             .stamp = stamp,
+                            .is_fresh = old == NULL && !store->is_alone,
                             .key = key->name,
                             .start_ticks = start_ticks,
                             .total = total};
@@ -296,6 +402,9 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     uint64_t *slot;
     struct entry *old = strings_current(store, key, &slot);
     struct entry_parts parts = {0};
+    if (strings_is_intricate(store, slot)) {
+        return add_float_merged(store, key, old, delta, result);
+    }
     if (old != NULL) {
         if (!strings_is_string(old)) {
             return STORE_WRONG_TYPE;
@@ -318,6 +427,7 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     struct change change = {.kind = CHANGE_FLOAT_COUNTER,
                             .db = key->db,
                             .stamp = parts.stamp,
+                            .is_fresh = old == NULL && !store->is_alone,
                             .key = key->name,
                             .start_ticks = parts.start_ticks,
                             .value = slice_make(text, size)};
@@ -329,32 +439,6 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
 
 /* ---- large strings ---- */
 
-/* Gives the value room for `size` bytes; false, with nothing changed, when memory is out. */
-static bool large_reserve(struct large_string **at, size_t size) {
-    struct large_string *large = *at;
-    if (size <= large->capacity) {
-        return true;
-    }
-    /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
-    size_t extra = size < ((size_t)64 << 20) ? size : size / 8;
-    size_t capacity = size + extra;
-    large = memory_try_resize(large, sizeof(struct large_string) + capacity);
-    if (large == NULL) {
-        return false;
-    }
-    *at = large;
-    large->capacity = capacity;
-    return true;
-}
-
-/* Lengthens the value to `size` bytes, for which there is room, by zeros. */
-static void large_extend(struct large_string *large, size_t size) {
-    if (size > large->size) {
-        memset(large->bytes + large->size, 0, size - large->size);
-        large->size = size;
-    }
-}
-
 /* Makes the value at `slot` (NULL: an absent key) a large one of at least `size` bytes. NULL, with
  * nothing changed, when memory is out: so a running walk is told only after allocating. */
 static struct entry *put_large(struct store *store, const struct key *key, uint64_t *slot,
@@ -362,13 +446,13 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     if (old != NULL && entry_kind(old) == ENTRY_LARGE) {
         struct large_string *large = entry_large(old);
-        bool has_room = large_reserve(&large, size);
+        bool has_room = large_string_reserve(&large, size);
         entry_store64(entry_body(old), (uint64_t)(uintptr_t)large);
         if (!has_room) {
             return NULL;
         }
         mutate_before(store, key, old);
-        large_extend(large, size);
+        large_string_extend(large, size);
         return old;
     }
     struct entry_scratch scratch;
@@ -419,6 +503,23 @@ static enum store_status put_patch(struct store *store, const struct key *key, u
     return STORE_OK;
 }
 
+/* Puts and records a value that was edited, in the place of a compact one or none. */
+static enum store_status put_whole(struct store *store, const struct key *key, uint64_t *slot,
+                                   struct slice value) {
+    uint64_t stamp = mutate_stamp(store);
+    uint64_t keeping = slot == NULL && !store->is_alone ? 0 : STRINGS_KEEP_EXPIRY;
+    enum store_status status =
+        put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
+    if (status == STORE_OK) {
+        uint64_t last = mutate_record_value(store, key, stamp, value, keeping);
+        if (unlikely(last != stamp)) {
+            struct entry *entry = table_item(*mutate_slot(store, key));
+            entry->stamp = last;
+        }
+    }
+    return status;
+}
+
 /* A patch of a value that stays small: it is recorded as the whole value. */
 static enum store_status patch_small(struct store *store, const struct key *key, uint64_t *slot,
                                      uint64_t offset, struct slice bytes, size_t size) {
@@ -426,6 +527,7 @@ static enum store_status patch_small(struct store *store, const struct key *key,
     size_t old_size = 0;
     if (slot != NULL) {
         struct entry_scratch scratch;
+        /* Of a hidden one it is empty. */
         struct slice old = entry_value(table_item(*slot), &scratch);
         old_size = old.size;
         if (old_size > 0) {
@@ -438,12 +540,56 @@ static enum store_status patch_small(struct store *store, const struct key *key,
     if (bytes.size > 0) {
         memcpy(value + offset, bytes.data, bytes.size);
     }
-    uint64_t stamp = mutate_stamp(store);
-    enum store_status status = put_register(store, key, slot, stamp, slice_make(value, size),
-                                            STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
-    if (status == STORE_OK) {
-        (void)mutate_record_value(store, key, stamp, slice_make(value, size), STRINGS_KEEP_EXPIRY);
+    if (strings_is_intricate(store, slot)) {
+        return merge_set(store, key, slice_make(value, size), STRINGS_KEEP_EXPIRY);
     }
+    return put_whole(store, key, slot, slice_make(value, size));
+}
+
+/* A patch that others may have to merge: an edit, or the whole value where that is simpler. */
+static enum store_status patch_merged(struct store *store, const struct key *key,
+                                      const struct entry *old, uint64_t offset, struct slice bytes,
+                                      size_t size) {
+    struct entry_scratch scratch;
+    struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
+    bool is_intricate = old != NULL && merge_is_intricate(store, old);
+    bool is_contested = old != NULL && entry_kind(old) == ENTRY_CONTESTED;
+    const struct contested *contested = is_contested ? entry_contested(old) : NULL;
+    /* Parts of counters lie above the register, where no edit goes. */
+    bool is_number = old != NULL && entry_kind(old) != ENTRY_BYTES &&
+                     entry_kind(old) != ENTRY_LARGE && entry_kind(old) != ENTRY_INTEGER &&
+                     (!is_contested || contested->parts_count > 0);
+    bool is_full =
+        bytes.size > CONTESTED_EDIT_BYTES_MAX ||
+        (is_contested && (contested->edits_count >= CONTESTED_EDITS_MAX ||
+                          contested->edits_bytes + bytes.size > CONTESTED_EDIT_BYTES_MAX));
+    bool is_whole = is_number || is_full || contested_is_hyperloglog(value) ||
+                    (offset < HYPERLOGLOG_HEADER_BYTES && size <= HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    if (!is_whole) {
+        struct change change = {.kind = CHANGE_PATCH,
+                                .db = key->db,
+                                .stamp = mutate_stamp(store),
+                                .is_fresh = old == NULL,
+                                .key = key->name,
+                                .offset = offset,
+                                .value = bytes};
+        return merge_write(store, key, &change);
+    }
+    struct large_string *whole = large_string_new(value.size, size);
+    if (whole == NULL) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    if (value.size > 0) {
+        memcpy(whole->bytes, value.data, value.size);
+    }
+    large_string_extend(whole, size);
+    if (bytes.size > 0) {
+        memcpy(whole->bytes + offset, bytes.data, bytes.size);
+    }
+    struct slice all = slice_make(whole->bytes, whole->size);
+    enum store_status status = is_intricate ? merge_set(store, key, all, STRINGS_KEEP_EXPIRY)
+                                            : put_whole(store, key, mutate_slot(store, key), all);
+    large_string_free(whole);
     return status;
 }
 
@@ -462,6 +608,9 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
     bool is_large = old != NULL && entry_kind(old) == ENTRY_LARGE;
     if (!is_large && new_size <= ENTRY_INLINE_VALUE_BYTES_MAX) {
         return patch_small(store, key, slot, offset, bytes, new_size);
+    }
+    if (!store->is_alone) {
+        return patch_merged(store, key, old, offset, bytes, new_size);
     }
     if (bytes.size > CHANGE_VALUE_BYTES_MAX) {
         /* All the room first: later parts must not fail when the first one is in place. */
@@ -534,10 +683,55 @@ static enum store_status put_registers(struct store *store, const struct key *ke
     return STORE_OK;
 }
 
+/* Records which registers rise; where others have to merge them, the value's form follows from the
+ * registers (contested.c). Only another form of equal registers is recorded as a whole. */
+static enum store_status raise_merged(struct store *store, const struct key *key,
+                                      const struct entry *old, struct slice value) {
+    uint8_t before[HYPERLOGLOG_REGISTERS_COUNT] = {0}, after[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    struct entry_scratch scratch;
+    bool is_sound = hyperloglog_check(value) == HYPERLOGLOG_OK &&
+                    hyperloglog_join(after, value) == HYPERLOGLOG_OK;
+    if (old != NULL) {
+        struct slice stored = entry_value(old, &scratch);
+        is_sound = is_sound && contested_is_hyperloglog(stored) &&
+                   hyperloglog_join(before, stored) == HYPERLOGLOG_OK;
+    }
+    struct buffer raised = {0};
+    for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT && is_sound; i++) {
+        if (after[i] > before[i]) {
+            hyperloglog_pair_put(&raised, (struct hyperloglog_place){.index = i, .rank = after[i]});
+        }
+        is_sound = after[i] >= before[i];
+    }
+    const struct contested *contested =
+        old != NULL && entry_kind(old) == ENTRY_CONTESTED ? entry_contested(old) : NULL;
+    bool is_full =
+        contested != NULL && (contested->edits_count >= CONTESTED_EDITS_MAX ||
+                              contested->edits_bytes + raised.size > CONTESTED_EDIT_BYTES_MAX);
+    bool is_number = contested != NULL && contested->parts_count > 0;
+    enum store_status status;
+    if (!is_sound || is_full || is_number || (old != NULL && raised.size == 0)) {
+        status = strings_set(store, key, value, STRINGS_KEEP_EXPIRY);
+    } else {
+        struct change change = {.kind = CHANGE_REGISTERS,
+                                .db = key->db,
+                                .stamp = mutate_stamp(store),
+                                .is_fresh = old == NULL,
+                                .key = key->name,
+                                .value = raised.size > 0 ? buffer_slice(&raised) : SLICE("")};
+        status = merge_write(store, key, &change);
+    }
+    buffer_deinit(&raised);
+    return status;
+}
+
 enum store_status strings_set_registers(struct store *store, const struct key *key,
                                         struct slice value, struct slice pairs) {
     uint64_t *slot;
     struct entry *old = strings_current(store, key, &slot);
+    if (!store->is_alone) {
+        return raise_merged(store, key, old, value);
+    }
     uint64_t stamp = mutate_stamp(store);
     enum store_status status;
     if (old != NULL && pairs.size > 0 && pairs.size < value.size) {
@@ -576,9 +770,9 @@ static enum store_status apply_float_counter(struct store *store, const struct k
     return STORE_OK;
 }
 
-enum store_status strings_apply(struct store *store, const struct key *key,
-                                const struct change *change) {
-    uint64_t *slot = mutate_slot(store, key);
+/* Applying when there is no other writer: the entry is what all of it was seen from. */
+static enum store_status apply_alone(struct store *store, const struct key *key, uint64_t *slot,
+                                     const struct change *change) {
     int64_t integer;
     switch (change->kind) {
     case CHANGE_SET:
@@ -601,8 +795,16 @@ enum store_status strings_apply(struct store *store, const struct key *key,
             return STORE_MALFORMED;
         }
         return put_patch(store, key, slot, change->stamp, change->offset, change->value);
+    case CHANGE_MORE:
+        if (slot == NULL) {
+            return STORE_MALFORMED;
+        }
+        return put_patch(store, key, slot, change->stamp, entry_value_bytes(table_item(*slot)),
+                         change->value);
     case CHANGE_REGISTERS:
         return put_registers(store, key, slot, change->stamp, change->value);
+    case CHANGE_TAKE:
+        return STORE_OK; /* there are no others */
     case CHANGE_DELETE:
     case CHANGE_EXPIRE:
     case CHANGE_FLUSH:
@@ -611,4 +813,98 @@ enum store_status strings_apply(struct store *store, const struct key *key,
         break;
     }
     impossible("not a change of a string");
+}
+
+/* Is all of a compact entry but its expiry covered by what the change's writer had seen or wrote?
+ */
+static bool value_is_covered(const struct store *store, const struct entry *entry,
+                             unsigned author) {
+    struct entry_parts parts;
+    switch (entry_kind(entry)) {
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_LARGE:
+        return mutate_has_seen(store, author, entry->stamp);
+    case ENTRY_COUNTER:
+        return stamp_slot(entry->stamp) == author;
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        entry_take_apart(entry, &parts);
+        return stamp_slot(entry->stamp) == author &&
+               mutate_has_seen(store, author, parts.register_stamp);
+    case ENTRY_CONTESTED:
+        break;
+    }
+    return false;
+}
+
+static bool expiry_is_covered(const struct store *store, const struct entry *entry,
+                              unsigned author) {
+    return (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) == 0 ||
+           mutate_has_seen(store, author, entry_expire_stamp(entry));
+}
+
+bool strings_is_covered(const struct store *store, const struct entry *entry, unsigned author) {
+    return value_is_covered(store, entry, author) && expiry_is_covered(store, entry, author);
+}
+
+bool strings_expiry_is_covered(const struct store *store, const struct entry *entry,
+                               unsigned author) {
+    return entry_kind(entry) != ENTRY_CONTESTED && expiry_is_covered(store, entry, author);
+}
+
+/* Does putting the writer's part into the entry leave a compact one that says all? */
+static bool fits_counter(const struct store *store, const struct entry *entry,
+                         const struct change *change) {
+    unsigned author = stamp_slot(change->stamp);
+    enum entry_kind kind = entry_kind(entry);
+    int64_t integer;
+    if (kind == ENTRY_CONTESTED || change->is_fresh) {
+        return false;
+    }
+    if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER || kind == ENTRY_FLOAT_COUNTER) {
+        return stamp_slot(entry->stamp) == author &&
+               (change->kind == CHANGE_FLOAT_COUNTER || kind != ENTRY_FLOAT_COUNTER);
+    }
+    long double number;
+    struct entry_scratch scratch;
+    return entry_integer(entry, &integer) ||
+           (change->kind == CHANGE_FLOAT_COUNTER && kind == ENTRY_BYTES &&
+            mutate_has_seen(store, author, entry->stamp) &&
+            number_parse_float(entry_value(entry, &scratch), &number));
+}
+
+enum store_status strings_apply(struct store *store, const struct key *key,
+                                const struct change *change) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (store->is_alone) {
+        return apply_alone(store, key, slot, change);
+    }
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    unsigned author = stamp_slot(change->stamp);
+    bool is_plain = false;
+    switch (change->kind) {
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+        is_plain = entry == NULL || strings_is_covered(store, entry, author);
+        break;
+    case CHANGE_SET_KEEPING:
+        is_plain = entry == NULL || value_is_covered(store, entry, author);
+        break;
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+        is_plain = entry == NULL || fits_counter(store, entry, change);
+        break;
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
+    case CHANGE_DELETE:
+    case CHANGE_EXPIRE:
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
+        break;
+    }
+    return is_plain ? apply_alone(store, key, slot, change) : merge_apply(store, key, change);
 }

@@ -23,6 +23,7 @@ static void assert_equal(const struct change *a, const struct change *b) {
     require(a->start_ticks == b->start_ticks);
     require(a->total == b->total);
     require(a->offset == b->offset);
+    require(a->is_fresh == b->is_fresh);
 }
 
 static void write_again(const struct change *change) {

@@ -26,6 +26,7 @@ static void assert_changes_equal(const struct change *a, const struct change *b)
     assert_int_equal(a->start_ticks, b->start_ticks);
     assert_int_equal(a->total, b->total);
     assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->is_fresh, b->is_fresh);
 }
 
 /* ---- random ---- */
@@ -43,13 +44,35 @@ static uint64_t random_number(struct prng *prng) {
     return prng_next(prng) >> prng_below(prng, 64);
 }
 
+/* A list of parts; valid until the next but some. */
+static struct slice random_takes(struct prng *prng) {
+    static struct buffer lists[64];
+    static unsigned next;
+    struct buffer *list = &lists[next++ % 64];
+    buffer_clear(list);
+    for (unsigned count = (unsigned)prng_below(prng, 4); count > 0; count--) {
+        struct change_take take = {.ref = prng_next(prng),
+                                   .ticks = random_number(prng) >> 11,
+                                   .is_float = prng_below(prng, 2) == 0};
+        take.start_ticks = prng_below(prng, take.ticks + 1);
+        if (take.is_float) {
+            take.text = random_text(prng);
+        } else {
+            take.total = (int64_t)random_number(prng);
+        }
+        change_take_put(list, &take);
+    }
+    return list->size > 0 ? buffer_slice(list) : SLICE("");
+}
+
 /* A change of a random kind, later than `ticks`. */
 static struct change random_change(struct prng *prng, uint64_t ticks) {
-    struct change change = {.kind = (enum change_kind)(1 + prng_below(prng, CHANGE_SWAP))};
+    struct change change = {.kind = (enum change_kind)(1 + prng_below(prng, CHANGE_MORE))};
     uint64_t passed = prng_below(prng, 3) == 0 ? random_number(prng) >> 12 : prng_below(prng, 10);
     ticks = passed < STAMP_TICKS_ACCEPTED_MAX - ticks ? ticks + passed : ticks;
     change.stamp = stamp_make(ticks, SLOT);
     change.db = prng_below(prng, 3) > 0 ? 0 : (unsigned)prng_below(prng, CHANGE_DATABASES_MAX);
+    bool is_fresh = prng_below(prng, 2) == 0;
     switch (change.kind) {
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
@@ -64,17 +87,27 @@ static struct change random_change(struct prng *prng, uint64_t ticks) {
     case CHANGE_COUNTER:
         change.total = (int64_t)random_number(prng) * (prng_below(prng, 2) == 0 ? 1 : -1);
         change.start_ticks = prng_below(prng, ticks + 1);
+        change.is_fresh = is_fresh;
         break;
     case CHANGE_FLOAT_COUNTER:
         change.start_ticks = prng_below(prng, ticks + 1);
+        change.is_fresh = is_fresh;
         break;
     case CHANGE_PATCH:
         change.offset = random_number(prng);
+        change.is_fresh = is_fresh;
         break;
-    case CHANGE_SET:
     case CHANGE_SET_KEEPING:
-    case CHANGE_DELETE:
     case CHANGE_REGISTERS:
+        change.is_fresh = is_fresh;
+        break;
+    case CHANGE_TAKE:
+        change.key = random_text(prng);
+        change.value = random_takes(prng);
+        return change;
+    case CHANGE_SET:
+    case CHANGE_DELETE:
+    case CHANGE_MORE:
         break;
     }
     change.key = random_text(prng);
@@ -275,7 +308,7 @@ static unsigned read_exact(const char *bytes, size_t size, enum change_status *l
     if (change_reader_init(&reader, slice_make(block, size), SLOT)) {
         while ((*last = change_reader_next(&reader, &change)) == CHANGE_OK) {
             count++;
-            assert_in_range(change.kind, CHANGE_SET, CHANGE_SWAP);
+            assert_in_range(change.kind, CHANGE_SET, CHANGE_MORE);
             assert_true(change.db < CHANGE_DATABASES_MAX);
             assert_true(change.start_ticks <= stamp_ticks(change.stamp));
             assert_int_equal(stamp_slot(change.stamp), SLOT);
@@ -293,7 +326,7 @@ static unsigned read_exact(const char *bytes, size_t size, enum change_status *l
 }
 
 static void write_one_of_each(struct change_writer *writer) {
-    for (unsigned kind = CHANGE_SET; kind <= CHANGE_SWAP; kind++) {
+    for (unsigned kind = CHANGE_SET; kind <= CHANGE_MORE; kind++) {
         struct change change = {.kind = (enum change_kind)kind,
                                 .db = kind % 3,
                                 .stamp = stamp_make(1000000 + 100 * kind, SLOT),
@@ -303,6 +336,10 @@ static void write_one_of_each(struct change_writer *writer) {
                                 .start_ticks = 500000,
                                 .total = -123456,
                                 .offset = 4096};
+        if (kind == CHANGE_TAKE) {
+            change.value = SLICE("12345678\x10\x03\x03"
+                                 "1.512345678\x10\x02\x05");
+        }
         change_writer_add(writer, &change);
         if (kind % 2 == 0) {
             change_writer_end_unit(writer);
@@ -317,16 +354,16 @@ static void damage_is_refused_or_harmless(void **state) {
     enum change_status last;
     char *bytes = writer.bytes.data;
     size_t size = writer.bytes.size;
-    assert_int_equal(read_exact(bytes, size, &last), CHANGE_SWAP);
+    assert_int_equal(read_exact(bytes, size, &last), CHANGE_MORE);
     assert_int_equal(last, CHANGE_END);
     unsigned whole = 0;
     for (size_t cut = 0; cut < size; cut++) {
         unsigned count = read_exact(bytes, cut, &last);
-        assert_true(count < CHANGE_SWAP);
+        assert_true(count < CHANGE_MORE);
         whole += last == CHANGE_END;
     }
     /* Cuts between changes, and one before the first. */
-    assert_int_equal(whole, CHANGE_SWAP);
+    assert_int_equal(whole, CHANGE_MORE);
     for (size_t at = 0; at < size; at++) {
         char old = bytes[at];
         for (unsigned value = 0; value < 256; value++) {
@@ -345,9 +382,14 @@ static void nonsense_is_refused(void **state) {
         size_t size;
     } cases[] = {
 #define CASE(literal) {literal, sizeof(literal) - 1}
-        CASE("\x01\x00"),                           /* no kind 0 */
-        CASE("\x01\x0D\x00"),                       /* nor 13 */
-        CASE("\x01\x3F\x00"),                       /* nor 63 */
+        CASE("\x01\x00"),          /* no kind 0 */
+        CASE("\x01\x0F\x00"),      /* nor 15 */
+        CASE("\x01\x1F\x00"),      /* nor 31 */
+        CASE("\x01\x24\x00\x01k"), /* a fresh DELETE */
+        CASE("\x01\x0D\x00\x01k\x03"
+             "abc"), /* no list of parts */
+        CASE("\x01\x0D\x00\x01k\x0B"
+             "12345678\x01\x04\x02"),               /* a part from before all time */
         CASE("\x01\x01"),                           /* ticks are missing */
         CASE("\x01\x01\x00"),                       /* the key */
         CASE("\x01\x01\x00\x01"),                   /* its bytes */

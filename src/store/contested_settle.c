@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Settling: what everybody has seen need not be kept apart any more.
+ *
+ * Whoever writes from now on has seen all stamps at or below the frontier, and supersedes them all
+ * or none of them: so of registers the greatest is enough, of expiries the shown one, edits become
+ * part of the value below them, and ghosts of parts go.
+ *
+ * Invisible: what is shown stays the same, and so does what later changes make of it.
+ *   - Losers among the registers go when all of them are settled: one that is not may be removed by
+ *     somebody who has not seen the others.
+ *   - Edits are folded from the oldest on, and when all registers are settled: those that stay lie
+ *     above what is folded, and those that still come have seen it.
+ *   - A ghost goes when the change that took it off is settled: then its replica has seen that,
+ * too, and its next increment begins a new part.
+ *   - An expiry without a value goes when everything is settled that was known when the key was
+ *     touched last: a writer for whom a value is still there would keep the expiry. One for whom
+ *     there is none says so (change.h, "fresh"), so whether it still has the expiry is all one. */
+#include "store/merge.h"
+
+static bool is_settled(const struct context *frontier, uint64_t stamp) {
+    return context_covers(frontier, stamp);
+}
+
+/* Has the frontier passed everything with ticks up to `ticks` that this store knows? */
+static bool has_passed(const struct store *store, const struct context *frontier, uint64_t ticks) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (frontier->stamps[slot] < store->context.stamps[slot] &&
+            stamp_ticks(frontier->stamps[slot]) < ticks) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool settle_parts(struct contested *contested, const struct context *frontier) {
+    bool changed = false;
+    for (unsigned i = contested->parts_count; i-- > 0;) {
+        const struct contested_part *part = &contested->parts[i];
+        if (contested_part_is_ghost(part) && is_settled(frontier, part->off_by)) {
+            contested_drop_part(contested, i);
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+static bool settle_value(const struct store *store, struct contested *contested,
+                         const struct context *frontier) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!is_settled(frontier, contested->registers[i].stamp)) {
+            return false;
+        }
+    }
+    bool changed = contested->registers_count > 1;
+    while (contested->registers_count > 1) {
+        contested_drop_register(contested, 0);
+    }
+    unsigned count = 0;
+    while (count < contested->edits_count && is_settled(frontier, contested->edits[count].stamp)) {
+        count++;
+    }
+    if (count > 0) {
+        contested_fold_edits(store, contested, count);
+        changed = true;
+    }
+    return changed;
+}
+
+static bool settle_expiries(const struct store *store, struct contested *contested,
+                            const struct context *frontier) {
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        if (!is_settled(frontier, contested->expiries[i].stamp)) {
+            return false;
+        }
+    }
+    bool is_hidden = contested->shown == CONTESTED_HIDDEN;
+    if (is_hidden ? !has_passed(store, frontier, contested->horizon_ticks)
+                  : contested->expiries_count < 2) {
+        return false;
+    }
+    const struct contested_expiry *shown = is_hidden ? NULL : contested_shown_expiry(contested);
+    uint64_t winner = shown != NULL ? shown->stamp : 0;
+    bool changed = false;
+    for (unsigned i = contested->expiries_count; i-- > 0;) {
+        if (contested->expiries[i].stamp != winner) {
+            contested_drop_expiry(contested, i);
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+/* Settles what it can of one value; it may be freed. */
+static void settle(struct store *store, struct contested *contested,
+                   const struct context *frontier) {
+    bool changed = settle_parts(contested, frontier);
+    changed = settle_value(store, contested, frontier) || changed;
+    changed = settle_expiries(store, contested, frontier) || changed;
+    if (changed || !contested_can_settle(contested)) {
+        struct buffer name = {0};
+        buffer_append_slice(&name, entry_key(contested->entry));
+        struct slice bytes = name.size > 0 ? buffer_slice(&name) : slice_make("", 0);
+        struct key key = store_key(store, store_database_index(store, contested->database), bytes);
+        (void)contested_close(store, &key, 0);
+        buffer_deinit(&name);
+    }
+}
+
+bool store_settle(struct store *store, const struct context *frontier, unsigned entries_max) {
+    if (store->walk != NULL) {
+        return true;
+    }
+    uint64_t count = store->unsettled_count < entries_max ? store->unsettled_count : entries_max;
+    bool is_through = count == store->unsettled_count;
+    for (uint64_t i = 0; i < count; i++) {
+        struct contested *contested = store->unsettled;
+        /* What stays comes last in the next round. */
+        contested_requeue(store, contested);
+        settle(store, contested, frontier);
+    }
+    return is_through;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Merging: applying changes to keys whose state is more than a compact entry can say.
+ *
+ * The one rule: a change supersedes exactly what its writer had seen at its place, and adds what it
+ * says. merge_apply() is that rule for every kind of change and every state of a key, element by
+ * element; strings.c and store.c keep shorter ways for compact entries that are covered as a whole.
+ * Local writes have seen everything here, so they are the same rule with this node as the writer.
+ * For the files of store/ only. */
+#ifndef STORE_MERGE_H
+#define STORE_MERGE_H
+
+#include "store/contested.h"
+#include "store/mutate.h"
+
+/* Does a local write to this entry need more than the shorter ways: is it contested, or a counter
+ * with a part of somebody else? */
+static inline bool merge_is_intricate(const struct store *store, const struct entry *entry) {
+    if (store->is_alone) {
+        return false;
+    }
+    enum entry_kind kind = entry_kind(entry);
+    return kind == ENTRY_CONTESTED || ((kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER ||
+                                        kind == ENTRY_FLOAT_COUNTER) &&
+                                       stamp_slot(entry->stamp) != store->replicas.self);
+}
+
+/* Applies a change of one key; FLUSH counts as DELETE. One that has no effect touches nothing.
+ * OUT_OF_MEMORY: nothing changed. */
+enum store_status merge_apply(struct store *store, const struct key *key,
+                              const struct change *change);
+
+/* ---- local writes: they record what they do ---- */
+
+/* The part that this node goes on with, or NULL: a part that was taken off as a whole is over. */
+const struct contested_part *merge_own_part(const struct store *store, const struct entry *entry);
+/* Takes off what is here of others' parts, as SET and DELETE must first. */
+void merge_take(struct store *store, const struct key *key);
+/* Applies and records a change that has its stamp. OUT_OF_MEMORY: neither. */
+enum store_status merge_write(struct store *store, const struct key *key, struct change *change);
+/* Sets the value; `expire_unix_ms` as in strings_set(). */
+enum store_status merge_set(struct store *store, const struct key *key, struct slice value,
+                            uint64_t expire_unix_ms);
+/* Deletes the key; `key->name` may lie in the entry. */
+void merge_delete(struct store *store, const struct key *key);
+
+#endif
