@@ -114,6 +114,14 @@ struct membership_opts {
     void *udata;
 };
 
+/* A replica that a member has retired. It is settled here, too, once this node has seen all that
+ * the member had seen by then. */
+struct membership_retired {
+    uint64_t ref, ticks;
+    uint64_t teller;            /* the member's ref */
+    struct member_claim *claim; /* one that it made since, or NULL */
+};
+
 struct membership {
     struct membership_opts opts; /* its texts are those of self */
     /* In the order that they were added, [0] is self; forgotten ones included. Members stay where
@@ -122,15 +130,17 @@ struct membership {
     size_t members_count, members_capacity;
     struct member **by_id, **by_ref; /* the same, sorted */
     size_t forgotten_count;
-    uint64_t number;             /* of the newest change here */
-    uint64_t rows_number;        /* of the newest change of who somebody is */
-    uint64_t epoch;              /* grows when places in `members` move */
-    uint64_t set_hash;           /* of the counted members' replicas */
-    uint64_t tick_ms;            /* of the tick before; 0: none */
-    uint64_t refused_count;      /* members not taken in for want of room */
-    uint64_t generation_known;   /* the highest that others know of this node, if above its own */
-    struct stream_mark *retired; /* replicas that others have retired, and this node not yet */
+    uint64_t number;           /* of the newest change here */
+    uint64_t rows_number;      /* of the newest change of who somebody is */
+    uint64_t epoch;            /* grows when places in `members` move */
+    uint64_t set_hash;         /* of the counted members' replicas */
+    uint64_t tick_ms;          /* of the tick before; 0: none */
+    uint64_t refused_count;    /* members not taken in for want of room */
+    uint64_t generation_known; /* the highest that others know of this node, if above its own */
+    struct membership_retired *retired; /* that others have retired, and this node not yet */
     size_t retired_count;
+    uint64_t table_version; /* of the table of replicas whose nodes were recalled, and one */
+    bool is_renewal_wanted; /* a peer asks for this node's claim again */
     struct context frontier;
     bool is_frontier_current; /* every counted member's claim was good when it was last asked for */
 };
@@ -159,6 +169,9 @@ struct member *membership_find_ref(const struct membership *membership, uint64_t
 /* A node that this one knew in an earlier life, by its replica of the highest generation: nothing
  * settles until it is heard or forgotten. */
 void membership_recall(struct membership *membership, const struct replica_id *id, uint64_t now_ms);
+/* Recalls all nodes that have replicas in the table and are no members, known from an earlier life
+ * or from a state that was taken over. membership_frontier() sees to it. */
+void membership_recall_all(struct membership *membership, const struct replicas *replicas);
 
 enum membership_admission {
     MEMBERSHIP_ADMITTED,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Digests.
  *
- *   digest:   format byte (1) | ref u64 and heartbeat of the sender | items | 0 | heartbeats
+ *   digest:   format byte (1) | flags byte | ref u64 and heartbeat of the sender | items | 0 |
+ *             heartbeats
+ *   flags:    1: tell your context again, though it has not changed
  *   item:     1 | row  or  2 | context  or  3 | retired
  *   row:      node id (16) | generation | heartbeat | status byte | [left: last ticks] |
  *             version of what follows | address | version of the server
@@ -30,14 +32,16 @@
 
 enum {
     FORMAT = 1,
+    FLAG_RENEW = 1,
     ITEM_ROW = 1,
     ITEM_CONTEXT = 2,
     ITEM_RETIRED = 3,
     ENTRIES_MAX = 2 * STAMP_SLOTS_COUNT, /* of a context */
     RETIRED_TOLD = 256,                  /* the newest ones, in turn */
     RETIRED_TOLD_AT_ONCE = 4,
-    HEARTBEAT_BYTES = 8 + 4,   /* about */
-    CLAIM_HEARTBEATS_MAX = 1024, /* an unchanged context is claimed again after so many */
+    HEARTBEAT_BYTES = 8 + 4,     /* about */
+    CLAIM_HEARTBEATS_MAX = 1024, /* an unchanged context is claimed again after so many, */
+    CLAIM_HEARTBEATS_MIN = 4,    /* or when somebody asks for it, after so many */
 };
 
 /* ---- numbers ---- */
@@ -306,7 +310,11 @@ void membership_digest_put(struct membership *membership, struct member *peer,
     }
     size_t kept = HEARTBEAT_BYTES * membership->members_count;
     kept = (kept < bytes_max / 2 ? kept : bytes_max / 2) + 1;
+    /* One that came with this very set, but another set lay between: it may be older than that. */
+    bool wants_renewal = peer->claim != NULL && peer->claim->is_stale &&
+                         peer->claim->set_hash == membership->set_hash;
     buffer_append_byte(out, FORMAT);
+    buffer_append_byte(out, wants_renewal ? FLAG_RENEW : 0);
     put64(out, self->ref);
     put_number(out, self->heartbeat);
     put_retired(&writer);
@@ -330,10 +338,14 @@ void membership_beat(struct membership *membership, const struct replicas *repli
             member_stamps_raise(&claim->stamps, context->stamps[slot]);
         }
     }
-    if (self->claim != NULL && member_claim_equal(self->claim, claim) &&
-        self->heartbeat - self->claim->version < CLAIM_HEARTBEATS_MAX) {
+    uint64_t age =
+        self->claim == NULL ? CLAIM_HEARTBEATS_MAX : self->heartbeat - self->claim->version;
+    bool is_renewed =
+        age >= (membership->is_renewal_wanted ? CLAIM_HEARTBEATS_MIN : CLAIM_HEARTBEATS_MAX);
+    if (!is_renewed && member_claim_equal(self->claim, claim)) {
         member_claim_unref(claim);
     } else {
+        membership->is_renewal_wanted = false;
         membership_note_claim(membership, self, claim);
     }
 }
@@ -345,6 +357,7 @@ struct digest_reader {
     const struct replicas *replicas;
     struct slice rest;
     uint64_t now_ms;
+    const struct member *peer;
     struct stream_mark *mentions; /* in order */
     size_t mentions_count, mentions_capacity;
 };
@@ -439,7 +452,7 @@ static bool take_retired(struct digest_reader *reader) {
     if (!take_ref(&reader->rest, &retired.ref) || !take_ticks(&reader->rest, &retired.ticks)) {
         return false;
     }
-    membership_note_retired(reader->membership, reader->replicas, &retired);
+    membership_note_retired(reader->membership, reader->replicas, &retired, reader->peer);
     return true;
 }
 
@@ -485,11 +498,12 @@ static bool take_items(struct digest_reader *reader) {
 bool membership_digest_take(struct membership *membership, struct member *peer,
                             const struct replicas *replicas, struct slice digest, uint64_t now_ms) {
     struct digest_reader reader = {
-        .membership = membership, .replicas = replicas, .rest = digest, .now_ms = now_ms};
-    if (digest.size == 0 || digest.data[0] != FORMAT) {
+        .membership = membership, .replicas = replicas, .now_ms = now_ms, .peer = peer};
+    if (digest.size < 2 || digest.data[0] != FORMAT) {
         return false;
     }
-    reader.rest = slice_skip(digest, 1);
+    membership->is_renewal_wanted |= (digest.data[1] & FLAG_RENEW) != 0;
+    reader.rest = slice_skip(digest, 2);
     membership_sign(peer, now_ms);
     bool is_taken = take_heartbeat(&reader) && take_items(&reader);
     while (is_taken && reader.rest.size > 0) {

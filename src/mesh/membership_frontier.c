@@ -79,20 +79,33 @@ void membership_set_changed(struct membership *membership) {
 }
 
 void membership_note_retired(struct membership *membership, const struct replicas *replicas,
-                             const struct stream_mark *retired) {
+                             const struct stream_mark *retired, const struct member *teller) {
     if (replicas_find(replicas, retired->ref) == 0) {
         return;
     }
     for (size_t i = 0; i < membership->retired_count; i++) {
         if (membership->retired[i].ref == retired->ref) {
+            if (membership->retired[i].claim == NULL) {
+                membership->retired[i].teller = teller->ref;
+            }
             return;
         }
     }
     if (membership->retired_count < MEMBERSHIP_RETIRED_MAX) {
         membership->retired = memory_resize(
             membership->retired, (membership->retired_count + 1) * sizeof(membership->retired[0]));
-        membership->retired[membership->retired_count++] = *retired;
+        membership->retired[membership->retired_count++] = (struct membership_retired){
+            .ref = retired->ref, .ticks = retired->ticks, .teller = teller->ref};
     }
+}
+
+void membership_drop_retired(struct membership *membership) {
+    for (size_t i = 0; i < membership->retired_count; i++) {
+        member_claim_unref(membership->retired[i].claim);
+    }
+    memory_free(membership->retired);
+    membership->retired = NULL;
+    membership->retired_count = 0;
 }
 
 /* ---- what members have seen ---- */
@@ -193,18 +206,49 @@ static void lower(struct context *least, unsigned slots_count, const struct memb
     }
 }
 
-/* Raises the frontier by what others have settled. */
+/* Has this node seen all that the claim speaks of? */
+static bool is_covered(struct member_claim *claim, const struct replicas *replicas,
+                       const struct context *context) {
+    member_claim_look_up(claim, replicas);
+    for (unsigned i = 0; i < claim->stamps.count; i++) {
+        if (!context_covers(context, claim->stamps.items[i])) {
+            return false;
+        }
+    }
+    return claim->foreign_count == 0;
+}
+
+/* Looks for a claim that the teller has made since it retired the replica: that one does not
+ * mention it. */
+static void find_claim(const struct membership *membership, struct membership_retired *retired,
+                       const struct replicas *replicas, unsigned slot) {
+    const struct member *teller = membership_find_ref(membership, retired->teller);
+    if (retired->claim != NULL || teller == NULL || teller->claim == NULL) {
+        return;
+    }
+    member_claim_look_up(teller->claim, replicas);
+    if (member_stamps_get(&teller->claim->stamps, slot) == 0) {
+        retired->claim = member_claim_ref(teller->claim);
+    }
+}
+
+/* Raises the frontier by what others have settled and no longer mention. Their frontier may have
+ * been ahead: they had seen changes, written without what they settled then, that are still to
+ * come here. */
 static void raise_retired(struct membership *membership, const struct replicas *replicas,
                           const struct context *context) {
     size_t kept = 0;
     for (size_t i = 0; i < membership->retired_count; i++) {
-        struct stream_mark retired = membership->retired[i];
+        struct membership_retired retired = membership->retired[i];
         unsigned slot = replicas_find(replicas, retired.ref);
         if (slot == 0) {
+            member_claim_unref(retired.claim);
             continue;
         }
+        find_claim(membership, &retired, replicas, slot);
         uint64_t stamp = stamp_make(retired.ticks, slot);
-        if (stamp <= context->stamps[slot]) {
+        if (stamp <= context->stamps[slot] && retired.claim != NULL &&
+            is_covered(retired.claim, replicas, context)) {
             context_add(&membership->frontier, stamp);
         }
         membership->retired[kept++] = retired;
@@ -216,6 +260,7 @@ void membership_frontier(struct membership *membership, const struct replicas *r
                          const struct context *context, struct context *frontier) {
     struct judgement judgement = {
         .membership = membership, .replicas = replicas, .context = context};
+    membership_recall_all(membership, replicas);
     unsigned slots_count = replicas->slots_count;
     for (unsigned slot = 1; slot < slots_count; slot++) {
         uint64_t ref = replicas->slots[slot].ref;
@@ -255,8 +300,9 @@ bool membership_retirable(const struct membership *membership, const struct repl
         return false;
     }
     for (size_t i = 0; i < membership->retired_count; i++) {
-        if (membership->retired[i].ref == ref) {
-            return stamp_make(membership->retired[i].ticks, slot) <= settled;
+        if (membership->retired[i].ref == ref &&
+            membership->retired[i].ticks <= stamp_ticks(settled)) {
+            return true;
         }
     }
     for (size_t i = 1; i < membership->members_count; i++) {
@@ -279,5 +325,10 @@ void membership_slot_retired(struct membership *membership, unsigned slot) {
             }
         }
         member_stamps_remove(&member->seen, slot);
+    }
+    for (size_t i = 0; i < membership->retired_count; i++) {
+        if (membership->retired[i].claim != NULL) {
+            member_stamps_remove(&membership->retired[i].claim->stamps, slot);
+        }
     }
 }

@@ -47,8 +47,9 @@ void membership_note_claim(struct membership *membership, struct member *member,
                            struct member_claim *claim);
 /* The member set has changed: claims made with another one are stale. */
 void membership_set_changed(struct membership *membership);
-/* Somebody has retired a replica after these ticks. */
+/* `teller` has retired a replica after these ticks. */
 void membership_note_retired(struct membership *membership, const struct replicas *replicas,
-                             const struct stream_mark *retired);
+                             const struct stream_mark *retired, const struct member *teller);
+void membership_drop_retired(struct membership *membership);
 
 #endif
