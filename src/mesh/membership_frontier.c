@@ -316,6 +316,8 @@ bool membership_retirable(const struct membership *membership, const struct repl
 
 void membership_slot_retired(struct membership *membership, unsigned slot) {
     membership->frontier.stamps[slot] = 0;
+    /* Others shall see that this node speaks of it no more. */
+    membership->is_renewal_wanted = true;
     for (size_t i = 0; i < membership->members_count; i++) {
         struct member *member = membership->members[i];
         struct member_claim *claims[] = {member->claim, member->pending, member->trusted};

@@ -373,7 +373,20 @@ static void crash(int number) {
     }
 }
 
-/* It has kept everything, and begins a new life. Where it is not known any more it begins anew with
+/* Do all living nodes know one another? */
+static bool is_one_mesh(void) {
+    for (int i = 0; i < NODES * NODES; i++) {
+        int from = i / NODES, to = i % NODES;
+        if (from != to && world.nodes[from].status == UP && world.nodes[to].status == UP &&
+            !is_linked(from, to)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* It has kept everything, and begins a new life. Where it is not known, or only
+ * by its replicas, or was forgotten, it begins anew with
  * what the other has: what it alone knew would be written again as new changes. */
 static void restart(int number, int by) {
     struct node *node = &world.nodes[number];
@@ -381,12 +394,16 @@ static void restart(int number, int by) {
         return;
     }
     struct member *known = member_of(&world.nodes[by], number);
-    world.restarts++;
-    if (known == NULL || known->state == MEMBER_FORGOTTEN || known->state == MEMBER_LEFT) {
-        node_deinit(number);
-        join(number, by);
+    if (known == NULL || known->heard_ms == 0 || known->state == MEMBER_FORGOTTEN ||
+        known->state == MEMBER_LEFT) {
+        if (is_one_mesh()) {
+            world.restarts++;
+            node_deinit(number);
+            join(number, by);
+        }
         return;
     }
+    world.restarts++;
     new_life(number);
     node->status = UP;
     membership_set_generation(&node->membership, world.lives[node->life].id.generation);
@@ -421,18 +438,6 @@ static void leave(int number) {
         reset_link(number, i);
     }
     world.leaves++;
-}
-
-/* Do all living nodes know one another? */
-static bool is_one_mesh(void) {
-    for (int i = 0; i < NODES * NODES; i++) {
-        int from = i / NODES, to = i % NODES;
-        if (from != to && world.nodes[from].status == UP && world.nodes[to].status == UP &&
-            !is_linked(from, to)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Some living node forgets some other that is not there. That takes a day: by then the living have
