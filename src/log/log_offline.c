@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "log/record_reader.h"
 #include "log/recovery.h"
 
 enum {
@@ -388,9 +389,51 @@ static enum log_status write_snapshot(struct offline *offline, struct store *sto
     return status == DISK_OK ? LOG_OK : disk_failed(offline, "the new snapshot", status);
 }
 
+/* Reads the first record of a file into `payload`, if it can be read and has that type. */
+static bool read_first_record(struct disk *disk, const char *name, uint64_t offset,
+                              enum record_type type, struct buffer *payload) {
+    struct disk_file *file;
+    if (disk->methods->open(disk, name, DISK_READ, &file) != DISK_OK) {
+        return false;
+    }
+    int64_t bytes = disk->methods->size(disk, file);
+    struct record_reader reader;
+    struct record record;
+    record_reader_init(&reader, disk, file, bytes > 0 ? (uint64_t)bytes : 0, offset);
+    bool is_read = record_reader_next(&reader, &record) == RECORD_READ_OK && record.type == type;
+    if (is_read) {
+        buffer_append_slice(payload, record.payload);
+    }
+    record_reader_deinit(&reader);
+    disk->methods->close(disk, file);
+    return is_read;
+}
+
+/* Where a snapshot's table of replicas and context are lost, those serve with which the segment
+ * that goes on from it begins. */
+static void take_lost_table(struct offline *offline, uint64_t sequence, struct store *store) {
+    char name[DIRECTORY_NAME_BYTES];
+    struct buffer payload = {0};
+    struct replicas_record replicas;
+    directory_snapshot_name(name, sequence);
+    bool has_own = read_first_record(offline->disk, name, RECORD_SNAPSHOT_HEADER_BYTES,
+                                     RECORD_CONTENTS, &payload);
+    directory_segment_name(name, sequence);
+    if (!has_own && read_first_record(offline->disk, name, RECORD_SEGMENT_HEADER_BYTES,
+                                      RECORD_REPLICAS, &payload)) {
+        struct slice bytes = buffer_slice(&payload);
+        if (replicas_record_take(&bytes, &replicas)) {
+            (void)replicas_record_load(&replicas, store);
+            replicas_record_deinit(&replicas);
+        }
+    }
+    buffer_deinit(&payload);
+}
+
 static enum log_status repair_snapshot(struct offline *offline, const struct recovery *damaged) {
     struct store store;
     store_begin(offline, &store);
+    take_lost_table(offline, damaged->damaged_sequence, &store);
     struct recovery recovery = {.disk = offline->disk, .store = &store, .skips_blocks = true};
     enum log_status status = recovery_load_snapshot(&recovery, damaged->damaged_sequence);
     if (status != LOG_OK) {
