@@ -69,7 +69,10 @@ unsigned replicas_add(struct replicas *replicas, const struct replica_id *id) {
     if (slot != 0) {
         return slot;
     }
-    for (slot = 1; slot < replicas->slots_count && replicas->slots[slot].ref != 0; slot++) {
+    for (slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref == 0 && replicas->slots[slot].held_version == 0) {
+            break;
+        }
     }
     if (slot >= STAMP_SLOTS_COUNT) {
         return 0;
@@ -131,14 +134,27 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {
     require(replicas->slots[slot].ref != 0);
     replicas_note_retired(replicas, replicas->slots[slot].ref, ticks);
     memory_free(replicas->slots[slot].mark);
-    replicas->slots[slot] = (struct replica){0};
     replicas->version++;
+    replicas->slots[slot] = (struct replica){.held_version = replicas->version};
     for (unsigned other = 1; other < replicas->slots_count; other++) {
         struct replica *replica = &replicas->slots[other];
         if (slot < replica->mark_count) {
             replica->mark[slot] = 0;
         }
     }
+}
+
+unsigned replicas_release(struct replicas *replicas, uint64_t version_max) {
+    unsigned held_count = 0;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        struct replica *replica = &replicas->slots[slot];
+        if (replica->held_version > version_max) {
+            held_count++;
+        } else {
+            replica->held_version = 0;
+        }
+    }
+    return held_count;
 }
 
 void replicas_raise_mark(struct replicas *replicas, unsigned slot, uint64_t stamp) {

@@ -35,6 +35,9 @@ struct replica {
      * table where the rest is 0. */
     uint64_t *mark;
     unsigned mark_count;
+    /* Free, but the log still calls the replica that had it by this slot: the version of the table
+     * when it was retired. 0: it is not held. */
+    uint64_t held_version;
 };
 
 struct retired_replica {
@@ -66,8 +69,12 @@ unsigned replicas_find(const struct replicas *replicas, uint64_t ref);
 /* The retired replica of that ref, or NULL. */
 const struct retired_replica *replicas_find_retired(const struct replicas *replicas, uint64_t ref);
 /* Frees the slot and remembers `ticks`, the last that the replica wrote. The caller has settled all
- * stamps with this slot, and cleared it in contexts. */
+ * stamps with this slot, and cleared it in contexts. Nobody gets the slot before
+ * replicas_release(). */
 void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
+/* The log begins with a snapshot from when the table had this version, or later: slots that were
+ * retired by then may go to others. How many are still held? */
+unsigned replicas_release(struct replicas *replicas, uint64_t version_max);
 /* Remembers a retired replica that was heard of. */
 void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks);
 

@@ -29,6 +29,8 @@ void log_sync_replicas(struct log *log) {
         }
         log->logged_refs[slot] = ref;
     }
+    /* Without segments nothing tells of slots but the next snapshot, as they are then. */
+    log->held_count = replicas_release(&log->store->replicas, log->is_on ? 0 : UINT64_MAX);
 }
 
 void log_update_recording(struct log *log) {

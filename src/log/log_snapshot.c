@@ -108,6 +108,7 @@ void log_snapshot_start_walk(struct log *log, uint64_t sequence) {
     log->snapshot_sequence_running = sequence;
     log->snapshot_position = log->position;
     log->snapshot_closed_bytes = log->closed_bytes_total;
+    log->snapshot_table_version = log->store->replicas.version;
     log->snapshot_started_us = log->monotonic_us;
     log->stats.snapshot_started_ms = log->unix_ms;
     snapshot_writer_begin(&log->writer, log->disk, log->store, &header,
@@ -199,6 +200,7 @@ static void snapshot_completed(struct log *log) {
             log->synced_position = log->snapshot_position;
         }
     }
+    log->held_count = replicas_release(&log->store->replicas, log->snapshot_table_version);
     log_snapshot_remove_old(log);
 }
 
@@ -252,6 +254,10 @@ void log_snapshot_advance(struct log *log) {
     }
     if (log->snapshot_phase == LOG_SNAPSHOT_NONE && log->snapshot_is_required && log->is_on &&
         !log->needs_chain && log->monotonic_us >= log->snapshot_retry_us) {
+        log->snapshot_phase = LOG_SNAPSHOT_WAITING;
+    }
+    if (log->snapshot_phase == LOG_SNAPSHOT_NONE && log->held_count > LOG_HELD_SLOTS_MAX &&
+        log->is_on && !log->needs_chain && log->monotonic_us >= log->snapshot_retry_us) {
         log->snapshot_phase = LOG_SNAPSHOT_WAITING;
     }
     if (log->snapshot_phase == LOG_SNAPSHOT_WAITING) {

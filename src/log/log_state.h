@@ -41,6 +41,7 @@ enum {
     LOG_SNAPSHOT_RETRY_US_MAX = 30 * 1000 * 1000,
     LOG_PENDING_BYTES_MAX = 64 << 20, /* while writing fails; beyond it the chain is broken */
     LOG_PENDING_KEEP_BYTES = 4 << 20, /* a larger buffer is given back once it is empty */
+    LOG_HELD_SLOTS_MAX = 256,         /* of retired replicas; beyond it a snapshot sets them free */
     LOG_CLOCK_AHEAD_MS = 10 * 1000,   /* how far the ceiling of node.state runs ahead */
     LOG_READ_BYTES = 256 << 10,       /* of a segment, for a stream, by one job */
     LOG_READS_MAX = 8,                /* streams that may have such bytes at a time */
@@ -185,6 +186,8 @@ struct log {
     uint64_t snapshot_sequence_running;
     uint64_t snapshot_position; /* log_position() when it began */
     uint64_t snapshot_closed_bytes;
+    uint64_t snapshot_table_version; /* of the table of replicas that it has */
+    unsigned held_count;             /* slots of retired replicas that the log still needs */
     uint64_t snapshot_retry_us, snapshot_retry_wait_us;
     uint64_t snapshot_started_us;
     struct log_removal removal;

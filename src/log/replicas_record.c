@@ -7,8 +7,6 @@
 #include "log/record.h"
 #include "store/databases.h"
 
-enum { RETIRE_BUCKETS = 4096 };
-
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
 /* ---- writing ---- */
@@ -218,15 +216,17 @@ static bool is_lone_renaming(const struct replicas_record *record,
            record->entries[0].slot == replicas->slots_count - 1;
 }
 
-static bool retire_what_left(const struct replicas_record *record, struct store *store) {
-    struct replicas *replicas = &store->replicas;
+/* Is each replica that the store knows where it was, or retired? Those stay here, too, with their
+ * slot, which nobody gets before a snapshot is without them: what was settled then is not settled
+ * here. They are retired again in due course. */
+static bool has_place_for_all(const struct replicas_record *record,
+                              const struct replicas *replicas) {
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t ref = replicas->slots[slot].ref;
         const struct replicas_record_entry *entry = entry_at(record, slot);
-        if (ref == 0 || (entry != NULL && entry->ref == ref)) {
-            continue;
-        }
-        if (!record_has_retired(record, ref) || entry != NULL) {
+        bool is_there =
+            ref == 0 || (entry != NULL ? entry->ref == ref : record_has_retired(record, ref));
+        if (!is_there) {
             return false;
         }
     }
@@ -248,7 +248,7 @@ static const char *take_table(const struct replicas_record *record, struct store
         return NULL;
     }
     replicas->self = record->self;
-    if (!retire_what_left(record, store)) {
+    if (!has_place_for_all(record, replicas)) {
         return mismatch;
     }
     for (unsigned i = 0; i < record->count; i++) {

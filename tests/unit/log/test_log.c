@@ -154,6 +154,75 @@ static void test_lives_in_a_mesh(void **state) {
     memory_disk_deinit(&memory);
 }
 
+static unsigned introduce(struct world *world, uint8_t number) {
+    struct replica_id id = {.node = {number}, .generation = 1};
+    unsigned slot = replicas_add(&world->store.replicas, &id);
+    assert_int_not_equal(slot, 0);
+    world_set(world, number, "the log tells the table before this");
+    world_turn(world, 1000);
+    return slot;
+}
+
+static void retire(struct world *world, unsigned slot) {
+    world->store.context.stamps[slot] = 0;
+    replicas_retire(&world->store.replicas, slot, 77);
+    world_set(world, 9, "and again before this");
+    world_turn(world, 1000);
+}
+
+/* A slot goes to another replica only when no start would meet the one that had it. */
+static void test_retired_slots(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.begins_replica = true};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    unsigned first = introduce(&world, 1);
+    uint64_t first_ref = world.store.replicas.slots[first].ref;
+    retire(&world, first);
+    unsigned second = introduce(&world, 2);
+    assert_int_not_equal(second, first);
+    uint64_t second_ref = world.store.replicas.slots[second].ref;
+    struct world_digest digest = world_digest(&world);
+    world_kill(&world);
+    /* Replay has not settled what the first one wrote, so it is there again. */
+    struct world again = {.opts.begins_replica = true};
+    assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+    assert_true(world_digest_equal(world_digest(&again), digest));
+    assert_true(again.store.replicas.slots[first].ref == first_ref);
+    assert_true(again.store.replicas.slots[second].ref == second_ref);
+    retire(&again, first);
+    assert_int_equal(world_snapshot(&again), LOG_OK);
+    assert_int_equal(introduce(&again, 3), first);
+    digest = world_digest(&again);
+    world_kill(&again);
+    struct world third = {.opts.begins_replica = true};
+    assert_int_equal(world_start(&third, &memory.disk, true), LOG_OK);
+    assert_true(world_digest_equal(world_digest(&third), digest));
+    assert_true(third.store.replicas.slots[first].ref != first_ref);
+    assert_non_null(replicas_find_retired(&third.store.replicas, first_ref));
+    /* Too many of them bring about a snapshot. */
+    for (uint8_t i = 0; i < 254; i++) {
+        struct replica_id id = {.node = {i, 1}, .generation = 1};
+        unsigned slot = replicas_add(&third.store.replicas, &id);
+        replicas_retire(&third.store.replicas, slot, 1);
+    }
+    retire(&third, first);
+    world_turn(&third, 1000);
+    assert_false(log_snapshot_is_running(third.log));
+    retire(&third, second);
+    retire(&third, introduce(&third, 4));
+    world_turn(&third, 1000);
+    assert_true(log_snapshot_is_running(third.log));
+    for (int i = 0; i < 100 && log_snapshot_is_running(third.log); i++) {
+        (void)log_snapshot_step(third.log, 64, third.unix_ms, third.monotonic_us);
+        world_settle(&third);
+    }
+    assert_int_equal(introduce(&third, 5), first);
+    world_kill(&third);
+    memory_disk_deinit(&memory);
+}
+
 /* The version before this one had other records: it is refused by name. */
 static void test_another_version(void **state) {
     (void)state;
@@ -254,6 +323,7 @@ int main(void) {
         cmocka_unit_test(test_snapshot_and_segments_after_it),
         cmocka_unit_test(test_half_a_unit),
         cmocka_unit_test(test_lives_in_a_mesh),
+        cmocka_unit_test(test_retired_slots),
         cmocka_unit_test(test_another_version),
         cmocka_unit_test(test_random_histories),
     };
