@@ -255,6 +255,7 @@ static void units_can_be_forgotten(void **state) {
     assert_true(receiver_ticks(&b->receiver, slot) > ticks_of(b, a));
     b->store.context.stamps[slot] = 0;
     replicas_retire(&b->store.replicas, slot, 1);
+    assert_int_equal(replicas_release(&b->store.replicas, UINT64_MAX), 0);
     struct replica_id id = streams_id(6);
     assert_int_equal(replicas_add(&b->store.replicas, &id), slot);
     assert_true(receiver_ticks(&b->receiver, slot) == 0);
