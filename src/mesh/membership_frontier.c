@@ -274,10 +274,12 @@ void membership_frontier(struct membership *membership, const struct replicas *r
             continue;
         }
         judge_claims(&judgement, member);
-        const struct member_claim *trusted = member->trusted;
+        struct member_claim *trusted = member->trusted;
         if (trusted == NULL || trusted->is_stale || trusted->set_hash != membership->set_hash) {
             is_current = false;
         } else if (is_current) {
+            /* Refs of others may have got a slot since. */
+            member_claim_look_up(trusted, replicas);
             lower(&least, slots_count, &trusted->stamps);
         }
     }
