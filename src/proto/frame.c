@@ -253,7 +253,7 @@ static enum frame_status take_frame(struct frame_reader *reader, uint8_t type, u
         if (size > reader->payload_bytes_max) {
             return FRAME_LIMIT;
         }
-        if (size > (uint64_t)wire.size * LZ4_FACTOR_MAX) {
+        if (size == 0 || size > (uint64_t)wire.size * LZ4_FACTOR_MAX) {
             return FRAME_BAD;
         }
         reader->unpacked_bytes += size;
