@@ -4,10 +4,12 @@
  *   dialler                       acceptor
  *   HELLO                     ->
  *                             <-  HELLO          checked on both sides: version, secret or not,
- *                                                cluster, databases, clock, self, cut
+ *                                                cluster, databases, self, cut, and by the
+ *                                                dialler, who knows the round trip: clock
  *   [AUTH]                    ->                 only with a secret
- *                             <-  [AUTH] CONTEXT
- *   CONTEXT                   ->
+ *                             <-  [AUTH]
+ *   CONTEXT                   ->                 now the acceptor knows the round trip, too
+ *                             <-  CONTEXT
  *
  * The acceptor proves itself only to one who has: so nobody gets anything to guess a secret from.
  * The proof covers a role byte, so it cannot be sent back; both nonces, so it cannot be used
@@ -191,11 +193,17 @@ static void admit(struct mesh_link *link) {
     }
     link->member = member;
     member->clock_offset_ms = link->clock_offset_ms;
-    if (!keep_one(link)) {
-        return;
+    if (keep_one(link)) {
+        handshake_send_context(link);
     }
+}
+
+/* The other side is who it says it is. The dialler has measured the clocks, and goes on. */
+static void go_on(struct mesh_link *link) {
     frame_reader_set_limit(&link->in, FRAME_PAYLOAD_BYTES_MAX);
-    handshake_send_context(link);
+    if (link->is_dialled) {
+        admit(link);
+    }
 }
 
 /* ---- what the other side sends ---- */
@@ -287,17 +295,17 @@ static bool hello_frame(struct mesh_link *link, struct slice payload) {
     }
     link->handshake |= HANDSHAKE_HELLO_TAKEN;
     link->peer_is_joining = (flags & HELLO_IS_JOINING) != 0;
+    if (!link->is_dialled) {
+        send_hello(link); /* refused or not: so the other side sees why by itself */
+    }
     judge_hello(link, cluster, databases, unix_ms, flags);
     if (link->is_closing) {
         return true;
     }
-    if (!link->is_dialled) {
-        send_hello(link);
-    } else if (has_secret(link->mesh)) {
-        send_auth(link);
-    }
     if (!has_secret(link->mesh)) {
-        admit(link);
+        go_on(link);
+    } else if (link->is_dialled) {
+        send_auth(link);
     }
     return true;
 }
@@ -321,7 +329,7 @@ static bool auth_frame(struct mesh_link *link, struct slice payload) {
     if (!link->is_dialled) {
         send_auth(link);
     }
-    admit(link);
+    go_on(link);
     return true;
 }
 
@@ -375,17 +383,20 @@ static void come_up(struct mesh_link *link) {
 static bool context_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     uint64_t unix_ms, count;
-    if (link->member == NULL || !is_proven(link) ||
-        (link->handshake & HANDSHAKE_CONTEXT_SENT) == 0 || !varint_take(&payload, &unix_ms) ||
-        !varint_take(&payload, &count) || count > payload.size) {
+    if (!is_proven(link) || (link->is_dialled && link->member == NULL) ||
+        !varint_take(&payload, &unix_ms) || !varint_take(&payload, &count) ||
+        count > payload.size) {
         return false;
     }
     bool is_first = (link->handshake & HANDSHAKE_CONTEXT_TAKEN) == 0;
-    if (is_first) {
+    if (is_first && !link->is_dialled) {
         link->round_trip_us = mesh->monotonic_us - link->asked_us;
-        if (!link->is_dialled &&
-            !link_check_clock(link, unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1,
+        if (!link_check_clock(link, unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1,
                               link->round_trip_us)) {
+            return true;
+        }
+        admit(link);
+        if (link->is_closing) {
             return true;
         }
     }

@@ -132,7 +132,9 @@ static void member_event(void *udata, enum membership_event event, struct member
         return;
     }
     mesh_say(mesh, event == MEMBERSHIP_SUSPECT ? MESH_LEVEL_VERBOSE : MESH_LEVEL_NOTICE,
-             "Mesh: the node at %s %s", member->address, words[event]);
+             "Mesh: node %02x%02x%02x%02x... at %s %s", member->node_id[0], member->node_id[1],
+             member->node_id[2], member->node_id[3],
+             member->address[0] != '\0' ? member->address : "an unknown address", words[event]);
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         if (link->member != member) {
             continue;
