@@ -198,11 +198,29 @@ static void admit(struct mesh_link *link) {
     }
 }
 
+/* Is there a link of this pair already that this node dialled, and that will survive? */
+static bool is_loser(const struct mesh_link *link) {
+    const struct mesh *mesh = link->mesh;
+    if (memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES) > 0) {
+        return false;
+    }
+    for (const struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
+        if (other != link && other->is_dialled && other->member != NULL && !other->is_closing &&
+            !other->is_gone && other->peer.generation == link->peer.generation &&
+            memcmp(other->peer.node, link->peer.node, REPLICA_NODE_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The other side is who it says it is. The dialler has measured the clocks, and goes on. */
 static void go_on(struct mesh_link *link) {
     frame_reader_set_limit(&link->in, FRAME_PAYLOAD_BYTES_MAX);
     if (link->is_dialled) {
         admit(link);
+    } else if (is_loser(link)) {
+        link_close(link, MESH_REASON_DUPLICATE, true);
     }
 }
 

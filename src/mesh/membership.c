@@ -481,6 +481,7 @@ void membership_note_row(struct membership *membership, const struct membership_
     }
     if (row->texts_version > member->texts_version) {
         member->texts_version = row->texts_version;
+        row_changed(membership, member); /* texts that HELLO brought had no version */
         note_texts(membership, member, row->address, row->version);
     }
     membership_note_heartbeat(membership, member, row->heartbeat, now_ms);
