@@ -687,8 +687,7 @@ struct contested *contested_open(struct store *store, const struct key *key, uin
 
 /* ---- putting it away ---- */
 
-/* Is the number's text what number_format_float() makes of it? */
-static bool is_plain_float(struct slice text, long double number) {
+bool contested_is_plain_float(struct slice text, long double number) {
     struct entry_scratch scratch;
     return text.size <= CONTESTED_COMPACT_TEXT_BYTES_MAX &&
            slice_equal(text, slice_make(scratch.bytes, number_format_float(scratch.bytes, number)));
@@ -737,7 +736,7 @@ static bool compact_part(const struct contested_part *part, const struct contest
     }
     return reg->form == CONTESTED_BYTES &&
            number_parse_float(slice_make(reg->bytes, reg->size), &parts->float_register) &&
-           is_plain_float(slice_make(reg->bytes, reg->size), parts->float_register);
+           contested_is_plain_float(slice_make(reg->bytes, reg->size), parts->float_register);
 }
 
 /* A compact entry that says the same, or NULL. What is large has moved to it. */

@@ -163,6 +163,8 @@ static inline struct contested_register *contested_top(const struct contested *c
     return contested->registers_count == 0 ? NULL
                                            : &contested->registers[contested->registers_count - 1];
 }
+/* Does the number say all of its text: would number_format_float() make just that? */
+bool contested_is_plain_float(struct slice text, long double number);
 /* Does a text that is no number hide increments? */
 bool contested_hides_parts(const struct contested *contested);
 /* The expiry that is shown of a visible value: the latest, "never" being the latest of all; NULL

@@ -55,7 +55,9 @@ static void parts_inherit(const struct store *store, const struct entry *old,
         if (old != NULL) {
             parts->expire_unix_ms = entry_expire_unix_ms(old);
             parts->has_expiry = parts->expire_unix_ms != 0;
-            parts->expire_stamp = parts->has_expiry ? entry_expire_stamp(old) : 0;
+            /* "Never" is a register, too: a concurrent expiry has to lose against it. */
+            bool is_persisted = !store->is_alone && (old->meta & ENTRY_HAS_EXPIRY_STAMP) != 0;
+            parts->expire_stamp = parts->has_expiry || is_persisted ? entry_expire_stamp(old) : 0;
         }
     } else {
         parts->expire_unix_ms = expire_unix_ms;
@@ -246,6 +248,17 @@ static long double shown_float(const struct store *store, const struct key *key)
     return value;
 }
 
+/* Has the entry a text that a compact float counter would not keep, as an edit may need it? */
+static bool float_loses_text(const struct entry *entry) {
+    struct entry_scratch scratch;
+    long double number;
+    if (entry_kind(entry) != ENTRY_BYTES && entry_kind(entry) != ENTRY_LARGE) {
+        return false;
+    }
+    struct slice text = entry_value(entry, &scratch);
+    return number_parse_float(text, &number) && !contested_is_plain_float(text, number);
+}
+
 /* Adds to a float counter among parts of others. */
 static enum store_status add_float_merged(struct store *store, const struct key *key,
                                           const struct entry *old, long double delta,
@@ -402,7 +415,8 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     uint64_t *slot;
     struct entry *old = strings_current(store, key, &slot);
     struct entry_parts parts = {0};
-    if (strings_is_intricate(store, slot)) {
+    if (strings_is_intricate(store, slot) ||
+        (unlikely(!store->is_alone) && old != NULL && float_loses_text(old))) {
         return add_float_merged(store, key, old, delta, result);
     }
     if (old != NULL) {
@@ -854,8 +868,7 @@ bool strings_expiry_is_covered(const struct store *store, const struct entry *en
 }
 
 /* Does putting the writer's part into the entry leave a compact one that says all? */
-static bool fits_counter(const struct store *store, const struct entry *entry,
-                         const struct change *change) {
+static bool fits_counter(const struct entry *entry, const struct change *change) {
     unsigned author = stamp_slot(change->stamp);
     enum entry_kind kind = entry_kind(entry);
     int64_t integer;
@@ -870,8 +883,8 @@ static bool fits_counter(const struct store *store, const struct entry *entry,
     struct entry_scratch scratch;
     return entry_integer(entry, &integer) ||
            (change->kind == CHANGE_FLOAT_COUNTER && kind == ENTRY_BYTES &&
-            mutate_has_seen(store, author, entry->stamp) &&
-            number_parse_float(entry_value(entry, &scratch), &number));
+            number_parse_float(entry_value(entry, &scratch), &number) &&
+            contested_is_plain_float(entry_value(entry, &scratch), number));
 }
 
 enum store_status strings_apply(struct store *store, const struct key *key,
@@ -893,7 +906,7 @@ enum store_status strings_apply(struct store *store, const struct key *key,
         break;
     case CHANGE_COUNTER:
     case CHANGE_FLOAT_COUNTER:
-        is_plain = entry == NULL || fits_counter(store, entry, change);
+        is_plain = entry == NULL || fits_counter(entry, change);
         break;
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
