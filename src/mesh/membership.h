@@ -18,8 +18,10 @@
  *       nobody's claim stands for these any more.
  *
  * What was once below the frontier stays below it: so that holds while claims are renewed after a
- * change of the set. It is sound if a node begins to write, in each life, only with a context that
- * covers what a member of the mesh had seen when it took that node up.
+ * change of the set. It is sound if a node, in each life, begins to write only with a context that
+ * covers what a member had seen when it took that node up; and if one that is not known, known by
+ * its replicas only (never heard), left or forgotten writes again, as new changes, what it alone
+ * has. A peer whose context does not cover the frontier here is such a one.
  *
  * A member that leaves is counted until this node has all that it wrote. One that is silent for
  * long is forgotten; its id is remembered, so that gossip of its old life does not bring it back.

@@ -235,7 +235,7 @@ static void all_come_to_know_all(void **state) {
 static void the_living_and_the_dead(void **state) {
     (void)state;
     static struct world world;
-    enum { COUNT = 5, SEEDS = 200 };
+    enum { COUNT = 5, SEEDS = 60 };
     unsigned noticed_ms_max = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         world_init(&world, COUNT, 1000 + seed);
