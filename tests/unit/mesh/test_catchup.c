@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Catching up: who joins, parts from several peers at once, peers that die, stall or say "again",
+ * and that nobody takes a snapshot who could be served by a log.
+ *
+ * A part is one key of the world's data. A joiner takes of it what all parts have seen, the rest
+ * comes by streams. */
+#include "mesh_world.h"
+
+enum { FILLING_BYTES = 4096 }; /* of a read that brings nothing, so that parts take time */
+
+/* What one node serves and takes. */
+struct side {
+    bool is_stalled;      /* parts that it serves never end */
+    unsigned again_count; /* so many parts end with AGAIN */
+    unsigned reads;       /* it takes so many to get a part */
+    unsigned served;      /* parts, whole */
+    unsigned begins;      /* sync_begin() */
+    bool rebased;
+    bool is_open[WORLD_KEYS], is_done[WORLD_KEYS];
+    unsigned done_count;
+    struct context least; /* of all parts */
+    struct data_cell cells[WORLD_NODES_MAX][WORLD_KEYS];
+};
+
+struct walk {
+    struct world_node *node;
+    unsigned part, reads;
+};
+
+static struct side sides[WORLD_NODES_MAX];
+
+static struct side *side_of(void *udata) {
+    return &sides[((struct world_node *)udata)->index];
+}
+
+/* ---- serving ---- */
+
+static void *part_open_(void *udata, unsigned part, unsigned parts_count, struct buffer *header) {
+    struct world_node *node = udata;
+    assert_int_equal(parts_count, CATCHUP_PARTS);
+    assert_false(mesh_is_joining(node->mesh));
+    for (unsigned slot = 1; slot < node->replicas.slots_count; slot++) {
+        if (node->replicas.slots[slot].ref != 0) {
+            uint64_t ticks = stamp_ticks(node->context.stamps[slot]);
+            buffer_append(header, &node->replicas.slots[slot].id, sizeof(struct replica_id));
+            buffer_append(header, &ticks, sizeof(ticks));
+        }
+    }
+    struct walk *walk = memory_alloc(sizeof(*walk));
+    *walk = (struct walk){.node = node, .part = part};
+    return walk;
+}
+
+static enum mesh_part part_read_(void *udata, void *at, struct buffer *out, size_t bytes_max) {
+    struct side *side = side_of(udata);
+    struct walk *walk = at;
+    (void)bytes_max;
+    if (side->is_stalled) {
+        return MESH_PART_MORE;
+    }
+    if (side->again_count > 0) {
+        side->again_count--;
+        return MESH_PART_AGAIN;
+    }
+    if (walk->reads++ < side->reads) {
+        memset(buffer_reserve(out, FILLING_BYTES), 0xFF, FILLING_BYTES);
+        out->size += FILLING_BYTES;
+        return MESH_PART_MORE;
+    }
+    for (unsigned i = 0; i < WORLD_NODES_MAX; i++) {
+        buffer_append_byte(out, (uint8_t)i);
+        buffer_append(out, &walk->node->cells[i][walk->part], sizeof(struct data_cell));
+    }
+    side->served++;
+    return MESH_PART_DONE;
+}
+
+static void part_close_(void *udata, void *walk) {
+    (void)udata;
+    memory_free(walk);
+}
+
+/* ---- joining ---- */
+
+static void sync_begin_(void *udata, bool rebases) {
+    struct side *side = side_of(udata);
+    side->begins++;
+    side->rebased |= rebases;
+    side->done_count = 0;
+    memset(side->is_done, 0, sizeof(side->is_done));
+    memset(side->is_open, 0, sizeof(side->is_open));
+    memset(side->cells, 0, sizeof(side->cells));
+    memset(&side->least, 0xFF, sizeof(side->least));
+    assert_true(mesh_is_joining(((struct world_node *)udata)->mesh));
+}
+
+static bool takes_seed_(void *udata, const uint64_t seed[2]) {
+    (void)udata;
+    return seed[0] == 1 && seed[1] == 2;
+}
+
+static enum mesh_part sync_part_begin_(void *udata, unsigned part, unsigned count,
+                                       struct slice header) {
+    struct world_node *node = udata;
+    struct side *side = side_of(udata);
+    struct context seen = {0};
+    assert_int_equal(count, CATCHUP_PARTS);
+    assert_false(side->is_done[part]);
+    while (header.size > 0) {
+        struct replica_id id;
+        uint64_t ticks;
+        assert_true(header.size >= sizeof(id) + sizeof(ticks));
+        memcpy(&id, header.data, sizeof(id));
+        memcpy(&ticks, header.data + sizeof(id), sizeof(ticks));
+        header = slice_skip(header, sizeof(id) + sizeof(ticks));
+        unsigned slot = replicas_add(&node->replicas, &id);
+        seen.stamps[slot] = ticks == 0 ? 0 : stamp_make(ticks, slot);
+    }
+    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (seen.stamps[slot] < side->least.stamps[slot]) {
+            side->least.stamps[slot] = seen.stamps[slot];
+        }
+    }
+    side->is_open[part] = true;
+    return MESH_PART_DONE;
+}
+
+static enum mesh_part sync_part_data_(void *udata, unsigned part, struct slice bytes) {
+    struct side *side = side_of(udata);
+    assert_true(side->is_open[part]);
+    while (bytes.size > 0 && (uint8_t)bytes.data[0] != 0xFF) {
+        unsigned column = (uint8_t)bytes.data[0];
+        if (column >= WORLD_NODES_MAX || bytes.size < 1 + sizeof(struct data_cell)) {
+            return MESH_PART_BAD;
+        }
+        memcpy(&side->cells[column][part], bytes.data + 1, sizeof(struct data_cell));
+        bytes = slice_skip(bytes, 1 + sizeof(struct data_cell));
+    }
+    return MESH_PART_DONE;
+}
+
+static enum mesh_part sync_part_end_(void *udata, unsigned part) {
+    struct side *side = side_of(udata);
+    assert_true(side->is_open[part]);
+    side->is_open[part] = false;
+    side->is_done[part] = true;
+    side->done_count++;
+    return MESH_PART_DONE;
+}
+
+static void sync_end_(void *udata) {
+    struct world_node *node = udata;
+    struct side *side = side_of(udata);
+    assert_int_equal(side->done_count, CATCHUP_PARTS);
+    if (side->rebased) {
+        memset(node->cells, 0, sizeof(node->cells));
+        memset(&node->context, 0, sizeof(node->context));
+        memset(node->trimmed_ticks, 0, sizeof(node->trimmed_ticks));
+        node->log_base = node->log_count; /* the log begins anew */
+    }
+    for (unsigned slot = 1; slot < node->replicas.slots_count; slot++) {
+        uint64_t least = side->least.stamps[slot];
+        unsigned column = node->replicas.slots[slot].id.node[15];
+        context_add(&node->context, least);
+        for (unsigned key = 0; key < WORLD_KEYS && least != 0; key++) {
+            const struct data_cell *cell = &side->cells[column][key];
+            if (cell->ticks <= stamp_ticks(least) && cell->ticks > node->cells[column][key].ticks) {
+                node->cells[column][key] = *cell;
+            }
+        }
+        /* Its log has nothing of that. */
+        if (stamp_ticks(least) > node->trimmed_ticks[slot]) {
+            node->trimmed_ticks[slot] = stamp_ticks(least);
+        }
+        if (stamp_ticks(least) > node->clock_ticks) {
+            node->clock_ticks = stamp_ticks(least);
+        }
+    }
+}
+
+static bool sync_is_ready_(void *udata) {
+    (void)udata;
+    return true;
+}
+
+static void start(struct world *world, unsigned index) {
+    world_start(world, index);
+    struct mesh_data *data = &world->nodes[index].mesh->data;
+    data->part_open = part_open_;
+    data->part_read = part_read_;
+    data->part_close = part_close_;
+    data->sync_begin = sync_begin_;
+    data->sync_takes_seed = takes_seed_;
+    data->sync_part_begin = sync_part_begin_;
+    data->sync_part_data = sync_part_data_;
+    data->sync_part_end = sync_part_end_;
+    data->sync_end = sync_end_;
+    data->sync_is_ready = sync_is_ready_;
+}
+
+static struct world *begin_world(unsigned count, unsigned started, uint64_t seed) {
+    struct world *world = world_new(count, seed);
+    memset(sides, 0, sizeof(sides));
+    for (unsigned i = 0; i < started; i++) {
+        start(world, i);
+    }
+    assert_true(world_links(world, 6000));
+    return world;
+}
+
+static struct mesh_stats stats_of(const struct world *world, unsigned index) {
+    struct mesh_stats stats;
+    mesh_get_stats(world->nodes[index].mesh, &stats);
+    return stats;
+}
+
+static void write_all(struct world *world, unsigned nodes, unsigned keys, unsigned value) {
+    for (unsigned key = 0; key < keys; key++) {
+        for (unsigned i = 0; i < nodes; i++) {
+            world_write(&world->nodes[i], key, value + key);
+        }
+        world_step(world);
+    }
+    assert_true(world_converges(world, 3000));
+    world_run_ms(world, 100);
+}
+
+static bool becomes_ready(struct world *world, unsigned index, uint64_t within_ms) {
+    for (uint64_t end_us = world->now_us + within_ms * 1000; world->now_us < end_us;) {
+        world_step(world);
+        if (!mesh_is_joining(world->nodes[index].mesh)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- who joins, and who need not ---- */
+
+static void fresh_nodes_begin(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sides[i].begins, 0);
+        assert_int_equal(stats_of(world, i).syncs_snapshot, 0);
+    }
+    world_free(world);
+}
+
+static void a_node_that_reaches_nobody_begins(void **state) {
+    (void)state;
+    struct world *world = world_new(2, 2);
+    memset(sides, 0, sizeof(sides));
+    start(world, 0);
+    world_run_ms(world, 1000);
+    assert_true(mesh_is_joining(world->nodes[0].mesh));
+    assert_true(becomes_ready(world, 0, 3000));
+    world_free(world);
+}
+
+/* Mesh row 3: inside the log, changes; outside, a snapshot. */
+static void logs_serve_who_is_inside(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 2, 3);
+    write_all(world, 2, 50, 1);
+    start(world, 2);
+    assert_true(mesh_is_joining(world->nodes[2].mesh));
+    assert_true(becomes_ready(world, 2, 5000));
+    assert_true(world_is_equal(world));
+    assert_int_equal(sides[2].begins, 0);
+    assert_int_equal(stats_of(world, 2).syncs_log, 1);
+    assert_int_equal(stats_of(world, 2).syncs_snapshot, 0);
+    world_free(world);
+}
+
+/* Mesh rows 12 and 13. */
+static void a_snapshot_comes_from_several(void **state) {
+    (void)state;
+    struct world *world = begin_world(4, 3, 4);
+    write_all(world, 3, 200, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        world_trim(&world->nodes[i], 5);
+        sides[i].reads = 3;
+    }
+    start(world, 3);
+    for (unsigned i = 0; i < 50; i++) { /* the others go on */
+        assert_true(mesh_is_joining(world->nodes[3].mesh));
+        world_write(&world->nodes[i % 3], i, 1000 + i);
+        world_step(world);
+    }
+    assert_true(becomes_ready(world, 3, 20000));
+    assert_true(world_converges(world, 3000));
+    assert_int_equal(sides[3].begins, 1);
+    assert_int_equal(stats_of(world, 3).syncs_snapshot, 1);
+    assert_int_equal(stats_of(world, 3).parts_in, CATCHUP_PARTS);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(sides[i].served > CATCHUP_PARTS / 10);
+        assert_int_equal(stats_of(world, i).parts_out, sides[i].served);
+        assert_true(stats_of(world, i).syncs_served > 0);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        world_write(&world->nodes[i % 4], i, 5000 + i);
+        world_step(world);
+    }
+    assert_true(world_converges(world, 3000));
+    assert_int_equal(stats_of(world, 3).syncs_snapshot, 1);
+    world_free(world);
+}
+
+static void a_serving_peer_dies(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 2, 5);
+    write_all(world, 2, 200, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        world_trim(&world->nodes[i], 5);
+        sides[i].reads = 100;
+    }
+    start(world, 2);
+    while (sides[1].served < 5) {
+        world_step(world);
+    }
+    world_stop(world, 1);
+    assert_true(becomes_ready(world, 2, 60000));
+    assert_true(stats_of(world, 2).parts_resumed > 0);
+    assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
+static void a_stalled_peer_is_passed_over(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 2, 6);
+    write_all(world, 2, 100, 1);
+    world_trim(&world->nodes[0], 5);
+    world_trim(&world->nodes[1], 5);
+    sides[1].is_stalled = true;
+    start(world, 2);
+    assert_true(becomes_ready(world, 2, 20000));
+    assert_int_equal(sides[1].served, 0);
+    assert_true(sides[0].served >= CATCHUP_PARTS);
+    assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
+static void a_cancelled_walk_is_asked_for_again(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 1, 7);
+    write_all(world, 1, 100, 1);
+    world_trim(&world->nodes[0], 5);
+    sides[0].again_count = 20;
+    start(world, 1);
+    assert_true(becomes_ready(world, 1, 20000));
+    assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
+/* Away for too long; its own log still has what only it knows. */
+static void the_lagging_side_joins(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 8);
+    write_all(world, 3, 50, 1);
+    mesh_cut(world->nodes[2].mesh, "ALL");
+    world_run_ms(world, 200);
+    for (unsigned i = 0; i < 100; i++) {
+        world_write(&world->nodes[i % 2], i, 900 + i);
+        world_step(world);
+    }
+    world_write(&world->nodes[2], 200, 77);
+    world_trim(&world->nodes[0], 5);
+    world_trim(&world->nodes[1], 5);
+    mesh_heal(world->nodes[2].mesh, "ALL");
+    assert_true(world_converges(world, 20000));
+    assert_int_equal(sides[2].begins, 1);
+    assert_false(sides[2].rebased);
+    assert_int_equal(sides[0].begins + sides[1].begins, 0);
+    assert_true(world->nodes[0].cells[2][200].value != 0);
+    assert_int_equal(world->nodes[2].generations, 0);
+    world_free(world);
+}
+
+/* Neither log reaches the other side's place: one of them joins, and begins a new life for what
+ * only it knew. */
+static void one_of_two_rebases(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 2, 9);
+    write_all(world, 2, 50, 1);
+    mesh_cut(world->nodes[1].mesh, "ALL");
+    world_run_ms(world, 200);
+    for (unsigned i = 0; i < 100; i++) {
+        world_write(&world->nodes[0], i, 900 + i);
+        world_write(&world->nodes[1], i % 70, 1900 + i);
+        world_step(world);
+    }
+    world_trim(&world->nodes[0], 5);
+    world_trim(&world->nodes[1], 5);
+    mesh_heal(world->nodes[1].mesh, "ALL");
+    assert_true(world_converges(world, 30000));
+    assert_int_equal(sides[0].begins, 0); /* it has more keys */
+    assert_int_equal(sides[1].begins, 1);
+    assert_true(sides[1].rebased);
+    assert_true(world->nodes[1].generations >= 1);
+    assert_int_equal(stats_of(world, 1).rebases, 1);
+    /* And life goes on. */
+    assert_true(world_links(world, 5000));
+    world_write(&world->nodes[1], 5, 1);
+    world_write(&world->nodes[0], 6, 1);
+    assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
+/* ---- nonsense ---- */
+
+static void nonsense_ends_the_link(void **state) {
+    (void)state;
+    static const struct {
+        enum mesh_frame type;
+        struct slice payload;
+        bool is_nonsense;
+    } frames[] = {
+        {MESH_FRAME_PART_PULL, {"\x05\x03", 2}, true},         /* no power of two */
+        {MESH_FRAME_PART_PULL, {"\x08\x08", 2}, true},         /* no such part */
+        {MESH_FRAME_PART_PULL, {"\x00\x80\x80\x08", 4}, true}, /* too many */
+        {MESH_FRAME_PART_PULL, {"\x01", 1}, true},             /* cut short */
+        {MESH_FRAME_PART_DATA, {"\xff\xff\x03", 3}, true},     /* no such part */
+        {MESH_FRAME_PART_DATA, {"", 0}, true},                 /* cut short */
+        {MESH_FRAME_PART_DATA,
+         {"\x01"
+          "abc",
+          4},
+         false},                                       /* of a part called off */
+        {MESH_FRAME_PART_END, {"\x01\x00", 2}, false}, /* likewise */
+        {MESH_FRAME_PART_BEGIN, {"\x01", 1}, false},   /* likewise */
+    };
+    struct world *world = begin_world(2, 2, 10);
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        struct mesh_link *link = world->nodes[0].mesh->links;
+        assert_int_equal(catchup_frame(link, frames[i].type, frames[i].payload),
+                         !frames[i].is_nonsense);
+        catchup_link_closed(link);
+    }
+    world_free(world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fresh_nodes_begin),
+        cmocka_unit_test(a_node_that_reaches_nobody_begins),
+        cmocka_unit_test(logs_serve_who_is_inside),
+        cmocka_unit_test(a_snapshot_comes_from_several),
+        cmocka_unit_test(a_serving_peer_dies),
+        cmocka_unit_test(a_stalled_peer_is_passed_over),
+        cmocka_unit_test(a_cancelled_walk_is_asked_for_again),
+        cmocka_unit_test(the_lagging_side_joins),
+        cmocka_unit_test(one_of_two_rebases),
+        cmocka_unit_test(nonsense_ends_the_link),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
