@@ -414,6 +414,28 @@ static unsigned find_open_part(const struct catchup *catchup) {
     return part;
 }
 
+/* Has the link's peer all that any living member has of this node's lives? Who rebases compares
+ * with what the peer has; what another one has beyond would be made again and come by streams, too.
+ * They tell each other. */
+static bool knows_own_lives(struct mesh *mesh, const struct mesh_link *link) {
+    const struct membership *membership = &mesh->membership;
+    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
+    for (unsigned slot = 1; slot < count; slot++) {
+        if (!mesh_is_own_slot(mesh, slot)) {
+            continue;
+        }
+        uint64_t seen = member_seen(link->member, slot);
+        for (size_t i = 0; i < membership->members_count; i++) {
+            const struct member *member = membership->members[i];
+            bool lives = !member->is_self && member->state <= MEMBER_SUSPECT;
+            if (lives && member_seen(member, slot) > seen) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void hand_out_parts(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     if (mesh->generation_wanted != 0) {
@@ -426,7 +448,8 @@ static void hand_out_parts(struct mesh *mesh) {
             return;
         }
         if (link_is_up(link) && !pull->is_pulling && !pull->is_foreign &&
-            pull->retry_us <= mesh->monotonic_us) {
+            pull->retry_us <= mesh->monotonic_us &&
+            (!catchup->rebases || knows_own_lives(mesh, link))) {
             pull->is_pulling = true;
             pull->has_begun = false;
             pull->pulled_part = part;

@@ -7,11 +7,13 @@
  *
  * A local flush first takes off, as each DELETE does, what is here of others' counters. */
 #include "store/merge.h"
+#include "store/sync.h"
 
 /* Entries found in a walk. */
 struct flush_walk {
     struct store *store;
     unsigned author;
+    uint64_t stamp; /* of the flush */
     struct entry **entries;
     size_t count, capacity;
 };
@@ -31,10 +33,17 @@ static void flush_walk_all(struct flush_walk *walk, unsigned db, table_visit_fn 
     } while (position != 0);
 }
 
+/* Came the entry with a part of a snapshot in which the flush has had its effect already? */
+static bool flush_has_part(const struct flush_walk *walk, const struct entry *entry) {
+    const struct store *store = walk->store;
+    return unlikely(store->sync != NULL) &&
+           sync_covers(store->sync, store_hash(store, entry_key(entry)), walk->stamp);
+}
+
 static void flush_visit_kept(void *item, void *udata) {
     struct flush_walk *walk = (struct flush_walk *)udata;
     struct entry *entry = (struct entry *)item;
-    if (!strings_is_covered(walk->store, entry, walk->author)) {
+    if (!strings_is_covered(walk->store, entry, walk->author) || flush_has_part(walk, entry)) {
         flush_note(walk, entry);
     }
 }
@@ -64,7 +73,8 @@ static void flush_table(struct store *store, unsigned db) {
 
 /* Empties a database as far as the writer had seen it. */
 static void flush_database(struct store *store, unsigned db, const struct change *change) {
-    struct flush_walk walk = {.store = store, .author = stamp_slot(change->stamp)};
+    struct flush_walk walk = {
+        .store = store, .author = stamp_slot(change->stamp), .stamp = change->stamp};
     struct table *table = &store->dbs[db].table;
     if (!store->is_alone) {
         flush_walk_all(&walk, db, flush_visit_kept);
@@ -81,6 +91,9 @@ static void flush_database(struct store *store, unsigned db, const struct change
         table_insert(table, hash, walk.entries[i], entry_expire_unix_ms(walk.entries[i]) != 0);
     }
     for (size_t i = 0; i < walk.count; i++) {
+        if (flush_has_part(&walk, walk.entries[i])) {
+            continue;
+        }
         struct key key = store_key(store, db, entry_key(walk.entries[i]));
         enum store_status status = merge_apply(store, &key, change);
         ensure(status == STORE_OK);

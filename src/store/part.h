@@ -9,7 +9,7 @@
  *
  *   header:  version byte | hash seed (16 bytes) | part, parts count | databases count |
  *            replicas count | replica... | retired count | (ref u64, last ticks)... |
- *            stamp of the databases' order (ticks, slot) | their numbers by index
+ *            stamp of the databases' order (ticks, slot) | the order (databases.h), with its length
  *   replica: slot | node id (16 bytes) | generation | last ticks seen | marks count |
  *            (slot, ticks)...
  *   data:    batch...: length (u32) | pieces (state.h), with the slots of the header

@@ -4,6 +4,8 @@
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
 #include "store/merge.h"
+#include "store/mutate.h"
+#include "store/sync.h"
 
 enum {
     /* Larger values are freed in the background. */
@@ -576,7 +578,10 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     case CHANGE_REGISTERS:
     case CHANGE_TAKE:
     case CHANGE_MORE:
-        status = store_apply_key(store, &change);
+        /* While it catches up, a key may have come in a state that the change is part of. */
+        if (likely(store->sync == NULL) || !sync_has_seen(store->sync, store, &change)) {
+            status = store_apply_key(store, &change);
+        }
         break;
     }
     if (status == STORE_OK) {
@@ -587,7 +592,8 @@ enum store_status store_apply(struct store *store, const struct change *recorded
 }
 
 bool store_has_seen(const struct store *store, const struct change *change) {
-    return context_covers(&store->context, change->stamp);
+    return context_covers(&store->context, change->stamp) ||
+           (store->sync != NULL && sync_has_seen(store->sync, store, change));
 }
 
 /* ---- introspection ---- */

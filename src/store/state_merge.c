@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/state_merge.h"
+
+enum { STATE_MERGE_STAMPS_MAX = 3 };
+
+static bool covers(const uint64_t *seen, unsigned count, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    return slot < count && stamp <= seen[slot];
+}
+
+bool state_merge_covers_here(const struct state_merge *merge, uint64_t stamp) {
+    return stamp_slot(stamp) == STAMP_SLOT_SETTLED ? merge->settled_seen_here
+                                                   : context_covers(merge->seen_here, stamp);
+}
+
+bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp) {
+    return stamp_slot(stamp) == STAMP_SLOT_SETTLED
+               ? merge->settled_seen_there
+               : covers(merge->seen_there, merge->seen_there_count, stamp);
+}
+
+/* Do the stamps name one element? */
+static bool is_same(uint64_t a, uint64_t b) {
+    return a == b || (stamp_ticks(a) == stamp_ticks(b) &&
+                      (stamp_slot(a) == STAMP_SLOT_SETTLED || stamp_slot(b) == STAMP_SLOT_SETTLED));
+}
+
+/* ---- at a glance ---- */
+
+/* The stamps of the elements of a compact entry. 0 for others, which have to be spelled out. */
+static unsigned element_stamps(const struct entry *entry, uint64_t stamps[STATE_MERGE_STAMPS_MAX]) {
+    struct entry_parts parts;
+    unsigned count = 0;
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        return 0;
+    }
+    entry_take_apart(entry, &parts);
+    stamps[count++] = entry->stamp;
+    if (entry_expire_stamp(entry) != entry->stamp) {
+        stamps[count++] = entry_expire_stamp(entry);
+    }
+    switch (parts.kind) {
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_COUNTER:
+    case ENTRY_LARGE:
+    case ENTRY_CONTESTED:
+        break;
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        if (parts.register_stamp != 0) {
+            stamps[count++] = parts.register_stamp;
+        }
+        break;
+    }
+    return count;
+}
+
+static unsigned count_covered(const struct state_merge *merge, const uint64_t *stamps,
+                              unsigned count,
+                              bool (*is_covered)(const struct state_merge *, uint64_t)) {
+    unsigned covered = 0;
+    for (unsigned i = 0; i < count; i++) {
+        covered += is_covered(merge, stamps[i]);
+    }
+    return covered;
+}
+
+static bool share_a_stamp(const uint64_t *a, unsigned a_count, const uint64_t *b,
+                          unsigned b_count) {
+    for (unsigned i = 0; i < a_count; i++) {
+        for (unsigned j = 0; j < b_count; j++) {
+            if (is_same(a[i], b[j])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool state_merge_is_equal(const struct entry *a, const struct entry *b) {
+    uint64_t first[STATE_MERGE_STAMPS_MAX], second[STATE_MERGE_STAMPS_MAX];
+    unsigned count = element_stamps(a, first);
+    return count > 0 && entry_kind(a) == entry_kind(b) && element_stamps(b, second) == count &&
+           memcmp(first, second, count * sizeof(first[0])) == 0;
+}
+
+enum state_merge_quick state_merge_quick(const struct state_merge *merge, const struct entry *here,
+                                         const struct entry *there) {
+    uint64_t ours[STATE_MERGE_STAMPS_MAX], theirs[STATE_MERGE_STAMPS_MAX];
+    unsigned ours_count = 0, theirs_count = 0;
+    require(here != NULL || there != NULL);
+    if ((here != NULL && (ours_count = element_stamps(here, ours)) == 0) ||
+        (there != NULL && (theirs_count = element_stamps(there, theirs)) == 0)) {
+        return STATE_MERGE_DEEP;
+    }
+    unsigned gone = count_covered(merge, ours, ours_count, state_merge_covers_there);
+    unsigned known = count_covered(merge, theirs, theirs_count, state_merge_covers_here);
+    if (here == NULL) {
+        return known == theirs_count ? STATE_MERGE_KEEP
+               : known == 0          ? STATE_MERGE_TAKE
+                                     : STATE_MERGE_DEEP;
+    }
+    if (there == NULL) {
+        return gone == ours_count ? STATE_MERGE_DROP
+               : gone == 0        ? STATE_MERGE_KEEP
+                                  : STATE_MERGE_DEEP;
+    }
+    if (state_merge_is_equal(here, there)) {
+        return STATE_MERGE_KEEP;
+    }
+    if (share_a_stamp(ours, ours_count, theirs, theirs_count)) {
+        return STATE_MERGE_DEEP;
+    }
+    if (gone == ours_count && known == 0) {
+        return STATE_MERGE_TAKE;
+    }
+    if (gone == 0 && known == theirs_count) {
+        return STATE_MERGE_KEEP;
+    }
+    return STATE_MERGE_DEEP;
+}
+
+/* ---- registers and edits ---- */
+
+static bool has_register(const struct contested *contested, uint64_t stamp) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (is_same(contested->registers[i].stamp, stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Edits may be many, and have rising ticks. */
+static bool has_edit(const struct contested *contested, uint64_t stamp) {
+    unsigned low = 0, high = contested->edits_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        if (stamp_ticks(contested->edits[middle].stamp) < stamp_ticks(stamp)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < contested->edits_count &&
+           stamp_ticks(contested->edits[low].stamp) == stamp_ticks(stamp);
+         low++) {
+        if (is_same(contested->edits[low].stamp, stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_register(const struct state_merge *merge, struct contested *here,
+                         const struct contested_register *reg) {
+    if (reg->form == CONTESTED_NUMBER) {
+        contested_add_number(merge->store, here, reg->stamp, reg->number);
+        return true;
+    }
+    struct entry_scratch scratch;
+    return contested_add_register(merge->store, here, reg->stamp,
+                                  contested_register_bytes(reg, &scratch));
+}
+
+/* Registers of both sides with one stamp: those of the side that has folded hold more. */
+static bool take_folded(const struct state_merge *merge, struct contested *here,
+                        const struct contested *there) {
+    for (unsigned i = here->registers_count; i-- > 0;) {
+        for (unsigned j = 0; j < there->registers_count; j++) {
+            if (is_same(here->registers[i].stamp, there->registers[j].stamp)) {
+                contested_drop_register(here, i);
+                if (!add_register(merge, here, &there->registers[j])) {
+                    return false;
+                }
+                break;
+            }
+        }
+    }
+    return true;
+}
+
+/* Edits here that are registers there: the folded form is taken although its stamp was seen here.
+ * The edits go afterwards, since the other side no longer has them as such. */
+static bool take_folded_edits(const struct state_merge *merge, struct contested *here,
+                              const struct contested *there) {
+    for (unsigned i = 0; i < there->registers_count; i++) {
+        if (has_edit(here, there->registers[i].stamp) &&
+            !add_register(merge, here, &there->registers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What of the registers and edits here is superseded there, or folded, goes. True when edits or
+ * parts went that the other side has seen and no longer has by themselves. */
+static bool drop_superseded(const struct state_merge *merge, struct contested *here,
+                            const struct contested *there) {
+    bool were_folded = false;
+    for (unsigned i = here->registers_count; i-- > 0;) {
+        uint64_t stamp = here->registers[i].stamp;
+        if (!has_register(there, stamp) && !has_edit(there, stamp) &&
+            state_merge_covers_there(merge, stamp)) {
+            contested_drop_register(here, i);
+        }
+    }
+    for (unsigned i = here->edits_count; i-- > 0;) {
+        uint64_t stamp = here->edits[i].stamp;
+        if (has_edit(there, stamp)) {
+            continue;
+        }
+        if (has_register(there, stamp)) {
+            contested_drop_edit(here, i);
+        } else if (state_merge_covers_there(merge, stamp)) {
+            contested_drop_edit(here, i);
+            were_folded = true;
+        }
+    }
+    return were_folded;
+}
+
+static bool add_missing(const struct state_merge *merge, struct contested *here,
+                        const struct contested *there) {
+    for (unsigned i = 0; i < there->registers_count; i++) {
+        const struct contested_register *reg = &there->registers[i];
+        if (!has_register(here, reg->stamp) && !state_merge_covers_here(merge, reg->stamp) &&
+            !add_register(merge, here, reg)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < there->edits_count; i++) {
+        const struct contested_edit *edit = &there->edits[i];
+        if (!has_register(here, edit->stamp) && !has_edit(here, edit->stamp) &&
+            !state_merge_covers_here(merge, edit->stamp) &&
+            !contested_add_edit(merge->store, here, edit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- expiries ---- */
+
+static bool has_expiry(const struct contested *contested, uint64_t stamp) {
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        if (is_same(contested->expiries[i].stamp, stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void merge_expiries(const struct state_merge *merge, struct contested *here,
+                           const struct contested *there) {
+    for (unsigned i = here->expiries_count; i-- > 0;) {
+        uint64_t stamp = here->expiries[i].stamp;
+        if (!has_expiry(there, stamp) && state_merge_covers_there(merge, stamp)) {
+            contested_drop_expiry(here, i);
+        }
+    }
+    for (unsigned i = 0; i < there->expiries_count; i++) {
+        uint64_t stamp = there->expiries[i].stamp;
+        if (!has_expiry(here, stamp) && !state_merge_covers_here(merge, stamp)) {
+            contested_add_expiry(here, stamp, there->expiries[i].unix_ms);
+        }
+    }
+}
+
+/* ---- parts ---- */
+
+static void part_make_float(struct contested_part *part) {
+    if (!part->is_float) {
+        part->is_float = true;
+        part->float_total = (long double)part->total;
+        part->float_off = (long double)part->off;
+    }
+}
+
+/* Two states of one replica's part with one start. */
+static void merge_part(const struct state_merge *merge, struct contested_part *here,
+                       const struct contested_part *there) {
+    struct contested_part other = *there;
+    if (here->is_float || other.is_float) {
+        part_make_float(here);
+        part_make_float(&other);
+    }
+    if (other.stamp > here->stamp) {
+        here->stamp = other.stamp;
+        here->total = other.total;
+        here->float_total = other.float_total;
+    }
+    if (other.off_seen > here->off_seen) {
+        here->off_seen = other.off_seen;
+        here->off = other.off;
+        here->float_off = other.float_off;
+        here->off_by = other.off_by;
+    } else if (other.off_seen == here->off_seen && other.off_by != 0 &&
+               replicas_compare_stamps(&merge->store->replicas, other.off_by, here->off_by) > 0) {
+        here->off_by = other.off_by;
+    }
+}
+
+/* True when a part went that the other side has folded into its register. */
+static bool merge_parts(const struct state_merge *merge, struct contested *here,
+                        const struct contested *there) {
+    bool were_folded = false;
+    for (unsigned i = here->parts_count; i-- > 0;) {
+        uint64_t stamp = here->parts[i].stamp;
+        unsigned slot = stamp_slot(stamp);
+        if (contested_find_part(there, slot) == NULL && state_merge_covers_there(merge, stamp)) {
+            were_folded |= merge->is_retired_there != NULL && merge->is_retired_there[slot];
+            contested_drop_part(here, i);
+        }
+    }
+    for (unsigned i = 0; i < there->parts_count; i++) {
+        const struct contested_part *part = &there->parts[i];
+        unsigned slot = stamp_slot(part->stamp);
+        struct contested_part *mine = contested_find_part(here, slot);
+        if (mine == NULL) {
+            if (state_merge_covers_here(merge, part->stamp)) {
+                continue;
+            }
+            *contested_need_part(merge->store, here, slot) = *part;
+        } else if (mine->start_ticks == part->start_ticks) {
+            merge_part(merge, mine, part);
+        } else if (part->start_ticks > mine->start_ticks) {
+            *mine = *part;
+        }
+    }
+    return were_folded;
+}
+
+bool state_merge_elements(const struct state_merge *merge, struct contested *here,
+                          const struct contested *there) {
+    static const struct contested nothing;
+    if (there == NULL) {
+        there = &nothing;
+    }
+    bool is_done = take_folded_edits(merge, here, there);
+    bool were_folded = drop_superseded(merge, here, there);
+    were_folded |= merge_parts(merge, here, there);
+    merge_expiries(merge, here, there);
+    return is_done && (!were_folded || take_folded(merge, here, there)) &&
+           add_missing(merge, here, there);
+}
+
+/* ---- checking what came ---- */
+
+static bool is_covered(const uint64_t *seen, unsigned count, uint64_t stamp) {
+    return stamp_slot(stamp) == STAMP_SLOT_SETTLED || covers(seen, count, stamp);
+}
+
+static bool contested_is_covered(const struct contested *contested, const uint64_t *seen,
+                                 unsigned count) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!is_covered(seen, count, contested->registers[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        if (!is_covered(seen, count, contested->edits[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        if (!is_covered(seen, count, contested->expiries[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        if (!is_covered(seen, count, part->stamp) || !is_covered(seen, count, part->off_seen) ||
+            !is_covered(seen, count, part->off_by)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool state_merge_entry_is_covered(const struct entry *entry, const uint64_t *seen,
+                                  unsigned seen_count) {
+    struct entry_parts parts;
+    if (!is_covered(seen, seen_count, entry->stamp) ||
+        !is_covered(seen, seen_count, entry_expire_stamp(entry))) {
+        return false;
+    }
+    switch (entry_kind(entry)) {
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_COUNTER:
+    case ENTRY_LARGE:
+        return true;
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        entry_take_apart(entry, &parts);
+        return is_covered(seen, seen_count, parts.register_stamp);
+    case ENTRY_CONTESTED:
+        return contested_is_covered(entry_contested(entry), seen, seen_count);
+    }
+    impossible("an entry has a kind");
+}

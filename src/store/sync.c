@@ -1,0 +1,905 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/sync.h"
+
+#include "base/varint.h"
+#include "store/databases.h"
+#include "store/state.h"
+#include "store/sync_state.h"
+
+/* ---- helpers about stores and entries ---- */
+
+static uint64_t sync_table_hash(const void *item, const void *udata) {
+    return hash_bytes(*(const struct hash_seed *)udata, entry_key((const struct entry *)item));
+}
+
+struct key sync_keep_key(struct buffer *scratch, const struct key *key) {
+    buffer_clear(scratch);
+    buffer_append_slice(scratch, key->name);
+    struct key kept = *key;
+    kept.name = buffer_slice(scratch);
+    return kept;
+}
+
+void sync_aside_init(struct store *aside, const struct store *store) {
+    struct store_opts opts = {.dbs_count = store->dbs_count, .seed = store->seed.a};
+    store_init(aside, &opts);
+    replicas_deinit(&aside->replicas);
+    aside->is_alone = false;
+    aside->seed = store->seed;
+    aside->now_ms = store->now_ms;
+    aside->expiry_is_paused = true;
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        aside->dbs[db].number = store->dbs[db].number;
+    }
+    sync_aside_lend(aside, store);
+}
+
+void sync_aside_deinit(struct store *aside) {
+    aside->replicas = (struct replicas){0};
+    store_deinit(aside);
+}
+
+struct entry *sync_take_out(struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = table_item(*slot);
+    require(entry_kind(entry) != ENTRY_CONTESTED);
+    table_remove(&store->dbs[key->db].table, key->hash, slot);
+    return entry;
+}
+
+bool sync_copy(struct store *store, const struct key *key, const struct contested *from,
+               uint64_t stamp) {
+    static const struct context nothing; /* seen, so all is taken */
+    struct state_merge merge = {.store = store, .seen_here = &nothing};
+    struct contested *contested = contested_open(store, key, NULL);
+    bool is_done = state_merge_elements(&merge, contested, from);
+    contested_close(store, key, stamp);
+    return is_done;
+}
+
+bool sync_insert(struct store *store, const struct key *key, struct entry *entry) {
+    if (entry_kind(entry) != ENTRY_CONTESTED) {
+        table_insert(&store->dbs[key->db].table, key->hash, entry,
+                     entry_expire_unix_ms(entry) != 0);
+        return true;
+    }
+    bool is_done = sync_copy(store, key, entry_contested(entry), entry->stamp);
+    entry_free(entry);
+    return is_done;
+}
+
+/* ---- the hash seed ---- */
+
+struct seed_move {
+    struct table *to;
+    struct hash_seed seed;
+};
+
+static void seed_move_visit(void *item, void *udata) {
+    struct seed_move *move = (struct seed_move *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    table_insert(move->to, hash_bytes(move->seed, entry_key(entry)), item,
+                 entry_expire_unix_ms(entry) != 0);
+}
+
+bool sync_take_seed(struct store *store, struct hash_seed seed) {
+    if (store->seed.a == seed.a && store->seed.b == seed.b) {
+        return true;
+    }
+    if (store->walk != NULL) {
+        return false;
+    }
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        struct keyspace *keyspace = &store->dbs[db];
+        struct table old = keyspace->table;
+        table_init(&keyspace->table, sync_table_hash, &store->seed);
+        struct seed_move move = {.to = &keyspace->table, .seed = seed};
+        /* The new table hashes by the new seed when it splits, the old one is only read. */
+        store->seed = seed;
+        for (uint64_t position = 0;;) {
+            position = table_walk(&old, position, seed_move_visit, &move);
+            if (position == 0) {
+                break;
+            }
+        }
+        table_deinit(&old);
+        keyspace->expire_position = 0;
+    }
+    return true;
+}
+
+/* ---- lifecycle ---- */
+
+static void sync_touch_all(struct store *store, enum store_touch touch) {
+    for (unsigned db = 0; db < store->dbs_count && store->watchers_count > 0; db++) {
+        struct key key = {.db = db};
+        store->touch(store->udata, &key, touch);
+    }
+}
+
+static bool sync_saw_nothing(const struct store *store) {
+    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (store->context.stamps[slot] != 0) {
+            return false;
+        }
+    }
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        if (store->dbs[db].table.count > 0) {
+            return false;
+        }
+    }
+    return store->replicas.retired_count == 0;
+}
+
+struct sync *sync_begin(struct store *store, bool rebases, sync_fate_fn fate, void *udata) {
+    require(store->sync == NULL);
+    struct sync *sync = memory_alloc_zero(sizeof(*sync));
+    sync->store = store;
+    sync->rebases = rebases;
+    sync->is_direct = sync_saw_nothing(store);
+    sync->fate = fate;
+    sync->udata = udata;
+    sync->seen = store->context;
+    sync->marks = memory_alloc_zero(STAMP_SLOTS_COUNT * sizeof(sync->marks[0]));
+    snapshot_walk_cancel_all(store->walk);
+    store->is_alone = false;
+    store->sync = sync;
+    sync_touch_all(store, STORE_TOUCH_ALL_LEAVE);
+    return sync;
+}
+
+static void intake_free(struct sync_intake *intake, bool is_direct) {
+    if (!is_direct) {
+        sync_aside_deinit(&intake->staged);
+    }
+    if (intake->open != NULL) {
+        entry_free(intake->open);
+    }
+    for (unsigned slot = 0; slot < intake->marks_count; slot++) {
+        memory_free(intake->marks[slot].marks);
+    }
+    memory_free(intake->marks);
+    memory_free(intake->retired);
+    buffer_deinit(&intake->order);
+    buffer_deinit(&intake->bytes);
+    memory_free(intake);
+}
+
+void sync_free(struct sync *sync) {
+    sync->store->sync = NULL;
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        if (sync->parts[i].intake != NULL) {
+            intake_free(sync->parts[i].intake, sync->is_direct);
+        }
+        memory_free(sync->parts[i].context);
+    }
+    memory_free(sync->parts);
+    for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
+        memory_free(sync->marks[slot].marks);
+    }
+    memory_free(sync->marks);
+    rebase_deinit(&sync->rebase);
+    buffer_deinit(&sync->order);
+    buffer_deinit(&sync->key_scratch);
+    memory_free(sync);
+}
+
+/* ---- ranges of the store ---- */
+
+enum { RANGE_ENTRIES_MAX = 4096 }; /* of one bucket; it holds eight, and what spills over */
+
+/* The entries of one bucket that belong to a part. */
+struct range_bucket {
+    struct store *store;
+    uint64_t first, last;
+    unsigned db;
+    unsigned count;
+    struct key keys[RANGE_ENTRIES_MAX];
+};
+
+static void range_visit(void *item, void *udata) {
+    struct range_bucket *bucket = (struct range_bucket *)udata;
+    struct key key = store_key(bucket->store, bucket->db, entry_key((const struct entry *)item));
+    if (key.hash >= bucket->first && key.hash <= bucket->last) {
+        require(bucket->count < RANGE_ENTRIES_MAX);
+        bucket->keys[bucket->count++] = key;
+    }
+}
+
+typedef bool (*range_fn)(struct sync *sync, struct sync_part *part, const struct key *key);
+
+/* Calls `each` for all keys of the part that are in `store`, which may remove or replace that key.
+ * False as soon as it is. */
+static bool range_walk(struct sync *sync, struct sync_part *part, struct store *store,
+                       range_fn each) {
+    struct range_bucket *bucket = memory_alloc(sizeof(*bucket));
+    bool is_ok = true;
+    bucket->store = store;
+    part_range((unsigned)(part - sync->parts), sync->parts_count, &bucket->first, &bucket->last);
+    for (unsigned db = 0; db < store->dbs_count && is_ok; db++) {
+        bucket->db = db;
+        if (store->dbs[db].table.count == 0) {
+            continue;
+        }
+        uint64_t position = bucket->first;
+        do {
+            bucket->count = 0;
+            position = table_walk(&store->dbs[db].table, position, range_visit, bucket);
+            for (unsigned i = 0; i < bucket->count && is_ok; i++) {
+                is_ok = each(sync, part, &bucket->keys[i]);
+            }
+        } while (is_ok && position != 0 && position <= bucket->last);
+    }
+    memory_free(bucket);
+    return is_ok;
+}
+
+static bool range_remove(struct sync *sync, struct sync_part *part, const struct key *key) {
+    (void)part;
+    mutate_remove(sync->store, key, mutate_slot(sync->store, key));
+    return true;
+}
+
+/* A part that did not come whole: nothing of it stays. */
+static void part_reset(struct sync *sync, struct sync_part *part) {
+    if (part->state != SYNC_PART_BEGUN) {
+        return;
+    }
+    if (sync->is_direct && part->intake->inserted > 0) {
+        (void)range_walk(sync, part, sync->store, range_remove);
+    }
+    intake_free(part->intake, sync->is_direct);
+    part->intake = NULL;
+    memory_free(part->context);
+    part->context = NULL;
+    part->context_count = 0;
+    part->state = SYNC_PART_OPEN;
+}
+
+/* ---- headers ---- */
+
+struct header_replica {
+    unsigned slot; /* of the sender */
+    unsigned ours; /* ours, once it is added */
+    struct replica_id id;
+    uint64_t ticks;
+    uint64_t marks_count;
+    struct slice marks;
+};
+
+struct header {
+    uint64_t replicas_count;
+    struct header_replica replicas[STAMP_SLOTS_COUNT];
+    uint64_t retired_count;
+    struct slice retired;
+    uint64_t order_ticks, order_slot;
+    struct slice order;
+};
+
+static bool take64(struct slice *bytes, uint64_t *value) {
+    if (bytes->size < 8) {
+        return false;
+    }
+    *value = 0;
+    for (int i = 0; i < 8; i++) {
+        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
+    }
+    *bytes = slice_skip(*bytes, 8);
+    return true;
+}
+
+static bool take_limited(struct slice *bytes, uint64_t max, uint64_t *value) {
+    return varint_take(bytes, value) && *value <= max;
+}
+
+static bool take_replica(struct slice *bytes, struct header_replica *replica) {
+    uint64_t slot, passed, ticks;
+    *replica = (struct header_replica){0};
+    if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &slot) || slot == STAMP_SLOT_SETTLED ||
+        bytes->size < REPLICA_NODE_ID_BYTES) {
+        return false;
+    }
+    replica->slot = (unsigned)slot;
+    memcpy(replica->id.node, bytes->data, REPLICA_NODE_ID_BYTES);
+    *bytes = slice_skip(*bytes, REPLICA_NODE_ID_BYTES);
+    if (!varint_take(bytes, &replica->id.generation) ||
+        !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &replica->ticks) ||
+        !take_limited(bytes, STAMP_SLOTS_COUNT, &replica->marks_count)) {
+        return false;
+    }
+    struct slice begin = *bytes;
+    for (uint64_t i = 0; i < replica->marks_count; i++) {
+        if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &passed) ||
+            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
+            return false;
+        }
+    }
+    replica->marks = slice_make(begin.data, begin.size - bytes->size);
+    return true;
+}
+
+static bool header_replicas(struct header *header, struct slice *bytes) {
+    bool is_used[STAMP_SLOTS_COUNT] = {false};
+    if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &header->replicas_count)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < header->replicas_count; i++) {
+        struct header_replica *replica = &header->replicas[i];
+        if (!take_replica(bytes, replica) || is_used[replica->slot]) {
+            return false;
+        }
+        is_used[replica->slot] = true;
+    }
+    return true;
+}
+
+/* Reads and checks all of it; nothing is changed. */
+static bool header_take(struct header *header, const struct store *store, unsigned part,
+                        unsigned parts_count, struct slice bytes) {
+    uint64_t number, ref, ticks;
+    if (bytes.size < 1 || bytes.data[0] != PART_VERSION) {
+        return false;
+    }
+    bytes = slice_skip(bytes, 1);
+    if (!take64(&bytes, &number) || number != store->seed.a || !take64(&bytes, &number) ||
+        number != store->seed.b || !varint_take(&bytes, &number) || number != part ||
+        !varint_take(&bytes, &number) || number != parts_count || !varint_take(&bytes, &number) ||
+        number != store->dbs_count || !header_replicas(header, &bytes) ||
+        !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count)) {
+        return false;
+    }
+    header->retired = bytes;
+    for (uint64_t i = 0; i < header->retired_count; i++) {
+        if (!take64(&bytes, &ref) || ref == 0 ||
+            !take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
+            return false;
+        }
+    }
+    header->retired = slice_make(header->retired.data, header->retired.size - bytes.size);
+    return take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &header->order_ticks) &&
+           take_limited(&bytes, STAMP_SLOTS_COUNT - 1, &header->order_slot) &&
+           varint_take_slice(&bytes, &header->order) && bytes.size == 0 &&
+           databases_check_order(store, header->order);
+}
+
+/* The replicas get slots here. */
+static bool header_add_replicas(struct header *header, struct store *store, struct context *seen,
+                                struct sync_intake *intake) {
+    for (uint64_t i = 0; i < header->replicas_count; i++) {
+        struct header_replica *replica = &header->replicas[i];
+        replica->ours = replicas_add(&store->replicas, &replica->id);
+        if (replica->ours == 0) {
+            return false;
+        }
+        intake->slots[replica->slot] = (uint16_t)replica->ours;
+        /* One that was retired here has a slot again; all that it wrote was seen. */
+        const struct retired_replica *retired =
+            replicas_find_retired(&store->replicas, replica_ref(&replica->id));
+        if (retired != NULL) {
+            context_add(seen, stamp_make(retired->ticks, replica->ours));
+        }
+    }
+    return true;
+}
+
+static void part_raise_context(struct sync_part *part, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    if (slot < part->context_count && stamp_ticks(stamp) > 0 && stamp > part->context[slot]) {
+        part->context[slot] = stamp;
+    }
+}
+
+static void intake_take_marks(struct sync_intake *intake, const struct header_replica *replica) {
+    struct sync_marks *marks = &intake->marks[replica->ours];
+    struct slice rest = replica->marks;
+    marks->stamp = stamp_make(replica->ticks, replica->ours);
+    marks->count = intake->marks_count;
+    marks->marks = memory_alloc_zero(marks->count * sizeof(marks->marks[0]));
+    for (uint64_t i = 0; i < replica->marks_count; i++) {
+        uint64_t slot = 0, ticks = 0;
+        (void)varint_take(&rest, &slot);
+        (void)varint_take(&rest, &ticks);
+        /* 0: a replica that the sender has retired since; all have seen its changes. */
+        unsigned ours = intake->slots[slot];
+        if (ours != 0) {
+            marks->marks[ours] = stamp_make(ticks, ours);
+        }
+    }
+}
+
+static void intake_take_retired(struct sync *sync, struct sync_part *part,
+                                const struct header *header) {
+    struct sync_intake *intake = part->intake;
+    const struct replicas *replicas = &sync->store->replicas;
+    struct slice rest = header->retired;
+    intake->retired_count = header->retired_count;
+    intake->retired = memory_alloc_zero((header->retired_count + 1) * sizeof(intake->retired[0]));
+    intake->settled_seen_here = true;
+    for (uint64_t i = 0; i < header->retired_count; i++) {
+        struct retired_replica *retired = &intake->retired[i];
+        (void)take64(&rest, &retired->ref);
+        (void)varint_take(&rest, &retired->ticks);
+        unsigned slot = replicas_find(replicas, retired->ref);
+        if (slot != 0) {
+            intake->is_retired_there[slot] = true;
+            part_raise_context(part, stamp_make(retired->ticks, slot));
+        }
+        bool was_seen = slot != 0 ? stamp_ticks(sync->seen.stamps[slot]) >= retired->ticks
+                                  : replicas_find_retired(replicas, retired->ref) != NULL;
+        intake->settled_seen_here &= was_seen;
+    }
+}
+
+static bool was_retired_or_seen_there(const struct sync_part *part, const struct replicas *replicas,
+                                      const struct retired_replica *retired) {
+    for (size_t i = 0; i < part->intake->retired_count; i++) {
+        if (part->intake->retired[i].ref == retired->ref) {
+            return true;
+        }
+    }
+    /* It is known there still, so it has a slot here again. */
+    unsigned slot = replicas_find(replicas, retired->ref);
+    return slot != 0 && slot < part->context_count &&
+           stamp_ticks(part->context[slot]) >= retired->ticks;
+}
+
+static void intake_take_header(struct sync *sync, struct sync_part *part,
+                               const struct header *header) {
+    struct sync_intake *intake = part->intake;
+    const struct replicas *replicas = &sync->store->replicas;
+    unsigned count = replicas->slots_count;
+    part->context_count = count;
+    part->context = memory_alloc_zero(count * sizeof(part->context[0]));
+    intake->marks_count = count;
+    intake->marks = memory_alloc_zero(count * sizeof(intake->marks[0]));
+    for (uint64_t i = 0; i < header->replicas_count; i++) {
+        part_raise_context(part, stamp_make(header->replicas[i].ticks, header->replicas[i].ours));
+        intake_take_marks(intake, &header->replicas[i]);
+    }
+    intake_take_retired(sync, part, header);
+    intake->settled_seen_there = true;
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        intake->settled_seen_there &=
+            was_retired_or_seen_there(part, replicas, &replicas->retired[i]);
+    }
+    intake->order_stamp = header->order_ticks == 0
+                              ? 0
+                              : stamp_make(header->order_ticks, intake->slots[header->order_slot]);
+    buffer_append_slice(&intake->order, header->order);
+}
+
+enum sync_status sync_part_begin(struct sync *sync, unsigned part_number, unsigned parts_count,
+                                 struct slice header_bytes) {
+    if (sync->is_finished || parts_count == 0 || parts_count > PART_COUNT_MAX ||
+        (parts_count & (parts_count - 1)) != 0 || part_number >= parts_count ||
+        (sync->parts_count != 0 && sync->parts_count != parts_count)) {
+        return SYNC_MALFORMED;
+    }
+    if (sync->parts_count == 0) {
+        sync->parts_count = parts_count;
+        sync->parts = memory_alloc_zero(parts_count * sizeof(sync->parts[0]));
+    }
+    struct sync_part *part = &sync->parts[part_number];
+    if (part->state == SYNC_PART_DONE) {
+        return SYNC_MALFORMED;
+    }
+    part_reset(sync, part);
+    struct header *header = memory_alloc_zero(sizeof(*header));
+    struct sync_intake *intake = memory_alloc_zero(sizeof(*intake));
+    enum sync_status status = SYNC_OK;
+    if (!header_take(header, sync->store, part_number, parts_count, header_bytes)) {
+        status = SYNC_MALFORMED;
+    } else if (!header_add_replicas(header, sync->store, &sync->seen, intake)) {
+        status = SYNC_FULL;
+    }
+    if (status != SYNC_OK) {
+        memory_free(intake);
+        memory_free(header);
+        return status;
+    }
+    if (!sync->is_direct) {
+        sync_aside_init(&intake->staged, sync->store);
+    }
+    part->intake = intake;
+    part->state = SYNC_PART_BEGUN;
+    intake_take_header(sync, part, header);
+    memory_free(header);
+    return SYNC_OK;
+}
+
+/* ---- data ---- */
+
+/* The open entry is whole: it goes where entries go. */
+static enum sync_status part_insert(struct sync *sync, struct sync_part *part) {
+    struct sync_intake *intake = part->intake;
+    struct entry *entry = intake->open;
+    intake->open = NULL;
+    struct store *store = sync->is_direct ? sync->store : &intake->staged;
+    sync->stats.keys_came++;
+    if (!sync->is_direct) {
+        /* Raw, since it lives in no list; whoever takes it from there copies it. */
+        table_insert(&store->dbs[intake->open_key.db].table, intake->open_key.hash, entry,
+                     entry_expire_unix_ms(entry) != 0);
+        return SYNC_OK;
+    }
+    struct key key = sync_keep_key(&sync->key_scratch, &intake->open_key);
+    intake->inserted++;
+    return sync_insert(store, &key, entry) ? SYNC_OK : SYNC_OUT_OF_MEMORY;
+}
+
+static enum sync_status part_take_entry(struct sync *sync, struct sync_part *part,
+                                        const struct state_piece *piece) {
+    struct sync_intake *intake = part->intake;
+    uint64_t first, last;
+    struct store *store = sync->is_direct ? sync->store : &intake->staged;
+    part_range((unsigned)(part - sync->parts), sync->parts_count, &first, &last);
+    struct key key =
+        store_key(store, store_database_index(store, piece->db), entry_key(piece->entry));
+    if (intake->open != NULL || key.hash < first || key.hash > last ||
+        mutate_slot(store, &key) != NULL ||
+        !state_merge_entry_is_covered(piece->entry, part->context, part->context_count)) {
+        entry_free(piece->entry);
+        return SYNC_MALFORMED;
+    }
+    intake->open = piece->entry;
+    intake->open_key = key;
+    return piece->goes_on ? SYNC_OK : part_insert(sync, part);
+}
+
+static enum sync_status part_take_piece(struct sync *sync, struct sync_part *part,
+                                        struct slice *bytes) {
+    struct sync_intake *intake = part->intake;
+    struct state_piece piece;
+    bool goes_on = false;
+    switch (state_decode(sync->store, intake->slots, bytes, &piece)) {
+    case STORE_OK:
+        break;
+    case STORE_OUT_OF_MEMORY:
+        return SYNC_OUT_OF_MEMORY;
+    case STORE_ABSENT:
+    case STORE_EXISTS:
+    case STORE_WRONG_TYPE:
+    case STORE_NOT_INTEGER:
+    case STORE_NOT_FLOAT:
+    case STORE_OVERFLOW:
+    case STORE_NOT_FINITE:
+    case STORE_MALFORMED:
+        return SYNC_MALFORMED;
+    }
+    switch (piece.kind) {
+    case STATE_PIECE_ENTRY:
+        return part_take_entry(sync, part, &piece);
+    case STATE_PIECE_PART:
+        if (intake->open == NULL ||
+            store_database_index(sync->store, piece.db) != intake->open_key.db ||
+            !slice_equal(piece.key, intake->open_key.name) ||
+            state_add_part(intake->open, &piece, &goes_on) != STORE_OK) {
+            return SYNC_MALFORMED;
+        }
+        return goes_on ? SYNC_OK : part_insert(sync, part);
+    case STATE_PIECE_ORDER:
+        break; /* it is in the header */
+    }
+    return SYNC_MALFORMED;
+}
+
+static bool next_batch(struct slice *bytes, struct slice *batch, bool *is_malformed) {
+    if (bytes->size < 4) {
+        return false;
+    }
+    uint64_t size = 0;
+    for (int i = 0; i < 4; i++) {
+        size |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
+    }
+    *is_malformed = size > PART_BATCH_BYTES_MAX;
+    if (*is_malformed || bytes->size - 4 < size) {
+        return false;
+    }
+    *batch = slice_make(bytes->data + 4, size);
+    *bytes = slice_skip(*bytes, 4 + size);
+    return true;
+}
+
+enum sync_status sync_part_data(struct sync *sync, unsigned part_number, struct slice bytes) {
+    if (part_number >= sync->parts_count || sync->parts[part_number].state != SYNC_PART_BEGUN) {
+        return SYNC_MALFORMED;
+    }
+    struct sync_part *part = &sync->parts[part_number];
+    struct sync_intake *intake = part->intake;
+    if (!sync->is_direct) {
+        sync_aside_lend(&intake->staged, sync->store);
+    }
+    buffer_append_slice(&intake->bytes, bytes);
+    struct slice rest = buffer_slice(&intake->bytes), batch;
+    bool is_malformed = false;
+    enum sync_status status = SYNC_OK;
+    while (status == SYNC_OK && next_batch(&rest, &batch, &is_malformed)) {
+        while (status == SYNC_OK && batch.size > 0) {
+            status = part_take_piece(sync, part, &batch);
+        }
+    }
+    if (is_malformed) {
+        status = SYNC_MALFORMED;
+    }
+    if (status != SYNC_OK) {
+        part_reset(sync, part);
+        return status;
+    }
+    buffer_consume(&intake->bytes, intake->bytes.size - rest.size);
+    return SYNC_OK;
+}
+
+/* ---- merging a whole part ---- */
+
+struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part) {
+    return (struct state_merge){.store = sync->store,
+                                .seen_here = &sync->seen,
+                                .settled_seen_here = part->intake->settled_seen_here,
+                                .seen_there = part->context,
+                                .seen_there_count = part->context_count,
+                                .settled_seen_there = part->intake->settled_seen_there,
+                                .is_retired_there = part->intake->is_retired_there};
+}
+
+/* The greater of the stamps of two entries, either of which may be NULL. */
+static uint64_t newer_stamp(const struct store *store, const struct entry *a,
+                            const struct entry *b) {
+    if (a == NULL || b == NULL) {
+        return a != NULL ? a->stamp : b->stamp;
+    }
+    return replicas_compare_stamps(&store->replicas, a->stamp, b->stamp) > 0 ? a->stamp : b->stamp;
+}
+
+/* Spells both sides out; `there` may be NULL. */
+static bool part_merge_deep(struct sync *sync, const struct state_merge *merge,
+                            const struct key *at, struct store *staged) {
+    struct store *store = sync->store;
+    struct key key = sync_keep_key(&sync->key_scratch, at);
+    uint64_t *here = mutate_slot(store, &key);
+    uint64_t *there = staged == NULL ? NULL : mutate_slot(staged, &key);
+    uint64_t stamp = newer_stamp(store, here != NULL ? table_item(*here) : NULL,
+                                 there != NULL ? table_item(*there) : NULL);
+    struct contested *theirs = there == NULL ? NULL : contested_open(staged, &key, there);
+    struct contested *ours = contested_open(store, &key, here);
+    bool is_done = state_merge_elements(merge, ours, theirs);
+    contested_close(store, &key, stamp);
+    sync->stats.keys_merged++;
+    return is_done;
+}
+
+static bool part_merge_absent(struct sync *sync, struct sync_part *part, const struct key *key) {
+    struct sync_intake *intake = part->intake;
+    struct store *store = sync->store;
+    if (mutate_slot(&intake->staged, key) != NULL) {
+        return true;
+    }
+    uint64_t *slot = mutate_slot(store, key);
+    if (sync->rebases) {
+        struct key kept = sync_keep_key(&sync->key_scratch, key);
+        return rebase_key(sync, part, &kept, slot, &intake->staged, NULL);
+    }
+    struct state_merge merge = sync_merge_of(sync, part);
+    switch (state_merge_quick(&merge, table_item(*slot), NULL)) {
+    case STATE_MERGE_KEEP:
+        return true;
+    case STATE_MERGE_DROP:
+        sync->stats.keys_removed++;
+        mutate_remove(store, key, slot);
+        return true;
+    case STATE_MERGE_DEEP:
+        return part_merge_deep(sync, &merge, key, NULL);
+    case STATE_MERGE_TAKE:
+        break;
+    }
+    impossible("there is nothing to take");
+}
+
+static bool part_merge_staged(struct sync *sync, struct sync_part *part, const struct key *key) {
+    struct store *staged = &part->intake->staged, *store = sync->store;
+    uint64_t *here = mutate_slot(store, key), *there = mutate_slot(staged, key);
+    if (sync->rebases) {
+        struct key kept = sync_keep_key(&sync->key_scratch, key);
+        return rebase_key(sync, part, &kept, here, staged, there);
+    }
+    struct state_merge merge = sync_merge_of(sync, part);
+    struct entry *theirs;
+    switch (
+        state_merge_quick(&merge, here != NULL ? table_item(*here) : NULL, table_item(*there))) {
+    case STATE_MERGE_KEEP:
+        return true;
+    case STATE_MERGE_TAKE:
+        theirs = sync_take_out(staged, key);
+        mutate_put(store, key, here, theirs);
+        mutate_after(store, key);
+        return true;
+    case STATE_MERGE_DEEP:
+        return part_merge_deep(sync, &merge, key, staged);
+    case STATE_MERGE_DROP:
+        break;
+    }
+    impossible("what came is not dropped at a glance");
+}
+
+/* ---- the ends of parts ---- */
+
+static void sync_note_marks(struct sync *sync, struct sync_intake *intake) {
+    for (unsigned slot = 1; slot < intake->marks_count; slot++) {
+        struct sync_marks *theirs = &intake->marks[slot], *kept = &sync->marks[slot];
+        if (stamp_ticks(theirs->stamp) != 0 && (kept->stamp == 0 || theirs->stamp < kept->stamp)) {
+            memory_free(kept->marks);
+            *kept = *theirs;
+            theirs->marks = NULL;
+        }
+    }
+}
+
+static void sync_note_order(struct sync *sync, struct sync_intake *intake) {
+    if (sync->order.size == 0 ||
+        (intake->order_stamp != 0 &&
+         replicas_compare_stamps(&sync->store->replicas, intake->order_stamp, sync->order_stamp) >
+             0)) {
+        sync->order_stamp = intake->order_stamp;
+        buffer_clear(&sync->order);
+        buffer_append_slice(&sync->order, buffer_slice(&intake->order));
+    }
+}
+
+enum sync_status sync_part_end(struct sync *sync, unsigned part_number) {
+    if (part_number >= sync->parts_count || sync->parts[part_number].state != SYNC_PART_BEGUN) {
+        return SYNC_MALFORMED;
+    }
+    struct sync_part *part = &sync->parts[part_number];
+    struct sync_intake *intake = part->intake;
+    if (intake->bytes.size > 0 || intake->open != NULL) {
+        part_reset(sync, part);
+        return SYNC_MALFORMED;
+    }
+    if (!sync->is_direct) {
+        sync_aside_lend(&intake->staged, sync->store);
+        if (!range_walk(sync, part, sync->store, part_merge_absent) ||
+            !range_walk(sync, part, &intake->staged, part_merge_staged)) {
+            part_reset(sync, part);
+            return SYNC_OUT_OF_MEMORY;
+        }
+    }
+    for (unsigned slot = 1; slot < part->context_count; slot++) {
+        context_add(&sync->goal, part->context[slot]);
+    }
+    sync_note_marks(sync, intake);
+    sync_note_order(sync, intake);
+    for (size_t i = 0; i < intake->retired_count; i++) {
+        if (replicas_find(&sync->store->replicas, intake->retired[i].ref) == 0) {
+            replicas_note_retired(&sync->store->replicas, intake->retired[i].ref,
+                                  intake->retired[i].ticks);
+        }
+    }
+    intake_free(intake, sync->is_direct);
+    part->intake = NULL;
+    part->state = SYNC_PART_DONE;
+    sync->parts_done++;
+    return SYNC_OK;
+}
+
+unsigned sync_parts_done(const struct sync *sync) {
+    return sync->parts_done;
+}
+
+/* ---- the end of it all ---- */
+
+/* What all parts have seen of the replica in `slot`. */
+static uint64_t sync_minimum(const struct sync *sync, unsigned slot) {
+    uint64_t minimum = UINT64_MAX;
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        const struct sync_part *part = &sync->parts[i];
+        uint64_t stamp = slot < part->context_count ? part->context[slot] : 0;
+        minimum = stamp < minimum ? stamp : minimum;
+    }
+    return minimum;
+}
+
+static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) {
+    struct replicas *replicas = &sync->store->replicas;
+    struct replica *replica = &replicas->slots[slot];
+    const struct sync_marks *marks = &sync->marks[slot];
+    if (sync->rebases) {
+        memory_free(replica->mark);
+        replica->mark = NULL;
+        replica->mark_count = 0;
+    }
+    if (marks->stamp != minimum) {
+        return; /* retired there: whoever wrote it had been seen by all */
+    }
+    for (unsigned seen = 1; seen < marks->count; seen++) {
+        if (marks->marks[seen] != 0) {
+            replicas_raise_mark(replicas, slot, marks->marks[seen]);
+        }
+    }
+}
+
+void sync_finish(struct sync *sync) {
+    struct store *store = sync->store;
+    require(sync->parts_count > 0);
+    require(sync->parts_done == sync->parts_count);
+    require(!sync->is_finished);
+    sync->is_finished = true;
+    struct context context = sync->seen;
+    for (unsigned slot = 1; slot < store->replicas.slots_count; slot++) {
+        uint64_t minimum = sync_minimum(sync, slot);
+        if (store->replicas.slots[slot].ref == 0) {
+            continue;
+        }
+        if (sync->rebases || minimum > context.stamps[slot]) {
+            context.stamps[slot] = minimum;
+            sync_take_marks(sync, slot, minimum);
+        }
+        hybrid_clock_observe(&store->clock, stamp_ticks(sync->goal.stamps[slot]));
+    }
+    store->context = context;
+    if (sync->rebases) {
+        /* A swap that nobody knows is gone, also where the mesh has never had one. */
+        store->order_stamp = 0;
+        databases_take_order(store, stamp_make(1, STAMP_SLOT_SETTLED), buffer_slice(&sync->order));
+        store->order_stamp = sync->order_stamp;
+    } else if (sync->order_stamp != 0) {
+        databases_take_order(store, sync->order_stamp, buffer_slice(&sync->order));
+    }
+    sync_touch_all(store, STORE_TOUCH_ALL_CAME);
+}
+
+bool sync_covers(const struct sync *sync, uint64_t hash, uint64_t stamp) {
+    if (!sync->is_finished) {
+        return false;
+    }
+    const struct sync_part *part = &sync->parts[part_of(hash, sync->parts_count)];
+    unsigned slot = stamp_slot(stamp);
+    return slot < part->context_count && stamp <= part->context[slot];
+}
+
+bool sync_has_seen(const struct sync *sync, const struct store *store,
+                   const struct change *change) {
+    switch (change->kind) {
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+        for (unsigned i = 0; i < sync->parts_count; i++) {
+            const struct sync_part *part = &sync->parts[i];
+            unsigned slot = stamp_slot(change->stamp);
+            if (slot >= part->context_count || change->stamp > part->context[slot]) {
+                return false;
+            }
+        }
+        return sync->is_finished;
+    case CHANGE_SWAP:
+        return false; /* the newest order wins anyhow */
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_DELETE:
+    case CHANGE_EXPIRE:
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
+        break;
+    }
+    return sync_covers(sync, store_hash(store, change->key), change->stamp);
+}
+
+bool sync_is_caught_up(const struct sync *sync) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (sync->goal.stamps[slot] > sync->store->context.stamps[slot]) {
+            return false;
+        }
+    }
+    return sync->is_finished;
+}
+
+bool sync_reissue_some(struct sync *sync, unsigned keys_max) {
+    require(sync_is_caught_up(sync));
+    return rebase_some(sync, keys_max);
+}
+
+void sync_get_stats(const struct sync *sync, struct sync_stats *stats) {
+    *stats = sync->stats;
+}

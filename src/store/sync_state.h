@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What sync.c and rebase.c share: the struct behind sync.h. */
+#ifndef STORE_SYNC_STATE_H
+#define STORE_SYNC_STATE_H
+
+#include "store/state_merge.h"
+#include "store/mutate.h"
+#include "store/rebase.h"
+#include "store/sync.h"
+
+/* What a replica had seen, as a header tells it. */
+struct sync_marks {
+    uint64_t stamp;  /* of its newest record then; 0: not told */
+    uint64_t *marks; /* stamps by slot */
+    unsigned count;
+};
+
+/* A part on its way in. */
+struct sync_intake {
+    struct store staged;    /* the keys that came; unused where they go into the store at once */
+    struct buffer bytes;    /* of a batch that is not whole yet */
+    struct entry *open;     /* a large value that has not come whole, or NULL */
+    struct key open_key;    /* its key, in its entry; `db` is an index */
+    uint64_t inserted;      /* entries that went into the store at once */
+    bool settled_seen_here; /* state_merge.h */
+    bool settled_seen_there;
+    bool is_retired_there[STAMP_SLOTS_COUNT];
+    uint16_t slots[STAMP_SLOTS_COUNT]; /* by the sender's slot: ours */
+    struct sync_marks *marks;          /* by our slot */
+    unsigned marks_count;
+    uint64_t order_stamp;
+    struct buffer order;
+    struct retired_replica *retired;
+    size_t retired_count;
+};
+
+enum sync_part_state { SYNC_PART_OPEN, SYNC_PART_BEGUN, SYNC_PART_DONE };
+
+struct sync_part {
+    enum sync_part_state state;
+    uint64_t *context; /* that it shows: stamps by slot */
+    unsigned context_count;
+    struct sync_intake *intake; /* while it is BEGUN */
+};
+
+struct sync {
+    struct store *store;
+    bool rebases;
+    bool is_direct; /* nothing was seen here before: entries go into the store at once */
+    bool is_finished;
+    sync_fate_fn fate;
+    void *udata;
+    struct context seen; /* CB */
+    struct context goal; /* all parts joined */
+    unsigned parts_count, parts_done;
+    struct sync_part *parts;
+    struct sync_marks *marks; /* by slot, STAMP_SLOTS_COUNT: those with the smallest stamp */
+    uint64_t order_stamp;     /* the newest that came; 0: none */
+    struct buffer order;
+    struct buffer key_scratch;
+    struct rebase rebase;
+    struct sync_stats stats;
+};
+
+/* What state_merge.h wants to know about a part. */
+struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part);
+
+/* ---- stores that only hold entries for a while ---- */
+
+/* A store with the hash seed and databases of `store`. */
+void sync_aside_init(struct store *aside, const struct store *store);
+/* Frees it; its replicas are those of the other store. */
+void sync_aside_deinit(struct store *aside);
+/* Before anything is done with it: the table of replicas may have moved. */
+static inline void sync_aside_lend(struct store *aside, const struct store *store) {
+    aside->replicas = store->replicas;
+}
+/* Puts an entry that is in no table into the store; a contested one is copied and freed. False when
+ * memory is out, the entry is then freed. */
+bool sync_insert(struct store *store, const struct key *key, struct entry *entry);
+/* Puts a copy of these elements where there is no key. False when memory is out. */
+bool sync_copy(struct store *store, const struct key *key, const struct contested *from,
+               uint64_t stamp);
+/* Takes the entry out of its table without freeing it; it is compact. */
+struct entry *sync_take_out(struct store *store, const struct key *key);
+/* `key` with its name copied into `scratch`, so that it outlives its entry. */
+struct key sync_keep_key(struct buffer *scratch, const struct key *key);
+
+#endif

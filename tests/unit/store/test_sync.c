@@ -1,0 +1,1140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Joining: parts of the state from several stores at several moments, and streams afterwards, make
+ * every store the same; nothing that was removed comes back, nothing unseen is lost. Some cases
+ * first, then random histories, then what makes no sense. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "store/mutate.h"
+#include "store/part.h"
+#include "store/receive.h"
+#include "store/strings.h"
+#include "store/sync.h"
+#include "unit/seed.h"
+
+enum {
+    PEERS_MAX = 5,
+    LIVES_MAX = 3, /* of one peer */
+    AUTHORS_MAX = PEERS_MAX * LIVES_MAX,
+    DBS = 2,
+    NAMES = 24,
+    PARTS = 8,
+};
+
+static const int64_t NOW_MS = INT64_C(1800000000000);
+
+/* All that one replica ever wrote, as records. */
+struct author {
+    struct replica_id id;
+    uint64_t ref;
+    struct buffer *records;
+    uint64_t *ticks; /* last of each */
+    unsigned count;
+    uint64_t previous_ticks;
+    struct context told; /* marks so far, by the author's own slots */
+};
+
+struct peer {
+    struct store store;
+    struct receiver receiver;
+    unsigned author;      /* its present life */
+    struct context claim; /* by author: what it told to have seen, with stamps made of ticks */
+};
+
+static struct peer peers[PEERS_MAX];
+static struct author authors[AUTHORS_MAX];
+static unsigned authors_count, peers_count;
+
+/* ---- peers ---- */
+
+static void collect(struct peer *peer);
+
+static void before_apply(void *udata) {
+    collect((struct peer *)udata);
+}
+
+static void begin_life(struct peer *peer, unsigned generation) {
+    struct author *author = &authors[authors_count];
+    *author = (struct author){.id.generation = generation};
+    memset(author->id.node, (int)('A' + (peer - peers)), sizeof(author->id.node));
+    author->ref = replica_ref(&author->id);
+    assert_true(store_begin_replica(&peer->store, &author->id));
+    peer->author = authors_count++;
+}
+
+static void peer_init(struct peer *peer) {
+    unsigned number = (unsigned)(peer - peers);
+    struct store_opts opts = {.dbs_count = DBS, .seed = 7};
+    *peer = (struct peer){0};
+    store_init(&peer->store, &opts);
+    peer->store.is_alone = false;
+    peer->store.journal.is_on = true;
+    store_set_now(&peer->store, NOW_MS);
+    /* Others have other slots for the same replica. */
+    for (unsigned i = 0; i < number; i++) {
+        struct replica_id filler = {.generation = 1000 + number * 10 + i};
+        assert_int_not_equal(replicas_add(&peer->store.replicas, &filler), 0);
+    }
+    begin_life(peer, 1);
+    peer->receiver =
+        (struct receiver){.store = &peer->store, .before_apply = before_apply, .udata = peer};
+}
+
+static void setup(unsigned count) {
+    peers_count = count;
+    authors_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        peer_init(&peers[i]);
+    }
+}
+
+static void teardown(void) {
+    for (unsigned i = 0; i < peers_count; i++) {
+        receiver_deinit(&peers[i].receiver);
+        store_deinit(&peers[i].store);
+    }
+    for (unsigned i = 0; i < authors_count; i++) {
+        for (unsigned j = 0; j < authors[i].count; j++) {
+            buffer_deinit(&authors[i].records[j]);
+        }
+        memory_free(authors[i].records);
+        memory_free(authors[i].ticks);
+    }
+}
+
+/* ---- streams ---- */
+
+/* Makes a record of what the journal holds. */
+static void collect(struct peer *peer) {
+    struct store *store = &peer->store;
+    struct author *author = &authors[peer->author];
+    store_end_unit(store);
+    if (store->journal.bytes.size == 0) {
+        return;
+    }
+    struct stream_mark marks[AUTHORS_MAX];
+    size_t marks_count = 0;
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&store->replicas, authors[i].ref);
+        if (slot != 0 && i != peer->author &&
+            store->context.stamps[slot] > author->told.stamps[slot]) {
+            author->told.stamps[slot] = store->context.stamps[slot];
+            marks[marks_count++] = (struct stream_mark){
+                .ref = authors[i].ref, .ticks = stamp_ticks(store->context.stamps[slot])};
+            replicas_raise_mark(&store->replicas, store->replicas.self,
+                                store->context.stamps[slot]);
+        }
+    }
+    struct stream_record record = {.ref = author->ref,
+                                   .previous_ticks = author->previous_ticks,
+                                   .last_ticks = store->journal.last_ticks};
+    struct buffer bytes = {0};
+    stream_record_put_head(&bytes, &record, marks, marks_count);
+    buffer_append_slice(&bytes, buffer_slice(&store->journal.bytes));
+    change_writer_clear(&store->journal);
+    author->previous_ticks = record.last_ticks;
+    author->records =
+        memory_resize(author->records, (author->count + 1) * sizeof(author->records[0]));
+    author->ticks = memory_resize(author->ticks, (author->count + 1) * sizeof(author->ticks[0]));
+    author->records[author->count] = bytes;
+    author->ticks[author->count++] = record.last_ticks;
+}
+
+/* The next record of `from` that `to` lacks; false when there is none or it has to wait. */
+static bool deliver_one(struct peer *to, unsigned from) {
+    struct author *author = &authors[from];
+    unsigned slot = replicas_add(&to->store.replicas, &author->id);
+    assert_int_not_equal(slot, 0);
+    uint64_t ticks = receiver_ticks(&to->receiver, slot);
+    unsigned i = 0;
+    while (i < author->count && author->ticks[i] <= ticks) {
+        i++;
+    }
+    if (i == author->count || from == to->author) {
+        return false;
+    }
+    collect(to);
+    struct slice record = buffer_slice(&author->records[i]);
+    enum receive_status status = receiver_take(&to->receiver, record);
+    if (status == RECEIVE_EARLY) {
+        return false;
+    }
+    assert_int_equal(status, RECEIVE_OK);
+    return true;
+}
+
+static void deliver_all(void) {
+    for (unsigned i = 0; i < peers_count; i++) {
+        collect(&peers[i]);
+    }
+    for (bool any = true; any;) {
+        any = false;
+        for (unsigned to = 0; to < peers_count; to++) {
+            for (unsigned from = 0; from < authors_count; from++) {
+                any |= deliver_one(&peers[to], from);
+            }
+        }
+    }
+}
+
+static void deliver(unsigned from, unsigned to) {
+    collect(&peers[from]);
+    for (bool any = true; any;) {
+        any = false;
+        for (unsigned i = 0; i < authors_count; i++) {
+            /* What `from` has, by whomever it is. */
+            unsigned here = replicas_find(&peers[from].store.replicas, authors[i].ref);
+            unsigned there = replicas_find(&peers[to].store.replicas, authors[i].ref);
+            if (here != 0 &&
+                (there == 0 || stamp_ticks(peers[from].store.context.stamps[here]) >
+                                   stamp_ticks(peers[to].store.context.stamps[there]))) {
+                any |= deliver_one(&peers[to], i);
+            }
+        }
+    }
+}
+
+/* ---- joining ---- */
+
+/* Pulls one part from `from`. With a `cut` the link breaks after some bytes. */
+static enum sync_status pull(struct sync *sync, struct peer *from, unsigned part, struct prng *prng,
+                             bool cut) {
+    struct buffer header = {0}, bytes = {0};
+    collect(from);
+    struct part_source *source = part_open(&from->store, part, PARTS, &header);
+    enum sync_status status = sync_part_begin(sync, part, PARTS, buffer_slice(&header));
+    enum part_status end = PART_MORE;
+    while (status == SYNC_OK && end == PART_MORE) {
+        buffer_clear(&bytes);
+        end = part_read(source, &bytes, prng == NULL ? 100 : 1 + prng_below(prng, 5000));
+        status = sync_part_data(sync, part, buffer_slice(&bytes));
+        if (cut && prng_below(prng, 4) == 0) {
+            break;
+        }
+    }
+    if (status == SYNC_OK && end == PART_DONE) {
+        status = sync_part_end(sync, part);
+    }
+    part_close(source);
+    buffer_deinit(&header);
+    buffer_deinit(&bytes);
+    return status;
+}
+
+static void join(struct peer *joiner, struct peer *from, bool rebases) {
+    collect(joiner);
+    struct sync *sync = sync_begin(&joiner->store, rebases, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, from, part, NULL, false), SYNC_OK);
+    }
+    sync_finish(sync);
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1000));
+    sync_free(sync);
+    assert_null(joiner->store.sync);
+}
+
+/* What nobody else has seen of the author was never sent. */
+static void drop_unsent(unsigned from) {
+    struct author *author = &authors[from];
+    uint64_t known = 0;
+    for (unsigned i = 0; i < peers_count; i++) {
+        unsigned slot = replicas_find(&peers[i].store.replicas, author->ref);
+        uint64_t ticks = stamp_ticks(peers[i].store.context.stamps[slot]);
+        if (peers[i].author != from && ticks > known) {
+            known = ticks;
+        }
+    }
+    while (author->count > 0 && author->ticks[author->count - 1] > known) {
+        buffer_deinit(&author->records[--author->count]);
+    }
+}
+
+/* Peer `to` begins a new life and takes over the state of `from` as one that was forgotten. By then
+ * its peers have told each other what they have of its old life. */
+static void rejoin(unsigned to, unsigned from) {
+    for (unsigned i = 0; i < peers_count; i++) {
+        collect(&peers[i]);
+    }
+    drop_unsent(peers[to].author);
+    for (bool any = true; any;) {
+        any = deliver_one(&peers[from], peers[to].author);
+        for (unsigned i = 0; i < authors_count && !any; i++) {
+            any = deliver_one(&peers[from], i);
+        }
+    }
+    begin_life(&peers[to], 100 + authors_count);
+    join(&peers[to], &peers[from], true);
+    collect(&peers[to]);
+}
+
+/* ---- asking ---- */
+
+struct difference_walk {
+    struct peer *here, *there;
+    unsigned db;
+};
+
+static void print_difference(void *item, void *udata) {
+    const struct difference_walk *walk = (const struct difference_walk *)udata;
+    struct store *other = &walk->there->store;
+    struct entry *entry = (struct entry *)item, *twin;
+    struct key key = store_key(other, walk->db, entry_key(entry));
+    uint8_t mine[20], theirs[20] = {0};
+    struct entry_scratch scratch;
+    store_entry_digest(0, entry, mine);
+    twin = store_peek(other, &key);
+    if (twin != NULL) {
+        store_entry_digest(0, twin, theirs);
+    }
+    struct slice value = entry_value(entry, &scratch);
+    if (memcmp(mine, theirs, 20) != 0) {
+        printf("peer %d, not %d: db %u %.*s = %.*s, expiry %llu, kind %d\n",
+               (int)(walk->here - peers), (int)(walk->there - peers), walk->db, (int)key.name.size,
+               key.name.data, value.size > 40 ? 40 : (int)value.size, value.data,
+               (unsigned long long)entry_expire_unix_ms(entry), entry_kind(entry));
+    }
+}
+
+/* For the night: which keys differ. */
+static void print_differences(struct peer *here, struct peer *there) {
+    struct difference_walk walk = {.here = here, .there = there};
+    for (; walk.db < DBS; walk.db++) {
+        uint64_t position = 0;
+        do {
+            position =
+                table_walk(&here->store.dbs[walk.db].table, position, print_difference, &walk);
+        } while (position != 0);
+    }
+}
+
+static void check_equal(void) {
+    uint8_t first[20], digest[20];
+    store_digest(&peers[0].store, first);
+    store_check(&peers[0].store);
+    for (unsigned i = 1; i < peers_count; i++) {
+        store_check(&peers[i].store);
+        store_digest(&peers[i].store, digest);
+        if (memcmp(first, digest, 20) != 0) {
+            print_differences(&peers[0], &peers[i]);
+            print_differences(&peers[i], &peers[0]);
+        }
+        assert_memory_equal(first, digest, 20);
+    }
+}
+
+static struct key key_of(unsigned peer, const char *name) {
+    return store_key(&peers[peer].store, 0, slice_of(name));
+}
+
+static void set(unsigned peer, const char *name, const char *value) {
+    struct key key = key_of(peer, name);
+    assert_int_equal(strings_set(&peers[peer].store, &key, slice_of(value), 0), STORE_OK);
+    store_end_unit(&peers[peer].store);
+}
+
+static void add(unsigned peer, const char *name, int64_t delta) {
+    struct key key = key_of(peer, name);
+    int64_t result;
+    assert_int_equal(strings_add_integer(&peers[peer].store, &key, delta, &result), STORE_OK);
+    store_end_unit(&peers[peer].store);
+}
+
+static void delete (unsigned peer, const char *name) {
+    struct key key = key_of(peer, name);
+    assert_true(store_delete(&peers[peer].store, &key));
+    store_end_unit(&peers[peer].store);
+}
+
+static void expire(unsigned peer, const char *name, uint64_t unix_ms) {
+    struct key key = key_of(peer, name);
+    assert_true(store_expire(&peers[peer].store, &key, unix_ms));
+    store_end_unit(&peers[peer].store);
+}
+
+/* NULL: absent. */
+static void expect(unsigned peer, const char *name, const char *value) {
+    struct key key = key_of(peer, name);
+    struct entry *entry = store_peek(&peers[peer].store, &key);
+    struct entry_scratch scratch;
+    if (value == NULL) {
+        assert_null(entry);
+        return;
+    }
+    assert_non_null(entry);
+    struct slice bytes = entry_value(entry, &scratch);
+    assert_int_equal(bytes.size, strlen(value));
+    assert_memory_equal(bytes.data, value, bytes.size);
+}
+
+static void expect_all(const char *name, const char *value) {
+    for (unsigned i = 0; i < peers_count; i++) {
+        expect(i, name, value);
+    }
+}
+
+/* ---- cases ---- */
+
+static void a_fresh_store_takes_all(void **state) {
+    (void)state;
+    setup(2);
+    char name[16];
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof(name), "key:%u", i);
+        if (i % 3 == 0) {
+            add(0, name, i);
+        } else {
+            set(0, name, name);
+        }
+        if (i % 5 == 0) {
+            expire(0, name, (uint64_t)NOW_MS + 1000000);
+        }
+    }
+    delete (0, "key:7");
+    join(&peers[1], &peers[0], false);
+    check_equal();
+    expect(1, "key:7", NULL);
+    expect(1, "key:8", "key:8");
+    add(0, "key:9", 5);
+    set(1, "key:8", "newer");
+    deliver_all();
+    check_equal();
+    expect_all("key:9", "14");
+    expect_all("key:8", "newer");
+    teardown();
+}
+
+static void a_large_value_comes_in_pieces(void **state) {
+    (void)state;
+    setup(2);
+    struct key key = key_of(0, "large");
+    size_t size = 70 << 20;
+    char *bytes = memory_alloc_zero(size);
+    for (size_t i = 0; i < size; i += 1000) {
+        bytes[i] = (char)(i / 1000);
+    }
+    assert_int_equal(strings_set(&peers[0].store, &key, slice_make(bytes, size), 0), STORE_OK);
+    memory_free(bytes);
+    set(0, "small", "1");
+    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    struct prng prng;
+    prng_init(&prng, 1);
+    for (unsigned part = 0; part < PARTS; part++) {
+        struct buffer header = {0}, out = {0};
+        struct part_source *source = part_open(&peers[0].store, part, PARTS, &header);
+        assert_int_equal(sync_part_begin(sync, part, PARTS, buffer_slice(&header)), SYNC_OK);
+        for (enum part_status end = PART_MORE; end == PART_MORE;) {
+            buffer_clear(&out);
+            end = part_read(source, &out, 1 << 20);
+            assert_true(out.size <= 1 << 20);
+            assert_int_equal(sync_part_data(sync, part, buffer_slice(&out)), SYNC_OK);
+        }
+        assert_int_equal(sync_part_end(sync, part), SYNC_OK);
+        part_close(source);
+        buffer_deinit(&header);
+        buffer_deinit(&out);
+    }
+    sync_finish(sync);
+    sync_free(sync);
+    check_equal();
+    teardown();
+}
+
+/* K1: a key that was deleted while the joiner was away does not come back. */
+static void what_was_deleted_stays_deleted(void **state) {
+    (void)state;
+    setup(3);
+    set(0, "k", "old");
+    set(2, "mine", "1");
+    deliver_all();
+    delete (0, "k");
+    set(0, "other", "2");
+    deliver(0, 1);
+    set(2, "unsent", "3");
+    join(&peers[2], &peers[1], false);
+    expect(2, "k", NULL);
+    expect(2, "unsent", "3");
+    expect(2, "other", "2");
+    deliver_all();
+    check_equal();
+    expect_all("k", NULL);
+    expect_all("unsent", "3");
+    expect_all("mine", "1");
+    teardown();
+}
+
+/* What the joiner deleted does not come from a peer that has not seen it. */
+static void own_deletes_hold(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "k", "1");
+    set(0, "n", "1");
+    deliver_all();
+    delete (1, "k");
+    set(1, "n", "2");
+    set(0, "late", "1");
+    join(&peers[1], &peers[0], false);
+    expect(1, "k", NULL);
+    expect(1, "n", "2");
+    expect(1, "late", "1");
+    deliver_all();
+    check_equal();
+    expect_all("k", NULL);
+    expect_all("n", "2");
+    teardown();
+}
+
+static void increments_of_both_sides_count(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "c", "10");
+    deliver_all();
+    add(0, "c", 7);
+    add(1, "c", 3);
+    add(0, "d", 1);
+    add(1, "d", 2);
+    join(&peers[1], &peers[0], false);
+    expect(1, "c", "20");
+    expect(1, "d", "3");
+    deliver_all();
+    check_equal();
+    expect_all("c", "20");
+    expect_all("d", "3");
+    teardown();
+}
+
+static void expiries_merge(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "k", "1");
+    set(0, "p", "1");
+    expire(0, "p", (uint64_t)NOW_MS + 9000);
+    deliver_all();
+    expire(0, "k", (uint64_t)NOW_MS + 5000);
+    expire(1, "k", (uint64_t)NOW_MS + 7000);
+    expire(0, "p", 0);
+    expire(1, "p", (uint64_t)NOW_MS + 1000);
+    join(&peers[1], &peers[0], false);
+    deliver_all();
+    check_equal();
+    for (unsigned i = 0; i < 2; i++) {
+        struct key key = key_of(i, "k");
+        assert_int_equal(entry_expire_unix_ms(store_peek(&peers[i].store, &key)), NOW_MS + 7000);
+        key = key_of(i, "p");
+        assert_int_equal(entry_expire_unix_ms(store_peek(&peers[i].store, &key)), 0);
+    }
+    teardown();
+}
+
+/* Parts at different contexts: a change that one part has seen is not applied twice, and one that
+ * another part has not seen is applied. */
+static void parts_of_different_moments(void **state) {
+    (void)state;
+    setup(2);
+    char name[16];
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof(name), "c%u", i);
+        add(0, name, 1);
+    }
+    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[0], part, NULL, false), SYNC_OK);
+        for (unsigned i = 0; i < 40; i++) {
+            (void)snprintf(name, sizeof(name), "c%u", i);
+            if (i % 4 == part % 4) {
+                delete (0, name);
+            }
+            add(0, name, 1);
+        }
+    }
+    sync_finish(sync);
+    assert_false(sync_is_caught_up(sync));
+    deliver_all();
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1));
+    sync_free(sync);
+    deliver_all();
+    check_equal();
+    teardown();
+}
+
+static void a_flush_while_catching_up(void **state) {
+    (void)state;
+    setup(2);
+    char name[16];
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof(name), "k%u", i);
+        set(0, name, "old");
+    }
+    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[0], part, NULL, false), SYNC_OK);
+        if (part == PARTS / 2) {
+            (void)store_flush(&peers[0].store, 0);
+            store_end_unit(&peers[0].store);
+            for (unsigned i = 0; i < 20; i++) {
+                (void)snprintf(name, sizeof(name), "k%u", i);
+                set(0, name, "new");
+            }
+        }
+    }
+    sync_finish(sync);
+    deliver_all();
+    assert_true(sync_is_caught_up(sync));
+    sync_free(sync);
+    check_equal();
+    teardown();
+}
+
+static void another_hash_seed_is_taken_over(void **state) {
+    (void)state;
+    setup(2);
+    struct store *store = &peers[1].store;
+    assert_true(sync_take_seed(store, (struct hash_seed){5, 6}));
+    set(0, "a", "1");
+    set(1, "b", "2");
+    set(1, "c", "3");
+    expire(1, "c", (uint64_t)NOW_MS + 1000);
+    struct sync *sync = sync_begin(store, false, NULL, NULL);
+    struct buffer header = {0};
+    struct part_source *source = part_open(&peers[0].store, 0, PARTS, &header);
+    assert_int_equal(sync_part_begin(sync, 0, PARTS, buffer_slice(&header)), SYNC_MALFORMED);
+    part_close(source);
+    buffer_deinit(&header);
+    sync_free(sync);
+    assert_true(sync_take_seed(store, peers[0].store.seed));
+    store_check(store);
+    expect(1, "b", "2");
+    expect(1, "c", "3");
+    join(&peers[1], &peers[0], false);
+    deliver_all();
+    check_equal();
+    expect_all("b", "2");
+    teardown();
+}
+
+static void databases_keep_their_order(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "k", "zero");
+    store_swap(&peers[0].store, 0, 1);
+    store_end_unit(&peers[0].store);
+    set(0, "k", "one");
+    join(&peers[1], &peers[0], false);
+    expect(1, "k", "one");
+    deliver_all();
+    check_equal();
+    teardown();
+}
+
+/* ---- rebasing ---- */
+
+/* K2: away past every limit, with one write of its own. */
+static void the_forgotten_keep_what_is_theirs(void **state) {
+    (void)state;
+    setup(3);
+    set(0, "k", "old");
+    set(0, "kept", "1");
+    deliver_all();
+    delete (0, "k");
+    deliver(0, 1);
+    set(2, "z", "mine");
+    set(2, "kept", "2");
+    rejoin(2, 1);
+    expect(2, "k", NULL);
+    deliver_all();
+    check_equal();
+    expect_all("k", NULL);
+    expect_all("z", "mine");
+    expect_all("kept", "2");
+    /* The old life has left nothing behind that the others do not know. */
+    unsigned slot = replicas_find(&peers[2].store.replicas, authors[2].ref);
+    unsigned there = replicas_find(&peers[1].store.replicas, authors[2].ref);
+    assert_int_equal(stamp_ticks(peers[2].store.context.stamps[slot]),
+                     stamp_ticks(peers[1].store.context.stamps[there]));
+    teardown();
+}
+
+static void unsent_increments_count_once(void **state) {
+    (void)state;
+    setup(3);
+    set(0, "c", "100");
+    add(2, "own", 1);
+    deliver_all();
+    add(2, "c", 10);
+    deliver_all();
+    add(2, "c", 5);
+    add(2, "own", 4);
+    add(0, "c", 1000);
+    add(0, "own", 100);
+    deliver(0, 1);
+    rejoin(2, 1);
+    add(1, "c", 10000);
+    deliver_all();
+    check_equal();
+    expect_all("c", "11115");
+    expect_all("own", "105");
+    teardown();
+}
+
+static void unsent_deletes_and_expiries_are_made_again(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "gone", "1");
+    set(0, "short", "1");
+    set(0, "same", "1");
+    set(0, "newer", "1");
+    deliver_all();
+    delete (1, "gone");
+    expire(1, "short", (uint64_t)NOW_MS + 5000);
+    set(1, "same", "2");
+    delete (1, "newer");
+    set(0, "same", "2");
+    set(0, "newer", "2"); /* had not seen the delete */
+    rejoin(1, 0);
+    deliver_all();
+    check_equal();
+    expect_all("gone", NULL);
+    expect_all("same", "2");
+    expect_all("newer", "2");
+    struct key key = key_of(0, "short");
+    assert_int_equal(entry_expire_unix_ms(store_peek(&peers[0].store, &key)), NOW_MS + 5000);
+    teardown();
+}
+
+/* Two that were alone meet: both have data, neither log reaches the other. */
+static void two_that_were_alone(void **state) {
+    (void)state;
+    setup(2);
+    char name[16], value[16];
+    for (unsigned i = 0; i < 300; i++) {
+        (void)snprintf(name, sizeof(name), "k%u", i);
+        (void)snprintf(value, sizeof(value), "v%u", i);
+        if (i % 2 == 0 || i % 3 == 0) {
+            set(i % 2, name, value);
+        }
+    }
+    add(0, "c", 5);
+    add(1, "c", 6);
+    rejoin(1, 0);
+    deliver_all();
+    check_equal();
+    expect_all("k2", "v2");
+    expect_all("k3", "v3");
+    expect_all("c", "11");
+    teardown();
+}
+
+/* C10: an old copy of the data directory comes back; the peers know newer. */
+static void an_old_copy_comes_back(void **state) {
+    (void)state;
+    setup(2);
+    add(1, "c", 5);
+    deliver_all();
+    add(1, "c", 7);
+    deliver_all();
+    expect_all("c", "12");
+    /* Peer 1 is taken back to what it was: a third store that knew only the beginning. */
+    struct peer *peer = &peers[1];
+    receiver_deinit(&peer->receiver);
+    store_deinit(&peer->store);
+    unsigned lives = authors_count;
+    peer_init(peer);
+    authors_count = lives; /* the same replica as before */
+    peer->author = 1;
+    struct key key = key_of(1, "c");
+    struct store *store = &peer->store;
+    int64_t result;
+    assert_int_equal(store->context.stamps[store->replicas.self], 0);
+    store->journal.is_on = false;
+    assert_int_equal(strings_add_integer(store, &key, 5, &result), STORE_OK);
+    store->journal.is_on = true;
+    begin_life(peer, 50);
+    join(peer, &peers[0], false);
+    add(1, "c", 100);
+    deliver_all();
+    check_equal();
+    expect_all("c", "112");
+    teardown();
+}
+
+/* ---- random histories ---- */
+
+static const char *random_name(struct prng *prng, char name[16]) {
+    /* Keys with "sum" are only ever added to. */
+    (void)snprintf(name, 16, prng_below(prng, 4) == 0 ? "sum%u" : "k%u",
+                   (unsigned)prng_below(prng, NAMES));
+    return name;
+}
+
+static int64_t sums[DBS][NAMES];
+
+static void random_value(struct prng *prng, struct buffer *value) {
+    uint64_t kind = prng_below(prng, 8);
+    if (kind < 3) {
+        buffer_printf(value, "%d", (int)prng_below(prng, 1000));
+    } else if (kind == 3) {
+        buffer_printf(value, "%d.5", (int)prng_below(prng, 1000));
+    } else if (kind == 4) {
+        size_t size = 4000 + prng_below(prng, 9000);
+        memset(buffer_reserve(value, size), (int)prng_below(prng, 256), size);
+        value->size += size;
+    } else {
+        buffer_printf(value, "text %u", (unsigned)prng_below(prng, 1000));
+    }
+}
+
+static void random_write(struct peer *peer, struct prng *prng) {
+    struct store *store = &peer->store;
+    char name[16];
+    struct buffer value = {0};
+    unsigned db = (unsigned)prng_below(prng, DBS);
+    struct key key = store_key(store, db, slice_of(random_name(prng, name)));
+    if (name[0] == 's') {
+        int64_t delta = (int64_t)prng_below(prng, 21) - 10, result;
+        assert_int_equal(strings_add_integer(store, &key, delta, &result), STORE_OK);
+        /* A swap may have moved it: what counts is the number. */
+        sums[store->dbs[db].number][atoi(name + 3)] += delta;
+        return;
+    }
+    int64_t integer;
+    long double number;
+    random_value(prng, &value);
+    switch (prng_below(prng, 24)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        (void)strings_set(store, &key, buffer_slice(&value), 0);
+        break;
+    case 4:
+        (void)strings_set(store, &key, buffer_slice(&value),
+                          (uint64_t)NOW_MS + 1000 + prng_below(prng, 100000));
+        break;
+    case 5:
+        (void)strings_set(store, &key, buffer_slice(&value), STRINGS_KEEP_EXPIRY);
+        break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+        (void)strings_add_integer(store, &key, (int64_t)prng_below(prng, 100) - 50, &integer);
+        break;
+    case 10:
+    case 11:
+        (void)strings_add_float(store, &key, (long double)prng_below(prng, 100) / 8, &number);
+        break;
+    case 12:
+    case 13:
+    case 14:
+        (void)store_delete(store, &key);
+        break;
+    case 15:
+    case 16:
+        (void)store_expire(store, &key, (uint64_t)NOW_MS + 1000 + prng_below(prng, 100000));
+        break;
+    case 17:
+        (void)store_expire(store, &key, 0);
+        break;
+    case 18:
+    case 19:
+    case 20:
+    case 21: {
+        struct entry *entry = store_peek(store, &key);
+        size_t size = entry != NULL ? entry_value_bytes(entry) : 0;
+        (void)strings_patch(store, &key, prng_below(prng, size + 10), SLICE("patch"), NULL);
+        break;
+    }
+    case 22:
+        if (prng_below(prng, 4) == 0) {
+            store_swap(store, 0, 1);
+        }
+        break;
+    default: {
+        char to_name[16];
+        (void)snprintf(to_name, sizeof(to_name), "k%u", (unsigned)prng_below(prng, NAMES));
+        struct key to = store_key(store, db, slice_of(to_name));
+        (void)store_rename(store, &key, &to);
+        break;
+    }
+    }
+    buffer_deinit(&value);
+}
+
+/* What a peer tells to have seen counts once all is here that it had written by then. */
+static void claim(struct peer *peer) {
+    collect(peer);
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&peer->store.replicas, authors[i].ref);
+        peer->claim.stamps[i] = slot == 0 ? 0 : stamp_ticks(peer->store.context.stamps[slot]);
+    }
+}
+
+static struct context trusted[PEERS_MAX][PEERS_MAX]; /* by author */
+
+static void settle(unsigned number) {
+    struct store *store = &peers[number].store;
+    struct context frontier = {0};
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&store->replicas, authors[i].ref);
+        if (slot == 0) {
+            continue;
+        }
+        uint64_t ticks = stamp_ticks(store->context.stamps[slot]);
+        for (unsigned j = 0; j < peers_count; j++) {
+            const struct context *told = &peers[j].claim;
+            unsigned of = replicas_find(&store->replicas, authors[peers[j].author].ref);
+            uint64_t here = of == 0 ? 0 : stamp_ticks(store->context.stamps[of]);
+            if (told->stamps[peers[j].author] <= here) {
+                trusted[number][j] = *told;
+            }
+            uint64_t seen = trusted[number][j].stamps[i];
+            ticks = j != number && seen < ticks ? seen : ticks;
+        }
+        frontier.stamps[slot] = stamp_make(ticks, slot);
+    }
+    (void)store_settle(store, &frontier, 1000);
+}
+
+/* One step of anybody but `away`, who is told nothing either. */
+static void random_step(struct prng *prng, unsigned away) {
+    unsigned number = (unsigned)prng_below(prng, peers_count);
+    if (number == away) {
+        return;
+    }
+    struct peer *peer = &peers[number];
+    switch (prng_below(prng, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        random_write(peer, prng);
+        if (prng_below(prng, 3) > 0) {
+            store_end_unit(&peer->store);
+        }
+        break;
+    case 3:
+    case 4:
+    case 5: {
+        unsigned from = (unsigned)prng_below(prng, authors_count);
+        collect(peer);
+        for (unsigned i = 0; i < peers_count; i++) {
+            if (peers[i].author == from && i != away) {
+                collect(&peers[i]);
+            }
+        }
+        for (uint64_t left = prng_below(prng, 6); left > 0 && deliver_one(peer, from); left--) {
+        }
+        break;
+    }
+    case 6:
+        claim(peer);
+        break;
+    default:
+        settle(number);
+        break;
+    }
+}
+
+static unsigned other_peer(struct prng *prng, unsigned than) {
+    unsigned other = (unsigned)prng_below(prng, peers_count - 1);
+    return other + (other >= than);
+}
+
+/* Joins while the others go on. */
+static void random_join(struct prng *prng, unsigned number) {
+    struct peer *joiner = &peers[number];
+    collect(joiner);
+    struct sync *sync = sync_begin(&joiner->store, false, NULL, NULL);
+    bool is_done[PARTS] = {false};
+    while (sync_parts_done(sync) < PARTS) {
+        unsigned part = (unsigned)prng_below(prng, PARTS);
+        if (!is_done[part]) {
+            unsigned before = sync_parts_done(sync);
+            assert_int_equal(
+                pull(sync, &peers[other_peer(prng, number)], part, prng, prng_below(prng, 3) == 0),
+                SYNC_OK);
+            is_done[part] = sync_parts_done(sync) > before;
+        }
+        for (uint64_t steps = prng_below(prng, 8); steps > 0; steps--) {
+            random_step(prng, number);
+        }
+    }
+    sync_finish(sync);
+    while (!sync_is_caught_up(sync)) {
+        random_step(prng, number);
+        for (unsigned i = 0; i < peers_count; i++) {
+            collect(&peers[i]);
+        }
+        (void)deliver_one(joiner, (unsigned)prng_below(prng, authors_count));
+    }
+    assert_true(sync_reissue_some(sync, 1));
+    sync_free(sync);
+}
+
+static void check_sums(void) {
+    for (unsigned db = 0; db < DBS; db++) {
+        for (unsigned i = 0; i < NAMES; i++) {
+            char name[16];
+            (void)snprintf(name, sizeof(name), "sum%u", i);
+            struct store *store = &peers[0].store;
+            struct key key = store_key(store, store_database_index(store, db), slice_of(name));
+            struct entry *entry = store_peek(store, &key);
+            int64_t value = 0;
+            assert_true(entry == NULL || entry_integer(entry, &value));
+            assert_int_equal(value, sums[db][i]);
+        }
+    }
+}
+
+static unsigned histories(unsigned count) {
+    const char *chosen = getenv("TEST_RUNS");
+    return chosen != NULL ? (unsigned)atoi(chosen) : count;
+}
+
+static void random_joins(void **state) {
+    (void)state;
+    for (unsigned run = 0; run < histories(150); run++) {
+        struct prng prng;
+        seed_prng(&prng, "random_joins", run);
+        memset(sums, 0, sizeof(sums));
+        memset(trusted, 0, sizeof(trusted));
+        setup(3 + run % 2);
+        for (unsigned round = 0; round < 3; round++) {
+            unsigned away = 1 + (unsigned)prng_below(&prng, peers_count - 1);
+            for (uint64_t steps = 20 + prng_below(&prng, 150); steps > 0; steps--) {
+                random_step(&prng, peers_count);
+            }
+            /* It writes by itself, and misses what the others do. */
+            for (uint64_t steps = prng_below(&prng, 100); steps > 0; steps--) {
+                random_step(&prng, away);
+                if (prng_below(&prng, 6) == 0) {
+                    random_write(&peers[away], &prng);
+                    store_end_unit(&peers[away].store);
+                }
+            }
+            random_join(&prng, away);
+        }
+        deliver_all();
+        check_equal();
+        check_sums();
+        for (unsigned i = 0; i < peers_count; i++) {
+            claim(&peers[i]);
+        }
+        for (unsigned i = 0; i < peers_count; i++) {
+            settle(i);
+        }
+        check_equal();
+        check_sums();
+        teardown();
+    }
+}
+
+/* Peers that were forgotten come back with writes that nobody has seen. */
+static void random_rebases(void **state) {
+    (void)state;
+    for (unsigned run = 0; run < histories(100); run++) {
+        struct prng prng;
+        seed_prng(&prng, "random_rebases", run);
+        memset(sums, 0, sizeof(sums));
+        memset(trusted, 0, sizeof(trusted));
+        setup(3);
+        for (uint64_t steps = 20 + prng_below(&prng, 100); steps > 0; steps--) {
+            random_step(&prng, peers_count);
+        }
+        unsigned away = 1 + run % 2;
+        for (uint64_t steps = prng_below(&prng, 100); steps > 0; steps--) {
+            random_step(&prng, away);
+            if (prng_below(&prng, 4) == 0) {
+                random_write(&peers[away], &prng);
+                store_end_unit(&peers[away].store);
+            }
+        }
+        rejoin(away, 0);
+        deliver_all();
+        check_equal();
+        check_sums();
+        teardown();
+    }
+}
+
+/* ---- nonsense ---- */
+
+/* Every header and every byte of data cut short or changed: refused or taken, never a crash, and
+ * the joiner's own data stay. */
+static void nonsense_is_refused(void **state) {
+    (void)state;
+    setup(2);
+    struct prng prng;
+    seed_prng(&prng, "nonsense_is_refused", 0);
+    for (unsigned i = 0; i < 300; i++) {
+        random_write(&peers[0], &prng);
+    }
+    set(1, "mine", "1");
+    collect(&peers[0]);
+    struct buffer header = {0}, data = {0};
+    struct part_source *source = part_open(&peers[0].store, 0, 1, &header);
+    while (part_read(source, &data, 4096) == PART_MORE) {
+    }
+    part_close(source);
+    uint64_t keys = peers[1].store.dbs[0].table.count;
+    unsigned refused = 0;
+    for (unsigned run = 0; run < 3000; run++) {
+        struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+        struct buffer head = {0}, bytes = {0};
+        buffer_append_slice(&head, buffer_slice(&header));
+        buffer_append_slice(&bytes, buffer_slice(&data));
+        struct buffer *hurt = run % 2 == 0 ? &head : &bytes;
+        if (run % 5 == 0) {
+            hurt->size = prng_below(&prng, hurt->size);
+        } else {
+            hurt->data[prng_below(&prng, hurt->size)] ^= (char)(1 << prng_below(&prng, 8));
+        }
+        enum sync_status status = sync_part_begin(sync, 0, 1, buffer_slice(&head));
+        if (status == SYNC_OK) {
+            status = sync_part_data(sync, 0, buffer_slice(&bytes));
+        }
+        if (status == SYNC_OK && bytes.size < data.size) {
+            status = sync_part_end(sync, 0);
+        }
+        refused += status != SYNC_OK;
+        sync_free(sync);
+        buffer_deinit(&head);
+        buffer_deinit(&bytes);
+        if (status != SYNC_OK) {
+            assert_int_equal(peers[1].store.dbs[0].table.count, keys);
+        }
+        expect(1, "mine", "1");
+    }
+    assert_true(refused > 1000);
+    buffer_deinit(&header);
+    buffer_deinit(&data);
+    teardown();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fresh_store_takes_all),
+        cmocka_unit_test(a_large_value_comes_in_pieces),
+        cmocka_unit_test(what_was_deleted_stays_deleted),
+        cmocka_unit_test(own_deletes_hold),
+        cmocka_unit_test(increments_of_both_sides_count),
+        cmocka_unit_test(expiries_merge),
+        cmocka_unit_test(parts_of_different_moments),
+        cmocka_unit_test(a_flush_while_catching_up),
+        cmocka_unit_test(another_hash_seed_is_taken_over),
+        cmocka_unit_test(databases_keep_their_order),
+        cmocka_unit_test(the_forgotten_keep_what_is_theirs),
+        cmocka_unit_test(unsent_increments_count_once),
+        cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
+        cmocka_unit_test(two_that_were_alone),
+        cmocka_unit_test(an_old_copy_comes_back),
+        cmocka_unit_test(random_joins),
+        cmocka_unit_test(random_rebases),
+        cmocka_unit_test(nonsense_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
