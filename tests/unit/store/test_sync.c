@@ -858,7 +858,9 @@ static void random_write(struct peer *peer, struct prng *prng) {
         char to_name[16];
         (void)snprintf(to_name, sizeof(to_name), "k%u", (unsigned)prng_below(prng, NAMES));
         struct key to = store_key(store, db, slice_of(to_name));
-        (void)store_rename(store, &key, &to);
+        if (!slice_equal(to.name, key.name)) {
+            (void)store_rename(store, &key, &to);
+        }
         break;
     }
     }
