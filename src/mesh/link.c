@@ -114,7 +114,7 @@ static void link_free(struct mesh_link *link) {
     dials_link_ended(link);
     streamer_link_closed(link);
     catchup_link_closed(link);
-    check_link_closed(link);
+    mesh_check_link_closed(link);
     if (link->previous != NULL) {
         link->previous->next = link->next;
     } else {
@@ -383,9 +383,9 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
     case MESH_FRAME_PART_END:
         return catchup_frame(link, type, payload);
     case MESH_FRAME_CHECK_PULL:
-        return check_pull_frame(link, payload);
+        return mesh_check_pull_frame(link, payload);
     case MESH_FRAME_CHECK:
-        return check_frame(link, payload);
+        return mesh_check_frame(link, payload);
     case MESH_FRAME_LEAVE:
         return leave_frame(link, payload);
     case MESH_FRAME_PING:
@@ -492,6 +492,9 @@ bool link_send_large(struct mesh_link *link) {
 }
 
 struct slice mesh_link_output(const struct mesh_link *link) {
+    if (link->out.size == link->out_start) {
+        return (struct slice){0};
+    }
     return slice_make(link->out.data + link->out_start, link_out_bytes(link));
 }
 

@@ -213,7 +213,7 @@ void mesh_free(struct mesh *mesh) {
     }
     mesh_exit(mesh);
     ensure(mesh->links == NULL);
-    check_deinit(mesh);
+    mesh_check_deinit(mesh);
     catchup_deinit(mesh);
     dials_deinit(mesh);
     streamer_deinit(mesh);

@@ -11,7 +11,7 @@
  *   streamer.c    records in: waiting, gaps, acknowledgements, relays
  *   streamer_out.c  records out: wanted, sent, coalescing
  *   catchup.c     joining and serving, part by part
- *   check.c       MESH CHECK
+ *   mesh_check.c  MESH CHECK
  *
  * A frame's payload, by type (varints unless said otherwise; texts with their length before them;
  * contexts are count | (ref u64, ticks)...):
@@ -162,7 +162,7 @@ struct mesh {
     struct context frontier;
     struct mesh_stats stats;  /* the counters of it */
     struct mesh_dials *dials; /* dial.c */
-    struct mesh_check *check; /* a running MESH CHECK: check.c */
+    struct mesh_check *check; /* a running MESH CHECK: mesh_check.c */
     uint64_t nonces_count;
     uint64_t generation_wanted; /* a new generation is due, at least this */
     unsigned depth; /* of calls into this room: links are freed at the end of the outermost */
@@ -228,12 +228,12 @@ void dials_visit_refused(const struct mesh *mesh,
                          void (*visit)(void *udata, const struct mesh_node_info *info),
                          void *udata);
 
-/* ---- check.c ---- */
+/* ---- mesh_check.c ---- */
 
-bool check_pull_frame(struct mesh_link *link, struct slice payload);
-bool check_frame(struct mesh_link *link, struct slice payload);
-void check_link_closed(struct mesh_link *link);
-void check_deinit(struct mesh *mesh);
+bool mesh_check_pull_frame(struct mesh_link *link, struct slice payload);
+bool mesh_check_frame(struct mesh_link *link, struct slice payload);
+void mesh_check_link_closed(struct mesh_link *link);
+void mesh_check_deinit(struct mesh *mesh);
 
 /* ---- mesh.c ---- */
 

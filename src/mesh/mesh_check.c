@@ -27,7 +27,7 @@ struct mesh_check {
     struct check_peer peers[];
 };
 
-void check_deinit(struct mesh *mesh) {
+void mesh_check_deinit(struct mesh *mesh) {
     memory_free(mesh->check);
     mesh->check = NULL;
 }
@@ -37,7 +37,7 @@ void mesh_check_begin(struct mesh *mesh) {
     uint64_t number = mesh->check != NULL ? mesh->check->number + 1 : 1;
     size_t size = sizeof(struct mesh_check) + mesh->links_count * sizeof(struct check_peer);
     struct buffer payload = {0};
-    check_deinit(mesh);
+    mesh_check_deinit(mesh);
     mesh_enter(mesh);
     mesh->check = memory_alloc_zero(size);
     mesh->check->number = number;
@@ -56,7 +56,7 @@ void mesh_check_begin(struct mesh *mesh) {
     mesh_exit(mesh);
 }
 
-bool check_pull_frame(struct mesh_link *link, struct slice payload) {
+bool mesh_check_pull_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     uint64_t number, ranges;
     if (!varint_take(&payload, &number) || !varint_take(&payload, &ranges) || ranges == 0 ||
@@ -115,7 +115,7 @@ static void compare(const struct mesh *mesh, struct check_peer *peer, const stru
     }
 }
 
-bool check_frame(struct mesh_link *link, struct slice payload) {
+bool mesh_check_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     struct mesh_check *check = mesh->check;
     struct context context;
@@ -138,7 +138,7 @@ bool check_frame(struct mesh_link *link, struct slice payload) {
     return true;
 }
 
-void check_link_closed(struct mesh_link *link) {
+void mesh_check_link_closed(struct mesh_link *link) {
     struct mesh_check *check = link->mesh->check;
     for (size_t i = 0; check != NULL && i < check->count; i++) {
         if (check->peers[i].link == link) {
