@@ -83,6 +83,8 @@ static void set_order(struct store *store, const unsigned *order) {
     unsigned *before = copy_order(store);
     if (memcmp(before, order, store->dbs_count * sizeof(order[0])) != 0) {
         snapshot_walk_cancel_all(store->walk);
+        /* It walks by index, too. */
+        store->retirement = (struct store_retirement){0};
         touch_moved(store, before, order, STORE_TOUCH_ALL_LEAVE);
         struct keyspace *dbs = memory_alloc(store->dbs_count * sizeof(dbs[0]));
         for (unsigned i = 0; i < store->dbs_count; i++) {

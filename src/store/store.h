@@ -89,6 +89,14 @@ typedef void (*store_conflict_fn)(void *udata, const struct key *key, enum store
  * when it has been gone for a while. */
 typedef bool (*store_may_expire_fn)(void *udata, uint64_t stamp);
 
+/* How far store_retire_some() has come. */
+struct store_retirement {
+    unsigned slot; /* 0: none is under way */
+    unsigned db;
+    uint64_t position;
+    bool has_left_some; /* that have to settle first: another walk is needed */
+};
+
 struct contested;
 struct sync;
 
@@ -107,6 +115,7 @@ struct store {
     struct contested *unsettled, *unsettled_last;
     uint64_t unsettled_count, contested_count;
     uint64_t conflicts_count;
+    struct store_retirement retirement;
     store_conflict_fn conflict;     /* may be NULL */
     store_may_expire_fn may_expire; /* NULL: always */
     /* While a snapshot is taken over in parts: changes that a part has seen are skipped for its

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Retiring a replica that is gone for good: its slot vanishes from a store, and nobody can tell.
+ * Three nodes write random things; then one falls silent, and when all have seen what it wrote, the
+ * other two retire it, each when it likes, while they go on writing: they stay equal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "unit/seed.h"
+#include "unit/store/world.h"
+
+static void act(struct world *world, unsigned writers) {
+    unsigned i = NODES - 1 - (unsigned)world_below(world, writers);
+    if (world_below(world, 2) == 0) {
+        world_write_random(world, i);
+    } else {
+        (void)world_deliver(world, (unsigned)world_below(world, NODES), i);
+    }
+}
+
+/* All have seen what node 0 wrote: settles and retires it at node `i`. False when keys are in its
+ * way that others have touched since and not settled. */
+static bool retire(struct world *world, unsigned i, const struct context *frontier) {
+    struct store *store = &world->nodes[i].store;
+    struct replica_id gone = streams_id(0);
+    unsigned slot = replicas_find(&store->replicas, replica_ref(&gone));
+    uint64_t ticks = stamp_ticks(store->context.stamps[slot]);
+    uint8_t before[20], after[20];
+    store_digest(store, before);
+    bool is_through = false;
+    for (unsigned rounds = 0; !is_through && rounds < 50; rounds++) {
+        is_through = store_retire_some(store, slot, 1 + (unsigned)world_below(world, 5));
+        while (!store_settle(store, frontier, 3)) {
+        }
+    }
+    store_digest(store, after);
+    assert_memory_equal(before, after, sizeof(before));
+    if (!is_through) {
+        store_check(store);
+        return false;
+    }
+    assert_int_equal(replicas_find(&store->replicas, replica_ref(&gone)), 0);
+    const struct retired_replica *retired =
+        replicas_find_retired(&store->replicas, replica_ref(&gone));
+    assert_non_null(retired);
+    assert_true(retired->ticks == ticks);
+    assert_true(store->context.stamps[slot] == 0);
+    /* store_check() asserts that every stamp is covered by the context: with the slot at 0, that
+     * none has it any more. */
+    store_check(store);
+    return true;
+}
+
+static void nobody_can_tell(void **state) {
+    (void)state;
+    unsigned early_count = 0;
+    for (unsigned part = 0; part < 300; part++) {
+        struct prng prng;
+        seed_prng(&prng, "nobody_can_tell", part);
+        struct world *world = memory_alloc(sizeof(*world));
+        world_init(world, prng_next(&prng));
+        /* A sum beyond 64 bits saturates, and where it was folded, for good. */
+        world->has_no_extremes = true;
+        for (unsigned i = 0; i < 60; i++) {
+            act(world, NODES);
+        }
+        world_deliver_all(world);
+        world_assert_equal(world, 0, 1);
+        world_assert_equal(world, 1, 2);
+        /* By slot of each node: what all had seen when node 0 fell silent. */
+        struct context frontiers[NODES];
+        for (unsigned i = 1; i < NODES; i++) {
+            frontiers[i] = world->nodes[i].store.context;
+        }
+        unsigned moments[NODES] = {0, (unsigned)world_below(world, 60),
+                                   (unsigned)world_below(world, 60)};
+        bool is_retired[NODES] = {false};
+        for (unsigned step = 0; step < 60; step++) {
+            for (unsigned i = 1; i < NODES; i++) {
+                if (step >= moments[i] && !is_retired[i]) {
+                    is_retired[i] = retire(world, i, &frontiers[i]);
+                    early_count += is_retired[i];
+                }
+            }
+            act(world, NODES - 1);
+        }
+        world_deliver_all(world);
+        world_assert_equal(world, 1, 2);
+        for (unsigned i = 1; i < NODES; i++) {
+            struct context frontier = world->nodes[i].store.context;
+            assert_true(is_retired[i] || retire(world, i, &frontier));
+        }
+        world_assert_equal(world, 1, 2);
+        world_deinit(world);
+        memory_free(world);
+    }
+    assert_true(early_count > 300);
+}
+
+/* The slot is free for somebody else, whose stamps are not taken for the old ones. */
+static void the_slot_is_free_again(void **state) {
+    (void)state;
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, 5);
+    struct store *store = &world->nodes[0].store, *other = &world->nodes[1].store;
+    struct key key = store_key(store, 0, SLICE("n")), same = store_key(other, 0, SLICE("n"));
+    int64_t result;
+    assert_int_equal(strings_add_integer(store, &key, 7, &result), STORE_OK);
+    world_collect(world, 0);
+    world_deliver_all(world);
+    assert_int_equal(strings_add_integer(other, &same, 5, &result), STORE_OK);
+    assert_int_equal(result, 12);
+    world_collect(world, 1);
+    world_deliver_all(world);
+    struct context frontier = other->context;
+    struct replica_id gone = streams_id(0), next = streams_id(7);
+    unsigned slot = replicas_find(&other->replicas, replica_ref(&gone));
+    assert_true(retire(world, 1, &frontier));
+    assert_int_equal(entry_kind(store_peek(other, &same)), ENTRY_COUNTER_REGISTER);
+    assert_int_equal(replicas_add(&other->replicas, &next), slot);
+    /* Nothing that is here was written by the new one. */
+    assert_int_equal(strings_add_integer(other, &same, 1, &result), STORE_OK);
+    assert_int_equal(result, 13);
+    store_check(other);
+    world_deinit(world);
+    memory_free(world);
+}
+
+/* It waits for a walk to end: a settled stamp would look as if it had been there before. */
+static void no_slot_retires_under_a_walk(void **state) {
+    (void)state;
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, 6);
+    struct store *other = &world->nodes[1].store;
+    world_write_random(world, 0);
+    world_deliver_all(world);
+    struct replica_id gone = streams_id(0);
+    unsigned slot = replicas_find(&other->replicas, replica_ref(&gone));
+    struct snapshot_walk walk = {.store = other};
+    other->walk = &walk;
+    for (unsigned i = 0; i < 100; i++) {
+        assert_false(store_retire_some(other, slot, 100));
+    }
+    other->walk = NULL;
+    struct context frontier = other->context;
+    assert_true(retire(world, 1, &frontier));
+    world_deinit(world);
+    memory_free(world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_can_tell),
+        cmocka_unit_test(the_slot_is_free_again),
+        cmocka_unit_test(no_slot_retires_under_a_walk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
