@@ -15,6 +15,13 @@ static bool merge_saw(const struct merge *merge, uint64_t stamp) {
     return mutate_has_seen(merge->store, merge->author, stamp);
 }
 
+/* Has the writer seen all of a part that is not taken off? Then a SET or DELETE of it takes that
+ * off, with a TAKE or without: at the writer it may have become one with the register, when its
+ * replica was retired (retire.c). */
+static bool merge_saw_part(const struct merge *merge, const struct contested_part *part) {
+    return !contested_part_is_ghost(part) && merge_saw(merge, part->stamp);
+}
+
 /* ---- does it have an effect? ---- */
 
 static bool take_has_effect(const struct store *store, const struct contested_part *part,
@@ -60,6 +67,11 @@ static bool has_effect_on_contested(const struct merge *merge, const struct cont
             return true;
         }
     }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        if (merge_saw_part(merge, &contested->parts[i])) {
+            return true;
+        }
+    }
     return contested_find_part(contested, merge->author) != NULL;
 }
 
@@ -78,8 +90,7 @@ static bool has_effect_on_compact(const struct merge *merge, const struct entry 
         return stamp != 0 && stamp_slot(stamp) == merge->author;
     }
     bool has_expiry = (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0;
-    return (stamp != 0 && merge_saw(merge, stamp)) ||
-           (has_part && stamp_slot(parts.stamp) == merge->author) ||
+    return (stamp != 0 && merge_saw(merge, stamp)) || (has_part && merge_saw(merge, parts.stamp)) ||
            (has_expiry && merge_saw(merge, entry_expire_stamp(entry)));
 }
 
@@ -126,8 +137,14 @@ static void drop_value(struct merge *merge) {
         }
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
-        if (stamp_slot(contested->parts[i].stamp) == merge->author) {
+        struct contested_part *part = &contested->parts[i];
+        if (stamp_slot(part->stamp) == merge->author) {
             contested_drop_part(contested, i);
+        } else if (merge_saw_part(merge, part)) {
+            part->off = part->total;
+            part->float_off = part->float_total;
+            part->off_seen = part->stamp;
+            part->off_by = merge->change->stamp;
         }
     }
 }

@@ -9,6 +9,10 @@
  * are none. It waits while a snapshot walk runs: one that began before would take a settled stamp
  * for one that it has seen.
  *
+ * A node that has retired a replica cannot tell any more that it had seen what that wrote. So it
+ * must have told before: its own mark, which its newest record brought to the others. One that has
+ * written nothing since says so with a change that changes nothing.
+ *
  * Invariant: what is shown stays the same, and so does what later changes make of it. A part that
  * was folded is superseded with its register, by whoever writes from now on; for a node that still
  * has the part, its writer has seen it (merge.c). */
@@ -189,6 +193,22 @@ static bool retire_entry(struct store *store, unsigned db, struct entry *entry, 
     return true;
 }
 
+/* Do all others know from this node's records that it has seen all of the replica? */
+static bool retire_is_told(struct store *store, unsigned slot) {
+    const struct replica *self = &store->replicas.slots[store->replicas.self];
+    uint64_t told = slot < self->mark_count ? self->mark[slot] : 0;
+    if (told >= store->context.stamps[slot] || !store->journal.is_on) {
+        return true;
+    }
+    if (!store->retirement.has_told && store->journal.bytes.size == 0) {
+        struct change nothing = {.kind = CHANGE_TAKE, .stamp = mutate_stamp(store)};
+        mutate_record(store, &nothing);
+        store_end_unit(store);
+        store->retirement.has_told = true;
+    }
+    return false;
+}
+
 static void retire_bucket(struct store *store, unsigned slot) {
     struct store_retirement *retirement = &store->retirement;
     unsigned db = retirement->db;
@@ -218,6 +238,9 @@ bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max)
     }
     if (retirement->slot != slot) {
         *retirement = (struct store_retirement){.slot = slot};
+    }
+    if (!retire_is_told(store, slot)) {
+        return false;
     }
     for (unsigned i = 0; i < buckets_max && retirement->db < store->dbs_count; i++) {
         retire_bucket(store, slot);

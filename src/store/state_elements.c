@@ -228,7 +228,7 @@ static enum store_status take_edit(struct element_reader *reader, bool is_raise)
     edit.size = bytes.size;
     edit.bytes = (char *)bytes.data; /* copied */
     return contested_add_edit(reader->store, reader->contested, &edit) ? STORE_OK
-                                                                              : STORE_OUT_OF_MEMORY;
+                                                                       : STORE_OUT_OF_MEMORY;
 }
 
 static bool take_totals(struct slice *rest, struct contested_part *part) {

@@ -94,6 +94,7 @@ struct store_retirement {
     unsigned slot; /* 0: none is under way */
     unsigned db;
     uint64_t position;
+    bool has_told;      /* a change was recorded so that the others learn what this node has seen */
     bool has_left_some; /* that have to settle first: another walk is needed */
 };
 

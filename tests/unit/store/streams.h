@@ -81,6 +81,7 @@ static inline void streams_collect(struct node_store *node, unsigned count, stru
         if (ref != node->ref && ticks > node->told[i]) {
             marks[marks_count++] = (struct stream_mark){.ref = ref, .ticks = ticks};
             node->told[i] = ticks;
+            replicas_raise_mark(&store->replicas, store->replicas.self, stamp_make(ticks, slot));
         }
     }
     struct stream_record record = {.ref = node->ref,

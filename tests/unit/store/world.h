@@ -11,7 +11,7 @@ enum { NODES = 3, WORLD_KEYS = 12 };
 struct world {
     struct node_store nodes[NODES];
     struct prng prng;
-    bool has_no_extremes; /* sums stay in range */
+    bool has_no_extremes;         /* sums stay in range */
     struct buffer records[NODES]; /* all of each node, each after its size */
     size_t delivered[NODES][NODES];
 };
@@ -92,9 +92,11 @@ static inline void world_write_random(struct world *world, unsigned i) {
     switch (world_below(world, 12)) {
     case 0:
     case 1:
-        assert_int_equal(strings_set(store, &key, slice_of(values[world_below(world, world->has_no_extremes ? 5 : 6)]),
-                                     world_below(world, 4) == 0 ? UINT64_C(1900000000000) : 0),
-                         STORE_OK);
+        assert_int_equal(
+            strings_set(store, &key,
+                        slice_of(values[world_below(world, world->has_no_extremes ? 5 : 6)]),
+                        world_below(world, 4) == 0 ? UINT64_C(1900000000000) : 0),
+            STORE_OK);
         break;
     case 2:
         (void)store_delete(store, &key);
