@@ -257,7 +257,7 @@ static void units_can_be_forgotten(void **state) {
     replicas_retire(&b->store.replicas, slot, 1);
     assert_int_equal(replicas_release(&b->store.replicas, UINT64_MAX), 0);
     struct replica_id id = streams_id(6);
-    assert_int_equal(replicas_add(&b->store.replicas, &id), slot);
+    assert_true(replicas_add_at(&b->store.replicas, slot, &id));
     assert_true(receiver_ticks(&b->receiver, slot) == 0);
     for (unsigned i = 0; i < 3; i++) {
         buffer_deinit(&records[i]);

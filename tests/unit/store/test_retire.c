@@ -120,7 +120,7 @@ static void the_slot_is_free_again(void **state) {
     unsigned slot = replicas_find(&other->replicas, replica_ref(&gone));
     assert_true(retire(world, 1, &frontier));
     assert_int_equal(entry_kind(store_peek(other, &same)), ENTRY_COUNTER_REGISTER);
-    assert_int_equal(replicas_add(&other->replicas, &next), slot);
+    assert_true(replicas_add_at(&other->replicas, slot, &next));
     /* Nothing that is here was written by the new one. */
     assert_int_equal(strings_add_integer(other, &same, 1, &result), STORE_OK);
     assert_int_equal(result, 13);
