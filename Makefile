@@ -81,11 +81,10 @@ $(LIBRARY): $(LIBRARY_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 .PHONY: run
-run: ## Install what is missing, build, and serve port 6379 with data in ./data
+run: ## Install what is missing, build, and run a mesh of three nodes: ports 7001 to 7003, ./data
 	@deps/check || deps/install
 	+@$(AGAIN) all
-	@mkdir -p data
-	exec $(SERVER) --port 6379 --dir ./data --appendonly yes
+	@exec utils/run-mesh $(SERVER)
 
 # --- Tests: each suite names the programs it needs; tests/run runs it and counts. ---
 
