@@ -35,6 +35,7 @@ void client_discard_transaction(struct client *client) {
     client->queue_capacity = 0;
     client->queue_bytes = 0;
     client->queue_flags = 0;
+    client->queue_denies_loading = false;
     client->flags &=
         ~(uint32_t)(CLIENT_IN_TRANSACTION | CLIENT_TRANSACTION_FAILED | CLIENT_WATCH_BROKEN);
 }

@@ -31,12 +31,24 @@ enum {
     CLIENT_HAS_OUTPUT = 1 << 17, /* in the node's list of clients with output to send */
 };
 
+/* What a blocked client waits for. */
+enum client_wait {
+    CLIENT_WAIT_PEERS,    /* WAIT */
+    CLIENT_WAIT_LOG,      /* WAITAOF */
+    CLIENT_WAIT_SHUTDOWN, /* replies only if it fails */
+    CLIENT_WAIT_TOKEN,    /* MESH WAITTOKEN */
+    CLIENT_WAIT_LEAVE,    /* MESH LEAVE */
+    CLIENT_WAIT_CHECK,    /* MESH CHECK */
+};
+
 /* A request waiting for EXEC: its arguments, copied into one block. */
 struct queued_request {
     const struct command *row;
     size_t args_count;
     struct slice *args; /* the block: slices, then their bytes */
 };
+
+struct session_token;
 
 /* A key that WATCH named. */
 struct watched_key {
@@ -84,17 +96,21 @@ struct client {
 
     struct queued_request *queue;
     size_t queue_count, queue_capacity;
-    size_t queue_bytes;   /* of all queued arguments */
-    uint32_t queue_flags; /* flags of all queued commands, or'ed */
+    size_t queue_bytes;        /* of all queued arguments */
+    uint32_t queue_flags;      /* flags of all queued commands, or'ed */
+    bool queue_denies_loading; /* one of them is not for a node that is loading */
     struct watched_key *watched;
     size_t watched_bytes;
     size_t counted_bytes; /* towards maxmemory-clients */
 
-    int64_t block_until_ms;  /* BLOCKED: 0 is for ever */
-    uint64_t wait_peers;     /* WAIT's first argument */
-    uint64_t wait_position;  /* WAITAOF: the log position to be on disk; 0 for WAIT */
-    bool waits_for_shutdown; /* SHUTDOWN: replies only if it fails */
-    bool wait_local;         /* WAITAOF: the client asked for this node's own disk */
+    uint64_t write_stamp;             /* of its last write; 0: it wrote nothing */
+    enum client_wait wait;            /* BLOCKED: for what */
+    int64_t block_until_ms;           /* BLOCKED: 0 is for ever */
+    uint64_t wait_peers;              /* PEERS, LOG: how many of them */
+    uint64_t wait_position;           /* LOG: the position to be on disk */
+    bool wait_local;                  /* LOG: the client asked for this node's own disk */
+    struct session_token *wait_token; /* TOKEN; NULL otherwise */
+    bool wait_is_replied;             /* CHECK: its end wrote the reply */
 
     struct client *next, *previous; /* all clients, in order of their ids */
     struct client *next_ready;

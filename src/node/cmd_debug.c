@@ -12,6 +12,8 @@
 #include "node/help.h"
 #include "node/node.h"
 
+enum { DEBUG_CLOCK_OFFSET_MS_MAX = 1000000000 };
+
 /* ---- helpers ---- */
 
 static double debug_number(struct slice text) {
@@ -275,6 +277,43 @@ static void debug_set_active_expire(struct command_context *ctx) {
     reply_ok(ctx->reply);
 }
 
+/* DEBUG CLOCK-OFFSET milliseconds */
+static void debug_clock_offset(struct command_context *ctx) {
+    int64_t offset_ms;
+    if (!command_integer(ctx, 2, &offset_ms, NULL)) {
+        return;
+    }
+    if (offset_ms < -DEBUG_CLOCK_OFFSET_MS_MAX || offset_ms > DEBUG_CLOCK_OFFSET_MS_MAX) {
+        reply_error(ctx->reply, "ERR value is out of range");
+        return;
+    }
+    ctx->node->clock_offset_ms = offset_ms;
+    reply_ok(ctx->reply);
+}
+
+/* DEBUG MESH CUT | HEAL host:port | ALL */
+static void debug_mesh(struct command_context *ctx) {
+    bool cuts = command_word(ctx, 2, "cut");
+    struct slice address = slice_is_word(ctx->args[3], "all") ? SLICE("ALL") : ctx->args[3];
+    if (!cuts && !command_word(ctx, 2, "heal")) {
+        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+        return;
+    }
+    if (ctx->node->mesh == NULL) {
+        reply_error(ctx->reply, "ERR This node is in no mesh");
+        return;
+    }
+    if (address.size >= MESH_ADDRESS_BYTES) {
+        reply_error(ctx->reply, "ERR Invalid address");
+        return;
+    }
+    struct buffer text = {0};
+    buffer_append_slice(&text, address);
+    (cuts ? mesh_cut : mesh_heal)(ctx->node->mesh, buffer_text(&text));
+    buffer_deinit(&text);
+    reply_ok(ctx->reply);
+}
+
 /* DEBUG PAUSE-CRON 0 | 1 */
 static void debug_pause_cron(struct command_context *ctx) {
     int64_t is_paused;
@@ -466,6 +505,8 @@ static const struct debug_subcommand {
     {"assert", 2, 2, debug_crash, "", "Crash by a failed assertion."},
     {"change-repl-id", 2, 2, debug_reply_ok, "", "Does nothing here."},
     {"client-eviction", 2, 2, debug_client_eviction, "", "Show what each client's buffers take."},
+    {"clock-offset", 3, 3, debug_clock_offset, " <milliseconds>",
+     "Let this server see another time of day than it is."},
     {"config-rewrite-force-all", 2, 2, debug_config_rewrite, "",
      "Like CONFIG REWRITE, but with all options."},
     {"crash-and-recover", 2, 3, debug_restart, " [<milliseconds>]",
@@ -481,6 +522,8 @@ static const struct debug_subcommand {
     {"loadaof", 2, 2, debug_loadaof, "",
      "Write the log, and send all data through the snapshot's encoding and back."},
     {"log", 3, 3, debug_log, " <message>", "Write a message to the server's log."},
+    {"mesh", 4, 4, debug_mesh, " <CUT|HEAL> <host:port|ALL>",
+     "Cut the link with a node, by the address of its mesh, or allow it again."},
     {"object", 3, 4, debug_object, " <key>", "Show how the value at a key is kept."},
     {"oom", 2, 2, debug_crash, "", "Crash as if memory were out."},
     {"panic", 2, 2, debug_crash, "", "Crash as if something were very wrong."},

@@ -4,7 +4,8 @@
 #include "node/help.h"
 #include "node/info.h"
 #include "node/lolwut.h"
-#include "node/node.h"
+#include "node/node_mesh.h"
+#include "node/session_token.h"
 
 /* INFO [section ...] */
 static void cmd_info(struct command_context *ctx) {
@@ -64,24 +65,28 @@ static bool server_read_timeout(struct command_context *ctx, size_t index, int64
     return true;
 }
 
-static void server_block(struct command_context *ctx, int64_t timeout_ms) {
+static void server_block(struct command_context *ctx, enum client_wait wait, int64_t timeout_ms) {
+    ctx->client->wait = wait;
     node_client_block(ctx->client, timeout_ms == 0 ? 0 : ctx->node->now_ms + timeout_ms);
 }
 
-/* WAIT numreplicas timeout: there are no replicas to wait for. */
+static unsigned server_acknowledged(const struct client *client) {
+    return node_mesh_acknowledged_count(client->node, client->write_stamp);
+}
+
+/* WAIT numreplicas timeout: until so many peers have applied what this client wrote. */
 static void cmd_wait(struct command_context *ctx) {
     int64_t replicas, timeout_ms;
     if (!command_integer(ctx, 1, &replicas, NULL) || !server_read_timeout(ctx, 2, &timeout_ms)) {
         return;
     }
-    if (replicas <= 0 || ctx->in_transaction) {
-        reply_integer(ctx->reply, 0);
+    unsigned acknowledged = server_acknowledged(ctx->client);
+    if (replicas <= (int64_t)acknowledged || ctx->in_transaction) {
+        reply_integer(ctx->reply, acknowledged);
         return;
     }
     ctx->client->wait_peers = (uint64_t)replicas;
-    ctx->client->wait_position = 0;
-    ctx->client->wait_local = false;
-    server_block(ctx, timeout_ms);
+    server_block(ctx, CLIENT_WAIT_PEERS, timeout_ms);
 }
 
 static void server_reply_waitaof(struct client *client, struct reply *reply) {
@@ -91,7 +96,8 @@ static void server_reply_waitaof(struct client *client, struct reply *reply) {
     reply_integer(reply, 0);
 }
 
-/* WAITAOF numlocal numreplicas timeout: until all writes so far are on this node's disk. */
+/* WAITAOF numlocal numreplicas timeout: until all writes so far are on this node's disk. What is on
+ * the disks of others nobody tells: their number is 0. */
 static void cmd_waitaof(struct command_context *ctx) {
     struct node *node = ctx->node;
     int64_t local, replicas, timeout_ms;
@@ -125,26 +131,45 @@ static void cmd_waitaof(struct command_context *ctx) {
     if (ctx->in_transaction || cmd_server_wait_is_over(client)) {
         server_reply_waitaof(client, ctx->reply);
     } else {
-        server_block(ctx, timeout_ms);
+        server_block(ctx, CLIENT_WAIT_LOG, timeout_ms);
     }
 }
 
-bool cmd_server_wait_is_over(const struct client *client) {
-    if (client->wait_peers > 0 || client->waits_for_shutdown) {
-        return false; /* nobody is there who could acknowledge */
+bool cmd_server_wait_is_over(struct client *client) {
+    switch (client->wait) {
+    case CLIENT_WAIT_PEERS:
+        return server_acknowledged(client) >= client->wait_peers;
+    case CLIENT_WAIT_LOG:
+        return client->wait_peers == 0 &&
+               (!client->wait_local ||
+                log_synced_position(client->node->log) >= client->wait_position);
+    case CLIENT_WAIT_SHUTDOWN:
+        return false;
+    case CLIENT_WAIT_TOKEN:
+    case CLIENT_WAIT_LEAVE:
+    case CLIENT_WAIT_CHECK:
+        break;
     }
-    return !client->wait_local || log_synced_position(client->node->log) >= client->wait_position;
+    return cmd_mesh_wait_is_over(client);
 }
 
 void cmd_server_wait_timeout(struct client *client) {
-    if (client->waits_for_shutdown) {
-        client->waits_for_shutdown = false;
-        reply_error(&client->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
-    } else if (client->wait_position == 0) {
-        reply_integer(&client->reply, 0);
-    } else {
+    switch (client->wait) {
+    case CLIENT_WAIT_PEERS:
+        reply_integer(&client->reply, server_acknowledged(client));
+        return;
+    case CLIENT_WAIT_LOG:
         server_reply_waitaof(client, &client->reply);
+        return;
+    case CLIENT_WAIT_SHUTDOWN:
+        reply_error(&client->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+        return;
+    case CLIENT_WAIT_TOKEN:
+    case CLIENT_WAIT_LEAVE:
+    case CLIENT_WAIT_CHECK:
+        break;
     }
+    cmd_mesh_wait_end(client);
 }
 
 /* ---- SHUTDOWN ---- */
@@ -187,14 +212,13 @@ static void cmd_shutdown(struct command_context *ctx) {
     node->shutdown_saves = saves || (!does_not_save && node->options->save.count > 0);
     node->shutdown_forced = is_forced;
     /* It happens at the end of the turn; nothing more is read from this client before. */
-    ctx->client->waits_for_shutdown = true;
-    node_client_block(ctx->client, 0);
+    server_block(ctx, CLIENT_WAIT_SHUTDOWN, 0);
 }
 
 void cmd_server_shutdown_failed(struct node *node) {
     node->shutdown = SHUTDOWN_NONE;
     for (struct client *client = node->clients; client != NULL; client = client->next) {
-        if (client->waits_for_shutdown) {
+        if ((client->flags & CLIENT_BLOCKED) != 0 && client->wait == CLIENT_WAIT_SHUTDOWN) {
             cmd_server_wait_timeout(client);
             node_client_unblock(client);
         }
@@ -305,7 +329,7 @@ static const struct command cmd_server_rows[] = {
      .since = "3.0.0",
      .cost = "O(1)",
      .syntax = "numreplicas timeout",
-     .summary = "Waits until replicas have the writes so far."},
+     .summary = "Waits until peers have the client's writes so far."},
     {.name = "waitaof",
      .handler = cmd_waitaof,
      .arity = 4,

@@ -35,6 +35,7 @@ void transaction_queue(struct client *client, const struct command *row, const s
         (struct queued_request){.row = row, .args_count = args_count, .args = block};
     client->queue_bytes += bytes;
     client->queue_flags |= row->flags;
+    client->queue_denies_loading |= (row->flags & CMD_LOADING) == 0;
 }
 
 void cmd_multi(struct command_context *ctx) {

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "node/histogram.h"
-#include "node/node.h"
+#include "node/node_mesh.h"
 #include "node/transaction.h"
 
 enum { UNKNOWN_ARGS_BYTES_MAX = 128 };
@@ -161,7 +161,7 @@ static const struct command *resolve(struct node *node, struct client *client,
 
 bool node_make_room(struct node *node) {
     uint64_t limit = (uint64_t)node->options->maxmemory;
-    if (limit == 0 || node->pause_until_ms > node->now_ms) {
+    if (limit == 0 || node->pause_until_ms > node->now_ms || node_mesh_is_joining(node)) {
         return true;
     }
     uint64_t used = node->host.memory_used(node->host.udata);
@@ -215,6 +215,12 @@ static bool is_transaction_control(const struct command *row) {
            strcmp(row->name, "reset") == 0;
 }
 
+/* May it be executed while the data are not there yet? */
+static bool is_for_loading(const struct command *row, const struct client *client) {
+    return (row->flags & CMD_LOADING) != 0 &&
+           !(row->handler == cmd_exec && client->queue_denies_loading);
+}
+
 /* True after an error reply that refuses the request. */
 static bool check_refuses(struct node *node, struct client *client, const struct command *row) {
     struct reply *reply = &client->reply;
@@ -232,6 +238,11 @@ static bool check_refuses(struct node *node, struct client *client, const struct
         return true;
     }
     bool writes = may_write_now(row, client);
+    if (unlikely(node->mesh != NULL) && node_mesh_is_joining(node) &&
+        !is_for_loading(row, client)) {
+        reply_error(reply, "LOADING Redis is loading the dataset in memory");
+        return true;
+    }
     if (node->options->maxmemory > 0) {
         bool has_room = node_make_room(node);
         /* What is queued takes memory, too, whatever it does later. */
@@ -244,6 +255,10 @@ static bool check_refuses(struct node *node, struct client *client, const struct
         }
     }
     if (writes) {
+        if (unlikely(node->options->mesh_min_peers_to_write > 0) && node_mesh_lacks_quorum(node)) {
+            reply_error(reply, "NOQUORUM Not enough good peers to write.");
+            return true;
+        }
         const char *unused;
         if (unlikely(log_is_failing(node->log, &unused) || node->last_save_failed)) {
             struct buffer why = {0};
@@ -357,7 +372,12 @@ void node_call(struct node *node, struct client *client, const struct command *r
     node->store.no_touch =
         (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
     uint64_t began_us = node->now_us;
+    const uint64_t *own_stamp = &node->store.context.stamps[node->store.replicas.self];
+    uint64_t stamp_before = *own_stamp;
     row->handler(&ctx);
+    if (*own_stamp != stamp_before) {
+        client->write_stamp = *own_stamp;
+    }
     /* Afterwards, so that EXEC comes after what it executed. */
     if (unlikely(node->monitors_count > 0) && (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
         node_feed_monitors(node, client, args, args_count);

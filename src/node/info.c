@@ -6,8 +6,10 @@
 
 #include <inttypes.h>
 
+#include "log/log_stream.h"
 #include "node/histogram.h"
 #include "node/memory_overview.h"
+#include "node/node_mesh.h"
 
 #define INFO_REDIS_VERSION "7.2.4"
 
@@ -197,8 +199,8 @@ static void info_persistence(struct info_writer *w) {
     bool rewrites = stats.snapshot_is_running && !node->snapshot_is_save_point;
     bool saves = stats.snapshot_is_running && node->snapshot_is_save_point;
     int64_t last_seconds = stats.snapshot_ms_last < 0 ? -1 : stats.snapshot_ms_last / 1000;
-    INFO_ZEROS(w, "loading", "async_loading", "current_cow_peak", "current_cow_size",
-               "current_cow_size_age");
+    info_count(w, "loading", node_mesh_is_joining(node));
+    INFO_ZEROS(w, "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age");
     info_real(w, "current_fork_perc", 0, 2);
     info_count(w, "current_save_keys_processed",
                stats.snapshot_is_running ? stats.snapshot_keys_done : 0);
@@ -313,6 +315,70 @@ static void info_replication(struct info_writer *w) {
     INFO_ZEROS(w, "repl_backlog_first_byte_offset", "repl_backlog_histlen");
 }
 
+/* The mesh: one row for each number of struct mesh_stats. */
+static void info_mesh(struct info_writer *w) {
+    const struct node *node = w->node;
+    struct mesh_stats stats;
+    struct log_ring_stats ring;
+    info_count(w, "mesh_enabled", node->mesh != NULL);
+    if (node->mesh == NULL) {
+        return;
+    }
+    mesh_get_stats(node->mesh, &stats);
+    log_get_ring_stats(node->log, &ring);
+    info_text(w, "mesh_cluster_id", node->options->mesh_cluster_id);
+    info_text(w, "mesh_node_id", log_node_id(node->log));
+    info_count(w, "mesh_generation", log_generation(node->log));
+    info_text(w, "mesh_address", node_mesh_address(node));
+    info_count(w, "mesh_nodes_known", stats.members);
+    info_count(w, "mesh_nodes_alive", stats.alive);
+    info_count(w, "mesh_nodes_suspect", stats.suspect);
+    info_count(w, "mesh_nodes_dead", stats.dead);
+    info_count(w, "mesh_links_up", stats.links_up);
+    info_count(w, "mesh_has_quorum", stats.has_quorum);
+    info_count(w, "mesh_joining", node_mesh_is_joining(node));
+    info_count(w, "mesh_lag_out_ms_max", stats.lag_out_ms_max);
+    info_count(w, "mesh_lag_in_ms_max", stats.lag_in_ms_max);
+    info_signed(w, "mesh_frontier_age_ms", stats.frontier_age_ms);
+    info_count(w, "mesh_conflicts", node->store.conflicts_count);
+    info_count(w, "mesh_keys_unsettled", node->store.unsettled_count);
+    info_count(w, "mesh_keys_contested", node->store.contested_count);
+    info_count(w, "mesh_bytes_in", stats.bytes_in);
+    info_count(w, "mesh_bytes_out", stats.bytes_out);
+    info_count(w, "mesh_frames_in", stats.frames_in);
+    info_count(w, "mesh_frames_out", stats.frames_out);
+    info_count(w, "mesh_compressed_in_bytes", stats.compressed_in_bytes);
+    info_count(w, "mesh_compressed_out_bytes", stats.compressed_out_bytes);
+    info_count(w, "mesh_records_in", stats.records_in);
+    info_count(w, "mesh_records_out", stats.records_out);
+    info_count(w, "mesh_records_relayed", stats.records_relayed);
+    info_count(w, "mesh_changes_coalesced", stats.changes_coalesced);
+    info_count(w, "mesh_duplicates", stats.duplicates);
+    info_count(w, "mesh_gaps", stats.gaps);
+    info_count(w, "mesh_early", stats.early);
+    info_count(w, "mesh_waiting_records", stats.waiting_records);
+    info_count(w, "mesh_waiting_bytes", stats.waiting_bytes);
+    info_count(w, "mesh_waiting_dropped", stats.waiting_dropped);
+    info_count(w, "mesh_digests_in", stats.digests_in);
+    info_count(w, "mesh_digests_out", stats.digests_out);
+    info_count(w, "mesh_acks_in", stats.acks_in);
+    info_count(w, "mesh_acks_out", stats.acks_out);
+    info_count(w, "mesh_backlog_bytes", ring.bytes);
+    info_count(w, "mesh_backlog_disk_reads", ring.disk_reads);
+    info_count(w, "mesh_syncs_log", stats.syncs_log);
+    info_count(w, "mesh_syncs_snapshot", stats.syncs_snapshot);
+    info_count(w, "mesh_syncs_served", stats.syncs_served);
+    info_count(w, "mesh_parts_in", stats.parts_in);
+    info_count(w, "mesh_parts_out", stats.parts_out);
+    info_count(w, "mesh_parts_resumed", stats.parts_resumed);
+    info_count(w, "mesh_rebases", stats.rebases);
+    info_real(w, "mesh_last_sync_seconds", stats.last_sync_seconds, 3);
+    for (int reason = MESH_REASON_NONE + 1; reason < MESH_REASONS_COUNT; reason++) {
+        buffer_printf(w->text, "mesh_refused_%s:%" PRIu64 "\r\n",
+                      mesh_reason_name((enum mesh_reason)reason), stats.refused[reason]);
+    }
+}
+
 static void info_cpu(struct info_writer *w) {
     const struct host_facts *facts = &w->memory.facts;
     info_real(w, "used_cpu_sys", facts->cpu_system_seconds, 6);
@@ -403,6 +469,7 @@ static const struct info_section {
     {"persistence", "Persistence", true, info_persistence},
     {"stats", "Stats", true, info_stats},
     {"replication", "Replication", true, info_replication},
+    {"mesh", "Mesh", true, info_mesh},
     {"cpu", "CPU", true, info_cpu},
     {"modules", "Modules", true, info_modules},
     {"commandstats", "Commandstats", false, info_commandstats},

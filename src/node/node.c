@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "node/node_mesh.h"
 #include "node/transaction.h"
 #include "node/turn.h"
 
@@ -103,7 +104,9 @@ bool node_apply_options(void *udata, const struct options *options,
         *guilty = OPTION_appendonly;
         return false;
     }
-    return node->host.apply_options(node->host.udata, changed, error, guilty);
+    return node_mesh_configure(node, changed, true, error, guilty) &&
+           node->host.apply_options(node->host.udata, changed, error, guilty) &&
+           node_mesh_configure(node, changed, false, error, guilty);
 }
 
 /* ---- lifecycle ---- */
@@ -117,6 +120,7 @@ static void node_add_families(struct node *node) {
         &cmd_client_family,   &cmd_config_family, &cmd_transaction_family,
         &cmd_command_family,  &cmd_memory_family, &cmd_slowlog_family,
         &cmd_latency_family,  &cmd_debug_family,  &cmd_persistence_family,
+        &cmd_mesh_family,
     };
     command_table_init(&node->commands);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
@@ -128,6 +132,7 @@ static void node_add_families(struct node *node) {
 struct node *node_new(const struct node_opts *opts) {
     struct node *node = memory_alloc_zero(sizeof(*node));
     node->host = opts->host;
+    node->mesh_host = opts->mesh_host;
     node->options = opts->options;
     node->next_client_id = 1;
     node->last_save_unix_ms = opts->now_ms;
@@ -147,6 +152,7 @@ struct node *node_new(const struct node_opts *opts) {
         .segment_bytes = (uint64_t)opts->options->log_segment_size,
         .retention_bytes = (uint64_t)opts->options->log_retention_size,
         .compresses_snapshots = opts->options->rdbcompression,
+        .begins_replica = node->mesh_host.dial != NULL && node_mesh_port(opts->options) != 0,
         .message = node_log_message,
         .udata = node,
     };
@@ -199,11 +205,17 @@ bool node_start(struct node *node) {
         node_message(node, LOG_LEVEL_NOTICE, "DB loaded from disk: %.3f seconds, %llu keys",
                      (double)took_us / 1e6, (unsigned long long)keys);
     }
-    return true;
+    return node_mesh_start(node);
 }
 
 bool node_stop(struct node *node, bool saves) {
     bool is_complete = log_is_on(node->log) || node->store.stats.dirty == 0;
+    if (saves && node_mesh_is_joining(node)) {
+        node_message(node, LOG_LEVEL_WARNING,
+                     "No snapshot is saved: the state of the mesh was not "
+                     "taken over to its end. The next start begins again.");
+        saves = false;
+    }
     if (saves) {
         node_message(node, LOG_LEVEL_NOTICE, "Saving the final snapshot before exiting.");
         log_snapshot_cancel(node->log, node->now_ms, node->now_us);
@@ -225,6 +237,7 @@ void node_free(struct node *node) {
     while (node->clients != NULL) {
         node_client_free(node->clients);
     }
+    node_mesh_free(node);
     log_free(node->log);
     slowlog_reset(node);
     for (size_t i = 0; i < node->commands.count; i++) {
@@ -239,9 +252,10 @@ void node_free(struct node *node) {
 }
 
 void node_set_time(struct node *node, int64_t now_ms, uint64_t now_us) {
-    node->now_ms = now_ms;
+    node->now_ms = now_ms + node->clock_offset_ms;
     node->now_us = now_us;
-    store_set_now(&node->store, now_ms);
+    store_set_now(&node->store, node->now_ms);
+    node_mesh_set_time(node);
 }
 
 bool node_write_is_denied(struct node *node, struct buffer *why) {

@@ -18,6 +18,7 @@
 #include "commands/command.h"
 #include "config/config.h"
 #include "log/log.h"
+#include "mesh/mesh.h"
 #include "node/client.h"
 #include "node/command_table.h"
 
@@ -55,6 +56,9 @@ struct node_host {
     /* DEBUG SLEEP, DEBUG SEGFAULT and kin: stops the process for a while, or for good. */
     void (*sleep_us)(void *udata, uint64_t us);
     void (*crash)(void *udata, const char *how);
+    /* Where other nodes reach this one ("host", no port) when mesh-announce-addr is empty. NULL:
+     * 127.0.0.1. */
+    void (*mesh_host_name)(void *udata, char *text, size_t text_bytes);
 };
 
 struct slowlog_entry {
@@ -118,6 +122,10 @@ struct node {
     struct options *options; /* owned by the caller, changed by CONFIG SET */
     struct store store;
     struct log *log;
+    struct mesh_host mesh_host;
+    struct mesh *mesh;           /* NULL: the node is alone */
+    struct node_mesh *mesh_data; /* what the mesh needs of the node: node_mesh.h */
+    int64_t clock_offset_ms;     /* DEBUG CLOCK-OFFSET */
     struct command_table commands;
     struct command_limits limits;
     struct command_stats *command_stats; /* one for each row of the table */
@@ -178,7 +186,8 @@ struct node {
 
 struct node_opts {
     struct node_host host;
-    struct options *options; /* outlives the node */
+    struct mesh_host mesh_host; /* without `dial` there is no mesh, whatever the options say */
+    struct options *options;    /* outlives the node */
     struct disk *disk;
     uint64_t entropy[4];
     int64_t now_ms;
@@ -274,10 +283,13 @@ void rate_sample(struct rate *rate, uint64_t count, int64_t now_ms);
 /* Shows the request to all clients in MONITOR. */
 void node_feed_monitors(struct node *node, const struct client *client, const struct slice *args,
                         size_t args_count);
-/* Ends the WAIT or WAITAOF of a blocked client with its reply: when its time is over, and, for
- * WAITAOF, once cmd_server_wait_is_over() says that there is nothing left to wait for. */
+/* Ends what a blocked client waits for with its reply: when its time is over, or once
+ * cmd_server_wait_is_over() says that there is nothing left to wait for. */
 void cmd_server_wait_timeout(struct client *client);
-bool cmd_server_wait_is_over(const struct client *client);
+bool cmd_server_wait_is_over(struct client *client);
+/* The same for what MESH commands wait for. */
+void cmd_mesh_wait_end(struct client *client);
+bool cmd_mesh_wait_is_over(struct client *client);
 /* The shutdown that was wanted will not be: tells those who wait for it. */
 void cmd_server_shutdown_failed(struct node *node);
 /* Adds the request to the slow log, whatever its duration. */
@@ -304,5 +316,6 @@ extern const struct command_family cmd_slowlog_family;
 extern const struct command_family cmd_latency_family;
 extern const struct command_family cmd_debug_family;
 extern const struct command_family cmd_persistence_family;
+extern const struct command_family cmd_mesh_family;
 
 #endif

@@ -2,6 +2,7 @@
 /* What a node does by itself: expiry, snapshots, limits of time. Everything here is cut into
  * slices of well under a millisecond, so that it never delays a request by more. */
 #include "base/memory.h"
+#include "node/node_mesh.h"
 #include "node/turn.h"
 
 enum {
@@ -142,7 +143,7 @@ static bool log_rewrite_is_due(const struct node *node) {
 
 static void tick_save(struct node *node) {
     tick_snapshot_end(node);
-    if (log_snapshot_is_running(node->log)) {
+    if (log_snapshot_is_running(node->log) || node_mesh_is_joining(node)) {
         return;
     }
     if (node->snapshot_wanted || save_point_is_due(node) || log_rewrite_is_due(node)) {
@@ -196,7 +197,7 @@ static void tick_blocked(struct node *node) {
 
 void node_end_pause(struct node *node) {
     node->pause_until_ms = 0;
-    node->store.expiry_is_paused = false;
+    node->store.expiry_is_paused = node_mesh_is_joining(node);
     for (struct client *client = node->clients; client != NULL; client = client->next) {
         if ((client->flags & CLIENT_PAUSED) != 0) {
             client->flags &= ~(uint32_t)CLIENT_PAUSED;
@@ -246,8 +247,10 @@ uint64_t node_tick(struct node *node) {
     }
     tick_expire(node);
     bool snapshot_has_more = tick_snapshot(node);
-    /* Removals of keys are changes, too: they reach the log now. */
+    uint64_t mesh_wait_us = node_mesh_tick(node);
+    /* Removals of keys are changes, too: they reach the log, and the peers, now. */
     log_write(node->log, node->now_us);
+    node_mesh_push(node);
     if (node->held != NULL) {
         turn_release_holds(node);
     }
@@ -265,7 +268,8 @@ uint64_t node_tick(struct node *node) {
     if (node->blocked_count > 0 && next_us > now_us + 1000) {
         next_us = now_us + 1000;
     }
-    return next_us > now_us ? next_us - now_us : 0;
+    uint64_t wait_us = next_us > now_us ? next_us - now_us : 0;
+    return wait_us < mesh_wait_us ? wait_us : mesh_wait_us;
 }
 
 /* ---- MONITOR ---- */

@@ -11,6 +11,8 @@
 #include "node/turn.h"
 
 #include "base/memory.h"
+#include "node/node_mesh.h"
+#include "node/session_token.h"
 
 enum {
     BATCH = 64,
@@ -183,6 +185,7 @@ void node_client_free(struct client *client) {
     request_parser_deinit(&client->parser);
     buffer_take_back(node, &client->in);
     buffer_take_back(node, &client->out);
+    session_token_free(client->wait_token);
     memory_free(client->holds);
     memory_free(client->name);
     memory_free(client->library_name);
@@ -239,6 +242,8 @@ void node_client_unblock(struct client *client) {
     require((client->flags & CLIENT_BLOCKED) != 0);
     client->flags &= ~(uint32_t)CLIENT_BLOCKED;
     client->node->blocked_count--;
+    session_token_free(client->wait_token);
+    client->wait_token = NULL;
     node_client_wants_output(client);
     turn_make_ready(client);
 }
@@ -604,7 +609,9 @@ void node_run(struct node *node) {
      * and must not wait for a disk that may never come back. */
     bool holds = !log_is_failing(node->log, NULL);
     run_ready(node);
+    node_mesh_run(node);
     log_write(node->log, node->now_us);
+    node_mesh_push(node);
     if (holds) {
         hold_output(node);
     }

@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "node/node.h"
+#include "node/node_mesh.h"
 #include "platform/background.h"
 #include "platform/disk_posix.h"
 #include "platform/memory_usage.h"
 #include "platform/network.h"
 #include "platform/process.h"
 #include "server/message_log.h"
+#include "server/peers.h"
 
 enum {
     LISTENERS_MAX = 17, /* sixteen addresses and a Unix socket */
@@ -33,6 +34,7 @@ struct server {
     char **argv;
     struct node *node;
     struct network *network;
+    struct peers *peers;
     struct disk_posix *disk;
     struct background *background;
     struct listener *listeners[LISTENERS_MAX];
@@ -127,6 +129,10 @@ static void host_message(void *udata, enum log_level level, const char *text) {
     server_say((struct server *)udata, level, text);
 }
 
+static void host_mesh_host_name(void *udata, char *text, size_t text_bytes) {
+    peers_host_name(((struct server *)udata)->peers, text, text_bytes);
+}
+
 static bool host_read_config(void *udata, struct buffer *text, struct buffer *error) {
     const struct server *server = (const struct server *)udata;
     return process_read_file(server->config_file, text, error);
@@ -218,6 +224,13 @@ static bool listeners_open(struct server *server, struct buffer *error) {
     return is_open;
 }
 
+static bool mesh_listeners_change(const struct config_change *changed) {
+    return config_has_changed(changed, OPTION_mesh_port) ||
+           config_has_changed(changed, OPTION_mesh_bind) ||
+           config_has_changed(changed, OPTION_mesh_seeds) ||
+           config_has_changed(changed, OPTION_port) || config_has_changed(changed, OPTION_bind);
+}
+
 static bool host_apply_options(void *udata, const struct config_change *changed,
                                struct buffer *error, enum option_id *guilty) {
     struct server *server = (struct server *)udata;
@@ -245,6 +258,14 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
                                                         : "Failed to bind to specified addresses.");
             return false;
         }
+    }
+    if (mesh_listeners_change(changed) && !peers_listen(server->peers, error)) {
+        *guilty = config_has_changed(changed, OPTION_mesh_bind)    ? OPTION_mesh_bind
+                  : config_has_changed(changed, OPTION_mesh_port)  ? OPTION_mesh_port
+                  : config_has_changed(changed, OPTION_mesh_seeds) ? OPTION_mesh_seeds
+                  : config_has_changed(changed, OPTION_port)       ? OPTION_port
+                                                                   : OPTION_bind;
+        return false;
     }
     for (size_t i = 0; i < server->listeners_count; i++) {
         listener_set_keepalive(server->listeners[i], (int)server->options->tcp_keepalive);
@@ -412,6 +433,7 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     while ((client = node_take_output(node)) != NULL) {
         (void)client_send(server, client);
     }
+    peers_flush(server->peers);
     if (node->ready != NULL) {
         *wait_us = 0;
     }
@@ -436,13 +458,16 @@ static bool server_start(struct server *server) {
                    "The limit of open files is too low: maxclients was reduced.");
     }
     server->network = network_new();
+    if (server->network != NULL) {
+        server->peers = peers_new(server->network, options, host_message, server);
+    }
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
         buffer_printf(&error, "Can't open the directory '%s': %s", options->dir, strerror(failure));
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (server->network == NULL || !process_entropy(entropy, sizeof(entropy))) {
         server_say(server, LOG_LEVEL_WARNING, "The system offers no events or no random bytes.");
-    } else if (!listeners_open(server, &error)) {
+    } else if (!listeners_open(server, &error) || !peers_listen(server->peers, &error)) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else {
         struct node_opts opts = {
@@ -458,15 +483,18 @@ static bool server_start(struct server *server) {
                      .read_config = host_read_config,
                      .write_config = host_write_config,
                      .sleep_us = host_sleep_us,
-                     .crash = host_crash},
+                     .crash = host_crash,
+                     .mesh_host_name = host_mesh_host_name},
             .options = options,
             .disk = disk_posix_disk(server->disk),
             .entropy = {entropy[0], entropy[1], entropy[2], entropy[3]},
             .now_ms = process_unix_ms(),
         };
+        peers_host(server->peers, &opts.mesh_host);
         server->node = node_new(&opts);
         memory_calibrate(server);
         is_started = node_start(server->node);
+        peers_set_mesh(server->peers, server->node->mesh);
     }
     buffer_deinit(&error);
     return is_started;
@@ -519,7 +547,11 @@ static void server_free(struct server *server) {
             connection_drop((struct connection *)client->connection, client);
             client = next;
         }
+        peers_set_mesh(server->peers, NULL);
         node_free(server->node);
+    }
+    if (server->peers != NULL) {
+        peers_free(server->peers);
     }
     if (server->disk != NULL) {
         disk_posix_free(server->disk);

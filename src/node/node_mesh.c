@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What lies between the mesh and the data: struct mesh_data on top of store and log.
+ *
+ * A record from a peer is applied by the store's receiver and then appended to the log as it is, so
+ * the log's order is the order of application. Own changes that were made before it are collected
+ * first: they never share a record with what came after.
+ *
+ * Settling and retiring go on in slices, between turns: a frontier that has passed a million
+ * contested keys stops nobody. */
+#include "node/node_mesh.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "log/log_stream.h"
+#include "store/part.h"
+#include "store/receive.h"
+#include "store/sync.h"
+
+enum {
+    SETTLE_SLICE_US = 500,
+    SETTLE_STEP_ENTRIES = 64,
+    SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
+    RETIRE_STEP_BUCKETS = 256,
+    REISSUE_STEP_KEYS = 64,
+    EXPIRE_FOR_ABSENT_MS = 60000, /* then others remove what it let expire */
+    RESERVE_DIVISOR = 20,         /* merging goes on up to maxmemory and 5 % */
+    BUSY_MESSAGE_MS = 10000,      /* not more often */
+    RANGE_DIGEST_BYTES = 20,
+};
+
+struct node_mesh {
+    struct receiver receiver;
+    struct sync *sync;      /* while the node joins */
+    bool has_finished_sync; /* all parts are in: records are taken */
+    bool is_log_suspended;
+    struct context frontier; /* that settling goes up to */
+    bool settles;            /* there is more to settle below it */
+    unsigned retired_slot;   /* being retired; 0: none */
+    uint64_t next_slice_us;
+    int64_t busy_told_ms;
+    struct buffer address;
+    struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */
+    size_t conflicts_count, conflicts_next;
+};
+
+/* ---- what the mesh asks of the data ---- */
+
+static struct replicas *data_replicas(void *udata) {
+    return &((struct node *)udata)->store.replicas;
+}
+
+static const struct context *data_context(void *udata) {
+    return &((struct node *)udata)->store.context;
+}
+
+static void tell_busy(struct node *node, const char *format, uint64_t a, uint64_t b) {
+    struct node_mesh *data = node->mesh_data;
+    if (data->busy_told_ms != 0 && node->now_ms - data->busy_told_ms < BUSY_MESSAGE_MS &&
+        node->now_ms >= data->busy_told_ms) {
+        return;
+    }
+    data->busy_told_ms = node->now_ms;
+    char text[256];
+    (void)snprintf(text, sizeof(text), format, (unsigned long long)a, (unsigned long long)b);
+    node_message(node, LOG_LEVEL_WARNING, "Changes of other nodes have to wait: %s", text);
+}
+
+/* Is there room for changes of others? Evicts, where that is allowed. */
+static bool data_has_room(struct node *node) {
+    if (log_is_on(node->log) && log_is_failing(node->log, NULL)) {
+        tell_busy(node, "the log cannot be written (see above)%.0llu%.0llu", 0, 0);
+        return false;
+    }
+    uint64_t limit = (uint64_t)node->options->maxmemory;
+    if (limit == 0) {
+        return true;
+    }
+    uint64_t reserve = limit / RESERVE_DIVISOR;
+    uint64_t used = node->host.memory_used(node->host.udata);
+    if (used <= limit + reserve) {
+        return true;
+    }
+    (void)node_make_room(node);
+    used = node->host.memory_used(node->host.udata);
+    if (used <= limit + reserve) {
+        return true;
+    }
+    tell_busy(node,
+              "used memory is %llu bytes, above maxmemory (%llu bytes) and its reserve of 5 %%",
+              used, limit);
+    return false;
+}
+
+static enum mesh_apply data_apply(void *udata, struct slice record, struct stream_mark *missing) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if ((data->sync != NULL && !data->has_finished_sync) || !data_has_room(node)) {
+        return MESH_APPLY_BUSY;
+    }
+    switch (receiver_take(&data->receiver, record)) {
+    case RECEIVE_OK:
+        return MESH_APPLY_OK;
+    case RECEIVE_DUPLICATE:
+        return MESH_APPLY_DUPLICATE;
+    case RECEIVE_GAP:
+        return MESH_APPLY_GAP;
+    case RECEIVE_EARLY:
+        *missing = (struct stream_mark){.ref = data->receiver.missing_ref,
+                                        .ticks = data->receiver.missing_ticks};
+        return MESH_APPLY_EARLY;
+    case RECEIVE_UNKNOWN:
+        return MESH_APPLY_UNKNOWN;
+    case RECEIVE_MALFORMED:
+        return MESH_APPLY_MALFORMED;
+    case RECEIVE_OUT_OF_MEMORY:
+        break;
+    }
+    return MESH_APPLY_BUSY;
+}
+
+static void before_apply(void *udata) {
+    struct node *node = (struct node *)udata;
+    store_end_unit(&node->store);
+    log_collect(node->log);
+}
+
+static void on_applied(void *udata, struct slice record) {
+    log_append_record(((struct node *)udata)->log, record);
+}
+
+static uint64_t data_received_ticks(void *udata, unsigned slot) {
+    return receiver_ticks(&((struct node *)udata)->mesh_data->receiver, slot);
+}
+
+static void data_forget_unit(void *udata, unsigned slot) {
+    receiver_forget_unit(&((struct node *)udata)->mesh_data->receiver, slot);
+}
+
+static void *data_stream_new(void *udata) {
+    return log_stream_new(((struct node *)udata)->log);
+}
+
+static void data_stream_free(void *udata, void *stream) {
+    (void)udata;
+    log_stream_free((struct log_stream *)stream);
+}
+
+static bool data_stream_seek(void *udata, void *stream, const struct context *seen,
+                             const bool *is_wanted) {
+    (void)udata;
+    return log_stream_seek((struct log_stream *)stream, seen, is_wanted) != LOG_STREAM_LOST;
+}
+
+static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_record *record,
+                                       struct slice *bytes) {
+    (void)udata;
+    switch (log_stream_next((struct log_stream *)stream, record, bytes)) {
+    case LOG_STREAM_RECORD:
+        return MESH_READ_RECORD;
+    case LOG_STREAM_END:
+        return MESH_READ_END;
+    case LOG_STREAM_WAIT:
+        return MESH_READ_WAIT;
+    case LOG_STREAM_LOST:
+        break;
+    }
+    return MESH_READ_LOST;
+}
+
+static bool data_reaches_back(void *udata, const struct context *seen, const bool *is_wanted) {
+    return log_reaches_back(((struct node *)udata)->log, seen, is_wanted);
+}
+
+static void data_settle(void *udata, const struct context *frontier) {
+    struct node_mesh *data = ((struct node *)udata)->mesh_data;
+    data->frontier = *frontier;
+    data->settles = true;
+}
+
+static void data_retire(void *udata, unsigned slot) {
+    struct node_mesh *data = ((struct node *)udata)->mesh_data;
+    if (data->retired_slot == 0) {
+        data->retired_slot = slot; /* others are offered again */
+    }
+}
+
+static void data_new_generation(void *udata, uint64_t generation) {
+    struct node *node = (struct node *)udata;
+    store_end_unit(&node->store);
+    log_collect(node->log);
+    if (log_begin_replica(node->log, generation) != LOG_OK) {
+        node_message(node, LOG_LEVEL_WARNING, "%s", log_error(node->log));
+    }
+    node->store.is_alone = false;
+}
+
+static uint64_t data_keys_count(void *udata) {
+    const struct node *node = (const struct node *)udata;
+    uint64_t count = 0;
+    for (unsigned db = 0; db < node->store.dbs_count; db++) {
+        count += store_visible_count(&node->store, db);
+    }
+    return count;
+}
+
+static unsigned data_databases_count(void *udata) {
+    return ((struct node *)udata)->store.dbs_count;
+}
+
+static void data_hash_seed(void *udata, uint64_t seed[2]) {
+    const struct store *store = &((struct node *)udata)->store;
+    seed[0] = store->seed.a;
+    seed[1] = store->seed.b;
+}
+
+/* ---- sums of ranges, for MESH CHECK ---- */
+
+struct range_sums {
+    unsigned db, ranges;
+    uint64_t *sums;
+};
+
+static void range_visit(void *item, void *udata) {
+    static const struct hash_seed SHARED_SEED = {UINT64_C(0x5354415224),
+                                                 UINT64_C(0x9E3779B97F4A7C15)};
+    const struct range_sums *sums = (const struct range_sums *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    uint8_t digest[RANGE_DIGEST_BYTES];
+    uint64_t word;
+    store_entry_digest(sums->db, entry, digest);
+    memcpy(&word, digest, sizeof(word));
+    uint64_t hash = hash_bytes(SHARED_SEED, entry_key(entry));
+    sums->sums[part_of(hash, sums->ranges)] += word;
+}
+
+static void data_range_digests(void *udata, unsigned ranges, uint64_t *digests) {
+    const struct store *store = &((struct node *)udata)->store;
+    memset(digests, 0, ranges * sizeof(digests[0]));
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        struct range_sums sums = {.db = db, .ranges = ranges, .sums = digests};
+        uint64_t position = 0;
+        do {
+            position = table_walk(&store->dbs[db].table, position, range_visit, &sums);
+        } while (position != 0);
+    }
+}
+
+/* ---- serving a part, and joining ---- */
+
+static enum mesh_part mesh_part_of(enum part_status status) {
+    switch (status) {
+    case PART_MORE:
+        return MESH_PART_MORE;
+    case PART_DONE:
+        return MESH_PART_DONE;
+    case PART_AGAIN:
+        break;
+    }
+    return MESH_PART_AGAIN;
+}
+
+static void *data_part_open(void *udata, unsigned part, unsigned parts_count,
+                            struct buffer *header) {
+    struct node *node = (struct node *)udata;
+    before_apply(node);
+    return part_open(&node->store, part, parts_count, header);
+}
+
+static enum mesh_part data_part_read(void *udata, void *walk, struct buffer *out,
+                                     size_t bytes_max) {
+    (void)udata;
+    return mesh_part_of(part_read((struct part_source *)walk, out, bytes_max));
+}
+
+static void data_part_close(void *udata, void *walk) {
+    (void)udata;
+    part_close((struct part_source *)walk);
+}
+
+static enum mesh_part mesh_part_of_sync(struct node *node, enum sync_status status) {
+    switch (status) {
+    case SYNC_OK:
+        return MESH_PART_DONE;
+    case SYNC_MALFORMED:
+        break;
+    case SYNC_FULL:
+        node_message(node, LOG_LEVEL_WARNING,
+                     "There is no room for more replicas: too many nodes "
+                     "or restarts that are not settled yet");
+        return MESH_PART_BAD;
+    case SYNC_OUT_OF_MEMORY:
+        node_message(node, LOG_LEVEL_WARNING, "There is no memory to take over a part of the data");
+        return MESH_PART_AGAIN;
+    }
+    return MESH_PART_BAD;
+}
+
+/* Changes that only this node knows: those of a node that lives come from that one. */
+static enum sync_fate fate_of(void *udata, unsigned slot) {
+    const struct node *node = (const struct node *)udata;
+    return mesh_is_replica_alive(node->mesh, slot, EXPIRE_FOR_ABSENT_MS) ? SYNC_DROP : SYNC_REISSUE;
+}
+
+static void data_sync_begin(void *udata, bool rebases) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data->sync != NULL) {
+        sync_free(data->sync);
+    }
+    before_apply(node);
+    log_write(node->log, node->now_us);
+    if (!data->is_log_suspended) {
+        data->is_log_suspended = true;
+        log_suspend(node->log, node->now_ms, node->now_us);
+    }
+    node->store.expiry_is_paused = true;
+    data->has_finished_sync = false;
+    data->sync = sync_begin(&node->store, rebases, fate_of, node);
+}
+
+static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
+    struct node *node = (struct node *)udata;
+    return sync_take_seed(&node->store, (struct hash_seed){seed[0], seed[1]});
+}
+
+static enum mesh_part data_sync_part_begin(void *udata, unsigned part, unsigned parts_count,
+                                           struct slice header) {
+    struct node *node = (struct node *)udata;
+    return mesh_part_of_sync(node,
+                             sync_part_begin(node->mesh_data->sync, part, parts_count, header));
+}
+
+static enum mesh_part data_sync_part_data(void *udata, unsigned part, struct slice bytes) {
+    struct node *node = (struct node *)udata;
+    return mesh_part_of_sync(node, sync_part_data(node->mesh_data->sync, part, bytes));
+}
+
+static enum mesh_part data_sync_part_end(void *udata, unsigned part) {
+    struct node *node = (struct node *)udata;
+    return mesh_part_of_sync(node, sync_part_end(node->mesh_data->sync, part));
+}
+
+static void data_sync_end(void *udata) {
+    struct node_mesh *data = ((struct node *)udata)->mesh_data;
+    sync_finish(data->sync);
+    data->has_finished_sync = true;
+}
+
+static bool data_sync_is_ready(void *udata) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data->sync == NULL) {
+        return true;
+    }
+    if (!data->has_finished_sync || !sync_is_caught_up(data->sync)) {
+        return false;
+    }
+    if (data->is_log_suspended) {
+        /* What is written again shall be recorded. */
+        data->is_log_suspended = false;
+        if (log_resume_with_snapshot(node->log, node->now_ms, node->now_us) != LOG_OK) {
+            node_message(node, LOG_LEVEL_WARNING, "Changes are not written to disk: %s",
+                         log_error(node->log));
+        }
+    }
+    bool is_done = sync_reissue_some(data->sync, REISSUE_STEP_KEYS);
+    store_end_unit(&node->store);
+    if (!is_done) {
+        return false;
+    }
+    struct sync_stats stats;
+    sync_get_stats(data->sync, &stats);
+    node_message(node, LOG_LEVEL_NOTICE,
+                 "The state of the mesh was taken over: %llu keys came, %llu were merged, %llu "
+                 "removed, %llu written again",
+                 (unsigned long long)stats.keys_came, (unsigned long long)stats.keys_merged,
+                 (unsigned long long)stats.keys_removed, (unsigned long long)stats.keys_reissued);
+    sync_free(data->sync);
+    data->sync = NULL;
+    node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
+    return true;
+}
+
+/* ---- hooks of the store ---- */
+
+static bool is_own_replica(const struct node *node, unsigned slot) {
+    const struct replicas *replicas = &node->store.replicas;
+    return slot < replicas->slots_count && replicas->slots[slot].ref != 0 &&
+           memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+                  REPLICA_NODE_ID_BYTES) == 0;
+}
+
+static bool may_expire(void *udata, uint64_t stamp) {
+    const struct node *node = (const struct node *)udata;
+    unsigned slot = stamp_slot(stamp);
+    return slot == STAMP_SLOT_SETTLED || node->mesh == NULL || is_own_replica(node, slot) ||
+           !mesh_is_replica_alive(node->mesh, slot, EXPIRE_FOR_ABSENT_MS);
+}
+
+static struct replica_id id_of(const struct store *store, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    return slot != STAMP_SLOT_SETTLED && slot < store->replicas.slots_count
+               ? store->replicas.slots[slot].id
+               : (struct replica_id){0};
+}
+
+static void on_conflict(void *udata, const struct key *key, enum store_conflict kind,
+                        uint64_t winner, uint64_t loser) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data == NULL) {
+        return; /* from the log, at the start */
+    }
+    if (data->conflicts == NULL) {
+        data->conflicts = memory_alloc_zero(NODE_MESH_CONFLICTS_MAX * sizeof(data->conflicts[0]));
+    }
+    struct node_conflict *conflict = &data->conflicts[data->conflicts_next];
+    *conflict = (struct node_conflict){.unix_ms = node->now_ms,
+                                       .kind = kind,
+                                       .db = key != NULL ? key->db : 0,
+                                       .winner = winner,
+                                       .loser = loser,
+                                       .winner_id = id_of(&node->store, winner),
+                                       .loser_id = id_of(&node->store, loser),
+                                       .key_bytes = key != NULL ? key->name.size : 0};
+    size_t size =
+        conflict->key_bytes < sizeof(conflict->key) ? conflict->key_bytes : sizeof(conflict->key);
+    if (size > 0) {
+        memcpy(conflict->key, key->name.data, size);
+    }
+    data->conflicts_next = (data->conflicts_next + 1) % NODE_MESH_CONFLICTS_MAX;
+    if (data->conflicts_count < NODE_MESH_CONFLICTS_MAX) {
+        data->conflicts_count++;
+    }
+}
+
+size_t node_mesh_conflicts_count(const struct node *node) {
+    return node->mesh_data != NULL ? node->mesh_data->conflicts_count : 0;
+}
+
+const struct node_conflict *node_mesh_conflict(const struct node *node, size_t index) {
+    const struct node_mesh *data = node->mesh_data;
+    require(index < data->conflicts_count);
+    return &data->conflicts[(data->conflicts_next + NODE_MESH_CONFLICTS_MAX - 1 - index) %
+                            NODE_MESH_CONFLICTS_MAX];
+}
+
+/* ---- options ---- */
+
+unsigned node_mesh_port(const struct options *options) {
+    if (options->mesh_port != 0) {
+        return (unsigned)options->mesh_port;
+    }
+    return options->mesh_seeds.count > 0 && options->port != 0
+               ? (unsigned)options->port + NODE_MESH_PORT_OFFSET
+               : 0;
+}
+
+/* "host", "host:port", "[::1]", "[::1]:port" or a bare IPv6 address, brought into "host:port". */
+static void set_address(struct node *node) {
+    struct buffer *address = &node->mesh_data->address;
+    const char *text = node->options->mesh_announce_addr;
+    char name[MESH_ADDRESS_BYTES] = "127.0.0.1";
+    if (text[0] == '\0') {
+        if (node->host.mesh_host_name != NULL) {
+            node->host.mesh_host_name(node->host.udata, name, sizeof(name));
+        }
+        text = name;
+    }
+    const char *colon = strchr(text, ':'), *bracket = strchr(text, ']');
+    bool is_bare_ipv6 = text[0] != '[' && colon != NULL && strchr(colon + 1, ':') != NULL;
+    bool has_port =
+        text[0] == '[' ? bracket != NULL && bracket[1] == ':' : colon != NULL && !is_bare_ipv6;
+    buffer_clear(address);
+    buffer_printf(address, is_bare_ipv6 ? "[%.255s]" : "%.255s", text);
+    if (!has_port) {
+        buffer_printf(address, ":%u", node_mesh_port(node->options));
+    }
+    (void)buffer_text(address);
+}
+
+static struct mesh_settings settings_of(struct node *node) {
+    const struct options *options = node->options;
+    set_address(node);
+    return (struct mesh_settings){
+        .cluster_id = options->mesh_cluster_id,
+        .announce_address = buffer_text(&node->mesh_data->address),
+        .seeds = (const char *const *)options->mesh_seeds.words,
+        .seeds_count = options->mesh_seeds.count,
+        .secret = slice_of(options->mesh_auth),
+        .gossip_interval_ms = (uint64_t)options->mesh_gossip_interval,
+        .forget_after_ms = (uint64_t)options->mesh_forget_after * 1000,
+        .max_clock_drift_ms = (uint64_t)options->mesh_max_clock_drift,
+        .max_frame_bytes = (uint64_t)options->mesh_max_frame,
+        .max_waiting_bytes = (uint64_t)options->mesh_max_waiting,
+        .full_links = (unsigned)options->mesh_full_links,
+        .compression =
+            options->mesh_compression == OPTION_MESH_COMPRESSION_YES  ? MESH_COMPRESSION_YES
+            : options->mesh_compression == OPTION_MESH_COMPRESSION_NO ? MESH_COMPRESSION_NO
+                                                                      : MESH_COMPRESSION_AUTO,
+    };
+}
+
+const char *node_mesh_address(const struct node *node) {
+    return node->mesh != NULL ? buffer_text(&node->mesh_data->address) : "";
+}
+
+bool node_mesh_configure(struct node *node, const struct config_change *changed,
+                         bool is_checked_only, struct buffer *error, enum option_id *guilty) {
+    unsigned port = node_mesh_port(node->options);
+    *guilty = config_has_changed(changed, OPTION_mesh_port)    ? OPTION_mesh_port
+              : config_has_changed(changed, OPTION_mesh_seeds) ? OPTION_mesh_seeds
+                                                               : OPTION_port;
+    if (port > 65535) {
+        buffer_printf(error, "Beside this port there is none left for the mesh: set mesh-port");
+        return false;
+    }
+    if (node->mesh == NULL) {
+        if (port == 0 || node->mesh_host.dial == NULL || is_checked_only) {
+            return true;
+        }
+        buffer_printf(error, "A running node cannot enter a mesh: restart it with this setting");
+        return false;
+    }
+    if (port == 0) {
+        buffer_printf(error,
+                      "A running node cannot go out of its mesh: use MESH LEAVE, and restart "
+                      "it with this setting");
+        return false;
+    }
+    if (!is_checked_only) {
+        log_set_ring_bytes(node->log, (uint64_t)node->options->mesh_backlog_size);
+        struct mesh_settings settings = settings_of(node);
+        mesh_configure(node->mesh, &settings);
+    }
+    return true;
+}
+
+/* ---- lifecycle ---- */
+
+static const struct mesh_data DATA = {
+    .replicas = data_replicas,
+    .context = data_context,
+    .apply = data_apply,
+    .received_ticks = data_received_ticks,
+    .forget_unit = data_forget_unit,
+    .stream_new = data_stream_new,
+    .stream_free = data_stream_free,
+    .stream_seek = data_stream_seek,
+    .stream_next = data_stream_next,
+    .reaches_back = data_reaches_back,
+    .settle = data_settle,
+    .retire = data_retire,
+    .new_generation = data_new_generation,
+    .keys_count = data_keys_count,
+    .databases_count = data_databases_count,
+    .hash_seed = data_hash_seed,
+    .range_digests = data_range_digests,
+    .part_open = data_part_open,
+    .part_read = data_part_read,
+    .part_close = data_part_close,
+    .sync_begin = data_sync_begin,
+    .sync_takes_seed = data_sync_takes_seed,
+    .sync_part_begin = data_sync_part_begin,
+    .sync_part_data = data_sync_part_data,
+    .sync_part_end = data_sync_part_end,
+    .sync_end = data_sync_end,
+    .sync_is_ready = data_sync_is_ready,
+};
+
+bool node_mesh_start(struct node *node) {
+    unsigned port = node_mesh_port(node->options);
+    struct replicas *replicas = &node->store.replicas;
+    bool is_wanted = port != 0 && node->mesh_host.dial != NULL;
+    if (port > 65535) {
+        node_message(node, LOG_LEVEL_WARNING,
+                     "Beside port %lld there is none left for the mesh: set mesh-port",
+                     (long long)node->options->port);
+        return false;
+    }
+    node->store.is_alone = node->store.is_alone && !is_wanted;
+    node->store.conflict = on_conflict;
+    node->store.may_expire = may_expire;
+    if (!is_wanted) {
+        return true;
+    }
+    struct node_mesh *data = memory_alloc_zero(sizeof(*data));
+    node->mesh_data = data;
+    data->receiver = (struct receiver){
+        .store = &node->store, .applied = on_applied, .before_apply = before_apply, .udata = node};
+    log_set_ring_bytes(node->log, (uint64_t)node->options->mesh_backlog_size);
+    struct mesh_opts opts = {.host = node->mesh_host,
+                             .data = DATA,
+                             .generation = replicas->slots[replicas->self].id.generation,
+                             .seed = prng_next(&node->prng),
+                             .version = STARLING_VERSION};
+    opts.data.udata = node;
+    memcpy(opts.node_id, replicas->slots[replicas->self].id.node, REPLICA_NODE_ID_BYTES);
+    struct mesh_settings settings = settings_of(node);
+    node->mesh = mesh_new(&opts, &settings);
+    mesh_set_time(node->mesh, node->now_ms, node->now_us);
+    node_message(node, LOG_LEVEL_NOTICE, "Mesh '%s': this is node %s, generation %llu, at %s",
+                 settings.cluster_id, log_node_id(node->log), (unsigned long long)opts.generation,
+                 settings.announce_address);
+    return true;
+}
+
+void node_mesh_free(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    if (data == NULL) {
+        return;
+    }
+    mesh_free(node->mesh);
+    node->mesh = NULL;
+    if (data->sync != NULL) {
+        sync_free(data->sync);
+    }
+    receiver_deinit(&data->receiver);
+    memory_free(data->conflicts);
+    buffer_deinit(&data->address);
+    memory_free(data);
+    node->mesh_data = NULL;
+}
+
+/* ---- turns ---- */
+
+void node_mesh_set_time(struct node *node) {
+    if (node->mesh != NULL) {
+        mesh_set_time(node->mesh, node->now_ms, node->now_us);
+    }
+}
+
+void node_mesh_run(struct node *node) {
+    if (node->mesh != NULL) {
+        mesh_run(node->mesh);
+    }
+}
+
+void node_mesh_push(struct node *node) {
+    if (node->mesh != NULL) {
+        mesh_push(node->mesh);
+    }
+}
+
+/* Settles and retires for a slice of time; false when there is nothing more to do for now. */
+static bool tidy(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    /* A walk needs entries as they are. */
+    if (node->store.walk != NULL || node->store.sync != NULL) {
+        return false;
+    }
+    while (data->settles || data->retired_slot != 0) {
+        if (data->settles) {
+            data->settles = !store_settle(&node->store, &data->frontier, SETTLE_STEP_ENTRIES);
+        }
+        if (data->retired_slot != 0 &&
+            store_retire_some(&node->store, data->retired_slot, RETIRE_STEP_BUCKETS)) {
+            data->retired_slot = 0;
+        }
+        if (node->host.monotonic_us(node->host.udata) - began_us >= SETTLE_SLICE_US) {
+            break;
+        }
+    }
+    return data->settles || data->retired_slot != 0;
+}
+
+uint64_t node_mesh_tick(struct node *node) {
+    if (node->mesh == NULL) {
+        return UINT64_MAX;
+    }
+    struct node_mesh *data = node->mesh_data;
+    uint64_t wait_us = mesh_tick(node->mesh);
+    if ((data->settles || data->retired_slot != 0) && node->now_us >= data->next_slice_us &&
+        tidy(node)) {
+        data->next_slice_us = node->host.monotonic_us(node->host.udata) + SETTLE_PAUSE_US;
+        wait_us = wait_us < SETTLE_PAUSE_US ? wait_us : SETTLE_PAUSE_US;
+    }
+    return wait_us;
+}
+
+/* ---- questions ---- */
+
+bool node_mesh_is_joining(const struct node *node) {
+    return node->mesh != NULL && (node->mesh_data->sync != NULL || mesh_is_joining(node->mesh));
+}
+
+bool node_mesh_lacks_quorum(const struct node *node) {
+    int64_t wanted = node->options->mesh_min_peers_to_write;
+    return wanted > 0 && (node->mesh == NULL || mesh_alive_count(node->mesh) < (uint64_t)wanted);
+}
+
+unsigned node_mesh_acknowledged_count(const struct node *node, uint64_t stamp) {
+    return node->mesh != NULL ? mesh_acknowledged_count(node->mesh, stamp) : 0;
+}
