@@ -189,7 +189,7 @@ bool command_expire_time(struct command_context *ctx, size_t index, bool is_seco
                          bool is_absolute, uint64_t *expire_unix_ms);
 /* Is the entry a string? All entries are, until other types exist. */
 static inline bool command_is_string(const struct entry *entry) {
-    return entry_kind(entry) <= ENTRY_LARGE;
+    return entry_kind(entry) <= ENTRY_CONTESTED;
 }
 
 #endif
