@@ -75,8 +75,6 @@ static inline void flock_listen(struct flock_node *node) {
 static inline void flock_start(struct flock *flock, unsigned index, bool is_on) {
     struct flock_node *node = &flock->nodes[index];
     node->world.node = index;
-    node->world.first_key = 1000 * index;
-    node->world.never_flushes = true;
     node->world.opts.begins_replica = true;
     if (world_start(&node->world, &node->memory.disk, is_on) != LOG_OK) {
         fail_msg("node %u: %s", index, log_error(node->world.log));
