@@ -75,12 +75,14 @@ static void append_to_segment(struct log *log, struct slice head, struct slice r
         return;
     }
     const struct replicas *replicas = &log->store->replicas;
-    if (log->segment.table_version != replicas->version || log->segment.self != replicas->self) {
+    if (log->segment.table_version != replicas->version || log->segment.self != replicas->self ||
+        log->segment.is_alone != log->store->is_alone) {
         size_t before = log->pending.size;
         log_put_replicas(log, &log->pending);
         log->position += log->pending.size - before;
         log->segment.table_version = replicas->version;
         log->segment.self = replicas->self;
+        log->segment.is_alone = log->store->is_alone;
     }
     log_span_note(log, log->segment.bytes + log->pending.size);
     log->position += bytes;

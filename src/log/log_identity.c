@@ -145,7 +145,9 @@ enum log_status log_identity_begin(struct log *log, bool is_on) {
     if (!has_slot) {
         return log_fail(log, LOG_FAILED, "there is no slot left for another replica");
     }
-    log->store->is_alone = replicas_record_known_count(&log->store->replicas) <= 1;
+    if (replicas_record_known_count(&log->store->replicas) > 1) {
+        log->store->is_alone = false;
+    }
     return LOG_OK;
 }
 
@@ -171,7 +173,9 @@ enum log_status log_begin_replica(struct log *log, uint64_t generation) {
     if (!store_begin_replica(log->store, &id)) {
         return log_fail(log, LOG_FAILED, "there is no slot left for another replica");
     }
-    log->store->is_alone = replicas_record_known_count(&log->store->replicas) <= 1;
+    if (replicas_record_known_count(&log->store->replicas) > 1) {
+        log->store->is_alone = false;
+    }
     log_say(log, LOG_LEVEL_NOTICE, "This node goes on as generation %llu.",
             (unsigned long long)log->node.generation);
     return LOG_OK;

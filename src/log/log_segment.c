@@ -95,7 +95,8 @@ enum disk_status log_segment_create(struct log *log, uint64_t sequence,
     *segment = (struct log_segment){.sequence = sequence,
                                     .header_crc = header.crc,
                                     .table_version = log->store->replicas.version,
-                                    .self = log->store->replicas.self};
+                                    .self = log->store->replicas.self,
+                                    .is_alone = log->store->is_alone};
     enum disk_status status = disk->methods->open(disk, name, DISK_CREATE, &segment->file);
     if (status != DISK_OK) {
         segment->file = NULL;

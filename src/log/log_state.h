@@ -55,8 +55,9 @@ struct log_segment {
     uint64_t first_bytes; /* with which it began: header and table of replicas */
     uint32_t header_crc;
     bool is_name_synced;    /* the directory has it durably */
-    uint64_t table_version; /* of the table of replicas that it tells last, and self in it */
+    uint64_t table_version; /* of the table of replicas that it tells last; self, is_alone then */
     unsigned self;
+    bool is_alone;
 };
 
 /* Where a record lies in a segment. */

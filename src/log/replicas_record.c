@@ -9,6 +9,8 @@
 
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
+enum { FLAG_ALONE = 1 };
+
 /* ---- writing ---- */
 
 static void put_varint(struct buffer *out, uint64_t value) {
@@ -65,6 +67,7 @@ void replicas_record_put(struct buffer *out, const struct store *store,
                          const struct context *context, bool has_marks) {
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
+    buffer_append_byte(out, store->is_alone ? FLAG_ALONE : 0);
     put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -163,6 +166,11 @@ static bool take_rest(struct slice *bytes, struct replicas_record *record) {
 bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     uint64_t count;
     *record = (struct replicas_record){0};
+    if (bytes->size == 0 || (bytes->data[0] & ~FLAG_ALONE) != 0) {
+        return false;
+    }
+    record->is_alone = bytes->data[0] == FLAG_ALONE;
+    *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
     }
@@ -263,7 +271,6 @@ static const char *take_table(const struct replicas_record *record, struct store
             replicas_note_retired(replicas, replica.ref, replica.ticks);
         }
     }
-    store->is_alone = replicas_record_known_count(replicas) <= 1;
     return NULL;
 }
 
@@ -272,6 +279,8 @@ const char *replicas_record_apply(const struct replicas_record *record, struct s
     if (why != NULL) {
         return why;
     }
+    /* What comes next was applied in this way when it was recorded. */
+    store->is_alone = record->is_alone && replicas_record_known_count(&store->replicas) <= 1;
     if (record->order_stamp > store->order_stamp) {
         if (!databases_check_order(store, record->order)) {
             return "its order of databases goes beyond `databases`";

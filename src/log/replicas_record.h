@@ -2,6 +2,7 @@
 /* The table of replicas as bytes: what makes the slots and refs in stream records and in state mean
  * the same after a restart, and says where in everybody's streams the log is.
  *
+ *   flags (1): bit 0 there never was a peer, and changes were applied so (store.is_alone)
  *   replicas (varint count): slot (varint) | node id (16) | generation (varint) |
  *                            context ticks (varint) | marks (varint count): slot, ticks (varints)
  *   self (varint slot)
@@ -29,6 +30,7 @@ struct replicas_record {
     struct replicas_record_entry *entries; /* rising slots */
     unsigned count;
     unsigned self;
+    bool is_alone;
     uint64_t retired_count;
     struct slice retired;
     uint64_t order_stamp;
