@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# How the mesh behaves over real processes: joining, cuts, kills, refusals, waiting, limits.
+
+if {![server_is_starling]} {
+    return
+}
+
+# The row of a peer in MESH NODES, by its mesh address, as a dict.
+proc node_row {name address} {
+    foreach row [node $name mesh nodes] {
+        if {[dict get $row address] eq $address} {
+            return $row
+        }
+    }
+    return {}
+}
+
+start_mesh 3 {appendonly yes} {
+
+    mesh_test "a SET on one node is read on the others; an idle round carries no key data" {
+        node A set k v
+        wait_until { [node B get k] eq "v" && [node C get k] eq "v" }
+        set before [mesh_field A mesh_records_out]
+        after 400
+        expect [mesh_field A mesh_records_out] $before
+    }
+
+    mesh_test "MESH NODES names everybody" {
+        set rows [node A mesh nodes]
+        expect [llength $rows] 3
+        foreach name {A B C} {
+            set row [node_row A [mesh_address $name]]
+            expect [dict get $row state] alive
+            expect_match [dict get $row id] ????????????????????????????????
+            expect_true { [dict get $row generation] > 0 }
+        }
+        expect [dict get [node_row A [mesh_address B]] link] up
+    }
+
+    mesh_test "INFO mesh and INFO replication" {
+        expect [mesh_field A mesh_enabled] 1
+        expect [mesh_field A mesh_links_up] 2
+        expect [mesh_field A mesh_nodes_alive] 2
+        expect_match [node A info replication] "*role:master*connected_slaves:0*"
+    }
+
+    mesh_test "WAIT counts the peers that have applied" {
+        node A set k v
+        expect [node A wait 2 5000] 2
+        cut A B
+        cut A C
+        node A set k w
+        expect [node A wait 1 100] 0
+        heal
+        node A set k x
+        expect [node A wait 2 10000] 2
+    }
+
+    mesh_test "a token carries one's writes to another node" {
+        node A set k 1
+        set token [node A mesh token]
+        expect [node B mesh waittoken $token 5000] 1
+        expect [node B get k] 1
+        cut A
+        node A set k 2
+        set token [node A mesh token]
+        expect [node B mesh waittoken $token 50] 0
+        set c [node_connect B]
+        $c -send mesh waittoken $token 20000
+        heal
+        expect [$c -receive] 1
+        expect [$c get k] 2
+        expect_error "ERR*" { node B mesh waittoken nonsense 10 }
+    }
+
+    mesh_test "a lost link: what was written meanwhile comes from the log, not from a snapshot" {
+        set before [mesh_field B mesh_syncs_snapshot]
+        cut A B
+        cut B C
+        for {set i 0} {$i < 1000} {incr i} {
+            node A incr n
+        }
+        heal
+        converged
+        everywhere 1000 get n
+        expect [mesh_field B mesh_syncs_snapshot] $before
+    }
+
+    mesh_test "a relay delivers where the author cannot" {
+        cut A C
+        node A set k through
+        wait_until { [node C get k] eq "through" } 10
+        node C set back too
+        wait_until { [node A get back] eq "too" } 10
+    }
+
+    mesh_test "C8, C9: acknowledged increments survive a kill, and count once" {
+        node A set c 5
+        node A incrby c 5
+        stop_node A KILL
+        start_node A
+        linked
+        node A incrby c 5
+        converged
+        everywhere 15 get c
+    }
+
+    mesh_test "C10: an old copy of the data directory loses nothing and counts nothing twice" {
+        node A incrby c 10
+        converged
+        stop_node A
+        set copy [file join $::temporary copy]
+        file delete -force $copy
+        file copy [node_dir A] $copy
+        start_node A
+        linked
+        node A incrby c 7
+        converged
+        stop_node A KILL
+        foreach file [glob -directory [node_dir A] -nocomplain *] {
+            if {[file tail $file] ne "server.log"} {
+                file delete -force $file
+            }
+        }
+        foreach file [glob -directory $copy -nocomplain *] {
+            if {[file tail $file] ne "server.log"} {
+                file copy -force $file [node_dir A]
+            }
+        }
+        start_node A
+        linked
+        node A incr c
+        converged
+        everywhere 18 get c
+    }
+
+    mesh_test "C12: three nodes count, one is killed in the middle" {
+        foreach name {A B C} {
+            set commands {}
+            for {set i 0} {$i < 2000} {incr i} {
+                lappend commands {incr total}
+            }
+            node $name -pipeline $commands
+        }
+        stop_node B KILL
+        start_node B
+        foreach name {A B C} {
+            set commands {}
+            for {set i 0} {$i < 1000} {incr i} {
+                lappend commands {incr total}
+            }
+            node $name -pipeline $commands
+        }
+        linked
+        converged
+        everywhere 9000 get total
+    }
+
+    mesh_test "a value of 8 MiB and a thousand small ones" {
+        set big [string repeat 0123456789abcdef 524288]
+        node A set big $big
+        node B -pipeline [lmap i [lrepeat 1000 x] { list set small:[incr ::small] v }]
+        wait_until { [node C dbsize] >= 1000 } 10
+        converged
+        everywhere 8388608 strlen big
+        everywhere 1001 dbsize
+    }
+
+    mesh_test "one hot counter ships few changes" {
+        set before [mesh_field A mesh_bytes_out]
+        set commands {}
+        for {set i 0} {$i < 20000} {incr i} {
+            lappend commands {incr hot}
+        }
+        node A -pipeline $commands
+        converged
+        everywhere 20000 get hot
+        expect_true { [mesh_field A mesh_bytes_out] - $before < 200000 }
+    }
+
+    mesh_test "nodes that were cut say so, and mesh-min-peers-to-write refuses" {
+        node A config set mesh-min-peers-to-write 1
+        expect [node A set k 1] OK
+        cut A
+        wait_until { [mesh_field A mesh_nodes_alive] == 0 } 40
+        expect_error "NOQUORUM*" { node A set k 2 }
+        expect [node A get k] 1
+        expect [mesh_field A mesh_has_quorum] 0
+        node A config set mesh-min-peers-to-write 0
+        expect [node A set k 3] OK
+        heal
+        converged
+        everywhere 3 get k
+        wait_until { [mesh_field A mesh_has_quorum] == 1 } 20
+    }
+
+    mesh_test "MESH CHECK finds no difference" {
+        for {set i 0} {$i < 500} {incr i} {
+            node [pick {A B C}] set key:$i $i
+        }
+        converged
+        expect_match [node A mesh check] "*equal*"
+    }
+
+    mesh_test "MESH DIGEST, BACKLOG and CONFLICTS answer" {
+        expect_true { [llength [node A mesh digest]] > 0 }
+        expect_true { [llength [node A mesh backlog]] > 0 }
+        concurrently {{set t a}} {{set t b}}
+        set conflicts [node A mesh conflicts count 1]
+        expect [llength $conflicts] 1
+        expect [dict get [lindex $conflicts 0] key] t
+    }
+}
+
+test "a joiner gets everything, answers LOADING meanwhile, and then only changes" {
+    start_mesh 2 {} {
+        set commands {}
+        for {set i 0} {$i < 20000} {incr i} {
+            lappend commands [list set key:$i [string repeat x 50]]
+        }
+        node A -pipeline $commands
+        node B incrby n 3
+        # Past what the log remembers.
+        node A config set mesh-backlog-size 1mb
+        node B config set mesh-backlog-size 1mb
+        node A -pipeline $commands
+        converged
+        start_server [dict merge $mesh::options [list mesh-port [server::free_port] \
+            mesh-seeds [list [mesh_address A] [mesh_address B]]]] {
+            wait_until { ![catch { r dbsize } size] && $size == 20001 } 20
+            expect [r get n] 3
+            expect [r debug digest] [node A debug digest]
+            set syncs [info_field mesh mesh_syncs_snapshot]
+            expect_true { $syncs >= 1 }
+            for {set i 0} {$i < 100} {incr i} {
+                node A set more:$i v
+            }
+            wait_until { [r dbsize] == 20101 }
+            expect [info_field mesh mesh_syncs_snapshot] $syncs
+        }
+    }
+}
+
+test "other clusters, secrets and too many databases are refused by name" {
+    start_mesh 1 {mesh-auth sesame} {
+        foreach {options reason} {
+            {mesh-cluster-id other mesh-auth sesame} cluster
+            {mesh-auth wrong} secret
+            {} secret
+            {mesh-auth sesame databases 4} databases
+        } {
+            set own [dict merge $mesh::options [list mesh-port [server::free_port] \
+                mesh-seeds [mesh_address A]] $options]
+            set before [mesh_field A mesh_refused_$reason]
+            start_server $own {
+                wait_until { [info_field mesh mesh_refused_$reason] >= 1
+                    || [mesh_field A mesh_refused_$reason] > $before }
+                r set crossed 1
+                after 200
+                expect [node A dbsize] 0
+                expect [node A get crossed] {}
+            }
+        }
+        # The right secret is let in.
+        set own [dict merge $mesh::options [list mesh-port [server::free_port] \
+            mesh-seeds [mesh_address A] mesh-auth sesame]]
+        start_server $own {
+            r set crossed 1
+            wait_until { [node A get crossed] == 1 }
+        }
+    }
+}
+
+test "garbage on the mesh port loses its link, not the server" {
+    start_mesh 2 {} {
+        foreach bytes [list "GET / HTTP/1.1\r\n\r\n" [string repeat "\xff" 100] \
+            [binary format iica* 300000000 0 1 x] [binary format iica* 5 0 6 hello]] {
+            set fd [socket 127.0.0.1 $mesh::ports(A)]
+            fconfigure $fd -translation binary -blocking 0
+            puts -nonewline $fd $bytes
+            flush $fd
+            wait_until { [catch { read $fd }] || [eof $fd] } 20
+            close $fd
+        }
+        node A set k v
+        wait_until { [node B get k] eq "v" }
+    }
+}
+
+test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation" {
+    start_mesh 3 {appendonly yes} {
+        node C set last word
+        set id [dict get [node_row A [mesh_address C]] id]
+        expect [node C mesh leave] OK
+        wait_until { [node A get last] eq "word" && [node B get last] eq "word" }
+        stop_node C
+        wait_until { [dict get [node_row A [mesh_address C]] state] in {left dead} } 30
+        node A mesh forget $id
+        node B mesh forget $id
+        wait_until { [node_row A [mesh_address C]] eq {} }
+        node A del last
+        start_node C
+        wait_until { [node_row A [mesh_address C]] ne {} } 20
+        linked
+        converged
+        everywhere 0 exists last
+    }
+}
+
+test "MESH MEET brings a lone node in" {
+    start_mesh 1 {} {
+        node A set a 1
+        set own [dict merge $mesh::options [list mesh-port [server::free_port]]]
+        start_server $own {
+            expect [r mesh meet 127.0.0.1 $mesh::ports(A)] OK
+            wait_until { ![catch { r get a } value] && $value == 1 } 10
+            r set b 2
+            wait_until { [node A get b] == 2 }
+        }
+    }
+}
+
+test "a clock five minutes ahead is named, and the others do not follow it" {
+    start_mesh 3 {} {
+        node C debug clock-offset 300000
+        wait_until { [dict get [node_row A [mesh_address C]] reason] eq "clock" } 20
+        node C set far future
+        node A set near now
+        after 300
+        expect [node A get far] {}
+        expect_match [node_log A] "*clock*"
+        node C debug clock-offset 0
+        expect [lindex [node A time] 0] [lindex [node B time] 0]
+    }
+}
+
+test "without a mesh the commands say so" {
+    start_server {} {
+        expect_match [r info mesh] "*mesh_enabled:0*"
+        expect_error "ERR*" { r mesh meet 127.0.0.1 1 }
+    }
+}
