@@ -124,6 +124,34 @@ COLUMNS = {
         ("maxmemory MiB", "maxmemory_bytes", mebibytes, VALUE),
         ("evicted", "evicted", whole, VALUE),
     ],
+    "mesh-write": [
+        ("requests/s", "per_s", whole, VALUE),
+        ("requests/CPU-s of the writer", "per_cpu_s", whole, VALUE),
+    ],
+    "mesh-visible": [
+        ("p50 µs", "p50_us", whole, VALUE),
+        ("p99 µs", "p99_us", whole, VALUE),
+        ("max µs", "max_us", whole, VALUE),
+    ],
+    "mesh-wire": [
+        ("bytes sent/write", "bytes_per_write", digits(2), VALUE),
+        ("above key and value", "above_payload", digits(2), VALUE),
+    ],
+    "mesh-join": [
+        ("join s", "join_s", digits(2), VALUE),
+        ("ratio", "join_s", digits(2), RATIO),
+        ("p99.9 µs during", "during_p999_us", whole, VALUE),
+        ("during/without", "p999_ratio", digits(2), VALUE),
+        ("extra memory", "extra_share", percent, VALUE),
+    ],
+    "mesh-heal": [
+        ("converged s", "heal_s", digits(2), VALUE),
+        ("sent/divergent", "sent_ratio", digits(2), VALUE),
+        ("memory over a lone node's", "rss_ratio", digits(3), VALUE),
+    ],
+    "mesh-memory": [
+        ("bytes/key", "bytes_per_key", digits(1), VALUE),
+    ],
 }
 
 TITLES = {
@@ -134,6 +162,12 @@ TITLES = {
     "start": "Start",
     "idle": "Idle connections",
     "zipf": "Hit ratios on a Zipf trace",
+    "mesh-write": "What peers cost the writer",
+    "mesh-visible": "How soon a peer shows a write",
+    "mesh-wire": "Bytes between nodes",
+    "mesh-join": "A new node",
+    "mesh-heal": "A partition that heals",
+    "mesh-memory": "Memory in a mesh",
 }
 
 
@@ -231,6 +265,55 @@ def start_targets(targets, rows, names):
               lambda value: f"{value:.2f}×")
 
 
+def mesh_write_targets(targets, rows):
+    for work in rows.works():
+        peers = "mesh-write: " + work + ", requests/CPU-s with 2 peers over "
+        judge(targets, peers + "alone", "at least 0.85×",
+              rows.ratio(work, "2 peers", "alone", "per_cpu_s"), lambda value: value >= 0.85,
+              lambda value: f"{value:.2f}×")
+        judge(targets, peers + "redis-server's with a replica", "above 1×",
+              rows.ratio(work, "2 peers", "redis-server, 1 replica", "per_cpu_s"),
+              lambda value: value > 1, lambda value: f"{value:.2f}×")
+
+
+def mesh_join_targets(targets, rows, names):
+    for work in rows.works():
+        baseline, subject = names
+        judge(targets, "mesh-join: time over Redis's full sync", "at most 0.67×",
+              rows.ratio(work, subject, baseline, "join_s"), lambda value: value <= 0.67,
+              lambda value: f"{value:.2f}×")
+        judge(targets, "mesh-join: p99.9 during over without", "at most 1.5×",
+              rows.median(work, subject, "p999_ratio"), lambda value: value <= 1.5,
+              lambda value: f"{value:.2f}×")
+        judge(targets, "mesh-join: extra memory", "at most 5 %",
+              rows.median(work, subject, "extra_share"), lambda value: value <= 0.05, percent)
+
+
+def mesh_targets(targets, results, names):
+    subject = names[1]
+    for scenario, metric, most, what, show in (
+            ("mesh-visible", "p50_us", 1000, "median µs until a peer shows it", whole),
+            ("mesh-visible", "p99_us", 5000, "p99 µs until a peer shows it", whole),
+            ("mesh-wire", "above_payload", 12, "bytes above key and value", digits(2)),
+            ("mesh-heal", "heal_s", 15, "seconds to converge", digits(1)),
+            ("mesh-heal", "sent_ratio", 1.5, "bytes sent over divergent data", digits(2)),
+            ("mesh-heal", "rss_ratio", 1.1, "memory over a lone node's", digits(3))):
+        if scenario in results:
+            for work in results[scenario].works():
+                judge(targets, f"{scenario}: {work}, {what}", f"at most {most}",
+                      results[scenario].median(work, subject, metric),
+                      lambda value, most=most: value <= most, show)
+    if "mesh-write" in results:
+        mesh_write_targets(targets, results["mesh-write"])
+    if "mesh-join" in results:
+        mesh_join_targets(targets, results["mesh-join"], names)
+    if "mesh-memory" in results:
+        for work in results["mesh-memory"].works():
+            judge(targets, f"mesh-memory: {work}, bytes/key over a lone node's", "at most 1.02×",
+                  results["mesh-memory"].ratio(work, "mesh of 3", "alone", "bytes_per_key"),
+                  lambda value: value <= 1.02, lambda value: f"{value:.3f}×")
+
+
 def targets_of(results, baseline, subject):
     """Judges the subject by the targets that the measured scenarios allow to judge."""
     targets, names = [], (baseline, subject)
@@ -254,6 +337,7 @@ def targets_of(results, baseline, subject):
             judge(targets, f"zipf: {work}, hit ratio less Redis's", f"at least -{HIT_RATIO_SLACK}",
                   results["zipf"].median(work, subject, "difference"),
                   lambda value: value >= -HIT_RATIO_SLACK, lambda value: f"{value:+.4f}")
+    mesh_targets(targets, results, names)
     return targets
 
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import mesh
 from report import Rows
 from servers import ControlledLoad, Failure, ReplyError, load
 
@@ -456,7 +457,7 @@ def ideal_hit_ratio(keys, exponent):
 
 
 SCENARIOS = {"throughput": throughput, "aof": aof, "memory": memory, "snapshot": snapshot,
-             "start": start, "idle": idle, "zipf": zipf}
+             "start": start, "idle": idle, "zipf": zipf, **mesh.SCENARIOS}
 
 
 # ---- the generator itself ----

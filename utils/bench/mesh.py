@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the mesh costs and how soon it is there, beside redis-server with replicas.
+
+The writing node has the server's CPU for itself; its peers share the other one with the load."""
+
+import threading
+import time
+
+from report import Rows
+from servers import ControlledLoad, Failure, ReplyError, load
+
+KEYS = 1_000_000
+VALUE_BYTES = 64
+CONNECTIONS = 50
+WRITE_REQUESTS = {1: 300_000, 16: 1_500_000, 64: 2_000_000}
+
+
+class Group:
+    """A writing server and its peers: a mesh of Starling's, or replicas of redis-server's."""
+
+    def __init__(self, bench, spec, peers, options=None, is_mesh=None):
+        self.bench, self.spec, self.peers_count = bench, spec, peers
+        self.is_mesh = spec is not bench.specs[0] if is_mesh is None else is_mesh
+        self.options = options or {}
+        self.servers = []
+
+    def __enter__(self):
+        try:
+            for index in range(1 + self.peers_count):
+                self.add(index)
+            self.wait_linked()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for server in reversed(self.servers):
+            server.__exit__()
+        self.servers = []
+
+    def add(self, index):
+        """Starts one more server, the first one on the measured CPU."""
+        bench, options = self.bench, dict(self.options)
+        if self.is_mesh:
+            ports = [bench.options.port + 10_000 + i for i in range(self.peers_count + 2)]
+            options["mesh-port"] = ports[index]
+            if index > 0:
+                options["mesh-seeds"] = f"127.0.0.1:{ports[0]}"
+        elif index > 0:
+            options["replicaof"] = f"127.0.0.1 {self.servers[0].port}"
+        server = bench.server(self.spec, options)
+        if index > 0:
+            server.cpu = bench.load_cpu
+        server.__enter__()
+        self.servers.append(server)
+        return server
+
+    def writer(self):
+        return self.servers[0]
+
+    def wait_linked(self, wait_s=60):
+        deadline = time.monotonic() + wait_s
+        while True:
+            if self.is_mesh:
+                up = all(int(server.client.info("mesh")["mesh_links_up"]) >= len(self.servers) - 1
+                         for server in self.servers)
+            else:
+                up = all(server.client.info("replication").get("master_link_status") == "up"
+                         for server in self.servers[1:])
+            if up:
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.spec.name}: the servers found no way to each other")
+            time.sleep(0.02)
+
+    def wait_equal(self, wait_s=300):
+        """Until every peer has what the writer has."""
+        deadline = time.monotonic() + wait_s
+        if self.is_mesh:
+            tokens = [server.client.call("MESH", "TOKEN") for server in self.servers]
+            for server in self.servers:
+                for token in tokens:
+                    if server.client.call("MESH", "WAITTOKEN", token, wait_s * 1000) != 1:
+                        raise Failure(f"{self.spec.name}: a peer does not catch up")
+            return
+        while True:
+            wanted = self.writer().client.info("replication")["master_repl_offset"]
+            if all(server.client.info("replication").get("slave_repl_offset") == wanted
+                   for server in self.servers[1:]):
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.spec.name}: a replica does not catch up")
+            time.sleep(0.02)
+
+
+def fill(bench, server, keys, value_bytes, **options):
+    load(server, bench.load_cpu, test="set", each=True, keys=keys, requests=keys, pipeline=64,
+         connections=CONNECTIONS, value_bytes=value_bytes, seed=7, **options)
+
+
+# ---- what peers cost the writer ----
+
+
+def mesh_write(bench):
+    """SETs and INCRs on one node: alone, and with two peers; redis-server with one replica."""
+    rows = Rows()
+    baseline, subject = bench.specs[0], bench.specs[1]
+    cases = [("redis-server, 1 replica", baseline, 1, False), ("alone", subject, 0, False),
+             ("2 peers", subject, 2, True)]
+    for number in range(bench.rounds(3)):
+        for name, spec, peers, is_mesh in cases:
+            bench.say(f"round {number + 1}, {name}")
+            with Group(bench, spec, peers, is_mesh=is_mesh) as group:
+                fill(bench, group.writer(), bench.scaled(KEYS), VALUE_BYTES)
+                for pipeline in bench.pipelines([1, 16, 64]):
+                    for test in bench.tests(["set", "incr"]):
+                        requests = bench.scaled(WRITE_REQUESTS.get(pipeline, 500_000))
+                        got = load(group.writer(), bench.load_cpu, test=test,
+                                   keys=bench.scaled(KEYS), pipeline=pipeline,
+                                   prefix="ctr:" if test == "incr" else "key:",
+                                   connections=CONNECTIONS, value_bytes=VALUE_BYTES,
+                                   requests=requests, warmup_requests=requests // 10,
+                                   seed=300 + number)
+                        rows.add(f"{test.upper()}, pipeline {pipeline}", name,
+                                 per_cpu_s=got["requests"] / max(got["server_cpu_s"], 0.01),
+                                 per_s=got["requests"] / got["elapsed_s"])
+                group.wait_equal()
+    return rows
+
+
+# ---- how soon a write is seen ----
+
+VISIBLE_RATE = 10_000
+
+
+def mesh_visible(bench):
+    """From the OK on one node until a GET on its peer shows it, at 10,000 writes a second."""
+    rows = Rows()
+    subject = bench.specs[1]
+    for number in range(bench.rounds(3)):
+        bench.say(f"round {number + 1}")
+        with Group(bench, subject, 1, is_mesh=True) as group:
+            with ControlledLoad(group.writer(), bench.load_cpu, test="mixed", get_percent=0,
+                                rate=VISIBLE_RATE, keys=bench.scaled(KEYS), connections=10,
+                                value_bytes=VALUE_BYTES, seed=400 + number) as generator:
+                time.sleep(1)
+                samples = visible_samples(group, 300 if bench.quick else 2000)
+                generator.finish()
+        samples.sort()
+        rows.add(f"{VISIBLE_RATE:,} writes/s", subject.name,
+                 p50_us=samples[len(samples) // 2], p99_us=samples[len(samples) * 99 // 100],
+                 max_us=samples[-1])
+    return rows
+
+
+def visible_samples(group, count):
+    writer, reader = group.servers[0].connect(), group.servers[1].connect()
+    samples = []
+    for number in range(count):
+        value = str(number).encode()
+        writer.call("SET", "mark", value)
+        begin = time.monotonic()
+        while reader.call("GET", "mark") != value:
+            if time.monotonic() - begin > 10:
+                raise Failure("a write does not arrive")
+        samples.append((time.monotonic() - begin) * 1e6)
+        time.sleep(0.001)
+    writer.close()
+    reader.close()
+    return samples
+
+
+# ---- bytes on the wire ----
+
+
+def mesh_wire(bench):
+    """Bytes between the nodes for each SET of a busy stream, and for INCRs of one counter."""
+    rows = Rows()
+    subject = bench.specs[1]
+    for _ in range(bench.rounds(1)):
+        with Group(bench, subject, 1, {"mesh-compression": "no"}, is_mesh=True) as group:
+            writer = group.writer()
+            for work, options in (
+                    ("SET, 16-byte keys, 8-byte values", dict(test="set", value_bytes=8)),
+                    ("SET, 16-byte keys, 64-byte values", dict(test="set", value_bytes=64)),
+                    ("INCR of one counter", dict(test="incr", prefix="ctr:", keys=1))):
+                bench.say(work)
+                requests = bench.scaled(1_000_000)
+                before = int(writer.client.info("mesh")["mesh_bytes_out"])
+                load(writer, bench.load_cpu, **{"keys": KEYS, "pipeline": 16,
+                                                "connections": CONNECTIONS, "seed": 5, **options},
+                     requests=requests)
+                group.wait_equal()
+                sent = int(writer.client.info("mesh")["mesh_bytes_out"]) - before
+                payload = 0 if options["test"] == "incr" else 16 + options["value_bytes"]
+                rows.add(work, subject.name, bytes_per_write=sent / requests,
+                         above_payload=sent / requests - payload)
+    return rows
+
+
+# ---- a new node ----
+
+JOIN_KEYS = 5_000_000
+JOIN_VALUE_BYTES = 32
+JOIN_RATE = 10_000
+
+
+def mesh_join(bench):
+    """A fresh node takes 5 million keys while the serving one answers 10,000 requests/s."""
+    rows = Rows()
+    keys = bench.scaled(JOIN_KEYS)
+    for number in range(bench.rounds(3)):
+        for spec in bench.specs[:2]:
+            bench.say(f"round {number + 1}, {spec.name}")
+            with Group(bench, spec, 0) as group:
+                fill(bench, group.writer(), keys, JOIN_VALUE_BYTES)
+                group.writer().settled_rss_bytes()
+                rows.add(f"{keys:,} × {JOIN_VALUE_BYTES} bytes", spec.name,
+                         **join_round(bench, group, keys, 500 + number))
+    return rows
+
+
+def join_round(bench, group, keys, seed):
+    writer = group.writer()
+    with ControlledLoad(writer, bench.load_cpu, test="mixed", get_percent=50, rate=JOIN_RATE,
+                        keys=keys, connections=CONNECTIONS, value_bytes=JOIN_VALUE_BYTES,
+                        seed=seed) as generator:
+        time.sleep(1)
+        generator.phase("without")
+        time.sleep(2 if bench.quick else 6)
+        before_bytes, peak = writer.tree_bytes(), PeakBytes(writer)
+        generator.phase("during")
+        begin = time.monotonic()
+        with peak:
+            joiner = group.add(1)
+            wait_keys(joiner, keys)
+            seconds = time.monotonic() - begin
+        generator.phase("after")
+        phases = generator.finish()
+    group.wait_equal()
+    without, during = (phases[name]["latency_us"]["p999"] for name in ("without", "during"))
+    return {"join_s": seconds, "p999_ratio": during / without, "during_p999_us": during,
+            "extra_share": max(peak.bytes - before_bytes, 0) / before_bytes}
+
+
+def wait_keys(server, keys, wait_s=300):
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        try:
+            if server.client.call("DBSIZE") >= keys:
+                return
+        except ReplyError:
+            pass
+        time.sleep(0.01)
+    raise Failure(f"{server.spec.name}: the new node did not get all keys")
+
+
+class PeakBytes(threading.Thread):
+    """The greatest memory of a server's processes, looked at five times a second: more would
+    disturb what is measured."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.bytes, self.stopped = server, 0, threading.Event()
+
+    def run(self):
+        while not self.stopped.wait(0.2):
+            self.bytes = max(self.bytes, self.server.tree_bytes())
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.join()
+
+
+# ---- a partition that heals ----
+
+HEAL_WRITES = 1_000_000
+
+
+def mesh_heal(bench):
+    """Three nodes, cut one from two for a minute, a million writes on each side, healed."""
+    rows = Rows()
+    subject = bench.specs[1]
+    writes = bench.scaled(HEAL_WRITES)
+    for _ in range(bench.rounds(1)):
+        with Group(bench, subject, 2, is_mesh=True) as group:
+            servers = group.servers
+            servers[0].client.call("DEBUG", "MESH", "CUT", "ALL")
+            begin = time.monotonic()
+            for server, prefix in ((servers[0], "lft:"), (servers[1], "rgt:")):
+                fill(bench, server, writes, JOIN_VALUE_BYTES, prefix=prefix)
+            time.sleep(max(0, (6 if bench.quick else 60) - (time.monotonic() - begin)))
+            sent = sum(int(server.client.info("mesh")["mesh_bytes_out"]) for server in servers)
+            begin = time.monotonic()
+            servers[0].client.call("DEBUG", "MESH", "HEAL", "ALL")
+            group.wait_linked()
+            group.wait_equal()
+            seconds = time.monotonic() - begin
+            sent = sum(int(server.client.info("mesh")["mesh_bytes_out"])
+                       for server in servers) - sent
+            digests = {server.client.call("DEBUG", "DIGEST") for server in servers}
+            if len(digests) != 1:
+                raise Failure("the nodes differ after healing")
+            rss = max(server.settled_rss_bytes() for server in servers)
+        with Group(bench, subject, 0, is_mesh=True) as group:
+            for prefix in ("lft:", "rgt:"):
+                fill(bench, group.writer(), writes, JOIN_VALUE_BYTES, prefix=prefix)
+            lone_rss = group.writer().settled_rss_bytes()
+        # The left side goes to two nodes, the right side to one.
+        data = 3 * writes * (16 + JOIN_VALUE_BYTES)
+        rows.add(f"2 × {writes:,} writes", subject.name, heal_s=seconds, sent_ratio=sent / data,
+                 rss_ratio=rss / lone_rss)
+    return rows
+
+
+# ---- memory ----
+
+
+def mesh_memory(bench):
+    """Bytes per key in a mesh of three that has settled, and on a node without a mesh."""
+    rows = Rows()
+    subject = bench.specs[1]
+    keys = bench.scaled(KEYS)
+    for name, peers, is_mesh in (("alone", 0, False), ("mesh of 3", 2, True)):
+        with Group(bench, subject, peers, {"mesh-backlog-size": "1mb"} if is_mesh else {},
+                   is_mesh=is_mesh) as group:
+            writer = group.writer()
+            empty = writer.settled_rss_bytes()
+            fill(bench, writer, keys, JOIN_VALUE_BYTES)
+            group.wait_equal()
+            time.sleep(5)
+            rows.add(f"{keys:,} × {JOIN_VALUE_BYTES} bytes", name,
+                     bytes_per_key=(writer.settled_rss_bytes() - empty) / keys)
+    return rows
+
+
+SCENARIOS = {"mesh-write": mesh_write, "mesh-visible": mesh_visible, "mesh-wire": mesh_wire,
+             "mesh-join": mesh_join, "mesh-heal": mesh_heal, "mesh-memory": mesh_memory}
