@@ -30,8 +30,8 @@ proc start_mesh {count options body} {
         lappend ports [server::free_port]
     }
     set code [catch { mesh::start_next $names $ports $ports $options [list uplevel #0 $body] } result opts]
-    array unset mesh::ids
-    array unset mesh::ports
+    array unset ::mesh::ids *
+    array unset ::mesh::ports *
     return -options $opts $result
 }
 
@@ -60,13 +60,13 @@ proc mesh::start_next {names left ports options body} {
             dict set own $key $value
         }
     }
-    set mesh::ports($name) [lindex $left 0]
+    set ::mesh::ports($name) [lindex $left 0]
     start_server $own [list mesh::started $name [list mesh::start_next $names [lrange $left 1 end] \
         $ports $options $body]]
 }
 
 proc mesh::started {name next} {
-    set mesh::ids($name) [server id]
+    set ::mesh::ids($name) [server id]
     uplevel #0 $next
 }
 
@@ -80,11 +80,11 @@ proc mesh_test {name body} {
 
 proc mesh::begin {} {
     foreach name [names] {
-        if {$server::of($mesh::ids($name),pid) eq ""} {
+        if {$::server::of($::mesh::ids($name),pid) eq ""} {
             start_node $name
         }
-        server::drop_client $mesh::ids($name)
-        set server::of($mesh::ids($name),log_start) [file size $server::of($mesh::ids($name),log)]
+        server::drop_client $::mesh::ids($name)
+        set ::server::of($::mesh::ids($name),log_start) [file size $::server::of($::mesh::ids($name),log)]
     }
     foreach name [names] {
         node $name debug mesh heal ALL
@@ -97,45 +97,45 @@ proc mesh::begin {} {
 
 # node NAME command args...: the reply of that node.
 proc node {name args} {
-    set id $mesh::ids($name)
-    if {$server::of($id,client) eq ""} {
-        set server::of($id,client) [connect -port $server::of($id,port)]
+    set id $::mesh::ids($name)
+    if {$::server::of($id,client) eq ""} {
+        set ::server::of($id,client) [connect -port $::server::of($id,port)]
     }
-    return [$server::of($id,client) {*}$args]
+    return [$::server::of($id,client) {*}$args]
 }
 
 # Another client of a node.
 proc node_connect {name args} {
-    return [connect -port $server::of($mesh::ids($name),port) {*}$args]
+    return [connect -port $::server::of($::mesh::ids($name),port) {*}$args]
 }
 
 proc node_log {name} {
-    return [read_file $server::of($mesh::ids($name),log)]
+    return [read_file $::server::of($::mesh::ids($name),log)]
 }
 
 proc node_dir {name} {
-    return $server::of($mesh::ids($name),dir)
+    return $::server::of($::mesh::ids($name),dir)
 }
 
 proc node_pid {name} {
-    return $server::of($mesh::ids($name),pid)
+    return $::server::of($::mesh::ids($name),pid)
 }
 
 proc stop_node {name {signal TERM}} {
-    server::end $mesh::ids($name) $signal
+    server::end $::mesh::ids($name) $signal
 }
 
 # Starts a stopped node again, with options added or changed.
 proc start_node {name {options {}}} {
-    set id $mesh::ids($name)
-    set server::of($id,options) [dict merge $server::of($id,options) $options]
+    set id $::mesh::ids($name)
+    set ::server::of($id,options) [dict merge $::server::of($id,options) $options]
     server::spawn $id
     server::wait_ready $id
 }
 
 # The address that others reach this node's mesh by.
 proc mesh_address {name} {
-    return 127.0.0.1:$mesh::ports($name)
+    return 127.0.0.1:$::mesh::ports($name)
 }
 
 # cut A B: no link between the two any more. cut A: A has no link with anybody.
@@ -154,7 +154,7 @@ proc cut {a {b {}}} {
 
 proc heal {args} {
     foreach name [mesh::names] {
-        if {$server::of($mesh::ids($name),pid) ne ""} {
+        if {$::server::of($::mesh::ids($name),pid) ne ""} {
             node $name debug mesh heal ALL
         }
     }
@@ -181,7 +181,7 @@ proc mesh_field {name field} {
 proc linked {{seconds 15}} {
     set running {}
     foreach name [mesh::names] {
-        if {$server::of($mesh::ids($name),pid) ne ""} {
+        if {$::server::of($::mesh::ids($name),pid) ne ""} {
             lappend running $name
         }
     }
@@ -196,7 +196,7 @@ proc linked {{seconds 15}} {
 proc converged {{seconds 15}} {
     set running {}
     foreach name [mesh::names] {
-        if {$server::of($mesh::ids($name),pid) ne ""} {
+        if {$::server::of($::mesh::ids($name),pid) ne ""} {
             lappend running $name
         }
     }
@@ -217,7 +217,7 @@ proc converged {{seconds 15}} {
 # The command has this reply on every running node.
 proc everywhere {expected args} {
     foreach name [mesh::names] {
-        if {$server::of($mesh::ids($name),pid) ne ""} {
+        if {$::server::of($::mesh::ids($name),pid) ne ""} {
             expect "$name: [node $name {*}$args]" "$name: $expected"
         }
     }
@@ -227,7 +227,7 @@ proc everywhere {expected args} {
 # neither), does one after the other, heals and waits.
 proc concurrently {script_a script_b {script_c {}}} {
     foreach pair {{A B} {A C} {B C}} {
-        if {[info exists mesh::ids([lindex $pair 0])] && [info exists mesh::ids([lindex $pair 1])]} {
+        if {[info exists ::mesh::ids([lindex $pair 0])] && [info exists ::mesh::ids([lindex $pair 1])]} {
             cut {*}$pair
         }
     }
