@@ -53,11 +53,18 @@ void mesh_put_text(struct buffer *out, struct slice text) {
 
 void mesh_put_context(struct buffer *out, const struct replicas *replicas,
                       const struct context *context) {
-    uint64_t count = 0;
+    /* What is retired here may still have a slot there: it is seen, to its last stamp. */
+    size_t retired = replicas->retired_count < MESH_RETIRED_TOLD ? replicas->retired_count
+                                                                 : (size_t)MESH_RETIRED_TOLD;
+    uint64_t count = retired;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         count += replicas->slots[slot].ref != 0 && context->stamps[slot] != 0;
     }
     mesh_put_varint(out, count);
+    for (size_t i = replicas->retired_count - retired; i < replicas->retired_count; i++) {
+        mesh_put_u64(out, replicas->retired[i].ref);
+        mesh_put_varint(out, replicas->retired[i].ticks);
+    }
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (replicas->slots[slot].ref != 0 && context->stamps[slot] != 0) {
             mesh_put_u64(out, replicas->slots[slot].ref);
@@ -82,7 +89,7 @@ bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
         }
         unsigned slot = replicas_find(replicas, ref);
         if (slot == 0) {
-            (*unknown)++;
+            *unknown += replicas_find_retired(replicas, ref) == NULL;
         } else {
             context_add(context, stamp_make(ticks, slot));
         }
