@@ -179,10 +179,11 @@ start_mesh 3 {appendonly yes} {
     }
 
     mesh_test "nodes that were cut say so, and mesh-min-peers-to-write refuses" {
+        wait_until { [mesh_field A mesh_nodes_alive] == 2 } 10
         node A config set mesh-min-peers-to-write 1
         expect [node A set k 1] OK
         cut A
-        wait_until { [mesh_field A mesh_nodes_alive] == 0 } 40
+        wait_until { [mesh_field A mesh_nodes_dead] == 2 } 40
         expect_error "NOQUORUM*" { node A set k 2 }
         expect [node A get k] 1
         expect [mesh_field A mesh_has_quorum] 0
