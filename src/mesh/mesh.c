@@ -364,8 +364,9 @@ static void settle(struct mesh *mesh) {
         if (replicas->slots[slot].ref != 0 && slot != replicas->self &&
             membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
             streamer_forget_slot(mesh, slot);
-            mesh->data.retire(mesh->data.udata, slot);
-            membership_slot_retired(&mesh->membership, slot);
+            if (mesh->data.retire(mesh->data.udata, slot)) {
+                membership_slot_retired(&mesh->membership, slot);
+            }
         }
     }
 }

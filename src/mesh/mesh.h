@@ -103,8 +103,9 @@ struct mesh_data {
     bool (*reaches_back)(void *udata, const struct context *seen, const bool *is_wanted);
     /* Everything that these stamps cover is settled: see membership.h. Called on ticks. */
     void (*settle)(void *udata, const struct context *frontier);
-    /* A replica is gone for good and settled everywhere: its slot may be recycled. */
-    void (*retire)(void *udata, unsigned slot);
+    /* A replica is gone for good and settled everywhere: its slot may be recycled. True once it is
+     * free; until then it is asked again, as long as that holds. */
+    bool (*retire)(void *udata, unsigned slot);
     /* This node goes on as a new replica (generation); own changes so far are recorded before. */
     void (*new_generation)(void *udata, uint64_t generation);
     uint64_t (*keys_count)(void *udata);

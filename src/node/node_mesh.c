@@ -22,6 +22,8 @@ enum {
     SETTLE_STEP_ENTRIES = 64,
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
+    RETIRE_STEPS_MAX = 64,
+    RETIRE_PATIENCE_US = 5000000, /* with a slot that is not asked for any more */
     REISSUE_STEP_KEYS = 64,
     EXPIRE_FOR_ABSENT_MS = 60000, /* then others remove what it let expire */
     RESERVE_DIVISOR = 20,         /* merging goes on up to maxmemory and 5 % */
@@ -37,6 +39,7 @@ struct node_mesh {
     struct context frontier; /* that settling goes up to */
     bool settles;            /* there is more to settle below it */
     unsigned retired_slot;   /* being retired; 0: none */
+    uint64_t retired_us;     /* when that was last asked for */
     uint64_t next_slice_us;
     int64_t busy_told_ms;
     struct buffer address;
@@ -178,11 +181,28 @@ static void data_settle(void *udata, const struct context *frontier) {
     data->settles = true;
 }
 
-static void data_retire(void *udata, unsigned slot) {
-    struct node_mesh *data = ((struct node *)udata)->mesh_data;
-    if (data->retired_slot == 0) {
-        data->retired_slot = slot; /* others are offered again */
+/* For a slice of time: the mesh asks again. One slot after the other, since a walk over all keys is
+ * for one. */
+static bool data_retire(void *udata, unsigned slot) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data->retired_slot != 0 && data->retired_slot != slot &&
+        node->now_us - data->retired_us < RETIRE_PATIENCE_US) {
+        return false;
     }
+    data->retired_slot = slot;
+    data->retired_us = node->now_us;
+    uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    for (unsigned i = 0; i < RETIRE_STEPS_MAX; i++) {
+        if (store_retire_some(&node->store, slot, RETIRE_STEP_BUCKETS)) {
+            data->retired_slot = 0;
+            return true;
+        }
+        if (node->host.monotonic_us(node->host.udata) - began_us >= SETTLE_SLICE_US) {
+            break;
+        }
+    }
+    return false;
 }
 
 static void data_new_generation(void *udata, uint64_t generation) {
@@ -643,7 +663,7 @@ void node_mesh_push(struct node *node) {
     }
 }
 
-/* Settles and retires for a slice of time; false when there is nothing more to do for now. */
+/* Settles for a slice of time; false when there is nothing more to do for now. */
 static bool tidy(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     uint64_t began_us = node->host.monotonic_us(node->host.udata);
@@ -651,19 +671,13 @@ static bool tidy(struct node *node) {
     if (node->store.walk != NULL || node->store.sync != NULL) {
         return false;
     }
-    while (data->settles || data->retired_slot != 0) {
-        if (data->settles) {
-            data->settles = !store_settle(&node->store, &data->frontier, SETTLE_STEP_ENTRIES);
-        }
-        if (data->retired_slot != 0 &&
-            store_retire_some(&node->store, data->retired_slot, RETIRE_STEP_BUCKETS)) {
-            data->retired_slot = 0;
-        }
+    while (data->settles) {
+        data->settles = !store_settle(&node->store, &data->frontier, SETTLE_STEP_ENTRIES);
         if (node->host.monotonic_us(node->host.udata) - began_us >= SETTLE_SLICE_US) {
             break;
         }
     }
-    return data->settles || data->retired_slot != 0;
+    return data->settles;
 }
 
 uint64_t node_mesh_tick(struct node *node) {
@@ -672,8 +686,7 @@ uint64_t node_mesh_tick(struct node *node) {
     }
     struct node_mesh *data = node->mesh_data;
     uint64_t wait_us = mesh_tick(node->mesh);
-    if ((data->settles || data->retired_slot != 0) && node->now_us >= data->next_slice_us &&
-        tidy(node)) {
+    if (data->settles && node->now_us >= data->next_slice_us && tidy(node)) {
         data->next_slice_us = node->host.monotonic_us(node->host.udata) + SETTLE_PAUSE_US;
         wait_us = wait_us < SETTLE_PAUSE_US ? wait_us : SETTLE_PAUSE_US;
     }

@@ -248,10 +248,11 @@ static void data_settle(void *udata, const struct context *frontier) {
     ((struct world_node *)udata)->settles++;
 }
 
-static void data_retire(void *udata, unsigned slot) {
+static bool data_retire(void *udata, unsigned slot) {
     struct world_node *node = udata;
     replicas_retire(&node->replicas, slot, stamp_ticks(node->context.stamps[slot]));
     node->context.stamps[slot] = 0;
+    return true;
 }
 
 static void data_new_generation(void *udata, uint64_t generation) {
