@@ -173,6 +173,7 @@ static void drop_forgotten(struct membership *membership) {
             oldest = member;
         }
     }
+    require(oldest != NULL);
     remove_from(membership->members, membership->members_count, oldest);
     remove_from(membership->by_id, membership->members_count, oldest);
     remove_from(membership->by_ref, membership->members_count, oldest);

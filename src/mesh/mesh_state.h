@@ -79,7 +79,7 @@ enum mesh_frame {
 
 enum {
     MESH_NONCE_BYTES = 32,
-    MESH_RETIRED_TOLD = 256, /* the newest retired replicas go with a context */
+    MESH_RETIRED_TOLD = 256,           /* the newest retired replicas go with a context */
     MESH_LINK_OUT_BYTES_MAX = 1 << 20, /* of pending output, then streams are not read on */
     /* Of input that waits to be parsed, then the connection is not read. */
     MESH_LINK_IN_BYTES_MAX = 4 << 20,

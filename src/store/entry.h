@@ -192,7 +192,8 @@ static inline struct contested *entry_contested(const struct entry *entry) {
 }
 /* A large string with room for `capacity` bytes, or NULL; freed by large_string_free(). */
 struct large_string *large_string_new(size_t size, size_t capacity);
-/* Gives it room for `size` bytes, and more to grow; false, with nothing changed, when memory is out.
+/* Gives it room for `size` bytes, and more to grow; false, with nothing changed, when memory is
+ * out.
  */
 bool large_string_reserve(struct large_string **at, size_t size);
 /* Lengthens it to `size` bytes, for which there is room, by zeros. */

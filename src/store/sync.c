@@ -641,13 +641,11 @@ struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part
                                 .is_retired_there = part->intake->is_retired_there};
 }
 
-/* The greater of the stamps of two entries, either of which may be NULL. */
+/* The greater of the stamps of two entries, either of which may be NULL: then it counts as 0. */
 static uint64_t newer_stamp(const struct store *store, const struct entry *a,
                             const struct entry *b) {
-    if (a == NULL || b == NULL) {
-        return a != NULL ? a->stamp : b->stamp;
-    }
-    return replicas_compare_stamps(&store->replicas, a->stamp, b->stamp) > 0 ? a->stamp : b->stamp;
+    uint64_t a_stamp = a != NULL ? a->stamp : 0, b_stamp = b != NULL ? b->stamp : 0;
+    return replicas_compare_stamps(&store->replicas, a_stamp, b_stamp) > 0 ? a_stamp : b_stamp;
 }
 
 /* Spells both sides out; `there` may be NULL. */

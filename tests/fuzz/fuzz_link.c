@@ -112,10 +112,11 @@ static void settle(void *udata, const struct context *frontier) {
     (void)udata, (void)frontier;
 }
 
-static void retire(void *udata, unsigned slot) {
+static bool retire(void *udata, unsigned slot) {
     struct data *data = udata;
     replicas_retire(&data->replicas, slot, stamp_ticks(data->context.stamps[slot]));
     data->context.stamps[slot] = 0;
+    return true;
 }
 
 static void new_generation(void *udata, uint64_t generation) {

@@ -600,7 +600,9 @@ static void random_histories(void **state) {
     int count = runs != NULL ? atoi(runs) : 300;
     for (int i = 0; i < count; i++) {
         uint64_t seed = prng_next(&prng);
-        printf(getenv("TEST_LOUD") != NULL ? "history %d\n" : "", i);
+        if (getenv("TEST_LOUD") != NULL) {
+            printf("history %d\n", i);
+        }
         run_history(seed, 200 + (int)prng_below(&prng, 2000));
     }
     printf("%u looks at frontiers, %u entries moved; %u joins, %u restarts, %u leaves, %u slots "
