@@ -271,7 +271,7 @@ static void judge_hello(struct mesh_link *link, struct slice cluster, uint64_t d
     }
     int64_t peer_unix_ms = unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1;
     if (link->is_dialled) {
-        link->round_trip_us = mesh->monotonic_us - link->asked_us;
+        link_note_round_trip(link, mesh->monotonic_us - link->asked_us);
         (void)link_check_clock(link, peer_unix_ms, link->round_trip_us);
         return;
     }
@@ -408,7 +408,7 @@ static bool context_frame(struct mesh_link *link, struct slice payload) {
     }
     bool is_first = (link->handshake & HANDSHAKE_CONTEXT_TAKEN) == 0;
     if (is_first && !link->is_dialled) {
-        link->round_trip_us = mesh->monotonic_us - link->asked_us;
+        link_note_round_trip(link, mesh->monotonic_us - link->asked_us);
         if (!link_check_clock(link, unix_ms <= INT64_MAX ? (int64_t)unix_ms : -1,
                               link->round_trip_us)) {
             return true;

@@ -269,6 +269,13 @@ static bool introduce_frame(struct mesh_link *link, struct slice payload) {
     return payload.size == 0;
 }
 
+void link_note_round_trip(struct mesh_link *link, uint64_t round_trip_us) {
+    link->round_trip_us = round_trip_us;
+    if (link->round_trip_min_us == 0 || round_trip_us < link->round_trip_min_us) {
+        link->round_trip_min_us = round_trip_us > 0 ? round_trip_us : 1;
+    }
+}
+
 bool link_check_clock(struct mesh_link *link, int64_t peer_unix_ms, uint64_t round_trip_us) {
     struct mesh *mesh = link->mesh;
     int64_t half_ms = (int64_t)(round_trip_us / 2000);
@@ -322,7 +329,7 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
             send_ping(link, MESH_FRAME_PONG, number);
         }
     } else if (number == link->ping_number && link->ping_us != 0) {
-        link->round_trip_us = link->mesh->monotonic_us - link->ping_us;
+        link_note_round_trip(link, link->mesh->monotonic_us - link->ping_us);
         link->ping_us = 0;
         (void)link_check_clock(link, peer_unix_ms <= INT64_MAX ? (int64_t)peer_unix_ms : -1,
                                link->round_trip_us);
@@ -446,7 +453,7 @@ static struct frame_opts out_opts(const struct mesh_link *link, size_t payload_b
         break;
     case MESH_COMPRESSION_AUTO:
         opts.compresses = payload_bytes >= LINK_COMPRESSES_BYTES_MIN &&
-                          (link->round_trip_us >= LINK_COMPRESSES_US_MIN || link->stream.is_behind);
+                          link->round_trip_min_us >= LINK_COMPRESSES_US_MIN;
         break;
     }
     /* Nothing is unpacked, so no compression is needed, before the other side is known. */

@@ -134,7 +134,8 @@ struct mesh_link {
     uint64_t asked_us;             /* when the last step of the handshake went out */
     uint64_t ping_number, ping_us; /* the newest, and when it went out; 0: answered */
     uint64_t next_ping_us;
-    uint64_t round_trip_us;
+    uint64_t round_trip_us;     /* the last one */
+    uint64_t round_trip_min_us; /* what the network takes, without busy ends; 0: not known */
     int64_t clock_offset_ms;
     struct frame_reader in;
     struct buffer out;
@@ -195,6 +196,7 @@ static inline bool link_is_up(const struct mesh_link *link) {
 }
 /* The link of a member that is up, or NULL. */
 struct mesh_link *mesh_find_link(const struct mesh *mesh, const struct member *member);
+void link_note_round_trip(struct mesh_link *link, uint64_t round_trip_us);
 /* The clock of the other side, told `unix_ms`, of a message that took up to `transit_us` after
  * the moment `asked_unix_ms`, at which it was asked for. False: too far off, the link closes. */
 bool link_check_clock(struct mesh_link *link, int64_t peer_unix_ms, uint64_t round_trip_us);

@@ -16,6 +16,9 @@ enum {
     OUT_KEPT_BYTES_MAX = 2 << 20, /* buffers that grew beyond give their memory back */
     /* Records that are looked at for one link in one turn, unwanted ones included. */
     OUT_RECORDS_MAX = 65536,
+    /* Of a stream without repetitions, every so many runs one is tried: one less than a power of 2.
+     */
+    OUT_SKIPS_MAX = 7,
 };
 
 /* A record of the frame that is being filled. */
@@ -25,7 +28,7 @@ struct out_record {
     unsigned slot;
 };
 
-/* The run that was joined last. */
+/* The run that was joined last, for the next link that sends it, too. */
 struct joined_run {
     uint64_t ref, previous_ticks, last_ticks;
     size_t count;
@@ -40,6 +43,8 @@ struct streamer_out {
     struct slice *slices;
     size_t gathered_count, gathered_capacity;
     struct joined_run joined;
+    /* Runs to send as they are, since joining the last ones left nothing out; 0: try again. */
+    unsigned skips_left, skips_next;
     struct context seen; /* for seeking */
     bool is_wanted[STAMP_SLOTS_COUNT];
 };
@@ -212,7 +217,16 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
         buffer_deinit(&joined->record);
         joined->record = (struct buffer){0};
     }
-    coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
+    if (out->skips_left > 0) {
+        out->skips_left--;
+        joined->result = (struct coalesce_result){.taken = count};
+    } else {
+        coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
+        out->skips_next = joined->result.is_joined              ? 0
+                          : out->skips_next < OUT_SKIPS_MAX / 2 ? 2 * out->skips_next + 1
+                                                                : (unsigned)OUT_SKIPS_MAX;
+        out->skips_left = out->skips_next;
+    }
     joined->count = count;
     joined->ref = first->ref;
     joined->previous_ticks = first->previous_ticks;

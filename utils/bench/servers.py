@@ -61,8 +61,8 @@ class Spec:
             return "unknown"
 
 
-def pinned(cpu):
-    """What a child does before exec: dies with its parent, and stays on one CPU."""
+def pinned(cpu, nice=0):
+    """What a child does before exec: dies with its parent, stays on one CPU, and may give way."""
     parent = os.getpid()
 
     def prepare():
@@ -70,6 +70,7 @@ def pinned(cpu):
         if os.getppid() != parent:
             os._exit(1)
         os.sched_setaffinity(0, {cpu})
+        os.nice(nice)
 
     return prepare
 
@@ -127,6 +128,7 @@ class Server:
         self.spec, self.port, self.directory, self.cpu = spec, port, directory, cpu
         self.options = options or {}
         self.keeps_directory = keeps_directory
+        self.nice = 0
         self.client = None
         self.process = None
 
@@ -163,7 +165,7 @@ class Server:
             begin = time.monotonic()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
-                                            preexec_fn=pinned(self.cpu), cwd=self.directory)
+                                            preexec_fn=pinned(self.cpu, self.nice), cwd=self.directory)
         self.pid = self.process.pid
         while not self.answers():
             if self.process.poll() is not None:
