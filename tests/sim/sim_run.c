@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One run from its beginning to the verdict. */
+#include "sim/sim_run.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#ifndef SIM_LONE
+#include "mesh/mesh.h"
+#endif
+
+enum {
+    SAMPLE_US = 400 * 1000,
+    CONVERGE_US_MAX = 600 * 1000 * 1000, /* ten minutes after healing */
+    RUN_US_MIN = 60 * 1000 * 1000,
+    SETTLE_US = 20 * 1000 * 1000, /* after converging: nothing is contested any more */
+    ASK_US_MAX = 30 * 1000 * 1000,
+};
+
+/* ---- asking ---- */
+
+struct ask {
+    bool is_done, is_ok;
+    struct buffer *text;
+};
+
+static void on_asked(struct sim_world *world, void *udata, uint64_t number,
+                     const struct sim_reply *reply) {
+    struct ask *ask = (struct ask *)udata;
+    (void)world;
+    (void)number;
+    ask->is_done = true;
+    ask->is_ok = reply->type != '-' && reply->type != 0;
+    if (!reply->is_null && reply->type != '*') {
+        buffer_append_slice(ask->text, reply->text);
+    }
+    for (unsigned i = 0; i < reply->count; i++) {
+        buffer_append_slice(ask->text, i > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append_slice(ask->text, reply->items[i].is_null ? SLICE("-") : reply->items[i].text);
+    }
+}
+
+bool sim_ask(struct sim_node *node, unsigned db, struct buffer *text, const char *format, ...) {
+    struct sim_world *world = node->world;
+    struct buffer command = {0};
+    /* An answer that comes after the time is up goes nowhere. */
+    struct ask *ask = memory_alloc_zero(sizeof(*ask));
+    va_list args;
+    va_start(args, format);
+    buffer_vprintf(&command, format, args);
+    va_end(args);
+    buffer_clear(text);
+    ask->text = text;
+    sim_call(node, db, on_asked, ask, 0, "%s", buffer_text(&command));
+    uint64_t until_us = world->now_us + ASK_US_MAX;
+    while (!ask->is_done && sim_step(world, until_us)) {
+    }
+    bool is_ok = ask->is_done && ask->is_ok;
+    if (ask->is_done) {
+        memory_free(ask);
+    } else {
+        sim_fail(world, "node %u does not answer %s", node->index, buffer_text(&command));
+    }
+    buffer_deinit(&command);
+    return is_ok;
+}
+
+/* ---- convergence ---- */
+
+static void node_digest(const struct sim_node *node, uint8_t digest[20]) {
+    store_digest(&node->node->store, digest);
+}
+
+bool sim_has_converged(struct sim_world *world) {
+    uint8_t first[20], other[20];
+    bool is_any = false;
+    for (unsigned i = 0; i < world->nodes_count; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (node->node == NULL || node->is_out) {
+            continue;
+        }
+#ifndef SIM_LONE
+        if (node->node->mesh != NULL && mesh_is_joining(node->node->mesh)) {
+            return false;
+        }
+#endif
+        node_digest(node, is_any ? other : first);
+        if (is_any && memcmp(first, other, sizeof(first)) != 0) {
+            return false;
+        }
+        is_any = true;
+    }
+    return is_any;
+}
+
+#ifndef SIM_LONE
+/* Settling, now and as far as it can be: no value changes by it. */
+static void check_settling(struct sim_node *node) {
+    if (node->node == NULL || node->node->mesh == NULL || mesh_is_joining(node->node->mesh)) {
+        return;
+    }
+    uint8_t before[20], after[20];
+    struct context *frontier = memory_alloc(sizeof(*frontier));
+    sim_set_time(node);
+    mesh_frontier(node->node->mesh, frontier);
+    node_digest(node, before);
+    (void)store_settle(&node->node->store, frontier, 1000);
+    node_digest(node, after);
+    if (memcmp(before, after, sizeof(before)) != 0) {
+        sim_fail(node->world, "settling at node %u changes what it shows", node->index);
+    }
+    memory_free(frontier);
+}
+#else
+static void check_settling(struct sim_node *node) {
+    (void)node;
+}
+#endif
+
+/* ---- what happens when ---- */
+
+static void op_event(struct sim_world *world, void *object, uint64_t number) {
+    struct sim_run *run = run_of(world);
+    (void)number;
+    workload_begin(run, (struct plan_op *)object);
+}
+
+static void fault_event(struct sim_world *world, void *object, uint64_t number) {
+    struct sim_run *run = run_of(world);
+    if (number == 0) {
+        fault_begin(run, (const struct plan_fault *)object);
+    } else {
+        fault_end(run, (const struct plan_fault *)object);
+    }
+}
+
+static void sample_event(struct sim_world *world, void *object, uint64_t number) {
+    struct sim_run *run = run_of(world);
+    (void)object;
+    struct sim_node *node = &world->nodes[prng_below(&world->prng, world->nodes_count)];
+    if (prng_below(&world->prng, 8) == 0) {
+        check_settling(node);
+    }
+    workload_sample(run, node);
+    if (!run->is_healed) {
+        sim_at(world, world->now_us + SAMPLE_US, sample_event, NULL, number + 1);
+    }
+}
+
+static void on_first(struct sim_world *world, void *udata, uint64_t number,
+                     const struct sim_reply *reply) {
+    (void)udata;
+    (void)number;
+    if (reply->type != ':') {
+        sim_fail(world, "the first write of all fails: %.*s", (int)reply->text.size,
+                 reply->text.data);
+    }
+}
+
+static void node_options(struct sim_run *run, struct sim_node *node) {
+    const struct plan *plan = run->plan;
+    bool is_always = prng_below(&run->world.prng, 100) < plan->always_percent;
+    sim_configure(node,
+                  "databases 4\nappendonly yes\nappendfsync %s\nsave \"\"\n"
+                  "enable-debug-command yes\n",
+                  is_always ? "always" : "everysec");
+    if (plan->has_eviction) {
+        sim_configure(node, "maxmemory-policy volatile-random\n");
+    }
+    if (plan->has_small_log) {
+        sim_configure(node, "log-segment-size 1mb\nlog-retention-size 0\n"
+                            "auto-aof-rewrite-min-size 4kb\n");
+    }
+#ifndef SIM_LONE
+    if (!plan->is_alone) {
+        sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\n", node->address);
+        for (unsigned i = 0; i < plan->nodes_count && i < 3; i++) {
+            sim_configure(node, "mesh-seeds %s\n", run->world.nodes[i].address);
+        }
+        if (plan->has_small_log) {
+            sim_configure(node, "mesh-backlog-size 16kb\n");
+        }
+    }
+#endif
+}
+
+void run_begin(struct sim_run *run, struct plan *plan, bool is_verbose) {
+    *run = (struct sim_run){.plan = plan};
+    struct sim_world *world = &run->world;
+    sim_world_init(world, plan->seed, plan->nodes_count);
+    world->is_verbose = is_verbose;
+    world->delay_us_max = prng_below(&world->prng, 3) == 0 ? 100000 : 3000;
+    world->frame_faults_per_10000 = plan->has_frame_faults ? 50 : 0;
+    for (unsigned i = 0; i < plan->nodes_count; i++) {
+        node_options(run, &world->nodes[i]);
+        sim_at(world, sim_between(world, 0, 300 * SIM_MS), run_restart, NULL, i);
+    }
+    for (unsigned i = 0; i < plan->ops_count; i++) {
+        sim_at(world, plan->ops[i].at_us, op_event, &plan->ops[i], 0);
+    }
+    for (unsigned i = 0; i < plan->faults_count; i++) {
+        sim_at(world, plan->faults[i].at_us, fault_event, &plan->faults[i], 0);
+        sim_at(world, plan->faults[i].until_us, fault_event, &plan->faults[i], 1);
+    }
+    sim_at(world, SIM_SECOND, sample_event, NULL, 0);
+}
+
+/* Until all agree, then until nothing is contested. */
+static void run_converge(struct sim_run *run) {
+    struct sim_world *world = &run->world;
+    uint64_t until_us = world->now_us + CONVERGE_US_MAX;
+    while (!sim_has_failed(world) && !sim_has_converged(world)) {
+        if (world->now_us >= until_us) {
+            sim_fail(world, "the nodes do not agree, ten minutes after all was healed");
+            return;
+        }
+        sim_run_for(world, SIM_SECOND);
+    }
+    run->converged_us = world->now_us;
+    if (world->now_us < RUN_US_MIN) {
+        sim_run_until(world, RUN_US_MIN);
+    }
+    if (!sim_has_failed(world) && !sim_has_converged(world)) {
+        sim_run_for(world, SETTLE_US); /* expiries travel, too */
+        if (!sim_has_failed(world) && !sim_has_converged(world)) {
+            sim_fail(world, "the nodes agreed and then no more");
+        }
+    }
+}
+
+/* A restart shows what was there. */
+static void check_recovery(struct sim_run *run) {
+    struct sim_world *world = &run->world;
+    struct sim_node *node = &world->nodes[prng_below(&world->prng, world->nodes_count)];
+    uint8_t before[20], after[20];
+    if (node->node == NULL || sim_has_failed(world)) {
+        return;
+    }
+    sim_set_time(node);
+    node_digest(node, before);
+    sim_kill(node);
+    sim_start(node);
+    if (sim_has_failed(world)) {
+        return;
+    }
+    sim_set_time(node);
+    node_digest(node, after);
+    if (memcmp(before, after, sizeof(before)) != 0) {
+        sim_fail(world, "node %u holds something else after kill -9 and restart", node->index);
+    }
+}
+
+static void check_nodes(struct sim_run *run) {
+    struct sim_world *world = &run->world;
+    for (unsigned i = 0; i < world->nodes_count; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (node->node == NULL) {
+            continue;
+        }
+        store_check(&node->node->store);
+        check_settling(node);
+    }
+}
+
+void run_carry_out(struct sim_run *run) {
+    struct sim_world *world = &run->world;
+    struct sim_node *first = &world->nodes[0];
+    sim_run_until(world, SIM_SECOND / 2);
+    if (!sim_has_failed(world)) {
+        sim_call(first, 0, on_first, NULL, 0, "SETRANGE large %u x", (unsigned)RUN_LARGE_BYTES - 1);
+    }
+    sim_run_until(world, run->plan->busy_us);
+    if (sim_has_failed(world)) {
+        return;
+    }
+    run->is_healed = true;
+    run->heal_us = world->now_us;
+    faults_heal(run);
+    run_converge(run);
+    if (!sim_has_failed(world)) {
+        check_nodes(run);
+    }
+    if (!sim_has_failed(world)) {
+        oracle_check_end(run, &world->nodes[prng_below(&world->prng, world->nodes_count)]);
+    }
+    check_recovery(run);
+}
+
+void run_end(struct sim_run *run) {
+    oracle_deinit(run);
+    sim_world_deinit(&run->world);
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What clients do, and what they read in between.
+ *
+ * Keys of database 0, by what is promised of them: up:, down:, float: counters, px: py: counters
+ * in one unit, once: (die:, cause:, effect:) keys that are written once, x: y: pairs in one unit,
+ * large, hll. Databases 1 to 3 are a mess: any command on few keys, for which only one thing is
+ * promised, that all nodes end with the same. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "sim/sim_run.h"
+
+enum { CAUSE_POLLS_MAX = 60, CAUSE_POLL_US = 150 * 1000, TOKEN_WAIT_MS = 15000 };
+
+/* ---- replies to writes ---- */
+
+/* Errors that a healthy client may be told; the command was not executed. */
+static bool is_refusal(struct slice text) {
+    static const char *const codes[] = {"LOADING", "MISCONF", "OOM", "NOQUORUM", "EXECABORT"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        size_t size = strlen(codes[i]);
+        if (text.size > size && memcmp(text.data, codes[i], size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool reply_is_done(struct sim_run *run, const struct sim_reply *reply, const char *what) {
+    if (reply->type != '-' && reply->type != 0) {
+        return true;
+    }
+    if (reply->type == '-' && !is_refusal(reply->text)) {
+        sim_fail(&run->world, "%s: -%.*s", what, (int)reply->text.size, reply->text.data);
+    }
+    return false;
+}
+
+/* Keeps what came of a write. True when it was acknowledged. */
+static bool take_outcome(struct sim_run *run, const struct sim_node *node, const struct plan_op *op,
+                         bool is_second, const struct sim_reply *reply) {
+    if (reply_is_done(run, reply, op_name(op->kind))) {
+        oracle_acknowledge(run, node, op, is_second);
+        return true;
+    }
+    bool is_doubtful = reply->type == 0 && !reply->is_null;
+    oracle_set(run, op, is_second, is_doubtful ? OUTCOME_DOUBTFUL : OUTCOME_REFUSED);
+    return false;
+}
+
+static struct sim_node *node_of(struct sim_run *run, const struct plan_op *op) {
+    return &run->world.nodes[op->node];
+}
+
+static struct sim_node *other_of(struct sim_run *run, const struct plan_op *op) {
+    return &run->world.nodes[op->other_node];
+}
+
+static const struct plan_op *op_at(struct sim_run *run, uint64_t number) {
+    return &run->plan->ops[number];
+}
+
+static uint64_t op_index(const struct sim_run *run, const struct plan_op *op) {
+    return (uint64_t)(op - run->plan->ops);
+}
+
+/* A write of one step was answered. */
+static void on_written(struct sim_world *world, void *udata, uint64_t number,
+                       const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    (void)take_outcome(run, node_of(run, op), op, false, reply);
+}
+
+static void on_ignored(struct sim_world *world, void *udata, uint64_t number,
+                       const struct sim_reply *reply) {
+    (void)world;
+    (void)udata;
+    (void)number;
+    (void)reply;
+}
+
+/* ---- tokens: read your own write somewhere else ---- */
+
+static void on_token_read(struct sim_world *world, void *udata, uint64_t number,
+                          const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    if (!reply_is_done(run, reply, "GET")) {
+        return;
+    }
+    run->oracle.reads++;
+    if (reply->is_null && !run->plan->is_wild) {
+        sim_fail(world, "node %u does not show once:%u, although it had seen all of its token",
+                 op->other_node, op->number);
+    }
+}
+
+static void on_token_waited(struct sim_world *world, void *udata, uint64_t number,
+                            const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    if (reply->type == ':' && reply->integer == 1) {
+        sim_call(other_of(run, op), 0, on_token_read, run, number, "GET once:%u", op->number);
+    }
+}
+
+static void on_token(struct sim_world *world, void *udata, uint64_t number,
+                     const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    if (reply_is_done(run, reply, "MESH TOKEN")) {
+        sim_call(other_of(run, op), 0, on_token_waited, run, number, "MESH WAITTOKEN %.*s %u",
+                 (int)reply->text.size, reply->text.data, (unsigned)TOKEN_WAIT_MS);
+    }
+}
+
+static void on_token_written(struct sim_world *world, void *udata, uint64_t number,
+                             const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    if (take_outcome(run, node_of(run, op), op, false, reply)) {
+        sim_call(node_of(run, op), 0, on_token, run, number, "MESH TOKEN");
+    }
+}
+
+/* ---- causes and effects ---- */
+
+static void cause_poll(struct sim_world *world, void *object, uint64_t number);
+
+static void on_effect_written(struct sim_world *world, void *udata, uint64_t number,
+                              const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    (void)take_outcome(run, other_of(run, op), op, true, reply);
+}
+
+static void on_cause_polled(struct sim_world *world, void *udata, uint64_t number,
+                            const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number % RUN_OPS_MAX);
+    if (reply->type == '$' && !reply->is_null) {
+        oracle_set(run, op, true, OUTCOME_OPEN);
+        sim_call(other_of(run, op), 0, on_effect_written, run, number % RUN_OPS_MAX,
+                 "SET effect:%u v%u", op->number, op->number);
+    } else if (number / RUN_OPS_MAX < CAUSE_POLLS_MAX && !run->is_healed) {
+        sim_at(world, world->now_us + CAUSE_POLL_US, cause_poll, run, number + RUN_OPS_MAX);
+    }
+}
+
+static void cause_poll(struct sim_world *world, void *object, uint64_t number) {
+    struct sim_run *run = (struct sim_run *)object;
+    const struct plan_op *op = op_at(run, number % RUN_OPS_MAX);
+    (void)world;
+    sim_call(other_of(run, op), 0, on_cause_polled, run, number, "GET cause:%u", op->number);
+}
+
+static void on_cause_written(struct sim_world *world, void *udata, uint64_t number,
+                             const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    if (take_outcome(run, node_of(run, op), op, false, reply)) {
+        cause_poll(world, run, number);
+    }
+}
+
+/* ---- keys that are deleted by somebody who saw them ---- */
+
+static void die_try(struct sim_world *world, void *object, uint64_t number);
+
+static void on_deleted(struct sim_world *world, void *udata, uint64_t number,
+                       const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    uint64_t index = number % RUN_OPS_MAX;
+    const struct plan_op *op = op_at(run, index);
+    struct oracle_key *key = &run->oracle.die[op->number];
+    if (reply->type == ':' && reply->integer == 1) {
+        oracle_acknowledge(run, other_of(run, op), op, true);
+        return;
+    }
+    if (reply->type == 0 && !reply->is_null) {
+        oracle_set(run, op, true, OUTCOME_DOUBTFUL);
+        return;
+    }
+    (void)reply_is_done(run, reply, "DEL");
+    if (key->deleted == OUTCOME_OPEN) {
+        key->deleted = OUTCOME_REFUSED;
+    }
+    if (number / RUN_OPS_MAX < CAUSE_POLLS_MAX / 4 && !run->is_healed) {
+        sim_at(world, world->now_us + 4 * CAUSE_POLL_US, die_try, run, number + RUN_OPS_MAX);
+    }
+}
+
+static void die_try(struct sim_world *world, void *object, uint64_t number) {
+    struct sim_run *run = (struct sim_run *)object;
+    const struct plan_op *op = op_at(run, number % RUN_OPS_MAX);
+    (void)world;
+    oracle_set(run, op, true, OUTCOME_OPEN);
+    sim_call(other_of(run, op), 0, on_deleted, run, number, "DEL die:%u", op->number);
+}
+
+static void on_die_written(struct sim_world *world, void *udata, uint64_t number,
+                           const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    if (take_outcome(run, node_of(run, op), op, false, reply)) {
+        sim_at(world, world->now_us + op->random % (4 * SIM_SECOND), die_try, run, number);
+    }
+}
+
+/* ---- the large string ---- */
+
+static void on_large_size(struct sim_world *world, void *udata, uint64_t number,
+                          const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    (void)world;
+    /* Only where it has arrived: else this would make another, small one. */
+    if (reply->type == ':' && reply->integer >= RUN_LARGE_BYTES) {
+        oracle_set(run, op, false, OUTCOME_OPEN);
+        sim_call(node_of(run, op), 0, on_written, run, number, "SETRANGE large %u y",
+                 op->number * 97);
+    }
+}
+
+/* ---- the mess ---- */
+
+static unsigned mess_key(struct prng *prng) {
+    return (unsigned)prng_below(prng, RUN_MESS_KEYS);
+}
+
+static void mess_command(struct prng *prng, struct buffer *out, bool is_wild) {
+    unsigned a = mess_key(prng), b = mess_key(prng), n = (unsigned)prng_below(prng, 1000);
+    switch (prng_below(prng, is_wild ? 29 : 27)) {
+    case 0:
+        buffer_printf(out, "SET m:%u v%u", a, n);
+        break;
+    case 1:
+        buffer_printf(out, "SET m:%u %u", a, n);
+        break;
+    case 2:
+        buffer_printf(out, "SETEX m:%u %u v%u", a, 1 + n % 40, n);
+        break;
+    case 3:
+        buffer_printf(out, "SET m:%u %u KEEPTTL", a, n);
+        break;
+    case 4:
+        buffer_printf(out, "SET m:%u w%u NX", a, n);
+        break;
+    case 5:
+    case 6:
+        buffer_printf(out, "DEL m:%u m:%u", a, b);
+        break;
+    case 7:
+    case 8:
+        buffer_printf(out, "INCRBY m:%u %u", a, n);
+        break;
+    case 9:
+        buffer_printf(out, "DECRBY m:%u %u", a, n);
+        break;
+    case 10:
+        buffer_printf(out, "INCRBYFLOAT m:%u %u.%u", a, n % 7, n % 4 * 25);
+        break;
+    case 11:
+        buffer_printf(out, "APPEND m:%u x%u", a, n);
+        break;
+    case 12:
+        buffer_printf(out, "SETRANGE m:%u %u yy%u", a, n % 50, n);
+        break;
+    case 13:
+        buffer_printf(out, "SETBIT m:%u %u 1", a, n * 97);
+        break;
+    case 14:
+        buffer_printf(out, "PFADD h:%u e%u f%u", a % 2, n, b);
+        break;
+    case 15:
+    case 16:
+        buffer_printf(out, "EXPIRE m:%u %u", a, 1 + n % 60);
+        break;
+    case 17:
+        buffer_printf(out, "PERSIST m:%u", a);
+        break;
+    case 18:
+        buffer_printf(out, "RENAME m:%u m:%u", a, b);
+        break;
+    case 19:
+        buffer_printf(out, "COPY m:%u m:%u REPLACE", a, b);
+        break;
+    case 20:
+        buffer_printf(out, "MOVE m:%u %u", a, 1 + n % 3);
+        break;
+    case 21:
+        buffer_printf(out, "MSET m:%u %u m:%u t%u", a, n, b, n);
+        break;
+    case 22:
+        buffer_printf(out, "MULTI;INCR m:%u;DEL m:%u;SET m:%u %u;EXEC", a, b, a, n);
+        break;
+    case 23:
+        buffer_printf(out, "GETDEL m:%u", a);
+        break;
+    case 24:
+        buffer_printf(out, "PFMERGE h:0 h:1");
+        break;
+    case 25:
+        buffer_printf(out, "GETEX m:%u PX %u", a, 1 + n * 20);
+        break;
+    case 26:
+        buffer_printf(out, "MULTI;SET m:%u q%u;EXPIRE m:%u %u;APPEND m:%u z;EXEC", a, n, a,
+                      1 + n % 30, a);
+        break;
+    case 27:
+        buffer_printf(out, n % 2 == 0 ? "FLUSHDB" : "SWAPDB 1 2");
+        break;
+    default:
+        buffer_printf(out, n % 2 == 0 ? "SWAPDB 2 3" : "FLUSHDB");
+        break;
+    }
+}
+
+static void begin_mess(struct sim_run *run, const struct plan_op *op) {
+    struct prng prng;
+    struct buffer text = {0};
+    prng_init(&prng, op->random);
+    unsigned db = 1 + (unsigned)prng_below(&prng, 2);
+    mess_command(&prng, &text, prng_below(&prng, 8) == 0);
+    sim_note(&run->world, "node %u db %u: %s", op->node, db, buffer_text(&text));
+    sim_call(node_of(run, op), db, on_ignored, run, 0, "%s", buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static void begin_wild(struct sim_run *run, const struct plan_op *op) {
+    static const char *const commands[] = {"FLUSHALL", "SWAPDB 0 1", "FLUSHDB", "SWAPDB 0 2"};
+    const char *command = commands[op->random % 4];
+    sim_note(&run->world, "node %u: %s", op->node, command);
+    sim_call(node_of(run, op), 0, on_ignored, run, 0, "%s", command);
+}
+
+/* ---- beginning ---- */
+
+void workload_begin(struct sim_run *run, struct plan_op *op) {
+    /* A client that finds its node down tries the next ones. */
+    for (unsigned i = 0; i < run->plan->nodes_count && node_of(run, op)->node == NULL; i++) {
+        op->node = (op->node + 1) % run->plan->nodes_count;
+    }
+    struct sim_node *node = node_of(run, op);
+    uint64_t index = op_index(run, op);
+    unsigned long long amount = 1ULL << (op->number % 64);
+    if (op->kind != OP_MESS && op->kind != OP_WILD && op->kind != OP_LARGE) {
+        oracle_set(run, op, false, OUTCOME_OPEN);
+        sim_note(&run->world, "node %u: %s %u %u", op->node, op_name(op->kind), op->key,
+                 op->number);
+    }
+    switch (op->kind) {
+    case OP_COUNT_UP:
+        sim_call(node, 0, on_written, run, index, "INCRBY up:%u %llu", op->key, amount);
+        break;
+    case OP_COUNT_DOWN:
+        sim_call(node, 0, on_written, run, index, "DECRBY down:%u %llu", op->key, amount);
+        break;
+    case OP_COUNT_FLOAT:
+        /* Powers of two: sums are exact. */
+        sim_call(node, 0, on_written, run, index, "INCRBYFLOAT float:%u %.10f", op->key,
+                 (double)(1ULL << op->number) / 1024);
+        break;
+    case OP_COUNT_PAIR:
+        sim_call(node, 0, on_written, run, index, "MULTI;INCRBY px:%u %llu;INCRBY py:%u %llu;EXEC",
+                 op->key, amount, op->key, amount);
+        break;
+    case OP_ONCE:
+        sim_call(node, 0, on_written, run, index, "SET once:%u v%u", op->number, op->number);
+        break;
+    case OP_TOKEN:
+        sim_call(node, 0, on_token_written, run, index, "SET once:%u v%u", op->number, op->number);
+        break;
+    case OP_CAUSE:
+        sim_call(node, 0, on_cause_written, run, index, "SET cause:%u v%u", op->number, op->number);
+        break;
+    case OP_DIE:
+        sim_call(node, 0, on_die_written, run, index, "SET die:%u v%u", op->number, op->number);
+        break;
+    case OP_PAIR:
+        if (op->random % 5 == 0) {
+            sim_call(node, 0, on_ignored, run, index, "DEL x:%u y:%u", op->key, op->key);
+        } else if (op->random % 2 == 0) {
+            sim_call(node, 0, on_ignored, run, index, "MSET x:%u %u y:%u %u", op->key, op->number,
+                     op->key, op->number);
+        } else {
+            sim_call(node, 0, on_ignored, run, index, "MULTI;SET x:%u %u;SET y:%u %u;EXEC", op->key,
+                     op->number, op->key, op->number);
+        }
+        break;
+    case OP_LARGE:
+        sim_call(node, 0, on_large_size, run, index, "STRLEN large");
+        break;
+    case OP_HYPERLOGLOG:
+        sim_call(node, 0, on_written, run, index, "PFADD hll e%u", op->number);
+        break;
+    case OP_MESS:
+        begin_mess(run, op);
+        break;
+    case OP_WILD:
+        begin_wild(run, op);
+        break;
+    case OPS_COUNT:
+        impossible("no operation");
+    }
+}
+
+/* ---- reading in between ---- */
+
+static void on_sample_counter(struct sim_world *world, void *udata, uint64_t number,
+                              const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    if (reply->type == '$' && !run->plan->is_wild) {
+        oracle_saw_counter(run, &world->nodes[number >> 16],
+                           (enum counter_kind)(number >> 8 & 0xFF), (unsigned)(number & 0xFF),
+                           reply);
+    }
+}
+
+/* MULTI, GET, GET, EXEC: both or none, and the same. */
+static void on_sample_pair(struct sim_world *world, void *udata, uint64_t number,
+                           const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    if (reply->type != '*' || reply->count != 2) {
+        return;
+    }
+    const struct sim_reply *x = &reply->items[0], *y = &reply->items[1];
+    run->oracle.reads++;
+    run->oracle.reads_with_value += !x->is_null;
+    if (x->is_null != y->is_null || (!x->is_null && !slice_equal(x->text, y->text))) {
+        sim_fail(world, "node %u shows half a unit: pair %u is '%.*s' and '%.*s'",
+                 (unsigned)(number >> 16), (unsigned)(number & 0xFF),
+                 x->is_null ? 0 : (int)x->text.size, x->text.data,
+                 y->is_null ? 0 : (int)y->text.size, y->text.data);
+    }
+}
+
+static void on_sample_cause(struct sim_world *world, void *udata, uint64_t number,
+                            const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    if (reply->type != '*' || reply->count != 2 || run->plan->is_wild) {
+        return;
+    }
+    run->oracle.reads++;
+    run->oracle.reads_with_value += !reply->items[0].is_null;
+    if (!reply->items[0].is_null && reply->items[1].is_null) {
+        sim_fail(world, "node %u shows effect:%u without its cause", (unsigned)(number >> 16),
+                 (unsigned)(number & 0xFFFF));
+    }
+}
+
+static void on_sample_key(struct sim_world *world, void *udata, uint64_t number,
+                          const struct sim_reply *reply) {
+    struct sim_run *run = (struct sim_run *)udata;
+    unsigned index = (unsigned)(number & 0xFFFF);
+    bool is_die = (number >> 32) != 0;
+    if (reply->type == '$' && !run->plan->is_wild) {
+        oracle_saw_key(run, &world->nodes[number >> 16 & 0xFFFF], is_die ? "die" : "once",
+                       is_die ? &run->oracle.die[index] : &run->oracle.once[index], index, reply);
+    }
+}
+
+/* A key that was written already, the newer the likelier. */
+static unsigned sample_number(struct sim_world *world, unsigned count) {
+    unsigned back =
+        (unsigned)prng_below(&world->prng, prng_below(&world->prng, 2) == 0 ? 5 : count);
+    return back < count ? count - 1 - back : 0;
+}
+
+void workload_sample(struct sim_run *run, struct sim_node *node) {
+    static const char *const names[] = {"up", "down", "float", "px"};
+    struct sim_world *world = &run->world;
+    uint64_t at = (uint64_t)node->index << 16;
+    unsigned key = (unsigned)prng_below(&world->prng, RUN_COUNTERS);
+    unsigned kind = (unsigned)prng_below(&world->prng, COUNTER_KINDS);
+    unsigned begun[OPS_COUNT] = {0};
+    if (node->node == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < run->plan->ops_count; i++) {
+        const struct plan_op *op = &run->plan->ops[i];
+        if (op->at_us < world->now_us && op->number < 1000 && op->number >= begun[op->kind]) {
+            begun[op->kind] = op->number + 1;
+        }
+    }
+    sim_call(node, 0, on_sample_counter, run, at | kind << 8 | key, "GET %s:%u", names[kind], key);
+    sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET px:%u;GET py:%u;EXEC", key, key);
+    sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET x:%u;GET y:%u;EXEC", key, key);
+    if (begun[OP_CAUSE] > 0) {
+        unsigned number = sample_number(world, begun[OP_CAUSE]);
+        sim_call(node, 0, on_sample_cause, run, at | number,
+                 "MULTI;GET effect:%u;GET cause:%u;EXEC", number, number);
+    }
+    if (begun[OP_ONCE] > 0) {
+        unsigned number = sample_number(world, begun[OP_ONCE]);
+        sim_call(node, 0, on_sample_key, run, at | number, "GET once:%u", number);
+    }
+    if (begun[OP_DIE] > 0) {
+        unsigned number = sample_number(world, begun[OP_DIE]);
+        sim_call(node, 0, on_sample_key, run, at | number | (uint64_t)1 << 32, "GET die:%u",
+                 number);
+    }
+}
