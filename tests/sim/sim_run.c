@@ -169,18 +169,13 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
     }
     if (plan->has_small_log) {
-        sim_configure(node, "log-segment-size 1mb\nlog-retention-size 0\n"
-                            "auto-aof-rewrite-min-size 4kb\n");
+        sim_configure(node, "log-segment-size 64kb\nlog-retention-size 0\n"
+                            "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n");
     }
 #ifndef SIM_LONE
     if (!plan->is_alone) {
-        sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\n", node->address);
-        for (unsigned i = 0; i < plan->nodes_count && i < 3; i++) {
-            sim_configure(node, "mesh-seeds %s\n", run->world.nodes[i].address);
-        }
-        if (plan->has_small_log) {
-            sim_configure(node, "mesh-backlog-size 16kb\n");
-        }
+        sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\nmesh-seeds %s %s\n",
+                      node->address, run->world.nodes[0].address, run->world.nodes[1].address);
     }
 #endif
 }

@@ -12,7 +12,12 @@
 #include "base/memory.h"
 #include "sim/sim_run.h"
 
-enum { CAUSE_POLLS_MAX = 60, CAUSE_POLL_US = 150 * 1000, TOKEN_WAIT_MS = 15000 };
+enum {
+    CAUSE_POLLS_MAX = 60,
+    CAUSE_POLL_US = 150 * 1000,
+    TOKEN_WAIT_MS = 15000,
+    BULK_BYTES_MAX = 9000
+};
 
 /* ---- replies to writes ---- */
 
@@ -328,6 +333,14 @@ static void begin_mess(struct sim_run *run, const struct plan_op *op) {
     struct prng prng;
     struct buffer text = {0};
     prng_init(&prng, op->random);
+    if (run->plan->has_small_log && prng_below(&prng, 2) == 0) {
+        /* So that others fall behind what the log keeps. */
+        char value[BULK_BYTES_MAX];
+        memset(value, 'b', sizeof(value));
+        sim_call(node_of(run, op), 3, on_ignored, run, 0, "SET b:%u %.*s", mess_key(&prng),
+                 (int)prng_below(&prng, sizeof(value)) + 1, value);
+        return;
+    }
     unsigned db = 1 + (unsigned)prng_below(&prng, 2);
     mess_command(&prng, &text, prng_below(&prng, 8) == 0);
     sim_note(&run->world, "node %u db %u: %s", op->node, db, buffer_text(&text));

@@ -1,0 +1,896 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Stories: what concurrent operations become, one small play each, on nodes A, B and C.
+ *
+ * Each begins with three nodes that are linked and hold nothing. `apart` cuts all links, `together`
+ * heals them and waits until all agree. Names are those of the table of concurrent operations in
+ * docs/mesh.md; M is its list of how the mesh behaves. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "mesh/mesh.h"
+#include "sim/sim_main.h"
+
+enum { A, B, C, D, E };
+enum { STORY_NODES_MAX = 5, AGREE_US_MAX = 60 * 1000 * 1000 };
+
+struct story {
+    struct sim_world world;
+    struct buffer text; /* the last answer */
+};
+
+/* ---- the words ---- */
+
+static struct sim_node *at(struct story *story, unsigned node) {
+    return &story->world.nodes[node];
+}
+
+static void wait_ms(struct story *story, uint64_t ms) {
+    sim_run_for(&story->world, ms * SIM_MS);
+}
+
+static void configure(struct story *story, unsigned i, unsigned seeds) {
+    struct sim_node *node = at(story, i);
+    sim_configure(node,
+                  "databases 4\nappendonly yes\nappendfsync always\nsave \"\"\n"
+                  "mesh-port 17000\nmesh-announce-addr %s\n",
+                  node->address);
+    struct buffer line = {0};
+    for (unsigned seed = 0; seed < seeds; seed++) {
+        buffer_printf(&line, " %s", at(story, seed)->address);
+    }
+    sim_configure(node, "mesh-seeds%s\n", buffer_text(&line));
+    buffer_deinit(&line);
+}
+
+static bool is_linked(struct story *story, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        struct mesh_stats stats;
+        if (at(story, i)->node == NULL || at(story, i)->node->mesh == NULL) {
+            return false;
+        }
+        mesh_get_stats(at(story, i)->node->mesh, &stats);
+        if (stats.alive < count - 1 || stats.links_up < count - 1 || stats.is_joining) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Waits until the first `count` nodes are linked with one another, and live. */
+static void link_all(struct story *story, unsigned count) {
+    uint64_t until_us = story->world.now_us + AGREE_US_MAX;
+    while (!is_linked(story, count) && !sim_has_failed(&story->world)) {
+        if (story->world.now_us > until_us) {
+            sim_fail(&story->world, "the nodes do not find one another");
+        }
+        wait_ms(story, 100);
+    }
+}
+
+static void start(struct story *story, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        sim_start(at(story, i));
+    }
+    link_all(story, count);
+}
+
+static void cut(struct story *story, unsigned a, unsigned b) {
+    sim_network_cut(&story->world, a, b, true);
+    sim_network_cut(&story->world, b, a, true);
+}
+
+static void mend(struct story *story, unsigned a, unsigned b) {
+    sim_network_cut(&story->world, a, b, false);
+    sim_network_cut(&story->world, b, a, false);
+}
+
+static void for_pairs(struct story *story, void (*what)(struct story *, unsigned, unsigned)) {
+    for (unsigned a = 0; a < story->world.nodes_count; a++) {
+        for (unsigned b = 0; b < a; b++) {
+            what(story, a, b);
+        }
+    }
+}
+
+static void apart(struct story *story) {
+    for_pairs(story, cut);
+}
+
+static void agree(struct story *story) {
+    uint64_t until_us = story->world.now_us + AGREE_US_MAX;
+    wait_ms(story, 3000);
+    while (!sim_has_converged(&story->world) && !sim_has_failed(&story->world)) {
+        if (story->world.now_us > until_us) {
+            sim_fail(&story->world, "the nodes do not agree");
+        }
+        wait_ms(story, 500);
+    }
+}
+
+static void together(struct story *story) {
+    for_pairs(story, mend);
+    agree(story);
+}
+
+/* A command of one word after another; errors are failures. The answer is in story->text. */
+static const char *say(struct story *story, unsigned node, const char *command) {
+    sim_note(&story->world, "%c: %s", 'A' + (int)node, command);
+    if (!sim_has_failed(&story->world) &&
+        !sim_ask(at(story, node), 0, &story->text, "%s", command)) {
+        sim_fail(&story->world, "%c answers %s with an error: %s", 'A' + (int)node, command,
+                 buffer_text(&story->text));
+    }
+    wait_ms(story, 2); /* so that stamps have an order in time */
+    return buffer_text(&story->text);
+}
+
+/* What the node answers must be this; "" is null. */
+static void expect(struct story *story, unsigned node, const char *command, const char *expected) {
+    if (sim_has_failed(&story->world)) {
+        return;
+    }
+    (void)sim_ask(at(story, node), 0, &story->text, "%s", command);
+    if (strcmp(buffer_text(&story->text), expected) != 0) {
+        sim_fail(&story->world, "%c answers %s with '%s', not '%s'", 'A' + (int)node, command,
+                 buffer_text(&story->text), expected);
+    }
+}
+
+static void expect_all(struct story *story, const char *command, const char *expected) {
+    for (unsigned i = 0; i < story->world.nodes_count; i++) {
+        if (at(story, i)->node != NULL) {
+            expect(story, i, command, expected);
+        }
+    }
+}
+
+static void expect_error(struct story *story, unsigned node, const char *command,
+                         const char *code) {
+    if (!sim_has_failed(&story->world) &&
+        (sim_ask(at(story, node), 0, &story->text, "%s", command) ||
+         strncmp(buffer_text(&story->text), code, strlen(code)) != 0)) {
+        sim_fail(&story->world, "%c answers %s with '%s', not -%s", 'A' + (int)node, command,
+                 buffer_text(&story->text), code);
+    }
+}
+
+static long long number(struct story *story, unsigned node, const char *command) {
+    return strtoll(say(story, node, command), NULL, 10);
+}
+
+static struct mesh_stats stats_of(struct story *story, unsigned node) {
+    struct mesh_stats stats = {0};
+    mesh_get_stats(at(story, node)->node->mesh, &stats);
+    return stats;
+}
+
+static void restart(struct story *story, unsigned node) {
+    sim_start(at(story, node));
+    link_all(story, story->world.nodes_count);
+}
+
+/* Before, A and B, after. */
+static void plain(struct story *story, const char *before, const char *of_a, const char *of_b,
+                  const char *asked, const char *expected) {
+    start(story, 3);
+    if (before != NULL) {
+        (void)say(story, A, before);
+        agree(story);
+    }
+    apart(story);
+    (void)say(story, A, of_a);
+    wait_ms(story, 20);
+    (void)say(story, B, of_b);
+    together(story);
+    expect_all(story, asked, expected);
+}
+
+/* ---- strings ---- */
+
+static void s1_the_later_set_wins(struct story *story) {
+    plain(story, NULL, "SET t a", "SET t b", "GET t", "b");
+}
+
+static void s2_equal_clocks_and_one_winner(struct story *story) {
+    start(story, 3);
+    apart(story);
+    wait_ms(story, 100);
+    struct buffer other = {0};
+    (void)sim_ask(at(story, A), 0, &other, "SET t a");
+    (void)sim_ask(at(story, B), 0, &other, "SET t b");
+    together(story);
+    buffer_deinit(&other);
+    const char *winner = strcmp(say(story, A, "GET t"), "a") == 0 ? "a" : "b";
+    expect_all(story, "GET t", winner);
+}
+
+static void s3_what_saw_the_other_wins(struct story *story) {
+    at(story, B)->clock_offset_ms = -3000;
+    start(story, 3);
+    (void)say(story, A, "SET t a");
+    agree(story);
+    (void)say(story, B, "SET t b");
+    agree(story);
+    expect_all(story, "GET t", "b");
+}
+
+static void s4_appends_do_not_mix(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k base");
+    agree(story);
+    apart(story);
+    (void)say(story, A, "APPEND k x");
+    (void)say(story, B, "APPEND k y");
+    together(story);
+    const char *winner = strcmp(say(story, A, "GET k"), "basex") == 0 ? "basex" : "basey";
+    expect_all(story, "GET k", winner);
+}
+
+static void s5_bits_of_a_large_bitmap(struct story *story) {
+    plain(story, "SETBIT b 8388607 0", "SETBIT b 0 1", "SETBIT b 8000000 1",
+          "MULTI;GETBIT b 0;GETBIT b 8000000;EXEC", "1 1");
+}
+
+static void s6_a_delete_had_not_seen_it(struct story *story) {
+    plain(story, "SET k 1", "SET k 2", "DEL k", "GET k", "2");
+}
+
+static void s7_two_deletes(struct story *story) {
+    plain(story, "SET k 1", "DEL k", "DEL k", "EXISTS k", "0");
+}
+
+static void s8_nx_is_no_lock(struct story *story) {
+    plain(story, NULL, "SET k a NX", "SET k b NX", "GET k", "b");
+}
+
+static void s9_value_and_expiry_together(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k w EX 100");
+    for (unsigned i = 0; i < 100; i++) {
+        wait_ms(story, 1);
+        (void)sim_ask(at(story, B), 0, &story->text, "MULTI;GET k;TTL k;EXEC");
+        if (strcmp(buffer_text(&story->text), "- -2") != 0 &&
+            strcmp(buffer_text(&story->text), "w 100") != 0) {
+            sim_fail(&story->world, "B shows %s", buffer_text(&story->text));
+        }
+    }
+    expect_all(story, "GET k", "w");
+}
+
+static void s10_a_delete_of_one_of_two(struct story *story) {
+    start(story, 3);
+    apart(story);
+    (void)say(story, A, "SET k 1");
+    (void)say(story, B, "SET k 2");
+    mend(story, B, C);
+    wait_ms(story, 8000);
+    expect(story, C, "GET k", "2");
+    (void)say(story, C, "DEL k");
+    wait_ms(story, 500);
+    expect(story, C, "EXISTS k", "0");
+    together(story);
+    expect_all(story, "GET k", "1");
+}
+
+/* As S10, but C learns of 1 before its delete reaches anybody, and the others settle meanwhile. */
+static void s11_the_strict_frontier(struct story *story) {
+    start(story, 3);
+    apart(story);
+    (void)say(story, A, "SET k 1");
+    (void)say(story, B, "SET k 2");
+    mend(story, B, C);
+    wait_ms(story, 8000);
+    expect(story, C, "GET k", "2");
+    mend(story, A, B);
+    sim_path(&story->world, C, A)->delay_us = 3000000;
+    sim_path(&story->world, C, B)->delay_us = 3000000;
+    (void)say(story, C, "DEL k");
+    mend(story, A, C);
+    wait_ms(story, 20000);
+    sim_path(&story->world, C, A)->delay_us = 0;
+    sim_path(&story->world, C, B)->delay_us = 0;
+    together(story);
+    expect_all(story, "GET k", "1");
+}
+
+/* ---- counters ---- */
+
+static void c1_increments_add_up(struct story *story) {
+    plain(story, NULL, "INCRBY c 7", "INCRBY c 3", "GET c", "10");
+}
+
+static void c2_up_and_down(struct story *story) {
+    plain(story, "SET c 10", "DECRBY c 3", "INCRBY c 6", "GET c", "13");
+}
+
+static void c3_set_and_increment(struct story *story) {
+    plain(story, "SET c 10", "SET c 100", "INCRBY c 5", "GET c", "105");
+}
+
+static void c4_delete_and_increment(struct story *story) {
+    plain(story, "SET c 10", "DEL c", "INCRBY c 5", "GET c", "5");
+}
+
+static void c5_two_sets_and_an_increment(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET c 10");
+    agree(story);
+    apart(story);
+    (void)say(story, A, "SET c 100");
+    (void)say(story, C, "INCRBY c 7");
+    (void)say(story, B, "SET c 200");
+    together(story);
+    expect_all(story, "GET c", "207");
+}
+
+static void c6_text_over_a_counter(struct story *story) {
+    plain(story, "SET c 10", "SET c abc", "INCR c", "GET c", "abc");
+    if (number(story, C, "DBSIZE") != 1) {
+        sim_fail(&story->world, "there is one key");
+    }
+}
+
+static void c7_floats_in_one_order(struct story *story) {
+    plain(story, "SET c 0", "INCRBYFLOAT c 0.1", "INCRBYFLOAT c 0.2", "GET c", "0.3");
+}
+
+static void c8_delivered_again(struct story *story) {
+    story->world.frame_faults_per_10000 = 3000;
+    start(story, 3);
+    (void)say(story, A, "INCR c");
+    for (unsigned i = 0; i < 20; i++) {
+        (void)say(story, B, "INCR d");
+    }
+    story->world.frame_faults_per_10000 = 0;
+    agree(story);
+    expect_all(story, "GET c", "1");
+    expect_all(story, "GET d", "20");
+}
+
+static void c9_killed_after_an_increment(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET c 5");
+    (void)say(story, A, "INCRBY c 5");
+    sim_kill(at(story, A));
+    restart(story, A);
+    (void)say(story, A, "INCRBY c 5");
+    agree(story);
+    expect_all(story, "GET c", "15");
+}
+
+static void c10_restored_from_an_old_copy(struct story *story) {
+    start(story, 3);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)say(story, A, "INCR c");
+    }
+    agree(story);
+    sim_disk_copy(&at(story, A)->copy, &at(story, A)->disk);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)say(story, A, "INCR c");
+    }
+    agree(story);
+    sim_kill(at(story, A));
+    sim_disk_copy(&at(story, A)->disk, &at(story, A)->copy);
+    /* It writes before it has heard from anybody. */
+    apart(story);
+    sim_start(at(story, A));
+    wait_ms(story, 100);
+    expect(story, A, "GET c", "5");
+    (void)say(story, A, "INCR c");
+    together(story);
+    expect_all(story, "GET c", "11");
+}
+
+static void c11_sums_saturate(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET c 9223372036854775806");
+    agree(story);
+    apart(story);
+    (void)say(story, A, "INCR c");
+    expect_error(story, A, "INCR c", "ERR increment or decrement would overflow");
+    (void)say(story, B, "INCR c");
+    together(story);
+    expect_all(story, "GET c", "9223372036854775807");
+}
+
+static void c12_many_increments_and_a_restart(struct story *story) {
+    start(story, 3);
+    for (unsigned i = 0; i < 100; i++) {
+        for (unsigned node = 0; node < 3; node++) {
+            if (i != 50 || node != 1) {
+                (void)say(story, node, "INCR c");
+            }
+        }
+        if (i == 50) {
+            sim_kill(at(story, B));
+            restart(story, B);
+            (void)say(story, B, "INCR c");
+        }
+    }
+    agree(story);
+    expect_all(story, "GET c", "300");
+}
+
+/* ---- HyperLogLog ---- */
+
+static void p1_elements_join(struct story *story) {
+    plain(story, NULL, "PFADD h x", "PFADD h y", "PFCOUNT h", "2");
+}
+
+static void p2_added_beside_a_delete(struct story *story) {
+    plain(story, "PFADD h e1", "PFADD h e2", "DEL h", "PFCOUNT h", "1");
+    expect_all(story, "EXISTS h", "1");
+}
+
+/* ---- expiry ---- */
+
+static void t1_the_later_expiry_wins(struct story *story) {
+    plain(story, "SET k v", "EXPIRE k 1000", "EXPIRE k 5000", "GET k", "v");
+    for (unsigned i = 0; i < 3; i++) {
+        if (number(story, i, "TTL k") < 4900) {
+            sim_fail(&story->world, "the longer expiry was lost");
+        }
+    }
+}
+
+static void t2_persist_is_never(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k v EX 3000");
+    agree(story);
+    apart(story);
+    (void)say(story, A, "EXPIRE k 5000");
+    (void)say(story, B, "PERSIST k");
+    together(story);
+    expect_all(story, "TTL k", "-1");
+}
+
+static void t3_a_shorter_one_that_had_seen_it(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k v EX 5000");
+    agree(story);
+    (void)say(story, B, "EXPIRE k 1000");
+    agree(story);
+    for (unsigned i = 0; i < 3; i++) {
+        if (number(story, i, "TTL k") > 1000) {
+            sim_fail(&story->world, "the shorter expiry was lost");
+        }
+    }
+}
+
+static void t5_received_late_gone_at_one_instant(struct story *story) {
+    start(story, 3);
+    cut(story, A, B);
+    cut(story, C, B);
+    (void)say(story, A, "SET k v PX 5000");
+    wait_ms(story, 2000);
+    for_pairs(story, mend);
+    wait_ms(story, 1500);
+    long long rest = number(story, B, "PTTL k");
+    if (rest < 1000 || rest > 1600) {
+        sim_fail(&story->world, "PTTL is %lld", rest);
+    }
+    wait_ms(story, (uint64_t)rest + 5);
+    expect_all(story, "EXISTS k", "0");
+}
+
+/* ---- keys ---- */
+
+static void k1_deleted_while_one_was_down(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k v");
+    agree(story);
+    sim_kill(at(story, C));
+    (void)say(story, A, "DEL k");
+    wait_ms(story, 3000);
+    restart(story, C);
+    agree(story);
+    expect_all(story, "EXISTS k", "0");
+}
+
+/* C was away past every limit, and it alone has something. */
+static void k2_back_from_beyond_the_log(struct story *story) {
+    for (unsigned i = 0; i < 3; i++) {
+        sim_configure(at(story, i), "mesh-backlog-size 64kb\nlog-segment-size 64kb\n"
+                                    "auto-aof-rewrite-min-size 8kb\n");
+    }
+    start(story, 3);
+    (void)say(story, A, "SET k v");
+    agree(story);
+    apart(story);
+    (void)say(story, C, "SET z 1");
+    sim_kill(at(story, C));
+    mend(story, A, B);
+    (void)say(story, A, "DEL k");
+    char value[3100], command[3200];
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (unsigned i = 0; i < 120; i++) {
+        (void)snprintf(command, sizeof(command), "SET fill%u %s", i % 20, value);
+        (void)say(story, i % 2, command);
+        wait_ms(story, 50);
+    }
+    for_pairs(story, mend);
+    sim_start(at(story, C));
+    agree(story);
+    expect_all(story, "EXISTS k", "0");
+    expect_all(story, "GET z", "1");
+    struct mesh_stats stats = stats_of(story, C);
+    if (stats.syncs_snapshot == 0 && stats_of(story, A).syncs_snapshot == 0 &&
+        stats_of(story, B).syncs_snapshot == 0) {
+        sim_fail(&story->world, "nobody took a snapshot over");
+    }
+}
+
+static void k3_rename_beside_a_set(struct story *story) {
+    plain(story, "SET k v", "RENAME k k2", "SET k 9", "MULTI;GET k;GET k2;EXEC", "9 v");
+}
+
+static void k4_flushall_beside_a_set(struct story *story) {
+    plain(story, "SET a 1", "FLUSHALL", "SET b 1", "MULTI;GET a;GET b;DBSIZE;EXEC", "- 1 1");
+}
+
+static void k6_units_are_never_half_seen(struct story *story) {
+    start(story, 3);
+    for (unsigned i = 0; i < 30; i++) {
+        char command[64];
+        (void)snprintf(command, sizeof(command), "MULTI;SET x %u;SET y %u;EXEC", i, i);
+        (void)say(story, i % 3, command);
+        for (unsigned node = 0; node < 3; node++) {
+            (void)sim_ask(at(story, node), 0, &story->text, "MULTI;GET x;GET y;EXEC");
+            const char *text = buffer_text(&story->text);
+            const char *blank = strchr(text, ' ');
+            if (blank == NULL || strncmp(text, blank + 1, (size_t)(blank - text)) != 0) {
+                sim_fail(&story->world, "half a unit: %s", text);
+            }
+        }
+    }
+    agree(story);
+    expect_all(story, "MULTI;GET x;GET y;EXEC", "29 29");
+}
+
+static void on_nothing(struct sim_world *world, void *udata, uint64_t at_number,
+                       const struct sim_reply *reply) {
+    (void)world;
+    (void)at_number;
+    *(bool *)udata = reply->is_null;
+}
+
+static void k7_a_remote_change_breaks_watch(struct story *story) {
+    bool is_null = false;
+    start(story, 3);
+    sim_call(at(story, B), 0, on_nothing, &is_null, 0, "WATCH k;MULTI;SET k 2");
+    wait_ms(story, 50);
+    (void)sim_ask(at(story, A), 0, &story->text, "SET k 1");
+    agree(story);
+    /* The same connection goes on: it is the only idle one of B's. */
+    sim_call(at(story, B), 0, on_nothing, &is_null, 0, "EXEC");
+    wait_ms(story, 50);
+    if (!is_null) {
+        sim_fail(&story->world, "EXEC was not refused");
+    }
+    expect_all(story, "GET k", "1");
+}
+
+static void k9_no_effect_without_its_cause(struct story *story) {
+    start(story, 3);
+    cut(story, A, C);
+    (void)say(story, A, "SET k 1");
+    wait_ms(story, 500);
+    expect(story, B, "GET k", "1");
+    (void)say(story, B, "SET k2 2");
+    for (unsigned i = 0; i < 100; i++) {
+        wait_ms(story, 50);
+        (void)sim_ask(at(story, C), 0, &story->text, "MULTI;GET k2;GET k;EXEC");
+        if (strcmp(buffer_text(&story->text), "2 -") == 0) {
+            sim_fail(&story->world, "C shows the effect alone");
+        }
+    }
+    /* B passes on what A cannot deliver. */
+    expect(story, C, "MULTI;GET k2;GET k;EXEC", "2 1");
+    together(story);
+}
+
+static void k10_nothing_is_sent_for_nothing(struct story *story) {
+    start(story, 3);
+    wait_ms(story, 2000);
+    uint64_t before = stats_of(story, A).records_out,
+             position = log_position(at(story, A)->node->log);
+    (void)say(story, A, "DEL k");
+    (void)say(story, A, "PERSIST k");
+    (void)say(story, A, "GETDEL k");
+    wait_ms(story, 1000);
+    if (stats_of(story, A).records_out != before ||
+        log_position(at(story, A)->node->log) != position) {
+        sim_fail(&story->world, "something was recorded or sent");
+    }
+}
+
+/* ---- how the mesh behaves ---- */
+
+static void m1_readable_within_a_batch(struct story *story) {
+    start(story, 3);
+    wait_ms(story, 2000);
+    (void)say(story, A, "SET k 1");
+    wait_ms(story, 10);
+    expect_all(story, "GET k", "1");
+    uint64_t records = stats_of(story, A).records_out;
+    wait_ms(story, 5000);
+    if (stats_of(story, A).records_out != records) {
+        sim_fail(&story->world, "an idle round carries data");
+    }
+}
+
+static void m3_inside_the_log_only_changes(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k 1");
+    agree(story);
+    sim_kill(at(story, C));
+    (void)say(story, A, "SET k 2");
+    restart(story, C);
+    agree(story);
+    expect_all(story, "GET k", "2");
+    if (stats_of(story, C).syncs_snapshot != 0) {
+        sim_fail(&story->world, "a snapshot was taken where the log would do");
+    }
+}
+
+static unsigned state_of(struct story *story, unsigned node, enum mesh_state state) {
+    struct mesh_stats stats = stats_of(story, node);
+    return state == MESH_ALIVE ? stats.alive : state == MESH_SUSPECT ? stats.suspect : stats.dead;
+}
+
+static void m6_dead_within_ten_seconds(struct story *story) {
+    start(story, 3);
+    wait_ms(story, 10000);
+    sim_lose_power(at(story, C));
+    wait_ms(story, 12000);
+    if (state_of(story, A, MESH_ALIVE) != 1 || state_of(story, A, MESH_DEAD) != 1) {
+        sim_fail(&story->world, "A takes %u for alive, %u for dead", state_of(story, A, MESH_ALIVE),
+                 state_of(story, A, MESH_DEAD));
+    }
+}
+
+static void m6_bad_links_are_no_death(struct story *story) {
+    start(story, 3);
+    wait_ms(story, 5000);
+    for (unsigned i = 0; i < 30; i++) {
+        sim_path(&story->world, A, B)->delay_us = i % 2 * 900000;
+        sim_path(&story->world, C, B)->delay_us = (i + 1) % 2 * 900000;
+        wait_ms(story, 1000);
+        if (state_of(story, A, MESH_DEAD) + state_of(story, B, MESH_DEAD) +
+                state_of(story, C, MESH_DEAD) >
+            0) {
+            sim_fail(&story->world, "somebody was taken for dead");
+        }
+    }
+}
+
+static void m7_two_clusters(struct story *story) {
+    sim_configure(at(story, C), "mesh-cluster-id other\n");
+    sim_start(at(story, A));
+    sim_start(at(story, B));
+    sim_start(at(story, C));
+    link_all(story, 2);
+    (void)say(story, A, "SET k 1");
+    (void)say(story, C, "SET z 1");
+    wait_ms(story, 10000);
+    expect(story, C, "EXISTS k", "0");
+    expect(story, A, "EXISTS z", "0");
+    if (stats_of(story, C).refused[MESH_REASON_CLUSTER] == 0 &&
+        stats_of(story, A).refused[MESH_REASON_CLUSTER] == 0) {
+        sim_fail(&story->world, "nobody counted the refusal");
+    }
+}
+
+static void m11_the_clock_goes_back_an_hour(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "SET k 1");
+    sim_kill(at(story, A));
+    for (unsigned i = 0; i < 3; i++) {
+        at(story, i)->clock_offset_ms = -3600 * 1000;
+    }
+    restart(story, A);
+    (void)say(story, A, "SET k 2");
+    agree(story);
+    expect_all(story, "GET k", "2");
+}
+
+static void m13_after_a_sync_come_changes(struct story *story) {
+    sim_start(at(story, A));
+    sim_start(at(story, B));
+    link_all(story, 2);
+    for (unsigned i = 0; i < 50; i++) {
+        char command[32];
+        (void)snprintf(command, sizeof(command), "SET k%u %u", i, i);
+        (void)say(story, A, command);
+    }
+    sim_start(at(story, C));
+    link_all(story, 3);
+    agree(story);
+    expect(story, C, "DBSIZE", "50");
+    uint64_t snapshots = stats_of(story, C).syncs_snapshot;
+    for (unsigned i = 0; i < 100; i++) {
+        char command[32];
+        (void)snprintf(command, sizeof(command), "SET l%u %u", i, i);
+        (void)say(story, i % 2, command);
+    }
+    agree(story);
+    expect(story, C, "DBSIZE", "150");
+    if (stats_of(story, C).syncs_snapshot != snapshots) {
+        sim_fail(&story->world, "another snapshot was taken");
+    }
+}
+
+static void m14_a_quorum_of_peers(struct story *story) {
+    for (unsigned i = 0; i < 5; i++) {
+        sim_configure(at(story, i), "mesh-min-peers-to-write 2\n");
+    }
+    start(story, 5);
+    for (unsigned a = 0; a < 2; a++) {
+        for (unsigned b = 2; b < 5; b++) {
+            cut(story, a, b);
+        }
+    }
+    wait_ms(story, 20000);
+    expect_error(story, A, "SET k 1", "NOQUORUM");
+    (void)say(story, D, "SET k 2");
+    together(story);
+    link_all(story, 5);
+    (void)say(story, A, "SET k 3");
+    agree(story);
+    expect_all(story, "GET k", "3");
+}
+
+static void m16_forgotten_and_back(struct story *story) {
+    start(story, 3);
+    (void)say(story, C, "SET k 1");
+    agree(story);
+    sim_kill(at(story, C));
+    wait_ms(story, 12000);
+    char command[80];
+    (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
+    (void)say(story, A, command);
+    wait_ms(story, 5000);
+    if (stats_of(story, A).members != stats_of(story, B).members) {
+        sim_fail(&story->world, "A knows %u nodes, B %u", stats_of(story, A).members,
+                 stats_of(story, B).members);
+    }
+    restart(story, C);
+    (void)say(story, C, "SET k 2");
+    agree(story);
+    expect_all(story, "GET k", "2");
+}
+
+static void m18_a_clock_five_minutes_ahead(struct story *story) {
+    at(story, C)->clock_offset_ms = 300000;
+    sim_start(at(story, A));
+    sim_start(at(story, B));
+    sim_start(at(story, C));
+    link_all(story, 2);
+    (void)say(story, C, "SET k 1");
+    wait_ms(story, 5000);
+    (void)say(story, A, "SET a 1");
+    expect(story, A, "EXISTS k", "0");
+    if (stats_of(story, A).refused[MESH_REASON_CLOCK] == 0 &&
+        stats_of(story, C).refused[MESH_REASON_CLOCK] == 0) {
+        sim_fail(&story->world, "nobody counted the refusal");
+    }
+    int64_t ahead_ms = stamp_unix_ms(stamp_make(at(story, A)->node->store.clock.ticks, 0)) -
+                       sim_unix_ms(at(story, A));
+    if (ahead_ms > 6000) {
+        sim_fail(&story->world, "A's clock followed: %lld ms ahead", (long long)ahead_ms);
+    }
+}
+
+/* ---- telling them ---- */
+
+static const struct {
+    const char *name;
+    void (*tell)(struct story *story);
+    unsigned nodes_count;
+} STORIES[] = {
+#define STORY(function)                                                                            \
+    { #function, function, 3 }
+    STORY(s1_the_later_set_wins),
+    STORY(s2_equal_clocks_and_one_winner),
+    STORY(s3_what_saw_the_other_wins),
+    STORY(s4_appends_do_not_mix),
+    STORY(s5_bits_of_a_large_bitmap),
+    STORY(s6_a_delete_had_not_seen_it),
+    STORY(s7_two_deletes),
+    STORY(s8_nx_is_no_lock),
+    STORY(s9_value_and_expiry_together),
+    STORY(s10_a_delete_of_one_of_two),
+    STORY(s11_the_strict_frontier),
+    STORY(c1_increments_add_up),
+    STORY(c2_up_and_down),
+    STORY(c3_set_and_increment),
+    STORY(c4_delete_and_increment),
+    STORY(c5_two_sets_and_an_increment),
+    STORY(c6_text_over_a_counter),
+    STORY(c7_floats_in_one_order),
+    STORY(c8_delivered_again),
+    STORY(c9_killed_after_an_increment),
+    STORY(c10_restored_from_an_old_copy),
+    STORY(c11_sums_saturate),
+    STORY(c12_many_increments_and_a_restart),
+    STORY(p1_elements_join),
+    STORY(p2_added_beside_a_delete),
+    STORY(t1_the_later_expiry_wins),
+    STORY(t2_persist_is_never),
+    STORY(t3_a_shorter_one_that_had_seen_it),
+    STORY(t5_received_late_gone_at_one_instant),
+    STORY(k1_deleted_while_one_was_down),
+    STORY(k2_back_from_beyond_the_log),
+    STORY(k3_rename_beside_a_set),
+    STORY(k4_flushall_beside_a_set),
+    STORY(k6_units_are_never_half_seen),
+    STORY(k7_a_remote_change_breaks_watch),
+    STORY(k9_no_effect_without_its_cause),
+    STORY(k10_nothing_is_sent_for_nothing),
+    STORY(m1_readable_within_a_batch),
+    STORY(m3_inside_the_log_only_changes),
+    STORY(m6_dead_within_ten_seconds),
+    STORY(m6_bad_links_are_no_death),
+    STORY(m7_two_clusters),
+    STORY(m11_the_clock_goes_back_an_hour),
+    STORY(m13_after_a_sync_come_changes),
+    {"m14_a_quorum_of_peers", m14_a_quorum_of_peers, 5},
+    STORY(m16_forgotten_and_back),
+    STORY(m18_a_clock_five_minutes_ahead),
+#undef STORY
+};
+
+/* In a process of its own: an assertion of a node ends only this story. */
+static bool story_succeeds(size_t i, bool is_verbose) {
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        static struct story story;
+        (void)alarm(60);
+        sim_world_init(&story.world, 1, STORIES[i].nodes_count);
+        story.world.is_verbose = is_verbose;
+        for (unsigned node = 0; node < STORIES[i].nodes_count; node++) {
+            configure(&story, node, STORIES[i].nodes_count);
+        }
+        STORIES[i].tell(&story);
+        for (unsigned node = 0; node < STORIES[i].nodes_count; node++) {
+            if (story.world.nodes[node].node != NULL && !sim_has_failed(&story.world)) {
+                store_check(&story.world.nodes[node].node->store);
+            }
+        }
+        bool is_good = !sim_has_failed(&story.world);
+        if (!is_good) {
+            (void)printf("%s: %s\n", STORIES[i].name, story.world.failure);
+            (void)printf("    again: %s --stories --only %s --verbose\n", sim_program,
+                         STORIES[i].name);
+        }
+        buffer_deinit(&story.text);
+        sim_world_deinit(&story.world);
+        (void)fflush(stdout);
+        _exit(is_good ? 0 : 1);
+    }
+    int status = 0;
+    bool is_over = child > 0 && waitpid(child, &status, 0) == child;
+    if (is_over && WIFSIGNALED(status)) {
+        (void)printf("%s: ended by signal %d\n", STORIES[i].name, WTERMSIG(status));
+    }
+    return is_over && status == 0;
+}
+
+int sim_stories(const char *only, bool is_verbose) {
+    unsigned passed = 0, failed = 0;
+    for (size_t i = 0; i < sizeof(STORIES) / sizeof(STORIES[0]); i++) {
+        if (only == NULL || strstr(STORIES[i].name, only) != NULL) {
+            bool is_good = story_succeeds(i, is_verbose);
+            passed += is_good;
+            failed += !is_good;
+        }
+    }
+    (void)printf("%u passed, %u failed\n", passed, failed);
+    return failed > 0 || passed == 0;
+}
