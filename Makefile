@@ -2,7 +2,7 @@
 # Starling's build. `make help` lists what it can do; tests/README.md explains the suites.
 #
 # Variables: CC, SANITIZER=address,undefined|thread, BUILD (where everything goes), ONLY (one test),
-# TARGET and SECONDS (fuzzing), PREFIX and DESTDIR (install), JOBS, V=1 (show the commands).
+# TARGET and SECONDS (fuzzing), SEED and RUNS (the simulator), PREFIX and DESTDIR (install), JOBS, V=1 (show the commands).
 
 VERSION = 0.1.0
 BUILD = build
@@ -41,6 +41,7 @@ only = $(if $(ONLY),$(foreach file,$(1),$(if $(findstring $(ONLY),$(file)),$(fil
 UNIT := $(call only,$(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*/test_*.c)))
 CLIENTS := $(call only,$(patsubst %.c,$(OUT)/%,$(wildcard tests/clients/*.c)))
 KILL := $(patsubst %.c,$(OUT)/%,$(wildcard tests/kill/*.c))
+SIM = $(OUT)/tests/sim/sim
 
 FUZZ_CC = clang
 FUZZ_OUT = $(BUILD)/fuzz
@@ -94,13 +95,16 @@ PROGRAMS_tcl = $(SERVER)
 PROGRAMS_clients = $(SERVER) $(CLIENTS)
 PROGRAMS_kill = $(SERVER) $(KILL)
 PROGRAMS_fuzz = $(FUZZ)
+PROGRAMS_sim = $(SIM)
 
-TESTS = test test-unit test-tcl test-clients test-kill test-fuzz
+TESTS = test test-unit test-sim test-tcl test-clients test-kill test-fuzz
 .PHONY: $(TESTS) test-programs
-test:         SUITES = $(if $(SANITIZER),,layers) unit tcl clients kill fuzz
+test:         SUITES = $(if $(SANITIZER),,layers) unit sim tcl clients kill fuzz
 test:         ## Install what tests need, build, and run every suite
 test-unit:    SUITES = unit
 test-unit:    ## The cmocka programs of tests/unit (ONLY=test_buffer)
+test-sim:     SUITES = sim
+test-sim:     ## Meshes under a virtual clock, network and disk (SEED=1 RUNS=2000)
 test-tcl:     SUITES = tcl
 test-tcl:     ## The commands, against real servers (ONLY=cmd_string)
 test-clients: SUITES = clients
@@ -113,7 +117,8 @@ test-fuzz:    ## Every fuzz target over its corpus, plus 5 seconds
 $(TESTS):
 	@deps/check build tests || deps/install --tests
 	+@$(AGAIN) test-programs SUITES='$(SUITES)' || { echo '0 passed, 1 failed'; false; }
-	@tests/run --build $(OUT) --fuzz $(FUZZ_OUT) $(if $(ONLY),--only $(ONLY)) $(SUITES)
+	@tests/run --build $(OUT) --fuzz $(FUZZ_OUT) $(if $(ONLY),--only $(ONLY)) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(SUITES)
 
 test-programs: $(foreach suite,$(SUITES),$(PROGRAMS_$(suite)))
 
@@ -121,6 +126,26 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(FLAGS) -MMD -MP -MT $@ -MF $@.d -o $@ $< $(LIBRARY) -lcmocka $(LDLIBS)
+
+SIM_SOURCES := $(wildcard tests/sim/*.c)
+$(SIM): $(SIM_SOURCES) $(LIBRARY)
+	$(call say,TEST,tests/sim)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) -MMD -MP -MT $@ -MF $@.d -o $@ $(SIM_SOURCES) $(LIBRARY) $(LDLIBS)
+
+.PHONY: test-sim-long test-sim-large test-sim-mutations
+test-sim-long: $(SIM) ## Seeds from SEED on, until one fails or you stop it
+	@$(SIM) --seed $(or $(SEED),1000000) --runs $(or $(RUNS),1000000000) --jobs $(JOBS)
+
+test-sim-large: $(SIM) ## Meshes of 100 and of 1,000 nodes: rounds and bytes
+	@$(SIM) --large 10 && $(SIM) --large 20 && $(SIM) --large 40 && $(SIM) --large 100 && \
+	    $(SIM) --large 1000
+
+# A build of its own, with mistakes to choose from.
+test-sim-mutations: ## Does the simulator catch mistakes that are built in?
+	+@$(AGAIN) BUILD=$(BUILD)/mutations CFLAGS='$(CFLAGS) -DSTARLING_MUTATIONS' \
+	    $(BUILD)/mutations/tests/sim/sim
+	@$(BUILD)/mutations/tests/sim/sim --mutations --runs $(or $(RUNS),2000) --jobs $(JOBS)
 
 # Programs that speak to a server do so through hiredis; they link nothing of ours.
 $(CLIENTS) $(KILL): $(OUT)/tests/%: tests/%.c $(OUT)/flags
