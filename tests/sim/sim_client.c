@@ -10,7 +10,7 @@
 
 /* ---- replies ---- */
 
-enum { ITEMS_MAX = 64 };
+enum { ITEMS_MAX = 64, COMMAND_BYTES_MAX = 16384 };
 
 struct reply_reader {
     struct slice rest;
@@ -171,22 +171,45 @@ void sim_clients_drop(struct sim_node *node) {
 
 /* ---- requests ---- */
 
-/* One command as an array of its words. */
-static void put_command(struct buffer *out, char *text) {
-    char *words[ITEMS_MAX], *rest = NULL;
+static void put_number(struct buffer *out, char type, size_t value) {
+    char digits[24];
+    size_t at = sizeof(digits);
+    digits[--at] = '\n';
+    digits[--at] = '\r';
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    digits[--at] = type;
+    buffer_append(out, digits + at, sizeof(digits) - at);
+}
+
+/* One command as an array of its words; returns what follows its ';'. */
+static const char *put_command(struct buffer *out, const char *text) {
+    struct slice words[ITEMS_MAX];
     unsigned count = 0;
-    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        require(count < ITEMS_MAX);
-        words[count++] = word;
+    for (;;) {
+        const char *end = text;
+        while (*end != ' ' && *end != ';' && *end != '\0') {
+            end++;
+        }
+        if (end > text) {
+            require(count < ITEMS_MAX);
+            words[count++] = slice_make(text, (size_t)(end - text));
+        }
+        text = *end == '\0' ? end : end + 1;
+        if (*end != ' ') {
+            break;
+        }
     }
     require(count > 0);
-    buffer_printf(out, "*%u\r\n", count);
+    put_number(out, '*', count);
     for (unsigned i = 0; i < count; i++) {
-        size_t size = strlen(words[i]);
-        buffer_printf(out, "$%zu\r\n", size);
-        buffer_append(out, words[i], size);
+        put_number(out, '$', words[i].size);
+        buffer_append_slice(out, words[i]);
         buffer_append(out, "\r\n", 2);
     }
+    return text;
 }
 
 static void client_input(struct sim_client *client, struct slice bytes) {
@@ -217,12 +240,13 @@ void sim_call(struct sim_node *node, unsigned db, sim_reply_fn fn, void *udata, 
         fn(node->world, udata, number, &(struct sim_reply){.is_null = true});
         return;
     }
-    struct buffer text = {0}, bytes = {0};
+    char text[COMMAND_BYTES_MAX];
+    struct buffer bytes = {0};
     va_list args;
     va_start(args, format);
-    buffer_vprintf(&text, format, args);
+    int size = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    (void)buffer_text(&text);
+    require(size > 0 && (size_t)size < sizeof(text));
     sim_set_time(node);
     struct sim_client *client = client_idle(node);
     client->fn = fn;
@@ -233,18 +257,15 @@ void sim_call(struct sim_node *node, unsigned db, sim_reply_fn fn, void *udata, 
     if (client->db != db) {
         char select[32];
         (void)snprintf(select, sizeof(select), "SELECT %u", db);
-        put_command(&bytes, select);
+        (void)put_command(&bytes, select);
         client->db = db;
         client->waits_for++;
     }
-    char *rest = NULL;
-    for (char *command = strtok_r(text.data, ";", &rest); command != NULL;
-         command = strtok_r(NULL, ";", &rest)) {
-        put_command(&bytes, command);
+    for (const char *command = text; *command != '\0';) {
+        command = put_command(&bytes, command);
         client->waits_for++;
     }
     client_input(client, buffer_slice(&bytes));
     sim_wake(node, 0);
-    buffer_deinit(&text);
     buffer_deinit(&bytes);
 }
