@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutation.h"
 #include "base/varint.h"
 #include "log/record.h"
 #include "store/databases.h"
@@ -294,7 +295,7 @@ const char *replicas_record_load(const struct replicas_record *record, struct st
     const char *why = replicas_record_apply(record, store);
     for (unsigned i = 0; i < record->count && why == NULL; i++) {
         const struct replicas_record_entry *entry = &record->entries[i];
-        if (entry->ticks > 0) {
+        if (entry->ticks > 0 && !mutation(LOST_CONTEXT)) {
             context_add(&store->context, stamp_make(entry->ticks, entry->slot));
         }
         hybrid_clock_observe(&store->clock, entry->ticks);

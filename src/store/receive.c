@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
@@ -119,7 +120,7 @@ static bool receiver_has_marks(struct receiver *receiver, const struct stream_re
         unsigned slot = replicas_find(&store->replicas, mark.ref);
         bool is_here = slot != 0 ? mark.ticks <= stamp_ticks(store->context.stamps[slot])
                                  : replicas_find_retired(&store->replicas, mark.ref) != NULL;
-        if (!is_here && mark.ref != record->ref) {
+        if (!is_here && mark.ref != record->ref && !mutation(SKIP_MARKS)) {
             receiver->missing_ref = mark.ref;
             receiver->missing_ticks = mark.ticks;
             return false;
@@ -196,8 +197,14 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
     }
     receiver_raise_marks(store, slot, &record);
     struct change change;
+    bool is_inside = false; /* a unit that an earlier change began */
     while (change_reader_next(&reader, &change) == CHANGE_OK) {
-        if (context_covers(&store->context, change.stamp)) {
+        bool is_rest = is_inside;
+        is_inside = change.goes_on;
+        if (mutation(HALF_UNITS) && is_rest) {
+            continue;
+        }
+        if (context_covers(&store->context, change.stamp) && !mutation(APPLY_TWICE)) {
             continue;
         }
         enum store_status status = store_apply(store, &change);
@@ -248,10 +255,10 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
         receiver_forget_unit(receiver, slot);
     }
     uint64_t ticks = receiver_ticks(receiver, slot);
-    if (record.last_ticks <= ticks) {
+    if (record.last_ticks <= ticks && !mutation(APPLY_TWICE)) {
         return RECEIVE_DUPLICATE;
     }
-    if (record.previous_ticks > ticks) {
+    if (record.previous_ticks > ticks && !mutation(SKIP_GAP)) {
         return RECEIVE_GAP;
     }
     if (!receiver_has_marks(receiver, &record)) {

@@ -170,6 +170,7 @@ void plan_make(struct plan *plan, uint64_t seed, const struct plan_opts *opts) {
     plan->has_small_log = prng_below(&prng, 4) == 0;
     plan->has_frame_faults = prng_below(&prng, 5) == 0;
     plan->has_eviction = prng_below(&prng, 8) == 0;
+    plan->has_big_units = prng_below(&prng, 10) == 0;
     plan->always_percent = (unsigned)prng_below(&prng, 3) * 50;
     unsigned faults = (unsigned)(prng_below(&prng, 16) * opts->faults_percent / 100);
     make_ops(plan, &prng, opts->ops_count);

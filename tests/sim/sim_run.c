@@ -14,7 +14,7 @@ enum {
     SAMPLE_US = 400 * 1000,
     CONVERGE_US_MAX = 600 * 1000 * 1000, /* ten minutes after healing */
     RUN_US_MIN = 60 * 1000 * 1000,
-    SETTLE_US = 20 * 1000 * 1000, /* after converging: nothing is contested any more */
+    SETTLE_US = 15 * 1000 * 1000, /* after converging: nothing is contested any more */
     ASK_US_MAX = 30 * 1000 * 1000,
 };
 
@@ -112,7 +112,35 @@ static void check_settling(struct sim_node *node) {
     }
     memory_free(frontier);
 }
+/* Nothing is left of what was in the way. */
+static void check_bounds(struct sim_node *node) {
+    struct sim_run *run = run_of(node->world);
+    struct mesh_stats stats;
+    if (node->node->mesh == NULL) {
+        return;
+    }
+    mesh_get_stats(node->node->mesh, &stats);
+    if (stats.waiting_records > 0 || stats.waiting_bytes > 0) {
+        sim_fail(node->world, "node %u: %llu records still wait", node->index,
+                 (unsigned long long)stats.waiting_records);
+    }
+    /* A node that is gone for good is waited for until it is forgotten. */
+    bool is_complete = true;
+    for (unsigned i = 0; i < run->plan->faults_count; i++) {
+        enum fault_kind kind = run->plan->faults[i].kind;
+        is_complete = is_complete && kind != FAULT_WIPE && kind != FAULT_FORGET;
+    }
+    if (is_complete && node->node->store.contested_count > 0) {
+        sim_fail(node->world, "node %u: %llu keys are still contested, %.0f s after all agreed",
+                 node->index, (unsigned long long)node->node->store.contested_count,
+                 (double)(node->world->now_us - run->converged_us) / 1e6);
+    }
+}
 #else
+static void check_bounds(struct sim_node *node) {
+    (void)node;
+}
+
 static void check_settling(struct sim_node *node) {
     (void)node;
 }
@@ -213,9 +241,8 @@ static void run_converge(struct sim_run *run) {
         sim_run_for(world, SIM_SECOND);
     }
     run->converged_us = world->now_us;
-    if (world->now_us < RUN_US_MIN) {
-        sim_run_until(world, RUN_US_MIN);
-    }
+    uint64_t end_us = run->converged_us + SETTLE_US;
+    sim_run_until(world, end_us > RUN_US_MIN ? end_us : RUN_US_MIN);
     if (!sim_has_failed(world) && !sim_has_converged(world)) {
         sim_run_for(world, SETTLE_US); /* expiries travel, too */
         if (!sim_has_failed(world) && !sim_has_converged(world)) {
@@ -255,6 +282,7 @@ static void check_nodes(struct sim_run *run) {
         }
         store_check(&node->node->store);
         check_settling(node);
+        check_bounds(node);
     }
 }
 

@@ -88,6 +88,7 @@ struct plan {
     bool has_small_log; /* catching up takes snapshots */
     bool has_frame_faults;
     bool has_eviction;
+    bool has_big_units;      /* longer than a record */
     unsigned always_percent; /* of nodes with appendfsync always */
 };
 

@@ -355,6 +355,19 @@ static void begin_wild(struct sim_run *run, const struct plan_op *op) {
     sim_call(node_of(run, op), 0, on_ignored, run, 0, "%s", command);
 }
 
+/* ---- a pair in a unit of more than a megabyte: it goes on from record to record ---- */
+
+static void begin_big_pair(struct sim_run *run, const struct plan_op *op) {
+    struct buffer text = {0};
+    buffer_printf(&text, "MULTI;SET x:%u %u", op->key, op->number);
+    for (unsigned i = 0; i < BIG_UNIT_COPIES; i++) {
+        buffer_printf(&text, ";COPY large copy:%u REPLACE", i % 4);
+    }
+    buffer_printf(&text, ";SET y:%u %u;EXEC", op->key, op->number);
+    sim_call(node_of(run, op), 0, on_ignored, run, op_index(run, op), "%s", buffer_text(&text));
+    buffer_deinit(&text);
+}
+
 /* ---- beginning ---- */
 
 void workload_begin(struct sim_run *run, struct plan_op *op) {
@@ -399,7 +412,9 @@ void workload_begin(struct sim_run *run, struct plan_op *op) {
         sim_call(node, 0, on_die_written, run, index, "SET die:%u v%u", op->number, op->number);
         break;
     case OP_PAIR:
-        if (op->random % 5 == 0) {
+        if (run->plan->has_big_units && op->number % 8 == 1) {
+            begin_big_pair(run, op);
+        } else if (op->random % 5 == 0) {
             sim_call(node, 0, on_ignored, run, index, "DEL x:%u y:%u", op->key, op->key);
         } else if (op->random % 2 == 0) {
             sim_call(node, 0, on_ignored, run, index, "MSET x:%u %u y:%u %u", op->key, op->number,
