@@ -16,7 +16,8 @@ enum {
     CAUSE_POLLS_MAX = 60,
     CAUSE_POLL_US = 150 * 1000,
     TOKEN_WAIT_MS = 15000,
-    BULK_BYTES_MAX = 9000
+    BULK_BYTES_MAX = 9000,
+    BIG_UNIT_COPIES = 18,
 };
 
 /* ---- replies to writes ---- */
