@@ -355,6 +355,10 @@ static void end_deliver(struct sim_world *world, void *object, uint64_t number) 
 
 /* ---- dialling ---- */
 
+static bool node_listens(const struct sim_node *node) {
+    return node->node != NULL && node->node->mesh != NULL;
+}
+
 /* A first packet and its answer went through, or did not. */
 static void dial_ends(struct sim_world *world, void *object, uint64_t number) {
     (void)object;
