@@ -372,10 +372,10 @@ static void dial_ends(struct sim_world *world, void *object, uint64_t number) {
         /* Given up. */
         other->is_closed = true;
         end->is_closed = true;
-    } else if (other->node->node == NULL || is_cut(world, end->node, other->node) ||
+    } else if (!node_listens(other->node) || is_cut(world, end->node, other->node) ||
                is_cut(world, other->node, end->node)) {
         other->is_closed = true;
-        end_close(world, end, other->node->node == NULL ? MESH_REASON_CLOSED : MESH_REASON_TIMEOUT);
+        end_close(world, end, node_listens(other->node) ? MESH_REASON_TIMEOUT : MESH_REASON_CLOSED);
     } else {
         connection->is_open = true;
         sim_set_time(other->node);
