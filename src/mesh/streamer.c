@@ -332,9 +332,20 @@ static struct mesh_link *find_source(struct mesh *mesh, unsigned slot, uint64_t 
 
 /* ---- records ---- */
 
+/* Far ahead of the wall clock, and of all stamps that are here already: when all clocks go back by
+ * an hour, stamps go on from where they were. */
 static bool is_from_future(const struct mesh *mesh, uint64_t ticks) {
-    return stamp_unix_ms(stamp_make(ticks, 0)) >
-           mesh->unix_ms + (int64_t)mesh->settings.max_clock_drift_ms + CLOCK_SLACK_MS;
+    int64_t unix_ms = stamp_unix_ms(stamp_make(ticks, 0));
+    if (unix_ms <= mesh->unix_ms + (int64_t)mesh->settings.max_clock_drift_ms + CLOCK_SLACK_MS) {
+        return false;
+    }
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    uint64_t newest_ticks = 0;
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        uint64_t seen_ticks = stamp_ticks(context->stamps[slot]);
+        newest_ticks = seen_ticks > newest_ticks ? seen_ticks : newest_ticks;
+    }
+    return unix_ms > stamp_unix_ms(stamp_make(newest_ticks, 0)) + CLOCK_SLACK_MS;
 }
 
 /* Puts a record behind those of its author that wait; or drops it, to be asked for later. */
