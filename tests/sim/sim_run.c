@@ -130,9 +130,9 @@ static void check_bounds(struct sim_node *node) {
         enum fault_kind kind = run->plan->faults[i].kind;
         is_complete = is_complete && kind != FAULT_WIPE && kind != FAULT_FORGET;
     }
-    if (is_complete && node->node->store.contested_count > 0) {
-        sim_fail(node->world, "node %u: %llu keys are still contested, %.0f s after all agreed",
-                 node->index, (unsigned long long)node->node->store.contested_count,
+    if (is_complete && node->node->store.unsettled_count > 0) {
+        sim_fail(node->world, "node %u: %llu keys are still unsettled, %.0f s after all agreed",
+                 node->index, (unsigned long long)node->node->store.unsettled_count,
                  (double)(node->world->now_us - run->converged_us) / 1e6);
     }
 }
