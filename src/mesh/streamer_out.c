@@ -335,6 +335,13 @@ static void push_link(struct mesh_link *link) {
         stream->is_behind = true;
         return;
     }
+    /* While the state of others is taken over there is no log to read: that is no reason for the
+     * peer to take over ours. */
+    enum catchup_state catchup = link->mesh->catchup.state;
+    if (stream->state == STREAM_SEEK &&
+        (catchup == CATCHUP_PULLING || catchup == CATCHUP_ADVANCING)) {
+        return;
+    }
     /* What was read when the stream was lost goes first; then it is placed again, once a turn. */
     if (stream->state == STREAM_SEEK && !place_stream(link)) {
         return;
