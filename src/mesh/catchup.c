@@ -502,6 +502,23 @@ static void try_to_end(struct mesh *mesh) {
     become_ready(mesh);
 }
 
+/* The peers whose parts fit have become joiners themselves, or are gone, and those that are ready
+ * cut their parts by another seed: it is begun anew, by theirs. (What rebasing has kept aside would
+ * be lost by that: then it waits for the first ones.) */
+static bool must_change_seed(const struct mesh *mesh) {
+    bool is_any_foreign = false;
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!link_is_up(link) || link->peer_is_joining) {
+            continue;
+        }
+        if (!link->catchup.is_foreign) {
+            return false;
+        }
+        is_any_foreign = true;
+    }
+    return is_any_foreign && !mesh->catchup.rebases;
+}
+
 /* All linked peers are joining, too: one must not, or nobody has anything to take over. */
 static void look_for_tie(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
@@ -635,6 +652,12 @@ void catchup_tick(struct mesh *mesh) {
             }
         }
         look_for_tie(mesh);
+        if (catchup->state == CATCHUP_PULLING && must_change_seed(mesh)) {
+            for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+                give_up_part(link, true);
+            }
+            begin(mesh, false);
+        }
     }
     if (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING) {
         warn_if_slow(mesh);
