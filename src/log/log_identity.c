@@ -130,7 +130,11 @@ enum log_status log_identity_begin(struct log *log, bool is_on) {
                 "The last shutdown was not clean: this node goes on as generation %llu.",
                 (unsigned long long)node->generation);
     }
-    hybrid_clock_observe(&log->store->clock, node->ceiling_ticks);
+    /* A life of its own in a mesh needs no stamps above those of the lives before; and peers refuse
+     * stamps that are as far ahead as the ceiling is. */
+    if (!is_in_mesh) {
+        hybrid_clock_observe(&log->store->clock, node->ceiling_ticks);
+    }
     hybrid_clock_set_wall(&log->store->clock, log->unix_ms);
     node->ceiling_ticks = ceiling_above(log);
     node->is_clean = false;
