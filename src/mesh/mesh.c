@@ -53,8 +53,35 @@ static const struct context *get_context(const struct mesh *mesh) {
 
 /* ---- calls from outside ---- */
 
+/* A slot was given up since the last call, at whose end the data had it still: nothing here may
+ * speak of it any more. */
+static void follow_retired_slots(struct mesh *mesh) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    if (replicas->version == mesh->slots_version) {
+        return;
+    }
+    mesh->slots_version = replicas->version;
+    if (replicas->slots_count > mesh->slot_refs_count) {
+        mesh->slot_refs =
+            memory_resize(mesh->slot_refs, replicas->slots_count * sizeof(mesh->slot_refs[0]));
+        memset(mesh->slot_refs + mesh->slot_refs_count, 0,
+               (replicas->slots_count - mesh->slot_refs_count) * sizeof(mesh->slot_refs[0]));
+        mesh->slot_refs_count = replicas->slots_count;
+    }
+    for (unsigned slot = 1; slot < mesh->slot_refs_count; slot++) {
+        uint64_t ref = slot < replicas->slots_count ? replicas->slots[slot].ref : 0;
+        if (mesh->slot_refs[slot] != 0 && mesh->slot_refs[slot] != ref) {
+            streamer_forget_slot(mesh, slot);
+            membership_slot_retired(&mesh->membership, slot);
+        }
+        mesh->slot_refs[slot] = ref;
+    }
+}
+
 void mesh_enter(struct mesh *mesh) {
-    mesh->depth++;
+    if (mesh->depth++ == 0 && mesh->has_started) {
+        follow_retired_slots(mesh);
+    }
 }
 
 void mesh_exit(struct mesh *mesh) {
@@ -220,6 +247,7 @@ void mesh_free(struct mesh *mesh) {
     membership_deinit(&mesh->membership);
     free_settings(&mesh->settings);
     memory_free((char *)mesh->opts.version);
+    memory_free(mesh->slot_refs);
     memory_free(mesh);
 }
 

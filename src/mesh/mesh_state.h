@@ -162,6 +162,9 @@ struct mesh {
     uint64_t monotonic_us;
     uint64_t next_gossip_us;
     struct context frontier;
+    uint64_t *slot_refs; /* as they were when the table of replicas was last looked at */
+    unsigned slot_refs_count;
+    uint64_t slots_version;
     struct mesh_stats stats;  /* the counters of it */
     struct mesh_dials *dials; /* dial.c */
     struct mesh_check *check; /* a running MESH CHECK: mesh_check.c */
