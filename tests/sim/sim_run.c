@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#ifndef SIM_LONE
 #include "mesh/mesh.h"
 #endif
 
@@ -80,11 +79,9 @@ bool sim_has_converged(struct sim_world *world) {
         if (node->node == NULL || node->is_out) {
             continue;
         }
-#ifndef SIM_LONE
         if (node->node->mesh != NULL && mesh_is_joining(node->node->mesh)) {
             return false;
         }
-#endif
         node_digest(node, is_any ? other : first);
         if (is_any && memcmp(first, other, sizeof(first)) != 0) {
             return false;
@@ -94,7 +91,6 @@ bool sim_has_converged(struct sim_world *world) {
     return is_any;
 }
 
-#ifndef SIM_LONE
 /* Settling, now and as far as it can be: no value changes by it. */
 static void check_settling(struct sim_node *node) {
     if (node->node == NULL || node->node->mesh == NULL || mesh_is_joining(node->node->mesh)) {
@@ -136,15 +132,6 @@ static void check_bounds(struct sim_node *node) {
                  (double)(node->world->now_us - run->converged_us) / 1e6);
     }
 }
-#else
-static void check_bounds(struct sim_node *node) {
-    (void)node;
-}
-
-static void check_settling(struct sim_node *node) {
-    (void)node;
-}
-#endif
 
 /* ---- what happens when ---- */
 
@@ -214,7 +201,6 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\nmesh-seeds %s %s\n",
                       node->address, run->world.nodes[0].address, run->world.nodes[1].address);
     }
-#endif
 }
 
 void run_begin(struct sim_run *run, struct plan *plan, bool is_verbose) {

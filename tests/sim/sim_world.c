@@ -307,9 +307,7 @@ void sim_start(struct sim_node *node) {
     for (unsigned i = 0; i < sizeof(opts.entropy) / sizeof(opts.entropy[0]); i++) {
         opts.entropy[i] = prng_next(&world->prng);
     }
-#ifndef SIM_LONE
     sim_network_host(node, &opts.mesh_host);
-#endif
     sim_note(world, "node %u starts", node->index);
     node->boots++;
     node->turn_us = SIM_NEVER;
