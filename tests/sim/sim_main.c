@@ -29,7 +29,7 @@ enum {
     JOBS_MAX = 64,
     FAILURES_MAX = 64,
     RUN_SECONDS_MAX = 60,
-    SHRINK_SECONDS_MAX = 30,
+    SHRINK_SECONDS_MAX = 20,
     SHRINK_FAILURES_MAX = 2,
     SHOWN_MAX = 10,
     TWICE_EVERY = 50, /* each so many-th seed runs twice: the traces must be equal */

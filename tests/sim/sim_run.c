@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "mesh/mesh.h"
-#endif
 
 enum {
     SAMPLE_US = 400 * 1000,
@@ -196,7 +195,6 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         sim_configure(node, "log-segment-size 64kb\nlog-retention-size 0\n"
                             "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n");
     }
-#ifndef SIM_LONE
     if (!plan->is_alone) {
         sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\nmesh-seeds %s %s\n",
                       node->address, run->world.nodes[0].address, run->world.nodes[1].address);
