@@ -130,12 +130,12 @@ enum log_status log_identity_begin(struct log *log, bool is_on) {
                 "The last shutdown was not clean: this node goes on as generation %llu.",
                 (unsigned long long)node->generation);
     }
-    /* A life of its own in a mesh needs no stamps above those of the lives before; and peers refuse
-     * stamps that are as far ahead as the ceiling is. */
+    hybrid_clock_set_wall(&log->store->clock, log->unix_ms);
+    /* A life of its own in a mesh needs no stamps above all those of the lives before, and peers
+     * would refuse stamps that are as far ahead of their clocks as the ceiling is. */
     if (!is_in_mesh) {
         hybrid_clock_observe(&log->store->clock, node->ceiling_ticks);
     }
-    hybrid_clock_set_wall(&log->store->clock, log->unix_ms);
     node->ceiling_ticks = ceiling_above(log);
     node->is_clean = false;
     node->is_durable = is_on && log->opts.fsync == LOG_FSYNC_ALWAYS;

@@ -139,7 +139,9 @@ static bool check_recovered(struct world *again, const struct past *past, const 
         EXPECT(units >= acknowledged, "%u of %u units, %u promised", units, past->units,
                acknowledged);
     }
-    EXPECT(again->store.clock.ticks >= past->newest_ticks, "the clock went back");
+    /* In a mesh each life is another replica: there only stamps that are still known matter. */
+    EXPECT(plan->has_foreign || again->store.clock.ticks >= past->newest_ticks,
+           "the clock went back");
     return true;
 }
 
