@@ -166,32 +166,15 @@ static void introduce_marks(struct mesh_link *link, struct slice marks) {
     }
 }
 
-/* Has the peer acknowledged all that these marks name? Its own changes it has anyway. */
-static bool are_marks_known(struct mesh_link *link, struct slice marks) {
-    const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
-    struct stream_mark mark;
-    while (stream_mark_next(&marks, &mark)) {
-        unsigned slot = replicas_find(replicas, mark.ref);
-        if (slot == 0) {
-            return false;
-        }
-        const struct replica_id *id = &replicas->slots[slot].id;
-        bool is_its_own = id->generation == link->peer.generation &&
-                          memcmp(id->node, link->peer.node, REPLICA_NODE_ID_BYTES) == 0;
-        if (!is_its_own && streamer_slot(link, slot)->acknowledged_ticks < mark.ticks) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* How many records from `begin` on may be joined for this peer. */
-static size_t run_length(struct mesh_link *link, size_t begin) {
-    const struct streamer_out *out = link->mesh->streamer.out;
+/* How many records from `begin` on may be joined. One whose author had seen something new meanwhile
+ * may not: what it had seen may itself have seen a record before it in the run, and would wait for
+ * all of them, as they for it. That this peer has it already is no help: it passes the joined
+ * record on to others as it is. */
+static size_t run_length(const struct streamer_out *out, size_t begin) {
     size_t end = begin + 1;
     while (end < out->gathered_count && out->gathered[end].slot == out->gathered[begin].slot &&
            out->gathered[end].head.previous_ticks == out->gathered[end - 1].head.last_ticks &&
-           are_marks_known(link, gathered_marks(out, &out->gathered[end]))) {
+           out->gathered[end].head.marks_count == 0) {
         end++;
     }
     return end - begin;
@@ -239,7 +222,7 @@ static void fill_payload(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     struct streamer_out *out = mesh->streamer.out;
     for (size_t begin = 0; begin < out->gathered_count;) {
-        const struct joined_run *joined = join_run(out, begin, run_length(link, begin));
+        const struct joined_run *joined = join_run(out, begin, run_length(out, begin));
         size_t taken = joined->result.taken;
         if (joined->result.is_joined) {
             mesh->stats.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
