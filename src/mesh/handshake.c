@@ -398,6 +398,28 @@ static void come_up(struct mesh_link *link) {
     mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: linked with %s", link->peer_address);
 }
 
+/* What a retired replica wrote is in no log that could be asked for it: it has no name any more.
+ * Was a peer with this context there when it was seen by all? A fresh one was not, and one that was
+ * put back to an earlier time knows less of it. */
+static bool lacks_retired(const struct replicas *replicas, struct slice context) {
+    uint64_t count, ref, ticks;
+    bool is_empty = true;
+    if (!varint_take(&context, &count)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!mesh_take_u64(&context, &ref) || !varint_take(&context, &ticks)) {
+            return false;
+        }
+        const struct retired_replica *retired = replicas_find_retired(replicas, ref);
+        if (retired != NULL && ticks < retired->ticks) {
+            return true;
+        }
+        is_empty = is_empty && ticks == 0;
+    }
+    return is_empty && replicas->retired_count > 0;
+}
+
 static bool context_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     uint64_t unix_ms, count;
@@ -436,6 +458,7 @@ static bool context_frame(struct mesh_link *link, struct slice payload) {
     }
     struct context context;
     unsigned unknown;
+    link->peer_lacks_retired = lacks_retired(mesh->data.replicas(mesh->data.udata), payload);
     if (!mesh_take_context(&payload, mesh->data.replicas(mesh->data.udata), &context, &unknown)) {
         return false;
     }

@@ -127,6 +127,7 @@ struct mesh_link {
     uint64_t peer_members, peer_keys; /* also from LOST */
     uint64_t peer_seed[2];
     bool peer_is_joining;
+    bool peer_lacks_retired; /* it has not seen all of a replica that has no slot here any more */
 
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
     unsigned handshake; /* bits */

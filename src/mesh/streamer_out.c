@@ -121,8 +121,8 @@ static bool place_stream(struct mesh_link *link) {
             out->seen.stamps[slot] = stamp_make(streamer_slot(link, slot)->sent_ticks, slot);
         }
     }
-    if (!mesh->data.stream_seek(mesh->data.udata, link->stream.reader, &out->seen,
-                                out->is_wanted)) {
+    if (link->peer_lacks_retired || !mesh->data.stream_seek(mesh->data.udata, link->stream.reader,
+                                                            &out->seen, out->is_wanted)) {
         stream_lost(link);
         return false;
     }
