@@ -223,6 +223,37 @@ void run_begin(struct sim_run *run, struct plan *plan, bool is_verbose) {
     sim_at(world, SIM_SECOND, sample_event, NULL, 0);
 }
 
+struct dump {
+    const struct sim_node *node;
+    unsigned db;
+};
+
+static void dump_visit(void *item, void *udata) {
+    const struct dump *dump = (const struct dump *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    struct slice name = entry_key(entry);
+    uint8_t digest[20];
+    store_entry_digest(dump->db, entry, digest);
+    sim_note(dump->node->world, "    node %u db %u %.*s: kind %d, digest %02x%02x%02x%02x",
+             dump->node->index, dump->db, (int)name.size, name.data, (int)entry_kind(entry),
+             digest[0], digest[1], digest[2], digest[3]);
+}
+
+/* What each node holds, for whoever looks for the difference. */
+static void dump_nodes(struct sim_world *world) {
+    for (unsigned i = 0; world->is_verbose && i < world->nodes_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        for (unsigned db = 0; node->node != NULL && db < node->node->store.dbs_count; db++) {
+            struct dump dump = {node, db};
+            uint64_t position = 0;
+            do {
+                position =
+                    table_walk(&node->node->store.dbs[db].table, position, dump_visit, &dump);
+            } while (position != 0);
+        }
+    }
+}
+
 /* Until all agree, then until nothing is contested. */
 static void run_converge(struct sim_run *run) {
     struct sim_world *world = &run->world;
@@ -230,6 +261,7 @@ static void run_converge(struct sim_run *run) {
     while (!sim_has_failed(world) && !sim_has_converged(world)) {
         if (world->now_us >= until_us) {
             sim_fail(world, "the nodes do not agree, ten minutes after all was healed");
+            dump_nodes(world);
             return;
         }
         sim_run_for(world, SIM_SECOND);

@@ -750,7 +750,7 @@ static void m16_forgotten_and_back(struct story *story) {
     (void)say(story, C, "SET k 1");
     agree(story);
     sim_kill(at(story, C));
-    wait_ms(story, 12000);
+    wait_ms(story, 30000);
     char command[80];
     (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
     (void)say(story, A, command);
