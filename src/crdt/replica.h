@@ -16,6 +16,7 @@
 #define CRDT_REPLICA_H
 
 #include "base/buffer.h"
+#include "base/mutation.h"
 #include "crdt/context.h"
 
 enum {
@@ -86,7 +87,7 @@ void replicas_raise_mark(struct replicas *replicas, unsigned slot, uint64_t stam
 static inline bool replicas_has_seen(const struct replicas *replicas, unsigned author,
                                      uint64_t stamp) {
     unsigned slot = stamp_slot(stamp);
-    if (slot == STAMP_SLOT_SETTLED || slot == author) {
+    if (slot == STAMP_SLOT_SETTLED || slot == author || mutation(DELETE_UNSEEN)) {
         return true;
     }
     const struct replica *replica = &replicas->slots[author];

@@ -9,6 +9,7 @@
 #include "log/log_state.h"
 
 #include "base/check.h"
+#include "base/mutation.h"
 #include "log/directory.h"
 
 void log_identity_new(struct log *log) {
@@ -119,7 +120,7 @@ enum log_status log_identity_begin(struct log *log, bool is_on) {
     struct node_file *node = &log->node;
     bool is_in_mesh =
         log->opts.begins_replica || replicas_record_known_count(&log->store->replicas) > 1;
-    if (is_in_mesh) {
+    if (is_in_mesh && !mutation(KEEP_GENERATION)) {
         uint64_t now = log->unix_ms > 0 ? (uint64_t)log->unix_ms : 0;
         node->generation = later_generation(log, now);
         log_say(log, LOG_LEVEL_NOTICE, "This node goes on as generation %llu.",

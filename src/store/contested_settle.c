@@ -17,6 +17,8 @@
  *     there is none says so (change.h, "fresh"), so whether it still has the expiry is all one. */
 #include "store/merge.h"
 
+#include "base/mutation.h"
+
 static bool is_settled(const struct context *frontier, uint64_t stamp) {
     return context_covers(frontier, stamp);
 }
@@ -36,7 +38,8 @@ static bool settle_parts(struct contested *contested, const struct context *fron
     bool changed = false;
     for (unsigned i = contested->parts_count; i-- > 0;) {
         const struct contested_part *part = &contested->parts[i];
-        if (contested_part_is_ghost(part) && is_settled(frontier, part->off_by)) {
+        if (contested_part_is_ghost(part) &&
+            (mutation(DROP_GHOSTS) || is_settled(frontier, part->off_by))) {
             contested_drop_part(contested, i);
             changed = true;
         }

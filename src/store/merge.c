@@ -301,7 +301,9 @@ static enum store_status merge_into(struct merge *merge) {
         is_done = merge_edit(merge);
         break;
     case CHANGE_TAKE:
-        merge_takes(merge);
+        if (!mutation(IGNORE_TAKE)) {
+            merge_takes(merge);
+        }
         break;
     case CHANGE_MORE:
         is_done = merge_more(merge);

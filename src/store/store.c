@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/store.h"
 
+#include "base/mutation.h"
+
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
 #include "store/merge.h"
@@ -586,7 +588,9 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     }
     if (status == STORE_OK) {
         context_add(&store->context, change.stamp);
-        hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
+        if (!mutation(BLIND_CLOCK)) {
+            hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
+        }
     }
     return status;
 }
