@@ -27,6 +27,7 @@ struct coalesce_item {
     uint32_t previous;    /* the change of the same key before it that is left, or NONE */
     uint8_t kind;
     bool is_gone;
+    bool is_fresh; /* it, or one that it made needless */
 };
 
 void coalescer_deinit(struct coalescer *coalescer) {
@@ -49,6 +50,11 @@ static bool is_value_part(unsigned kind) {
 
 static bool concerns_all_keys(unsigned kind) {
     return kind == CHANGE_FLUSH || kind == CHANGE_FLUSH_ALL || kind == CHANGE_SWAP;
+}
+
+/* Kinds that take expiries away only when they are fresh. */
+static bool leaves_expiries(unsigned kind) {
+    return kind == CHANGE_SET_KEEPING || is_value_part(kind);
 }
 
 /* Does `later` make `earlier`, of the same key, needless? The table is in the header. */
@@ -139,6 +145,7 @@ static struct coalesce_item *add_item(struct coalescer *coalescer, const struct 
     }
     struct coalesce_item *item = &coalescer->items[coalescer->items_count++];
     *item = (struct coalesce_item){.kind = (uint8_t)change->kind,
+                                   .is_fresh = change->is_fresh,
                                    .start_ticks = change->start_ticks,
                                    .previous = COALESCE_NONE};
     return item;
@@ -152,11 +159,17 @@ struct coalesce_run {
     size_t floor;       /* the first change after the last that concerns all keys */
 };
 
+/* Could it supersede more if its author's mark were newer? A counter's part touches nothing of
+ * others, unless it is fresh: then expiries go. */
+static bool is_bound(const struct coalesce_item *item) {
+    return !is_counter(item->kind) || item->is_fresh;
+}
+
 static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
                         const struct change *change) {
     struct coalesce_item *item = add_item(coalescer, change);
     uint32_t index = (uint32_t)(coalescer->items_count - 1);
-    run->bound_count += !is_counter(item->kind);
+    run->bound_count += is_bound(item);
     if (concerns_all_keys(item->kind)) {
         run->floor = coalescer->items_count;
         return;
@@ -174,10 +187,15 @@ static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
     uint32_t earlier = place->item;
     while (earlier != COALESCE_NONE && earlier >= run->floor &&
            supersedes(item, &coalescer->items[earlier])) {
-        coalescer->items[earlier].is_gone = true;
+        struct coalesce_item *gone = &coalescer->items[earlier];
+        gone->is_gone = true;
         run->gone_count++;
-        run->bound_count -= !is_counter(coalescer->items[earlier].kind);
-        earlier = coalescer->items[earlier].previous;
+        run->bound_count -= is_bound(gone);
+        if (gone->is_fresh && !item->is_fresh && leaves_expiries(item->kind)) {
+            run->bound_count += !is_bound(item);
+            item->is_fresh = true;
+        }
+        earlier = gone->previous;
     }
     item->previous = earlier;
     place->item = index;
@@ -240,7 +258,9 @@ static void write_joined(struct coalescer *coalescer, const struct slice *record
         bool is_batch = change_reader_init(&reader, record.batch, 0);
         require(is_batch);
         while (change_reader_next(&reader, &change) == CHANGE_OK) {
-            if (!coalescer->items[index++].is_gone) {
+            const struct coalesce_item *item = &coalescer->items[index++];
+            if (!item->is_gone) {
+                change.is_fresh = item->is_fresh;
                 change_writer_add(writer, &change);
                 goes_on = change.goes_on;
                 result->changes_out++;

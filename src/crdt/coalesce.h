@@ -19,8 +19,8 @@
  *
  * A joined record has one mark, the newest. Applied with it, a change of an earlier record would
  * supersede what its author had not yet seen when it made it. So a record with marks is joined to
- * those before it only if what is left of these are parts of counters, which supersede nothing of
- * anybody else. */
+ * those before it only if what is left of these are parts of counters that are not fresh, which
+ * supersede nothing of anybody else. What takes the place of a fresh change is fresh, too. */
 #ifndef CRDT_COALESCE_H
 #define CRDT_COALESCE_H
 

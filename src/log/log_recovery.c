@@ -161,6 +161,7 @@ static enum log_status take_stream(struct recovery *recovery, struct slice bytes
         hybrid_clock_observe(&store->clock, recovery->last_ticks);
         return LOG_OK;
     }
+    case RECEIVE_FULL:
     case RECEIVE_OUT_OF_MEMORY:
         return LOG_FAILED;
     case RECEIVE_GAP:
@@ -776,7 +777,8 @@ enum log_status recovery_run(struct recovery *recovery) {
     struct store *store = recovery->store;
     bool was_paused = store->expiry_is_paused;
     store->expiry_is_paused = true;
-    recovery->receiver = (struct receiver){.store = store};
+    /* Whatever is in the log was let in once. */
+    recovery->receiver = (struct receiver){.store = store, .kept_bytes_max = UINT64_MAX};
     struct directory directory;
     enum disk_status disk_status = directory_read(&directory, recovery->disk);
     enum log_status status = disk_status == DISK_OK ? run(recovery, &directory)

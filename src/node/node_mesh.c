@@ -116,6 +116,12 @@ static enum mesh_apply data_apply(void *udata, struct slice record, struct strea
         return MESH_APPLY_UNKNOWN;
     case RECEIVE_MALFORMED:
         return MESH_APPLY_MALFORMED;
+    case RECEIVE_FULL:
+        /* The next try finds a gap, and asks for the unit from its beginning. */
+        tell_busy(node,
+                  "transactions that are not whole yet hold %llu bytes, and may hold %llu bytes",
+                  data->receiver.kept_bytes, RECEIVE_KEPT_BYTES_MAX);
+        break;
     case RECEIVE_OUT_OF_MEMORY:
         break;
     }

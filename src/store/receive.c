@@ -109,6 +109,13 @@ uint64_t receiver_ticks(const struct receiver *receiver, unsigned slot) {
     return unit != NULL && unit->last->last_ticks > ticks ? unit->last->last_ticks : ticks;
 }
 
+/* May the open units grow by that? */
+static bool receiver_has_room(const struct receiver *receiver, size_t size) {
+    uint64_t max =
+        receiver->kept_bytes_max != 0 ? receiver->kept_bytes_max : RECEIVE_KEPT_BYTES_MAX;
+    return receiver->kept_bytes <= max && size <= max - receiver->kept_bytes;
+}
+
 /* ---- looking before applying ---- */
 
 /* Had the author seen only what is here? Notes what is missing. */
@@ -129,6 +136,18 @@ static bool receiver_has_marks(struct receiver *receiver, const struct stream_re
     return true;
 }
 
+/* Its form was checked when it was read; numbers that are texts were not. */
+static bool takes_are_sound(struct slice list) {
+    struct change_take take;
+    long double total;
+    while (change_take_next(&list, &take)) {
+        if (take.ref == 0 || (take.is_float && !number_parse_float(take.text, &total))) {
+            return false;
+        }
+    }
+    return list.size == 0;
+}
+
 /* Can any writer have written this change? What depends on the store is left to store_apply(). */
 static bool receive_is_sound(const struct store *store, const struct change *change) {
     if (change->db >= store->dbs_count) {
@@ -137,6 +156,9 @@ static bool receive_is_sound(const struct store *store, const struct change *cha
     if (change->kind == CHANGE_FLOAT_COUNTER) {
         long double total;
         return number_parse_float(change->value, &total);
+    }
+    if (change->kind == CHANGE_TAKE) {
+        return takes_are_sound(change->value);
     }
     if (change->kind == CHANGE_PATCH) {
         return change->offset <= RECEIVE_PATCH_OFFSET_MAX;
@@ -267,6 +289,10 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
     bool is_open;
     if (!receiver_check(receiver, slot, &record, &is_open)) {
         return RECEIVE_MALFORMED;
+    }
+    if (is_open && !receiver_has_room(receiver, bytes.size)) {
+        receiver_forget_unit(receiver, slot);
+        return RECEIVE_FULL;
     }
     if (is_open) {
         return receiver_keep(receiver, slot, bytes, record.last_ticks) ? RECEIVE_OK

@@ -18,8 +18,13 @@ enum receive_status {
     RECEIVE_EARLY,     /* its author had seen what is not here yet: receiver->missing_ref */
     RECEIVE_UNKNOWN,   /* its author is not in the table of replicas: introduce it first */
     RECEIVE_MALFORMED, /* the bytes make no sense; nothing of the record's unit was applied */
+    RECEIVE_FULL,      /* the open units are too large: that of its author is forgotten; ask for it
+                          again,      from receiver_ticks() on, when others have become whole */
     RECEIVE_OUT_OF_MEMORY,
 };
+
+/* What open units may hold together, unless the receiver says otherwise. */
+#define RECEIVE_KEPT_BYTES_MAX (UINT64_C(1) << 30)
 
 /* Gets each record once it is applied, in that order: to be logged and passed on. */
 typedef void (*receive_applied_fn)(void *udata, struct slice record);
@@ -37,6 +42,7 @@ struct receiver {
     struct receive_unit **units; /* by slot of the author */
     unsigned units_count;
     uint64_t kept_bytes;                   /* of all open units */
+    uint64_t kept_bytes_max;               /* 0: RECEIVE_KEPT_BYTES_MAX */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */
 };

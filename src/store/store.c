@@ -378,10 +378,17 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
     return STORE_OK;
 }
 
+static bool store_same_key(const struct key *a, const struct key *b) {
+    return a->db == b->db && a->hash == b->hash && slice_equal(a->name, b->name);
+}
+
 enum store_status store_copy(struct store *store, const struct key *from, const struct key *to) {
     struct entry *source = store_peek(store, from);
     if (source == NULL) {
         return STORE_ABSENT;
+    }
+    if (store_same_key(from, to)) {
+        return STORE_OK;
     }
     struct entry_scratch scratch;
     struct entry_parts parts;
@@ -411,6 +418,9 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     struct entry *source = store_peek(store, from);
     if (source == NULL) {
         return STORE_ABSENT;
+    }
+    if (store_same_key(from, to)) {
+        return STORE_OK;
     }
     uint64_t *target = mutate_slot(store, to);
     if (entry_kind(source) != ENTRY_LARGE ||

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Coalescing: what is joined stands for all its records. The oracle is a plain interpreter of the
  * rule "a change supersedes what its writer had seen": applying the joined records gives the very
- * elements that applying all gives, whatever somebody else's elements were there. */
+ * elements that applying all gives, whatever somebody else's elements were there. (What stores make
+ * of joined records: unit/store/test_joined_records.c.) */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ static const uint64_t author_ref = 0xA0, other_ref = 0xB0;
 
 /* ---- the oracle ---- */
 
-enum role { REGISTER, EDIT, EXPIRY };
+enum role { REGISTER, EDIT, EXPIRY, TAKEN };
 
 struct element {
     enum role role;
@@ -56,7 +57,8 @@ static bool has_seen(const struct state *state, uint64_t stamp) {
 static void supersede(struct state *state, struct key_state *key, bool values, bool expiries) {
     size_t left = 0;
     for (size_t i = 0; i < key->count; i++) {
-        bool is_place = key->elements[i].role == EXPIRY ? expiries : values;
+        enum role role = key->elements[i].role;
+        bool is_place = role == EXPIRY ? expiries : role != TAKEN && values;
         if (!is_place || !has_seen(state, key->elements[i].stamp)) {
             key->elements[left++] = key->elements[i];
         }
@@ -94,7 +96,7 @@ static void apply_change(struct state *state, const struct change *change) {
         }
         break;
     case CHANGE_SET_KEEPING:
-        supersede(state, key, true, false);
+        supersede(state, key, true, change->is_fresh);
         *part = (struct part){0};
         add(key, REGISTER, change);
         break;
@@ -107,6 +109,7 @@ static void apply_change(struct state *state, const struct change *change) {
         break;
     case CHANGE_COUNTER:
     case CHANGE_FLOAT_COUNTER:
+        supersede(state, key, false, change->is_fresh);
         *part = (struct part){.start = change->start_ticks,
                               .stamp = change->stamp,
                               .total = change->total,
@@ -114,6 +117,7 @@ static void apply_change(struct state *state, const struct change *change) {
         break;
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
+        supersede(state, key, false, change->is_fresh);
         for (size_t i = 0; i < key->count; i++) {
             struct element *old = &key->elements[i];
             if (old->role == EDIT && stamp_slot(old->stamp) == AUTHOR &&
@@ -134,7 +138,19 @@ static void apply_change(struct state *state, const struct change *change) {
             }
         }
         break;
-    default:
+    case CHANGE_TAKE:
+        add(key, TAKEN, change);
+        break;
+    case CHANGE_MORE:
+        for (size_t i = 0; i < key->count; i++) {
+            struct element *old = &key->elements[i];
+            if (old->role == REGISTER && stamp_slot(old->stamp) == AUTHOR) {
+                old->value ^= hash_bytes((struct hash_seed){old->value, 2}, change->value);
+                old->stamp = change->stamp;
+            }
+        }
+        break;
+    case CHANGE_SWAP:
         fail_msg("a kind that is not made here");
     }
 }
@@ -221,18 +237,23 @@ struct random_author {
     unsigned counters_of_10;
 };
 
+static bool can_be_fresh(enum change_kind kind) {
+    return kind == CHANGE_SET_KEEPING || kind == CHANGE_COUNTER || kind == CHANGE_FLOAT_COUNTER ||
+           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS;
+}
+
 static void random_change(struct random_author *author, struct change_writer *writer) {
     static const enum change_kind kinds[] = {
-        CHANGE_SET,     CHANGE_SET,           CHANGE_SET_EXPIRING, CHANGE_SET_KEEPING,
-        CHANGE_DELETE,  CHANGE_EXPIRE,        CHANGE_EXPIRE,       CHANGE_PATCH,
-        CHANGE_PATCH,   CHANGE_REGISTERS,     CHANGE_COUNTER,      CHANGE_COUNTER,
-        CHANGE_COUNTER, CHANGE_FLOAT_COUNTER, CHANGE_FLUSH,        CHANGE_FLUSH_ALL};
+        CHANGE_SET,     CHANGE_SET,     CHANGE_SET_EXPIRING, CHANGE_SET_KEEPING,   CHANGE_DELETE,
+        CHANGE_EXPIRE,  CHANGE_EXPIRE,  CHANGE_PATCH,        CHANGE_PATCH,         CHANGE_REGISTERS,
+        CHANGE_COUNTER, CHANGE_COUNTER, CHANGE_COUNTER,      CHANGE_FLOAT_COUNTER, CHANGE_TAKE,
+        CHANGE_MORE,    CHANGE_FLUSH,   CHANGE_FLUSH_ALL};
     struct prng *prng = author->prng;
     unsigned db = (unsigned)prng_below(prng, DBS), key = (unsigned)prng_below(prng, KEYS);
     char name = (char)('a' + key);
     char value[8];
     size_t kind = (size_t)prng_below(prng, sizeof(kinds) / sizeof(kinds[0]));
-    if (kind >= 14 && prng_below(prng, 8) != 0) {
+    if (kind >= 16 && prng_below(prng, 8) != 0) {
         kind = 0; /* flushes are rare */
     }
     struct change change = {.kind = kinds[kind], .db = db, .key = slice_make(&name, 1)};
@@ -243,6 +264,8 @@ static void random_change(struct random_author *author, struct change_writer *wr
     memcpy(value, &bits, sizeof(value));
     author->ticks += 1 + prng_below(prng, 3);
     change.stamp = stamp_make(author->ticks, AUTHOR);
+    change.is_fresh = can_be_fresh(change.kind) && prng_below(prng, 4) == 0;
+    struct buffer list = {0};
     switch (change.kind) {
     case CHANGE_FLUSH_ALL:
         memset(author->starts, 0, sizeof(author->starts));
@@ -272,6 +295,16 @@ static void random_change(struct random_author *author, struct change_writer *wr
     case CHANGE_EXPIRE:
         change.expire_unix_ms = prng_below(prng, 3) * 1000;
         break;
+    case CHANGE_TAKE: {
+        struct change_take take = {
+            .ref = other_ref, .ticks = 1 + prng_below(prng, 100), .total = (int64_t)value[0]};
+        change_take_put(&list, &take);
+        change.value = buffer_slice(&list);
+        break;
+    }
+    case CHANGE_MORE:
+        change.value = slice_make(value, sizeof(value));
+        break;
     default:
         change.expire_unix_ms = change.kind == CHANGE_SET_EXPIRING ? 5000 : 0;
         change.value = change.kind == CHANGE_DELETE
@@ -283,6 +316,7 @@ static void random_change(struct random_author *author, struct change_writer *wr
         break;
     }
     change_writer_add(writer, &change);
+    buffer_deinit(&list);
 }
 
 static void random_records(struct prng *prng, struct records *records) {

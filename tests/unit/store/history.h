@@ -358,15 +358,13 @@ static inline void history_copy_or_rename(struct history *history, const struct 
     unsigned j = history_pick(history);
     unsigned db =
         history_below(history, 3) == 0 ? (unsigned)history_below(history, HISTORY_DBS) : from->db;
-    if (db == from->db && j == i) {
-        return;
-    }
     struct key to = store_key(&history->store, db, history->names[j]);
     struct history_value *value = history_live(history, from->db, i);
     enum store_status status = is_rename ? store_rename(&history->store, from, &to)
                                          : store_copy(&history->store, from, &to);
     require(status == (value != NULL ? STORE_OK : STORE_ABSENT));
-    if (value != NULL) {
+    /* Onto itself: nothing happens. */
+    if (value != NULL && (db != from->db || j != i)) {
         history_put(history, db, j, history_bytes(value), false, value->expire_unix_ms);
         value->is_there = !is_rename;
     }

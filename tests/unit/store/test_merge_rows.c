@@ -500,12 +500,33 @@ static void row_K10(void **state) {
     assert_all(NULL);
 }
 
+/* A contested key copied or renamed onto itself: nothing happens, nothing is recorded. */
+static void row_onto_itself(void **state) {
+    (void)state;
+    set(A, "here");
+    set(B, "there");
+    deliver(B, A);
+    struct key key = world_key(&world, A, 0);
+    struct store *store = &world.nodes[A].store;
+    char shown[8];
+    assert_true(snprintf(shown, sizeof(shown), "%s", value_at(A, 0)) > 0);
+    assert_int_equal(entry_kind(store_peek(store, &key)), ENTRY_CONTESTED);
+    unsigned records_count = world.records_count[A];
+    assert_int_equal(store_copy(store, &key, &key), STORE_OK);
+    world_end(&world, A);
+    assert_int_equal(store_rename(store, &key, &key), STORE_OK);
+    world_end(&world, A);
+    assert_int_equal(world.records_count[A], records_count);
+    assert_all(shown);
+}
+
 int main(void) {
 #define ROW(name) cmocka_unit_test_setup_teardown(row_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROW(S1),  ROW(S2), ROW(S3), ROW(S4), ROW(S5), ROW(S6), ROW(S7), ROW(S8), ROW(S9), ROW(S10),
-        ROW(S11), ROW(C1), ROW(C2), ROW(C3), ROW(C4), ROW(C5), ROW(C6), ROW(C7), ROW(C8), ROW(C11),
-        ROW(P1),  ROW(P2), ROW(T1), ROW(T2), ROW(T3), ROW(T4), ROW(T5), ROW(K3), ROW(K4), ROW(K10),
+        ROW(S1), ROW(S2),  ROW(S3),  ROW(S4),  ROW(S5), ROW(S6),  ROW(S7),          ROW(S8),
+        ROW(S9), ROW(S10), ROW(S11), ROW(C1),  ROW(C2), ROW(C3),  ROW(C4),          ROW(C5),
+        ROW(C6), ROW(C7),  ROW(C8),  ROW(C11), ROW(P1), ROW(P2),  ROW(T1),          ROW(T2),
+        ROW(T3), ROW(T4),  ROW(T5),  ROW(K3),  ROW(K4), ROW(K10), ROW(onto_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

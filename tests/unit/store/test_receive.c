@@ -265,6 +265,31 @@ static void units_can_be_forgotten(void **state) {
     buffer_deinit(&open);
 }
 
+/* Open units have a limit: the one that reaches it is forgotten, and may come again later. */
+static void open_units_are_bounded(void **state) {
+    (void)state;
+    struct buffer records[3] = {{0}}, other = {0};
+    write_open_unit(records);
+    set(c, "other", "1");
+    streams_collect(c, NODES, &other);
+    unsigned slot = replicas_find(&b->store.replicas, a->ref);
+    b->receiver.kept_bytes_max = other.size + records[0].size + records[1].size - 1;
+    assert_int_equal(take(b, &other), RECEIVE_OK);
+    assert_int_equal(take(b, &records[0]), RECEIVE_OK);
+    assert_int_equal(take(b, &records[1]), RECEIVE_FULL);
+    assert_int_equal(b->receiver.kept_bytes, other.size);
+    assert_true(receiver_ticks(&b->receiver, slot) == 0);
+    assert_int_equal(b->applied_count, 0);
+    assert_int_equal(take(b, &records[1]), RECEIVE_GAP);
+    receiver_forget_unit(&b->receiver, replicas_find(&b->store.replicas, c->ref));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(take(b, &records[i]), RECEIVE_OK);
+        buffer_deinit(&records[i]);
+    }
+    assert_true(has(b, "before", "0") && has(b, "z", "3"));
+    buffer_deinit(&other);
+}
+
 /* ---- what makes no sense ---- */
 
 static struct buffer make_record(const struct node_store *author, uint64_t previous, uint64_t last,
@@ -326,6 +351,11 @@ static void malformed_records_change_nothing(void **state) {
         {.kind = CHANGE_REGISTERS, .key = SLICE("k"), .value = SLICE("\0\xFF\1")},
         {.kind = CHANGE_REGISTERS, .key = SLICE("k"), .value = SLICE("\0\0\x40")},
         {.kind = CHANGE_PATCH, .key = SLICE("k"), .offset = UINT64_MAX, .value = SLICE("v")},
+        /* Of the second part of a counter only the beginning; a total that is no number; nobody's.
+         */
+        {.kind = CHANGE_TAKE, .key = SLICE("k"), .value = SLICE("ABCDEFGH\5\0\2ABC")},
+        {.kind = CHANGE_TAKE, .key = SLICE("k"), .value = SLICE("ABCDEFGH\5\1\1x")},
+        {.kind = CHANGE_TAKE, .key = SLICE("k"), .value = SLICE("\0\0\0\0\0\0\0\0\5\0\2")},
         {.kind = CHANGE_SWAP, .value = SLICE("\1")},
         {.kind = CHANGE_SWAP, .value = SLICE("\1\0\2\3\4")},
         {.kind = CHANGE_SWAP, .value = SLICE("\1\0\x80")},
@@ -447,6 +477,7 @@ int main(void) {
         TEST(records_may_overlap),
         TEST(units_are_applied_whole),
         TEST(units_can_be_forgotten),
+        TEST(open_units_are_bounded),
         TEST(malformed_records_change_nothing),
         TEST(writes_follow_their_database),
         TEST(the_last_swap_wins_as_a_whole),
