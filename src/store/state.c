@@ -128,7 +128,7 @@ void state_encode_order(struct buffer *out, const struct store *store) {
 
 static enum store_status take_large(struct slice *bytes, struct entry_parts *parts) {
     uint64_t size;
-    if (!varint_take(bytes, &size) || size > SIZE_MAX / 4) {
+    if (!varint_take(bytes, &size) || size > STATE_STRING_BYTES_MAX) {
         return STORE_MALFORMED;
     }
     /* Zeroed by the system, so a size that lies costs no memory until it is written to. */

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "crdt/hyperloglog.h"
+#include "store/state.h"
 #include "store/state_codec.h"
 
 enum element_tag {
@@ -154,7 +155,7 @@ static enum store_status take_bytes(struct element_reader *reader) {
 static enum store_status take_large(struct element_reader *reader) {
     uint64_t size;
     struct slice first;
-    if (!varint_take(&reader->rest, &size) || size > SIZE_MAX / 4 ||
+    if (!varint_take(&reader->rest, &size) || size > STATE_STRING_BYTES_MAX ||
         !varint_take_slice(&reader->rest, &first) || first.size > size) {
         return STORE_MALFORMED;
     }
@@ -214,7 +215,8 @@ static enum store_status take_number(struct element_reader *reader) {
 static enum store_status take_edit(struct element_reader *reader, bool is_raise) {
     struct contested_edit edit = {.stamp = reader->stamp, .is_raise = is_raise};
     struct slice bytes;
-    if ((!is_raise && (!varint_take(&reader->rest, &edit.offset) || edit.offset > SIZE_MAX / 4)) ||
+    if ((!is_raise &&
+         (!varint_take(&reader->rest, &edit.offset) || edit.offset > STATE_STRING_BYTES_MAX)) ||
         !varint_take_slice(&reader->rest, &bytes) || bytes.size > CHANGE_VALUE_BYTES_MAX ||
         (is_raise && !hyperloglog_pairs_are_sound(bytes))) {
         return STORE_MALFORMED;
