@@ -89,8 +89,10 @@ void log_span_forget(struct log *log, uint64_t sequence_max) {
            !log_span_is_current(log, &log->spans[count])) {
         span_deinit(&log->spans[count++]);
     }
-    memmove(log->spans, log->spans + count, (log->spans_count - count) * sizeof(log->spans[0]));
-    log->spans_count -= count;
+    if (count > 0) {
+        memmove(log->spans, log->spans + count, (log->spans_count - count) * sizeof(log->spans[0]));
+        log->spans_count -= count;
+    }
 }
 
 void log_span_deinit(struct log *log) {

@@ -216,7 +216,7 @@ static enum store_status take_edit(struct element_reader *reader, bool is_raise)
     struct contested_edit edit = {.stamp = reader->stamp, .is_raise = is_raise};
     struct slice bytes;
     if ((!is_raise &&
-         (!varint_take(&reader->rest, &edit.offset) || edit.offset > STATE_STRING_BYTES_MAX)) ||
+         (!varint_take(&reader->rest, &edit.offset) || edit.offset > STATE_EDIT_OFFSET_MAX)) ||
         !varint_take_slice(&reader->rest, &bytes) || bytes.size > CHANGE_VALUE_BYTES_MAX ||
         (is_raise && !hyperloglog_pairs_are_sound(bytes))) {
         return STORE_MALFORMED;
