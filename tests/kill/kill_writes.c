@@ -536,7 +536,10 @@ static void round_of(int number) {
     fflush(stdout);
     passed += good;
     failed += !good;
-    if (!good || acknowledged == 0) {
+    /* A slow machine may answer nothing before an early kill; again and again is something else. */
+    static int empty_rounds;
+    empty_rounds = acknowledged == 0 ? empty_rounds + 1 : 0;
+    if (!good || empty_rounds == 3) {
         /* What follows would only repeat it. */
         give_up(good ? "nothing was acknowledged" : "data is wrong");
     }
