@@ -45,7 +45,7 @@ SIM = $(OUT)/tests/sim/sim
 
 FUZZ_CC = clang
 FUZZ_OUT = $(BUILD)/fuzz
-FUZZ_FLAGS = $(COMPILE) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_FLAGS = $(COMPILE) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(wildcard tests/fuzz/fuzz_$(or $(TARGET),*).c))
 FUZZ_OBJECTS := $(patsubst $(OUT)/obj/%,$(FUZZ_OUT)/obj/%,$(LIBRARY_OBJECTS))
 

@@ -73,6 +73,14 @@ enum {
     CHANGE_BATCH_BYTES = 1 << 20,
 };
 
+/* No string is longer: what claims to be, or a patch that lies beyond, is malformed. Fuzzers, whose
+ * memory is bounded, go less far. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define CHANGE_STRING_BYTES_MAX (UINT64_C(1) << 30)
+#else
+#define CHANGE_STRING_BYTES_MAX (UINT64_C(64) << 30)
+#endif
+
 /* One change, decoded; the slices point into the bytes it was read from. */
 struct change {
     enum change_kind kind;

@@ -2,6 +2,7 @@
 #include "crdt/stream.h"
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/varint.h"
 
 static char *put64(char *at, uint64_t value) {
@@ -9,18 +10,6 @@ static char *put64(char *at, uint64_t value) {
         *at++ = (char)(value >> (8 * i));
     }
     return at;
-}
-
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = 0;
-    for (int i = 0; i < 8; i++) {
-        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
-    }
-    *bytes = slice_skip(*bytes, 8);
-    return true;
 }
 
 static size_t put_numbers(char *begin, const struct stream_record *record, uint64_t marks_count) {
@@ -52,13 +41,13 @@ void stream_record_put(struct buffer *out, const struct stream_record *record) {
 }
 
 bool stream_mark_next(struct slice *marks, struct stream_mark *mark) {
-    return take64(marks, &mark->ref) && varint_take(marks, &mark->ticks);
+    return codec_take_u64(marks, &mark->ref) && varint_take(marks, &mark->ticks);
 }
 
 bool stream_record_take(struct slice bytes, struct stream_record *record) {
     uint64_t passed;
     *record = (struct stream_record){0};
-    if (!take64(&bytes, &record->ref) || record->ref == 0 ||
+    if (!codec_take_u64(&bytes, &record->ref) || record->ref == 0 ||
         !varint_take(&bytes, &record->last_ticks) || !varint_take(&bytes, &passed) ||
         passed > record->last_ticks || record->last_ticks > STAMP_TICKS_ACCEPTED_MAX ||
         !varint_take(&bytes, &record->marks_count)) {

@@ -2,6 +2,7 @@
 #include "log/replicas_record.h"
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/mutation.h"
 #include "base/varint.h"
@@ -14,25 +15,16 @@ enum { FLAG_ALONE = 1 };
 
 /* ---- writing ---- */
 
-static void put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
-}
-
-static void put64(struct buffer *out, uint64_t value) {
-    record_put64(buffer_reserve(out, 8), value);
-    out->size += 8;
-}
-
 static void put_marks(struct buffer *out, const struct replica *replica) {
     uint64_t count = 0;
     for (unsigned slot = 0; slot < replica->mark_count; slot++) {
         count += replica->mark[slot] != 0;
     }
-    put_varint(out, count);
+    codec_put_varint(out, count);
     for (unsigned slot = 0; slot < replica->mark_count; slot++) {
         if (replica->mark[slot] != 0) {
-            put_varint(out, slot);
-            put_varint(out, stamp_ticks(replica->mark[slot]));
+            codec_put_varint(out, slot);
+            codec_put_varint(out, stamp_ticks(replica->mark[slot]));
         }
     }
 }
@@ -42,12 +34,12 @@ static void put_order(struct buffer *out, const struct store *store) {
     for (unsigned db = 0; db < store->dbs_count; db++) {
         is_by_number = is_by_number && store->dbs[db].number == db;
     }
-    put64(out, store->order_stamp);
+    codec_put_u64(out, store->order_stamp);
     struct buffer order = {0};
     if (!is_by_number || store->order_stamp != 0) {
         databases_put_order(store, &order);
     }
-    put_varint(out, order.size);
+    codec_put_varint(out, order.size);
     buffer_append_slice(out, buffer_slice(&order));
     buffer_deinit(&order);
 }
@@ -69,37 +61,28 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
     buffer_append_byte(out, store->is_alone ? FLAG_ALONE : 0);
-    put_varint(out, count_present(replicas));
+    codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
         if (replica->ref == 0) {
             continue;
         }
-        put_varint(out, slot);
+        codec_put_varint(out, slot);
         buffer_append(out, replica->id.node, REPLICA_NODE_ID_BYTES);
-        put_varint(out, replica->id.generation);
-        put_varint(out, stamp_ticks(context->stamps[slot]));
+        codec_put_varint(out, replica->id.generation);
+        codec_put_varint(out, stamp_ticks(context->stamps[slot]));
         put_marks(out, has_marks ? replica : &unmarked);
     }
-    put_varint(out, replicas->self);
-    put_varint(out, replicas->retired_count);
+    codec_put_varint(out, replicas->self);
+    codec_put_varint(out, replicas->retired_count);
     for (size_t i = 0; i < replicas->retired_count; i++) {
-        put64(out, replicas->retired[i].ref);
-        put_varint(out, replicas->retired[i].ticks);
+        codec_put_u64(out, replicas->retired[i].ref);
+        codec_put_varint(out, replicas->retired[i].ticks);
     }
     put_order(out, store);
 }
 
 /* ---- reading ---- */
-
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = record_take64(bytes->data);
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
 
 static bool take_slot(struct slice *bytes, unsigned *slot) {
     uint64_t value;
@@ -139,7 +122,7 @@ static bool take_entry(struct slice *bytes, struct replicas_record_entry *entry)
 }
 
 bool replicas_record_next_retired(struct slice *retired, struct retired_replica *replica) {
-    return take64(retired, &replica->ref) && take_ticks(retired, &replica->ticks);
+    return codec_take_u64(retired, &replica->ref) && take_ticks(retired, &replica->ticks);
 }
 
 static bool take_rest(struct slice *bytes, struct replicas_record *record) {
@@ -159,7 +142,7 @@ static bool take_rest(struct slice *bytes, struct replicas_record *record) {
     }
     record->retired = slice_make(bytes->data, bytes->size - rest.size);
     *bytes = rest;
-    return take64(bytes, &record->order_stamp) &&
+    return codec_take_u64(bytes, &record->order_stamp) &&
            stamp_ticks(record->order_stamp) <= STAMP_TICKS_ACCEPTED_MAX &&
            varint_take_slice(bytes, &record->order);
 }

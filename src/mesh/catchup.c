@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/mesh_state.h"
@@ -74,24 +75,6 @@ static struct buffer *frame_begin(struct mesh *mesh, uint64_t part) {
     return frame;
 }
 
-static void put64(struct buffer *out, uint64_t value) {
-    for (int i = 0; i < 8; i++) {
-        buffer_append_byte(out, (uint8_t)(value >> (8 * i)));
-    }
-}
-
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = 0;
-    for (int i = 0; i < 8; i++) {
-        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
-    }
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
-
 /* A count of 0 calls the part off. */
 static void send_pull(struct mesh_link *link, unsigned part, unsigned parts_count) {
     struct buffer *frame = frame_begin(link->mesh, part);
@@ -128,8 +111,8 @@ static bool pull_frame(struct mesh_link *link, struct slice payload) {
     link->catchup.served_part = (unsigned)part;
     mesh->data.hash_seed(mesh->data.udata, seed);
     struct buffer *frame = frame_begin(mesh, part);
-    put64(frame, seed[0]);
-    put64(frame, seed[1]);
+    codec_put_u64(frame, seed[0]);
+    codec_put_u64(frame, seed[1]);
     buffer_append_slice(frame, buffer_slice(&header));
     buffer_deinit(&header);
     link_send(link, MESH_FRAME_PART_BEGIN, buffer_slice(frame));
@@ -337,7 +320,7 @@ static bool part_came(struct mesh_link *link, enum mesh_part status) {
 static bool begin_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     uint64_t seed[2];
-    if (!take64(&payload, &seed[0]) || !take64(&payload, &seed[1])) {
+    if (!codec_take_u64(&payload, &seed[0]) || !codec_take_u64(&payload, &seed[1])) {
         return false;
     }
     if (!settle_seed(link, seed)) {

@@ -68,22 +68,22 @@ static void send_hello(struct mesh_link *link) {
     make_nonce(link);
     mesh->data.hash_seed(mesh->data.udata, seed);
     buffer_append_slice(&hello, SLICE("STAR"));
-    mesh_put_varint(&hello, MESH_PROTOCOL_VERSION);
-    mesh_put_varint(&hello, PROTOCOL_MINOR);
-    mesh_put_text(&hello, slice_of(settings->cluster_id));
+    codec_put_varint(&hello, MESH_PROTOCOL_VERSION);
+    codec_put_varint(&hello, PROTOCOL_MINOR);
+    codec_put_slice(&hello, slice_of(settings->cluster_id));
     buffer_append(&hello, link->nonce, MESH_NONCE_BYTES);
     buffer_append(&hello, mesh->opts.node_id, REPLICA_NODE_ID_BYTES);
-    mesh_put_varint(&hello, mesh->opts.generation);
-    mesh_put_varint(&hello, (uint64_t)mesh->unix_ms);
-    mesh_put_text(&hello, slice_of(settings->announce_address));
-    mesh_put_varint(&hello, mesh->data.databases_count(mesh->data.udata));
-    mesh_put_u64(&hello, seed[0]);
-    mesh_put_u64(&hello, seed[1]);
-    mesh_put_text(&hello, slice_of(mesh->opts.version));
-    mesh_put_varint(&hello, mesh->membership.members_count);
-    mesh_put_varint(&hello, mesh->data.keys_count(mesh->data.udata));
-    mesh_put_varint(&hello, (has_secret(mesh) ? HELLO_HAS_SECRET : 0U) |
-                                (mesh_is_joining(mesh) ? HELLO_IS_JOINING : 0U));
+    codec_put_varint(&hello, mesh->opts.generation);
+    codec_put_varint(&hello, (uint64_t)mesh->unix_ms);
+    codec_put_slice(&hello, slice_of(settings->announce_address));
+    codec_put_varint(&hello, mesh->data.databases_count(mesh->data.udata));
+    codec_put_u64(&hello, seed[0]);
+    codec_put_u64(&hello, seed[1]);
+    codec_put_slice(&hello, slice_of(mesh->opts.version));
+    codec_put_varint(&hello, mesh->membership.members_count);
+    codec_put_varint(&hello, mesh->data.keys_count(mesh->data.udata));
+    codec_put_varint(&hello, (has_secret(mesh) ? HELLO_HAS_SECRET : 0U) |
+                                 (mesh_is_joining(mesh) ? HELLO_IS_JOINING : 0U));
     link_send(link, MESH_FRAME_HELLO, buffer_slice(&hello));
     buffer_deinit(&hello);
     link->handshake |= HANDSHAKE_HELLO_SENT;
@@ -122,15 +122,15 @@ void handshake_send_context(struct mesh_link *link) {
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
     struct buffer payload = {0};
     uint64_t count = 0;
-    mesh_put_varint(&payload, (uint64_t)mesh->unix_ms);
+    codec_put_varint(&payload, (uint64_t)mesh->unix_ms);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         count += replicas->slots[slot].ref != 0;
     }
-    mesh_put_varint(&payload, count);
+    codec_put_varint(&payload, count);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (replicas->slots[slot].ref != 0) {
             buffer_append(&payload, replicas->slots[slot].id.node, REPLICA_NODE_ID_BYTES);
-            mesh_put_varint(&payload, replicas->slots[slot].id.generation);
+            codec_put_varint(&payload, replicas->slots[slot].id.generation);
             streamer_slot(link, slot)->is_introduced = true;
         }
     }
@@ -304,8 +304,8 @@ static bool hello_frame(struct mesh_link *link, struct slice payload) {
         !take_bytes(&payload, link->peer.node, REPLICA_NODE_ID_BYTES) ||
         !varint_take(&payload, &link->peer.generation) || !varint_take(&payload, &unix_ms) ||
         !take_text(&payload, link->peer_address, sizeof(link->peer_address)) ||
-        !varint_take(&payload, &databases) || !mesh_take_u64(&payload, &link->peer_seed[0]) ||
-        !mesh_take_u64(&payload, &link->peer_seed[1]) ||
+        !varint_take(&payload, &databases) || !codec_take_u64(&payload, &link->peer_seed[0]) ||
+        !codec_take_u64(&payload, &link->peer_seed[1]) ||
         !take_text(&payload, link->peer_version, sizeof(link->peer_version)) ||
         !varint_take(&payload, &link->peer_members) || !varint_take(&payload, &link->peer_keys) ||
         !varint_take(&payload, &flags)) {
@@ -408,7 +408,7 @@ static bool lacks_retired(const struct replicas *replicas, struct slice context)
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (!mesh_take_u64(&context, &ref) || !varint_take(&context, &ticks)) {
+        if (!codec_take_u64(&context, &ref) || !varint_take(&context, &ticks)) {
             return false;
         }
         const struct retired_replica *retired = replicas_find_retired(replicas, ref);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/mesh_state.h"
@@ -22,35 +23,6 @@ enum {
 
 /* ---- bytes ---- */
 
-void mesh_put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
-}
-
-void mesh_put_u64(struct buffer *out, uint64_t value) {
-    char *at = buffer_reserve(out, 8);
-    for (int i = 0; i < 8; i++) {
-        at[i] = (char)(value >> (8 * i));
-    }
-    out->size += 8;
-}
-
-bool mesh_take_u64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = 0;
-    for (int i = 0; i < 8; i++) {
-        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
-    }
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
-
-void mesh_put_text(struct buffer *out, struct slice text) {
-    mesh_put_varint(out, text.size);
-    buffer_append_slice(out, text);
-}
-
 void mesh_put_context(struct buffer *out, const struct replicas *replicas,
                       const struct context *context) {
     /* What is retired here may still have a slot there: it is seen, to its last stamp. */
@@ -60,15 +32,15 @@ void mesh_put_context(struct buffer *out, const struct replicas *replicas,
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         count += replicas->slots[slot].ref != 0 && context->stamps[slot] != 0;
     }
-    mesh_put_varint(out, count);
+    codec_put_varint(out, count);
     for (size_t i = replicas->retired_count - retired; i < replicas->retired_count; i++) {
-        mesh_put_u64(out, replicas->retired[i].ref);
-        mesh_put_varint(out, replicas->retired[i].ticks);
+        codec_put_u64(out, replicas->retired[i].ref);
+        codec_put_varint(out, replicas->retired[i].ticks);
     }
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (replicas->slots[slot].ref != 0 && context->stamps[slot] != 0) {
-            mesh_put_u64(out, replicas->slots[slot].ref);
-            mesh_put_varint(out, stamp_ticks(context->stamps[slot]));
+            codec_put_u64(out, replicas->slots[slot].ref);
+            codec_put_varint(out, stamp_ticks(context->stamps[slot]));
         }
     }
 }
@@ -83,7 +55,7 @@ bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
     }
     for (uint64_t i = 0; i < count; i++) {
         uint64_t ref, ticks;
-        if (!mesh_take_u64(bytes, &ref) || !varint_take(bytes, &ticks) || ref == 0 ||
+        if (!codec_take_u64(bytes, &ref) || !varint_take(bytes, &ticks) || ref == 0 ||
             ticks > STAMP_TICKS_ACCEPTED_MAX) {
             return false;
         }
@@ -179,11 +151,11 @@ void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells) {
     }
     if (tells && link->is_opened) {
         struct buffer payload = {0};
-        mesh_put_varint(&payload, (uint64_t)reason);
-        mesh_put_text(&payload, slice_of(mesh_reason_name(reason)));
+        codec_put_varint(&payload, (uint64_t)reason);
+        codec_put_slice(&payload, slice_of(mesh_reason_name(reason)));
         const struct member *known = membership_find(&mesh->membership, link->peer.node);
-        mesh_put_varint(&payload,
-                        reason == MESH_REASON_FORGOTTEN && known != NULL ? known->generation : 0);
+        codec_put_varint(&payload,
+                         reason == MESH_REASON_FORGOTTEN && known != NULL ? known->generation : 0);
         link_send(link, MESH_FRAME_REFUSE, buffer_slice(&payload));
         buffer_deinit(&payload);
     }
@@ -313,8 +285,8 @@ static bool check_clock_ahead(struct mesh_link *link, uint64_t peer_unix_ms) {
 
 static void send_ping(struct mesh_link *link, enum mesh_frame type, uint64_t number) {
     struct buffer payload = {0};
-    mesh_put_varint(&payload, number);
-    mesh_put_varint(&payload, (uint64_t)link->mesh->unix_ms);
+    codec_put_varint(&payload, number);
+    codec_put_varint(&payload, (uint64_t)link->mesh->unix_ms);
     link_send(link, type, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -545,13 +517,13 @@ static void introduce_range(struct mesh_link *link, unsigned begin, unsigned end
         if (!known->is_introduced) {
             known->is_introduced = true;
             buffer_append(&ids, replicas->slots[slot].id.node, REPLICA_NODE_ID_BYTES);
-            mesh_put_varint(&ids, replicas->slots[slot].id.generation);
+            codec_put_varint(&ids, replicas->slots[slot].id.generation);
             count++;
         }
     }
     if (count > 0) {
         struct buffer payload = {0};
-        mesh_put_varint(&payload, count);
+        codec_put_varint(&payload, count);
         buffer_append_slice(&payload, buffer_slice(&ids));
         link_send(link, MESH_FRAME_INTRODUCE, buffer_slice(&payload));
         buffer_deinit(&payload);

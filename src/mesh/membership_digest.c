@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/membership_state.h"
@@ -46,32 +47,8 @@ enum {
 
 /* ---- numbers ---- */
 
-static void put_number(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
-}
-
-static void put64(struct buffer *out, uint64_t value) {
-    char *at = buffer_reserve(out, 8);
-    for (int i = 0; i < 8; i++) {
-        at[i] = (char)(value >> (8 * i));
-    }
-    out->size += 8;
-}
-
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = 0;
-    for (int i = 0; i < 8; i++) {
-        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
-    }
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
-
 static bool take_ref(struct slice *bytes, uint64_t *ref) {
-    return take64(bytes, ref) && *ref != 0;
+    return codec_take_u64(bytes, ref) && *ref != 0;
 }
 
 static bool take_ticks(struct slice *bytes, uint64_t *ticks) {
@@ -137,17 +114,17 @@ static void put_row(struct digest_writer *writer, const struct member *member) {
                                             : MEMBERSHIP_ROW_PRESENT;
     buffer_append_byte(out, ITEM_ROW);
     buffer_append(out, member->node_id, REPLICA_NODE_ID_BYTES);
-    put_number(out, member->generation);
-    put_number(out, member->heartbeat);
+    codec_put_varint(out, member->generation);
+    codec_put_varint(out, member->heartbeat);
     buffer_append_byte(out, (uint8_t)status);
     if (status == MEMBERSHIP_ROW_LEFT) {
-        put_number(out, member->left_ticks);
+        codec_put_varint(out, member->left_ticks);
     }
-    put_number(out, member->texts_version);
+    codec_put_varint(out, member->texts_version);
     size_t address_bytes = strlen(member->address), version_bytes = strlen(member->version);
-    put_number(out, address_bytes);
+    codec_put_varint(out, address_bytes);
     buffer_append(out, member->address, address_bytes);
-    put_number(out, version_bytes);
+    codec_put_varint(out, version_bytes);
     buffer_append(out, member->version, version_bytes);
 }
 
@@ -185,14 +162,14 @@ static bool put_rows(struct digest_writer *writer, size_t room) {
 
 static void put_entry(struct digest_writer *writer, unsigned slot, uint64_t ref, uint64_t ticks) {
     if (slot != 0 && writer->numbers[slot] != 0) {
-        put_number(writer->out, writer->numbers[slot]);
-        put_number(writer->out, varint_zigzag((int64_t)(ticks - writer->first_ticks[slot])));
+        codec_put_varint(writer->out, writer->numbers[slot]);
+        codec_put_varint(writer->out, varint_zigzag((int64_t)(ticks - writer->first_ticks[slot])));
         return;
     }
     require(ref != 0);
-    put_number(writer->out, 0);
-    put64(writer->out, ref);
-    put_number(writer->out, ticks);
+    codec_put_varint(writer->out, 0);
+    codec_put_u64(writer->out, ref);
+    codec_put_varint(writer->out, ticks);
     writer->entries_count++;
     if (slot != 0 && writer->entries_count <= UINT16_MAX) {
         writer->numbers[slot] = (uint16_t)writer->entries_count;
@@ -204,10 +181,10 @@ static void put_entry(struct digest_writer *writer, unsigned slot, uint64_t ref,
 static void put_context(struct digest_writer *writer, const struct member *member) {
     const struct member_claim *claim = member->claim;
     buffer_append_byte(writer->out, ITEM_CONTEXT);
-    put64(writer->out, member->ref);
-    put_number(writer->out, claim->version);
-    put64(writer->out, claim->set_hash);
-    put_number(writer->out, claim->stamps.count + claim->foreign_count);
+    codec_put_u64(writer->out, member->ref);
+    codec_put_varint(writer->out, claim->version);
+    codec_put_u64(writer->out, claim->set_hash);
+    codec_put_varint(writer->out, claim->stamps.count + claim->foreign_count);
     for (unsigned i = 0; i < claim->stamps.count; i++) {
         uint64_t stamp = claim->stamps.items[i];
         unsigned slot = stamp_slot(stamp);
@@ -264,8 +241,8 @@ static void put_retired(struct digest_writer *writer) {
         const struct retired_replica *retired =
             &writer->replicas->retired[count - 1 - writer->peer->told_retired++ % told];
         buffer_append_byte(writer->out, ITEM_RETIRED);
-        put64(writer->out, retired->ref);
-        put_number(writer->out, retired->ticks);
+        codec_put_u64(writer->out, retired->ref);
+        codec_put_varint(writer->out, retired->ticks);
     }
 }
 
@@ -281,8 +258,8 @@ static void put_heartbeats(struct digest_writer *writer, size_t room) {
             continue;
         }
         size_t before = writer->out->size;
-        put64(writer->out, member->ref);
-        put_number(writer->out, member->heartbeat);
+        codec_put_u64(writer->out, member->ref);
+        codec_put_varint(writer->out, member->heartbeat);
         if (writer->out->size - writer->begin > room) {
             writer->out->size = before;
             pass_back(pass);
@@ -315,8 +292,8 @@ void membership_digest_put(struct membership *membership, struct member *peer,
                          peer->claim->set_hash == membership->set_hash;
     buffer_append_byte(out, FORMAT);
     buffer_append_byte(out, wants_renewal ? FLAG_RENEW : 0);
-    put64(out, self->ref);
-    put_number(out, self->heartbeat);
+    codec_put_u64(out, self->ref);
+    codec_put_varint(out, self->heartbeat);
     put_retired(&writer);
     size_t on_top = 0;
     if (put_rows(&writer, bytes_max - kept)) {
@@ -423,7 +400,7 @@ static bool take_entry(struct digest_reader *reader, struct stream_mark *entry) 
 static bool take_context(struct digest_reader *reader) {
     uint64_t ref, version, set_hash, count;
     if (!take_ref(&reader->rest, &ref) || !varint_take(&reader->rest, &version) ||
-        !take64(&reader->rest, &set_hash) || !varint_take(&reader->rest, &count) ||
+        !codec_take_u64(&reader->rest, &set_hash) || !varint_take(&reader->rest, &count) ||
         count > ENTRIES_MAX) {
         return false;
     }

@@ -345,7 +345,7 @@ static void send_digest(struct mesh_link *link) {
     struct buffer payload = {0};
     link->wants_digest = false;
     link_introduce_all(link);
-    mesh_put_varint(&payload, (uint64_t)mesh->unix_ms);
+    codec_put_varint(&payload, (uint64_t)mesh->unix_ms);
     membership_digest_put(&mesh->membership, link->member, get_replicas(mesh),
                           MEMBERSHIP_DIGEST_BYTES, &payload);
     link_send(link, MESH_FRAME_DIGEST, buffer_slice(&payload));
@@ -481,7 +481,7 @@ bool mesh_leave(struct mesh *mesh) {
         struct buffer payload = {0};
         mesh->is_leaving = true;
         membership_leave(&mesh->membership, last_ticks, mesh_now_ms(mesh));
-        mesh_put_varint(&payload, last_ticks);
+        codec_put_varint(&payload, last_ticks);
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
             if (link_is_up(link)) {
                 link->wants_digest = true;

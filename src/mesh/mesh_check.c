@@ -42,8 +42,8 @@ void mesh_check_begin(struct mesh *mesh) {
     mesh->check = memory_alloc_zero(size);
     mesh->check->number = number;
     mesh->check->begun_us = mesh->monotonic_us;
-    mesh_put_varint(&payload, number);
-    mesh_put_varint(&payload, ranges);
+    codec_put_varint(&payload, number);
+    codec_put_varint(&payload, ranges);
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         if (link_is_up(link)) {
             struct check_peer *peer = &mesh->check->peers[mesh->check->count++];
@@ -67,12 +67,12 @@ bool mesh_check_pull_frame(struct mesh_link *link, struct slice payload) {
     uint64_t *digests = memory_alloc_zero((size_t)ranges * sizeof(digests[0]));
     mesh->data.range_digests(mesh->data.udata, (unsigned)ranges, digests);
     link_introduce_all(link);
-    mesh_put_varint(&answer, number);
+    codec_put_varint(&answer, number);
     mesh_put_context(&answer, mesh->data.replicas(mesh->data.udata),
                      mesh->data.context(mesh->data.udata));
-    mesh_put_varint(&answer, ranges);
+    codec_put_varint(&answer, ranges);
     for (uint64_t i = 0; i < ranges; i++) {
-        mesh_put_u64(&answer, digests[i]);
+        codec_put_u64(&answer, digests[i]);
     }
     link_send(link, MESH_FRAME_CHECK, buffer_slice(&answer));
     memory_free(digests);
@@ -99,7 +99,7 @@ static void compare(const struct mesh *mesh, struct check_peer *peer, const stru
     peer->different_count = 0;
     for (unsigned i = 0; i < MESH_CHECK_RANGES; i++) {
         uint64_t digest;
-        bool is_there = mesh_take_u64(&theirs, &digest);
+        bool is_there = codec_take_u64(&theirs, &digest);
         require(is_there);
         if (digest != mine[i]) {
             if (peer->different_count < CHECK_RANGES_SHOWN_MAX) {

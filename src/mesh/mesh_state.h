@@ -47,6 +47,7 @@
 #ifndef MESH_MESH_STATE_H
 #define MESH_MESH_STATE_H
 
+#include "base/codec.h"
 #include "base/prng.h"
 #include "mesh/catchup.h"
 #include "mesh/membership.h"
@@ -264,10 +265,6 @@ void mesh_put_context(struct buffer *out, const struct replicas *replicas,
                       const struct context *context);
 bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
                        struct context *context, unsigned *unknown);
-void mesh_put_u64(struct buffer *out, uint64_t value);
-bool mesh_take_u64(struct slice *bytes, uint64_t *value);
-void mesh_put_varint(struct buffer *out, uint64_t value);
-void mesh_put_text(struct buffer *out, struct slice text);
 void mesh_say(struct mesh *mesh, enum mesh_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -180,7 +180,7 @@ void streamer_peer_context(struct mesh_link *link, const struct context *context
     streamer_out_seek(link);
     if (link->mesh->streamer.is_paused) {
         struct buffer payload = {0};
-        mesh_put_varint(&payload, 0);
+        codec_put_varint(&payload, 0);
         link_send(link, MESH_FRAME_UNSUBSCRIBE, buffer_slice(&payload));
         buffer_deinit(&payload);
     }
@@ -215,7 +215,7 @@ bool streamer_subscribe_frame(struct mesh_link *link, struct slice payload) {
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (!mesh_take_u64(&payload, &ref) || !varint_take(&payload, &ticks) || ref == 0) {
+        if (!codec_take_u64(&payload, &ref) || !varint_take(&payload, &ticks) || ref == 0) {
             return false;
         }
         unsigned slot = replicas_find(replicas, ref);
@@ -243,7 +243,7 @@ bool streamer_unsubscribe_frame(struct mesh_link *link, struct slice payload) {
         streamer_out_stop(link);
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (!mesh_take_u64(&payload, &ref)) {
+        if (!codec_take_u64(&payload, &ref)) {
             return false;
         }
         unsigned slot = replicas_find(replicas, ref);
@@ -266,10 +266,10 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload) {
 
 static void send_refs(struct mesh_link *link, enum mesh_frame type, uint64_t ref, uint64_t ticks) {
     struct buffer payload = {0};
-    mesh_put_varint(&payload, 1);
-    mesh_put_u64(&payload, ref);
+    codec_put_varint(&payload, 1);
+    codec_put_u64(&payload, ref);
     if (type == MESH_FRAME_SUBSCRIBE) {
-        mesh_put_varint(&payload, ticks);
+        codec_put_varint(&payload, ticks);
     }
     link_send(link, type, buffer_slice(&payload));
     buffer_deinit(&payload);
@@ -585,7 +585,7 @@ bool streamer_data_frame(struct mesh_link *link, struct slice payload) {
     if (!streamer->is_busy && blocked->size == 0 && take_records(link, &payload) != FATE_BUSY) {
         return true;
     }
-    mesh_put_text(blocked, payload);
+    codec_put_slice(blocked, payload);
     return true;
 }
 
@@ -650,15 +650,15 @@ static void acknowledge(struct mesh *mesh) {
         if (slot != replicas->self && replicas->slots[slot].ref != 0 &&
             ticks > streamer->told_ticks[slot]) {
             streamer->told_ticks[slot] = ticks;
-            mesh_put_u64(&entries, replicas->slots[slot].ref);
-            mesh_put_varint(&entries, ticks);
+            codec_put_u64(&entries, replicas->slots[slot].ref);
+            codec_put_varint(&entries, ticks);
             first = count == 0 ? slot : first;
             last = slot;
             count++;
         }
     }
     if (count > 0) {
-        mesh_put_varint(&payload, count);
+        codec_put_varint(&payload, count);
         buffer_append_slice(&payload, buffer_slice(&entries));
     }
     for (struct mesh_link *link = mesh->links; link != NULL && count > 0; link = link->next) {
@@ -855,7 +855,7 @@ void streamer_pause(struct mesh *mesh) {
     struct streamer *streamer = &mesh->streamer;
     struct buffer payload = {0};
     streamer->is_paused = true;
-    mesh_put_varint(&payload, 0);
+    codec_put_varint(&payload, 0);
     for (unsigned slot = 0; slot < streamer->authors_count; slot++) {
         drop_queue(mesh, &streamer->authors[slot]);
         streamer->authors[slot].is_dropped = false;

@@ -102,8 +102,8 @@ static void stream_lost(struct mesh_link *link) {
                  "Mesh: the log no longer reaches back to what %s has: a snapshot is needed",
                  link->peer_address);
     }
-    mesh_put_varint(&payload, mesh->membership.members_count);
-    mesh_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
+    codec_put_varint(&payload, mesh->membership.members_count);
+    codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
     link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -226,12 +226,13 @@ static void fill_payload(struct mesh_link *link) {
         size_t taken = joined->result.taken;
         if (joined->result.is_joined) {
             mesh->stats.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
-            mesh_put_text(&out->payload, buffer_slice(&joined->record));
+            codec_put_slice(&out->payload, buffer_slice(&joined->record));
             mesh->stats.records_out++;
         } else {
             for (size_t i = begin; i < begin + taken; i++) {
-                mesh_put_text(&out->payload, slice_make(out->records.data + out->gathered[i].offset,
-                                                        out->gathered[i].size));
+                codec_put_slice(
+                    &out->payload,
+                    slice_make(out->records.data + out->gathered[i].offset, out->gathered[i].size));
             }
             mesh->stats.records_out += taken;
         }

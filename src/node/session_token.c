@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "node/session_token.h"
 
+#include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/varint.h"
@@ -73,10 +74,6 @@ static uint64_t fixed_at(const char *at, unsigned bytes) {
     return value;
 }
 
-static void put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, TOKEN_VARINT_BYTES_MAX), value);
-}
-
 /* ---- tokens ---- */
 
 void session_token_write(const struct store *store, struct buffer *text) {
@@ -87,11 +84,11 @@ void session_token_write(const struct store *store, struct buffer *text) {
         count += replicas->slots[slot].ref != 0 && store->context.stamps[slot] != 0;
     }
     buffer_append_byte(&bytes, TOKEN_VERSION);
-    put_varint(&bytes, count);
+    codec_put_varint(&bytes, count);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (replicas->slots[slot].ref != 0 && store->context.stamps[slot] != 0) {
             put_fixed(&bytes, replicas->slots[slot].ref, TOKEN_REF_BYTES);
-            put_varint(&bytes, stamp_ticks(store->context.stamps[slot]));
+            codec_put_varint(&bytes, stamp_ticks(store->context.stamps[slot]));
         }
     }
     put_fixed(&bytes, crc32c(0, buffer_slice(&bytes)), TOKEN_SUM_BYTES);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/part.h"
 
+#include "base/codec.h"
 #include "base/varint.h"
 #include "store/databases.h"
 #include "store/snapshot_walk.h"
@@ -32,33 +33,21 @@ void part_range(unsigned part, unsigned parts_count, uint64_t *first, uint64_t *
 
 /* ---- the header ---- */
 
-static void put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
-}
-
-static void put64(struct buffer *out, uint64_t value) {
-    char *at = buffer_reserve(out, 8);
-    for (int i = 0; i < 8; i++) {
-        at[i] = (char)(value >> (8 * i));
-    }
-    out->size += 8;
-}
-
 static void put_replica(struct buffer *out, const struct store *store, unsigned slot) {
     const struct replica *replica = &store->replicas.slots[slot];
-    put_varint(out, slot);
+    codec_put_varint(out, slot);
     buffer_append(out, replica->id.node, REPLICA_NODE_ID_BYTES);
-    put_varint(out, replica->id.generation);
-    put_varint(out, stamp_ticks(store->context.stamps[slot]));
+    codec_put_varint(out, replica->id.generation);
+    codec_put_varint(out, stamp_ticks(store->context.stamps[slot]));
     uint64_t count = 0;
     for (unsigned i = 1; i < replica->mark_count; i++) {
         count += replica->mark[i] != 0;
     }
-    put_varint(out, count);
+    codec_put_varint(out, count);
     for (unsigned i = 1; i < replica->mark_count; i++) {
         if (replica->mark[i] != 0) {
-            put_varint(out, i);
-            put_varint(out, stamp_ticks(replica->mark[i]));
+            codec_put_varint(out, i);
+            codec_put_varint(out, stamp_ticks(replica->mark[i]));
         }
     }
 }
@@ -67,31 +56,31 @@ static void put_header(struct buffer *out, const struct store *store, unsigned p
                        unsigned parts_count) {
     const struct replicas *replicas = &store->replicas;
     buffer_append_byte(out, PART_VERSION);
-    put64(out, store->seed.a);
-    put64(out, store->seed.b);
-    put_varint(out, part);
-    put_varint(out, parts_count);
-    put_varint(out, store->dbs_count);
+    codec_put_u64(out, store->seed.a);
+    codec_put_u64(out, store->seed.b);
+    codec_put_varint(out, part);
+    codec_put_varint(out, parts_count);
+    codec_put_varint(out, store->dbs_count);
     uint64_t count = 0;
     for (unsigned slot = 1; slot < replicas->slots_count && replicas->slots != NULL; slot++) {
         count += replicas->slots[slot].ref != 0;
     }
-    put_varint(out, count);
+    codec_put_varint(out, count);
     for (unsigned slot = 1; slot < replicas->slots_count && replicas->slots != NULL; slot++) {
         if (replicas->slots[slot].ref != 0) {
             put_replica(out, store, slot);
         }
     }
-    put_varint(out, replicas->retired_count);
+    codec_put_varint(out, replicas->retired_count);
     for (size_t i = 0; i < replicas->retired_count; i++) {
-        put64(out, replicas->retired[i].ref);
-        put_varint(out, replicas->retired[i].ticks);
+        codec_put_u64(out, replicas->retired[i].ref);
+        codec_put_varint(out, replicas->retired[i].ticks);
     }
-    put_varint(out, stamp_ticks(store->order_stamp));
-    put_varint(out, stamp_slot(store->order_stamp));
+    codec_put_varint(out, stamp_ticks(store->order_stamp));
+    codec_put_varint(out, stamp_slot(store->order_stamp));
     struct buffer order = {0};
     databases_put_order(store, &order);
-    put_varint(out, order.size);
+    codec_put_varint(out, order.size);
     buffer_append_slice(out, buffer_slice(&order));
     buffer_deinit(&order);
 }

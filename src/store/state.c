@@ -27,16 +27,16 @@ static void encode_large(struct buffer *out, unsigned db, const struct entry *en
     const struct large_string *large = entry_large(entry);
     struct slice rest = slice_make(large->bytes, large->size);
     size_t first = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
-    state_put_varint(out, large->size);
-    state_put_slice(out, slice_make(rest.data, first));
+    codec_put_varint(out, large->size);
+    codec_put_slice(out, slice_make(rest.data, first));
     for (rest = slice_skip(rest, first); rest.size > 0;) {
         flush(udata);
         size_t size = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
         buffer_append_byte(out, STATE_PART);
-        state_put_varint(out, db);
-        state_put_slice(out, entry_key(entry));
-        state_put_varint(out, (uint64_t)(rest.data - large->bytes));
-        state_put_slice(out, slice_make(rest.data, size));
+        codec_put_varint(out, db);
+        codec_put_slice(out, entry_key(entry));
+        codec_put_varint(out, (uint64_t)(rest.data - large->bytes));
+        codec_put_slice(out, slice_make(rest.data, size));
         rest = slice_skip(rest, size);
     }
 }
@@ -45,8 +45,8 @@ static void next_elements_piece(struct state_elements_writer *writer) {
     writer->flush(writer->udata);
     writer->piece_offset = writer->out->size;
     buffer_append_byte(writer->out, STATE_ELEMENTS);
-    state_put_varint(writer->out, writer->db);
-    state_put_slice(writer->out, writer->key);
+    codec_put_varint(writer->out, writer->db);
+    codec_put_slice(writer->out, writer->key);
 }
 
 void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
@@ -76,7 +76,7 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
     switch (entry_kind(entry)) {
     case ENTRY_BYTES: {
         struct entry_scratch unused;
-        state_put_slice(out, entry_value(entry, &unused));
+        codec_put_slice(out, entry_value(entry, &unused));
         break;
     }
     case ENTRY_INTEGER:
@@ -90,8 +90,8 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
         break;
     case ENTRY_FLOAT_COUNTER:
         entry_take_apart(entry, &parts);
-        state_put_varint(out, parts.start_ticks);
-        state_put_varint(out, parts.register_stamp);
+        codec_put_varint(out, parts.start_ticks);
+        codec_put_varint(out, parts.register_stamp);
         state_put_float(out, parts.float_total);
         state_put_float(out, parts.float_register);
         break;
@@ -119,8 +119,8 @@ void state_encode_order(struct buffer *out, const struct store *store) {
     struct buffer order = {0};
     databases_put_order(store, &order);
     buffer_append_byte(out, STATE_ORDER);
-    state_put64(out, store->order_stamp);
-    state_put_slice(out, buffer_slice(&order));
+    codec_put_u64(out, store->order_stamp);
+    codec_put_slice(out, buffer_slice(&order));
     buffer_deinit(&order);
 }
 
@@ -128,7 +128,7 @@ void state_encode_order(struct buffer *out, const struct store *store) {
 
 static enum store_status take_large(struct slice *bytes, struct entry_parts *parts) {
     uint64_t size;
-    if (!varint_take(bytes, &size) || size > STATE_STRING_BYTES_MAX) {
+    if (!varint_take(bytes, &size) || size > CHANGE_STRING_BYTES_MAX) {
         return STORE_MALFORMED;
     }
     /* Zeroed by the system, so a size that lies costs no memory until it is written to. */
@@ -182,20 +182,20 @@ static enum store_status take_body(struct slice *bytes, struct state_piece *piec
                    ? STORE_OK
                    : STORE_MALFORMED;
     case ENTRY_INTEGER:
-        if (!state_take64(bytes, &number[0])) {
+        if (!codec_take_u64(bytes, &number[0])) {
             return STORE_MALFORMED;
         }
         parts->integer = (int64_t)number[0];
         return STORE_OK;
     case ENTRY_COUNTER:
     case ENTRY_COUNTER_REGISTER:
-        if (!state_take64(bytes, &parts->start_ticks) || !state_take64(bytes, &number[0])) {
+        if (!codec_take_u64(bytes, &parts->start_ticks) || !codec_take_u64(bytes, &number[0])) {
             return STORE_MALFORMED;
         }
         parts->total = (int64_t)number[0];
         if (parts->kind == ENTRY_COUNTER_REGISTER) {
             if (!state_take_stamp(bytes, slots, &parts->register_stamp) ||
-                !state_take64(bytes, &number[1])) {
+                !codec_take_u64(bytes, &number[1])) {
                 return STORE_MALFORMED;
             }
             parts->integer = (int64_t)number[1];
@@ -242,7 +242,7 @@ static enum store_status take_entry(uint8_t byte, struct slice *bytes, struct st
     }
     memcpy(&parts.access, bytes->data, 3);
     *bytes = slice_skip(*bytes, 3);
-    if (((byte & ENTRY_HAS_EXPIRY) != 0 && !state_take64(bytes, &parts.expire_unix_ms)) ||
+    if (((byte & ENTRY_HAS_EXPIRY) != 0 && !codec_take_u64(bytes, &parts.expire_unix_ms)) ||
         ((byte & ENTRY_HAS_EXPIRY_STAMP) != 0 &&
          !state_take_stamp(bytes, slots, &parts.expire_stamp)) ||
         !varint_take_slice(bytes, &parts.key) || parts.key.size > CHANGE_KEY_BYTES_MAX) {

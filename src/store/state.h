@@ -16,11 +16,6 @@
 
 #include "store/store.h"
 
-/* A longer string than this is nobody's: bytes that claim one are malformed. */
-#define STATE_STRING_BYTES_MAX (UINT64_C(64) << 30)
-/* Nor does an unsettled patch lie further out: what is before it is filled with zeros at once. */
-#define STATE_EDIT_OFFSET_MAX (UINT64_C(1) << 30)
-
 /* Appends the state of `entry`, which is in the database with number `db`, to `out`. A very large
  * value is appended in several pieces, each of which state_load() takes by itself and in order;
  * `flush(udata)` is called between them so that the caller can write `out` away and clear it. */

@@ -7,41 +7,16 @@
 #include <stdio.h>
 
 #include "base/buffer.h"
+#include "base/codec.h"
 #include "base/number.h"
 #include "base/varint.h"
 #include "crdt/stamp.h"
-
-static inline void state_put64(struct buffer *out, uint64_t value) {
-    buffer_append(out, &value, sizeof(value));
-}
-
-static inline void state_put_varint(struct buffer *out, uint64_t value) {
-    out->size += varint_put(buffer_reserve(out, VARINT_BYTES_MAX), value);
-}
-
-static inline void state_put_slice(struct buffer *out, struct slice bytes) {
-    char *at = buffer_reserve(out, VARINT_BYTES_MAX + bytes.size);
-    size_t size = varint_put(at, bytes.size);
-    if (bytes.size > 0) {
-        memcpy(at + size, bytes.data, bytes.size);
-    }
-    out->size += size + bytes.size;
-}
 
 /* In hexadecimal, which is exact: a register may have more digits than number_format_float() keeps,
  * and they count in the sum. */
 static inline void state_put_float(struct buffer *out, long double value) {
     char text[64];
-    state_put_slice(out, slice_make(text, (size_t)snprintf(text, sizeof(text), "%La", value)));
-}
-
-static inline bool state_take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    memcpy(value, bytes->data, 8);
-    *bytes = slice_skip(*bytes, 8);
-    return true;
+    codec_put_slice(out, slice_make(text, (size_t)snprintf(text, sizeof(text), "%La", value)));
 }
 
 /* Gives a stamp its local slot (`slots`: state.h); false for one that nobody here can have written.
@@ -59,7 +34,7 @@ static inline bool state_localize(const uint16_t *slots, uint64_t *stamp) {
 }
 
 static inline bool state_take_stamp(struct slice *bytes, const uint16_t *slots, uint64_t *stamp) {
-    return state_take64(bytes, stamp) && state_localize(slots, stamp);
+    return codec_take_u64(bytes, stamp) && state_localize(slots, stamp);
 }
 
 static inline bool state_take_float(struct slice *bytes, long double *value) {

@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "crdt/hyperloglog.h"
-#include "store/state.h"
 #include "store/state_codec.h"
 
 enum element_tag {
@@ -41,7 +40,7 @@ static void put_head(struct state_elements_writer *writer, enum element_tag tag,
     }
     writer->has_elements = true;
     buffer_append_byte(writer->out, (uint8_t)tag);
-    state_put64(writer->out, stamp);
+    codec_put_u64(writer->out, stamp);
 }
 
 static void put_large(struct state_elements_writer *writer, const struct contested_register *reg) {
@@ -49,9 +48,9 @@ static void put_large(struct state_elements_writer *writer, const struct contest
     for (bool is_first = true; is_first || rest.size > 0; is_first = false) {
         size_t size = rest.size < CHANGE_VALUE_BYTES_MAX ? rest.size : CHANGE_VALUE_BYTES_MAX;
         put_head(writer, is_first ? ELEMENT_LARGE : ELEMENT_MORE, reg->stamp, size);
-        state_put_varint(writer->out,
+        codec_put_varint(writer->out,
                          is_first ? rest.size : (uint64_t)(rest.data - reg->large->bytes));
-        state_put_slice(writer->out, slice_make(rest.data, size));
+        codec_put_slice(writer->out, slice_make(rest.data, size));
         rest = slice_skip(rest, size);
     }
 }
@@ -61,7 +60,7 @@ static void put_register(struct state_elements_writer *writer,
     switch (reg->form) {
     case CONTESTED_BYTES:
         put_head(writer, ELEMENT_BYTES, reg->stamp, reg->size);
-        state_put_slice(writer->out, slice_make(reg->bytes, reg->size));
+        codec_put_slice(writer->out, slice_make(reg->bytes, reg->size));
         break;
     case CONTESTED_LARGE:
         put_large(writer, reg);
@@ -76,23 +75,23 @@ static void put_register(struct state_elements_writer *writer,
 static void put_edit(struct state_elements_writer *writer, const struct contested_edit *edit) {
     put_head(writer, edit->is_raise ? ELEMENT_RAISE : ELEMENT_PATCH, edit->stamp, edit->size);
     if (!edit->is_raise) {
-        state_put_varint(writer->out, edit->offset);
+        codec_put_varint(writer->out, edit->offset);
     }
-    state_put_slice(writer->out, slice_make(edit->bytes, edit->size));
+    codec_put_slice(writer->out, slice_make(edit->bytes, edit->size));
 }
 
 static void put_part(struct state_elements_writer *writer, const struct contested_part *part) {
     put_head(writer, part->is_float ? ELEMENT_FLOAT_PART : ELEMENT_PART, part->stamp, 0);
-    state_put_varint(writer->out, part->start_ticks);
+    codec_put_varint(writer->out, part->start_ticks);
     if (part->is_float) {
         state_put_float(writer->out, part->float_total);
         state_put_float(writer->out, part->float_off);
     } else {
-        state_put_varint(writer->out, varint_zigzag(part->total));
-        state_put_varint(writer->out, varint_zigzag(part->off));
+        codec_put_varint(writer->out, varint_zigzag(part->total));
+        codec_put_varint(writer->out, varint_zigzag(part->off));
     }
-    state_put64(writer->out, part->off_seen);
-    state_put64(writer->out, part->off_by);
+    codec_put_u64(writer->out, part->off_seen);
+    codec_put_u64(writer->out, part->off_by);
 }
 
 void state_elements_put(struct state_elements_writer *writer, const struct contested *contested) {
@@ -107,10 +106,10 @@ void state_elements_put(struct state_elements_writer *writer, const struct conte
     }
     for (unsigned i = 0; i < contested->expiries_count; i++) {
         put_head(writer, ELEMENT_EXPIRY, contested->expiries[i].stamp, 0);
-        state_put_varint(writer->out, contested->expiries[i].unix_ms);
+        codec_put_varint(writer->out, contested->expiries[i].unix_ms);
     }
     put_head(writer, ELEMENT_ABOUT, stamp_make(contested->horizon_ticks, STAMP_SLOT_SETTLED), 0);
-    state_put_varint(writer->out, contested->edits_are_in_place ? ABOUT_EDITS_ARE_IN_PLACE : 0);
+    codec_put_varint(writer->out, contested->edits_are_in_place ? ABOUT_EDITS_ARE_IN_PLACE : 0);
     buffer_append_byte(writer->out, ELEMENT_END);
 }
 
@@ -155,7 +154,7 @@ static enum store_status take_bytes(struct element_reader *reader) {
 static enum store_status take_large(struct element_reader *reader) {
     uint64_t size;
     struct slice first;
-    if (!varint_take(&reader->rest, &size) || size > STATE_STRING_BYTES_MAX ||
+    if (!varint_take(&reader->rest, &size) || size > CHANGE_STRING_BYTES_MAX ||
         !varint_take_slice(&reader->rest, &first) || first.size > size) {
         return STORE_MALFORMED;
     }
@@ -216,7 +215,7 @@ static enum store_status take_edit(struct element_reader *reader, bool is_raise)
     struct contested_edit edit = {.stamp = reader->stamp, .is_raise = is_raise};
     struct slice bytes;
     if ((!is_raise &&
-         (!varint_take(&reader->rest, &edit.offset) || edit.offset > STATE_EDIT_OFFSET_MAX)) ||
+         (!varint_take(&reader->rest, &edit.offset) || edit.offset > CHANGE_STRING_BYTES_MAX)) ||
         !varint_take_slice(&reader->rest, &bytes) || bytes.size > CHANGE_VALUE_BYTES_MAX ||
         (is_raise && !hyperloglog_pairs_are_sound(bytes))) {
         return STORE_MALFORMED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/sync.h"
 
+#include "base/codec.h"
 #include "base/varint.h"
 #include "store/databases.h"
 #include "store/state.h"
@@ -276,18 +277,6 @@ struct header {
     struct slice order;
 };
 
-static bool take64(struct slice *bytes, uint64_t *value) {
-    if (bytes->size < 8) {
-        return false;
-    }
-    *value = 0;
-    for (int i = 0; i < 8; i++) {
-        *value |= (uint64_t)(uint8_t)bytes->data[i] << (8 * i);
-    }
-    *bytes = slice_skip(*bytes, 8);
-    return true;
-}
-
 static bool take_limited(struct slice *bytes, uint64_t max, uint64_t *value) {
     return varint_take(bytes, value) && *value <= max;
 }
@@ -341,16 +330,17 @@ static bool header_take(struct header *header, const struct store *store, unsign
         return false;
     }
     bytes = slice_skip(bytes, 1);
-    if (!take64(&bytes, &number) || number != store->seed.a || !take64(&bytes, &number) ||
-        number != store->seed.b || !varint_take(&bytes, &number) || number != part ||
-        !varint_take(&bytes, &number) || number != parts_count || !varint_take(&bytes, &number) ||
-        number != store->dbs_count || !header_replicas(header, &bytes) ||
+    if (!codec_take_u64(&bytes, &number) || number != store->seed.a ||
+        !codec_take_u64(&bytes, &number) || number != store->seed.b ||
+        !varint_take(&bytes, &number) || number != part || !varint_take(&bytes, &number) ||
+        number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
+        !header_replicas(header, &bytes) ||
         !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count)) {
         return false;
     }
     header->retired = bytes;
     for (uint64_t i = 0; i < header->retired_count; i++) {
-        if (!take64(&bytes, &ref) || ref == 0 ||
+        if (!codec_take_u64(&bytes, &ref) || ref == 0 ||
             !take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
             return false;
         }
@@ -417,7 +407,7 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
     intake->settled_seen_here = true;
     for (uint64_t i = 0; i < header->retired_count; i++) {
         struct retired_replica *retired = &intake->retired[i];
-        (void)take64(&rest, &retired->ref);
+        (void)codec_take_u64(&rest, &retired->ref);
         (void)varint_take(&rest, &retired->ticks);
         unsigned slot = replicas_find(replicas, retired->ref);
         if (slot != 0) {

@@ -260,21 +260,21 @@ static void put_hello(struct data *data, struct mesh_link *link) {
     struct buffer hello = {0};
     char zeros[MESH_NONCE_BYTES] = {2};
     buffer_append_slice(&hello, SLICE("STAR"));
-    mesh_put_varint(&hello, MESH_PROTOCOL_VERSION);
-    mesh_put_varint(&hello, 0);
-    mesh_put_text(&hello, SLICE("flock"));
+    codec_put_varint(&hello, MESH_PROTOCOL_VERSION);
+    codec_put_varint(&hello, 0);
+    codec_put_slice(&hello, SLICE("flock"));
     buffer_append(&hello, zeros, MESH_NONCE_BYTES);
     buffer_append(&hello, zeros, REPLICA_NODE_ID_BYTES);
-    mesh_put_varint(&hello, 7);
-    mesh_put_varint(&hello, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 100);
-    mesh_put_text(&hello, SLICE("10.0.0.2:17001"));
-    mesh_put_varint(&hello, 16);
-    mesh_put_u64(&hello, 1);
-    mesh_put_u64(&hello, 1);
-    mesh_put_text(&hello, SLICE("1"));
-    mesh_put_varint(&hello, 1);
-    mesh_put_varint(&hello, 0);
-    mesh_put_varint(&hello, 0);
+    codec_put_varint(&hello, 7);
+    codec_put_varint(&hello, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 100);
+    codec_put_slice(&hello, SLICE("10.0.0.2:17001"));
+    codec_put_varint(&hello, 16);
+    codec_put_u64(&hello, 1);
+    codec_put_u64(&hello, 1);
+    codec_put_slice(&hello, SLICE("1"));
+    codec_put_varint(&hello, 1);
+    codec_put_varint(&hello, 0);
+    codec_put_varint(&hello, 0);
     put_frame(data, link, MESH_FRAME_HELLO, buffer_slice(&hello));
     buffer_deinit(&hello);
 }
@@ -282,11 +282,11 @@ static void put_hello(struct data *data, struct mesh_link *link) {
 static void put_context(struct data *data, struct mesh_link *link) {
     struct buffer payload = {0};
     char id[REPLICA_NODE_ID_BYTES] = {2};
-    mesh_put_varint(&payload, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 150);
-    mesh_put_varint(&payload, 1);
+    codec_put_varint(&payload, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 150);
+    codec_put_varint(&payload, 1);
     buffer_append(&payload, id, sizeof(id));
-    mesh_put_varint(&payload, 7);
-    mesh_put_varint(&payload, 0);
+    codec_put_varint(&payload, 7);
+    codec_put_varint(&payload, 0);
     put_frame(data, link, MESH_FRAME_CONTEXT, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
