@@ -182,7 +182,11 @@ static void tick_client(struct node *node, struct client *client) {
     }
 }
 
-static void tick_blocked(struct node *node) {
+/* Lets go of clients whose wait is over. Whatever ends one but the time (an acknowledgement, a
+ * record, the disk) comes with a turn of its own, so nobody has to look in between: returns after
+ * how many milliseconds the next one gives up, or INT64_MAX. */
+static int64_t tick_blocked(struct node *node) {
+    int64_t wait_ms = INT64_MAX;
     for (struct client *client = node->clients; client != NULL; client = client->next) {
         if ((client->flags & CLIENT_BLOCKED) == 0) {
             continue;
@@ -191,8 +195,12 @@ static void tick_blocked(struct node *node) {
             cmd_server_wait_is_over(client)) {
             cmd_server_wait_timeout(client);
             node_client_unblock(client);
+        } else if (client->block_until_ms != 0 &&
+                   client->block_until_ms - node->now_ms < wait_ms) {
+            wait_ms = client->block_until_ms - node->now_ms;
         }
     }
+    return wait_ms;
 }
 
 void node_end_pause(struct node *node) {
@@ -242,15 +250,14 @@ uint64_t node_tick(struct node *node) {
     if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
         node_end_pause(node);
     }
-    if (node->blocked_count > 0) {
-        tick_blocked(node);
-    }
     tick_expire(node);
     bool snapshot_has_more = tick_snapshot(node);
     uint64_t mesh_wait_us = node_mesh_tick(node);
     /* Removals of keys are changes, too: they reach the log, and the peers, now. */
     log_write(node->log, node->now_us);
     node_mesh_push(node);
+    /* After all that may end a wait. */
+    int64_t blocked_ms = node->blocked_count > 0 ? tick_blocked(node) : INT64_MAX;
     if (node->held != NULL) {
         turn_release_holds(node);
     }
@@ -265,8 +272,8 @@ uint64_t node_tick(struct node *node) {
     if (node->next_expire_us > now_us && node->next_expire_us < next_us) {
         next_us = node->next_expire_us;
     }
-    if (node->blocked_count > 0 && next_us > now_us + 1000) {
-        next_us = now_us + 1000;
+    if (blocked_ms < TICK_MS && now_us + (uint64_t)blocked_ms * 1000 < next_us) {
+        next_us = now_us + (uint64_t)blocked_ms * 1000;
     }
     uint64_t wait_us = next_us > now_us ? next_us - now_us : 0;
     return wait_us < mesh_wait_us ? wait_us : mesh_wait_us;
