@@ -636,10 +636,12 @@ void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[2
             value = slice_skip(value, HYPERLOGLOG_HEADER_BYTES);
         }
     }
+    uint64_t values[3];
+    hash_bytes_thrice(seeds, value, values);
     for (int i = 0; i < 3; i++) {
         uint64_t word = hash_bytes(seeds[i], key) ^ hash_fold(db + 1, seeds[i].b);
         word ^= hash_bytes(seeds[i], before_cache);
-        word = hash_fold(word ^ seeds[i].a, hash_bytes(seeds[i], value) | 1);
+        word = hash_fold(word ^ seeds[i].a, values[i] | 1);
         words[i] = hash_fold(word ^ expire, seeds[i].b);
     }
     memcpy(digest, words, 20);
@@ -656,9 +658,6 @@ static void store_digest_visit(void *item, void *udata) {
         return; /* what it keeps for merging is no data */
     }
     uint8_t one[20];
-    if (entry_is_hidden((const struct entry *)item)) {
-        return;
-    }
     store_entry_digest(walk->db, (const struct entry *)item, one);
     for (int i = 0; i < 20; i++) {
         walk->digest[i] ^= one[i];

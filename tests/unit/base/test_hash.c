@@ -138,12 +138,28 @@ static void near_keys_do_not_collide(void **state) {
     memory_free(hashes);
 }
 
+/* Three seeds at once give what each gives alone, at every length. */
+static void thrice_is_three_times_once(void **state) {
+    (void)state;
+    static const struct hash_seed seeds[3] = {{1, 2}, {3, 4}, {5, 6}};
+    char bytes[100];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (char)(i * 37 + 11);
+    }
+    for (size_t size = 0; size <= sizeof(bytes); size++) {
+        uint64_t hashes[3];
+        hash_bytes_thrice(seeds, slice_make(bytes, size), hashes);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(hashes[i], hash_bytes(seeds[i], slice_make(bytes, size)));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_bit_changes_half),
-        cmocka_unit_test(seeds_and_lengths_count),
-        cmocka_unit_test(common_keys_spread_evenly),
-        cmocka_unit_test(near_keys_do_not_collide),
+        cmocka_unit_test(each_bit_changes_half),      cmocka_unit_test(seeds_and_lengths_count),
+        cmocka_unit_test(common_keys_spread_evenly),  cmocka_unit_test(near_keys_do_not_collide),
+        cmocka_unit_test(thrice_is_three_times_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
