@@ -451,10 +451,16 @@ static bool put_sparse(struct buffer *value, const uint8_t *registers, size_t sp
     put_header(value, ENCODING_SPARSE);
     for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT;) {
         struct run run = {.rank = registers[i]};
+        unsigned begin = i;
+        /* Runs are long where it matters: eight at a time. */
+        while (i + 8 <= HYPERLOGLOG_REGISTERS_COUNT &&
+               load_eight(registers + i) == run.rank * 0x0101010101010101ULL) {
+            i += 8;
+        }
         while (i < HYPERLOGLOG_REGISTERS_COUNT && registers[i] == run.rank) {
-            run.count++;
             i++;
         }
+        run.count = i - begin;
         if (run.rank > VALUE_RANK_MAX) {
             return false;
         }
