@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crdt/replica.h"
 
+#include <assert.h>
+
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -27,8 +29,50 @@ void replicas_deinit(struct replicas *replicas) {
     }
     memory_free(replicas->slots);
     memory_free(replicas->retired);
+    memory_free(replicas->index);
     *replicas = (struct replicas){0};
 }
+
+/* ---- the index ---- */
+
+static_assert(STAMP_SLOTS_COUNT <= UINT16_MAX, "slots fit into the index");
+
+/* Refs are hashes already. */
+static void index_put(struct replicas *replicas, unsigned slot) {
+    unsigned mask = replicas->index_capacity - 1;
+    unsigned at = (unsigned)replicas->slots[slot].ref & mask;
+    while (replicas->index[at] != 0) {
+        at = (at + 1) & mask;
+    }
+    replicas->index[at] = (uint16_t)slot;
+    replicas->index_used++;
+}
+
+static void index_rebuild(struct replicas *replicas, unsigned capacity) {
+    memory_free(replicas->index);
+    replicas->index = memory_alloc_zero(capacity * sizeof(replicas->index[0]));
+    replicas->index_capacity = capacity;
+    replicas->index_used = 0;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0) {
+            index_put(replicas, slot);
+        }
+    }
+}
+
+static void index_add(struct replicas *replicas, unsigned slot) {
+    if (2 * (replicas->index_used + 1) <= replicas->index_capacity) {
+        index_put(replicas, slot);
+        return;
+    }
+    unsigned capacity = 8;
+    while (capacity < 4 * replicas->slots_count) {
+        capacity *= 2;
+    }
+    index_rebuild(replicas, capacity);
+}
+
+/* ---- slots ---- */
 
 static void replicas_reserve(struct replicas *replicas, unsigned slot) {
     if (slot >= replicas->slots_capacity) {
@@ -47,10 +91,15 @@ static void replicas_reserve(struct replicas *replicas, unsigned slot) {
 }
 
 unsigned replicas_find(const struct replicas *replicas, uint64_t ref) {
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        if (replicas->slots[slot].ref == ref) {
-            return slot;
+    unsigned mask = replicas->index_capacity - 1, at = (unsigned)ref & mask;
+    if (replicas->index_capacity == 0 || ref == 0) {
+        return 0;
+    }
+    while (replicas->index[at] != 0) {
+        if (replicas->slots[replicas->index[at]].ref == ref) {
+            return replicas->index[at];
         }
+        at = (at + 1) & mask;
     }
     return 0;
 }
@@ -60,6 +109,7 @@ static void replicas_put(struct replicas *replicas, unsigned slot, const struct 
     replicas_reserve(replicas, slot);
     require(replicas->slots[slot].ref == 0);
     replicas->slots[slot] = (struct replica){.id = *id, .ref = ref};
+    index_add(replicas, slot);
     replicas->version++;
 }
 
@@ -95,6 +145,14 @@ bool replicas_add_at(struct replicas *replicas, unsigned slot, const struct repl
     }
     replicas_put(replicas, slot, id, ref);
     return true;
+}
+
+void replicas_rename(struct replicas *replicas, unsigned slot, const struct replica_id *id) {
+    require(slot < replicas->slots_count);
+    replicas->slots[slot].id = *id;
+    replicas->slots[slot].ref = replica_ref(id);
+    index_add(replicas, slot);
+    replicas->version++;
 }
 
 const struct retired_replica *replicas_find_retired(const struct replicas *replicas, uint64_t ref) {

@@ -53,6 +53,11 @@ struct replicas {
     struct retired_replica *retired; /* oldest first */
     size_t retired_count;
     uint64_t version; /* moves whenever a replica is added or retired */
+    /* Slots by their refs: a table with open addressing, at most half full; 0 is free. A slot that
+     * is given up leaves its place taken until the index is made anew. */
+    uint16_t *index;
+    unsigned index_capacity; /* a power of 2, or 0 */
+    unsigned index_used;
 };
 
 /* The name of a replica for everybody; never 0. */
@@ -65,6 +70,8 @@ unsigned replicas_add(struct replicas *replicas, const struct replica_id *id);
 /* As replicas_add(), into this very slot, as it stood in a file; false when another replica has it
  * or the number is out of range. */
 bool replicas_add_at(struct replicas *replicas, unsigned slot, const struct replica_id *id);
+/* What is in `slot` goes by this name from now on. */
+void replicas_rename(struct replicas *replicas, unsigned slot, const struct replica_id *id);
 /* The slot of `ref`, or 0. */
 unsigned replicas_find(const struct replicas *replicas, uint64_t ref);
 /* The retired replica of that ref, or NULL. */

@@ -93,13 +93,9 @@ static bool go_on_alone(struct log *log) {
         return store_begin_replica(log->store, &id);
     }
     require(replicas->self < replicas->slots_count);
-    struct replica *replica = &replicas->slots[replicas->self];
-    require(replica->ref != 0);
-    uint64_t ref = replica_ref(&id);
-    if (replica->ref != ref) {
-        replica->id = id;
-        replica->ref = ref;
-        replicas->version++;
+    require(replicas->slots[replicas->self].ref != 0);
+    if (replicas->slots[replicas->self].ref != replica_ref(&id)) {
+        replicas_rename(replicas, replicas->self, &id);
     }
     return true;
 }

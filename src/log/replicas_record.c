@@ -232,10 +232,7 @@ static const char *take_table(const struct replicas_record *record, struct store
         return "its table of replicas lacks the node itself";
     }
     if (is_lone_renaming(record, replicas)) {
-        struct replica *replica = &replicas->slots[record->self];
-        replica->id = record->entries[0].id;
-        replica->ref = record->entries[0].ref;
-        replicas->version++;
+        replicas_rename(replicas, record->self, &record->entries[0].id);
         replicas->self = record->self;
         return NULL;
     }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of replicas, found by ref, against a look at every slot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "crdt/replica.h"
+#include "unit/seed.h"
+
+enum { IDS = 3000, STEPS = 30000 };
+
+static struct replica_id id_of(unsigned number) {
+    struct replica_id id = {.generation = 1 + number % 7};
+    memcpy(id.node, &number, sizeof(number));
+    return id;
+}
+
+static unsigned find_slowly(const struct replicas *replicas, uint64_t ref) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref == ref) {
+            return slot;
+        }
+    }
+    return 0;
+}
+
+/* Adds, or gives another name to, or retires a replica. */
+static void change(struct replicas *replicas, struct prng *prng, unsigned at_most) {
+    struct replica_id id = id_of((unsigned)prng_below(prng, IDS));
+    uint64_t ref = replica_ref(&id);
+    unsigned slot = find_slowly(replicas, ref);
+    if (slot != 0 && slot != replicas->self) {
+        replicas_retire(replicas, slot, 1);
+        (void)replicas_release(replicas, replicas->version);
+    } else if (slot == 0 && prng_below(prng, 4) == 0 && replicas->slots_count > 1) {
+        unsigned other = 1 + (unsigned)prng_below(prng, replicas->slots_count - 1);
+        if (replicas->slots[other].ref != 0) {
+            replicas_rename(replicas, other, &id);
+            assert_int_equal(replicas_find(replicas, ref), other);
+        }
+    } else if (slot == 0 && replicas->slots_count <= at_most) {
+        slot = replicas_add(replicas, &id);
+        assert_int_not_equal(slot, 0);
+        assert_int_equal(replicas_add(replicas, &id), slot);
+    }
+}
+
+static void a_replica_is_found_by_its_ref(void **state) {
+    (void)state;
+    for (uint64_t history = 0; history < 6; history++) {
+        struct prng prng;
+        struct replicas replicas;
+        seed_prng(&prng, "a_replica_is_found_by_its_ref", history);
+        replicas_init(&replicas);
+        assert_int_equal(replicas_find(&replicas, 1), 0);
+        unsigned at_most = (unsigned[]){1, 5, 17, 200, 900, STAMP_SLOTS_COUNT - 1}[history];
+        for (unsigned step = 0; step < STEPS; step++) {
+            change(&replicas, &prng, at_most);
+            struct replica_id id = id_of((unsigned)prng_below(&prng, IDS));
+            uint64_t ref = replica_ref(&id);
+            assert_int_equal(replicas_find(&replicas, ref), find_slowly(&replicas, ref));
+        }
+        for (unsigned slot = 1; slot < replicas.slots_count; slot++) {
+            if (replicas.slots[slot].ref != 0) {
+                assert_int_equal(replicas_find(&replicas, replicas.slots[slot].ref), slot);
+            }
+        }
+        replicas_deinit(&replicas);
+    }
+}
+
+static void a_full_table_takes_no_more(void **state) {
+    (void)state;
+    struct replicas replicas;
+    replicas_init(&replicas);
+    for (unsigned i = 1; i < STAMP_SLOTS_COUNT; i++) {
+        struct replica_id id = id_of(i);
+        assert_int_equal(replicas_add(&replicas, &id), i);
+    }
+    struct replica_id id = id_of(STAMP_SLOTS_COUNT);
+    assert_int_equal(replicas_add(&replicas, &id), 0);
+    assert_int_equal(replicas_find(&replicas, replica_ref(&id)), 0);
+    replicas_deinit(&replicas);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_replica_is_found_by_its_ref),
+        cmocka_unit_test(a_full_table_takes_no_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
