@@ -25,9 +25,9 @@ void member_stamps_remove(struct member_stamps *stamps, unsigned slot);
 
 struct member_claim {
     unsigned holders_count;
-    bool is_stale;     /* this node's member set was another one since it came */
-    uint64_t version;  /* the claimer's heartbeat when it changed */
-    uint64_t set_hash; /* of the claimer's member set */
+    uint64_t set_number; /* of this node's member set when it came */
+    uint64_t version;    /* the claimer's heartbeat when it changed */
+    uint64_t set_hash;   /* of the claimer's member set */
     struct member_stamps stamps;
     struct stream_mark *foreign; /* entries of refs without a slot here */
     unsigned foreign_count;

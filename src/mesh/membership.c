@@ -47,7 +47,7 @@ static size_t ref_place(const struct membership *membership, size_t count, uint6
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (membership->by_ref[middle]->ref < ref) {
+        if (membership->by_ref[middle].ref < ref) {
             low = middle + 1;
         } else {
             high = middle;
@@ -68,10 +68,16 @@ struct member *membership_find(const struct membership *membership,
 
 struct member *membership_find_ref(const struct membership *membership, uint64_t ref) {
     size_t place = ref_place(membership, membership->members_count, ref);
-    if (place < membership->members_count && membership->by_ref[place]->ref == ref) {
-        return membership->by_ref[place];
+    if (place < membership->members_count && membership->by_ref[place].ref == ref) {
+        return membership->by_ref[place].member;
     }
     return NULL;
+}
+
+/* What the member adds to the hash of the member set. */
+static uint64_t hash_share(const struct member *member) {
+    uint64_t state = member->ref;
+    return member->is_counted ? prng_splitmix(&state) : 0;
 }
 
 /* ---- the arrays ---- */
@@ -90,13 +96,32 @@ static void remove_from(struct member **places, size_t count, const struct membe
     memmove(places + place, places + place + 1, (count - place - 1) * sizeof(struct member *));
 }
 
+/* by_ref has `count` entries before. */
+static void insert_ref(struct membership *membership, size_t count, struct member *member) {
+    size_t place = ref_place(membership, count, member->ref);
+    struct member_ref *at = membership->by_ref + place;
+    memmove(at + 1, at, (count - place) * sizeof(*at));
+    *at = (struct member_ref){.ref = member->ref, .member = member};
+}
+
+static void remove_ref(struct membership *membership, size_t count, const struct member *member) {
+    size_t place = ref_place(membership, count, member->ref);
+    while (membership->by_ref[place].member != member) {
+        place++; /* another node whose ref is the same */
+        require(place < count);
+    }
+    struct member_ref *at = membership->by_ref + place;
+    memmove(at, at + 1, (count - place - 1) * sizeof(*at));
+}
+
 static void grow_arrays(struct membership *membership) {
     if (membership->members_count == membership->members_capacity) {
         size_t capacity = membership->members_capacity == 0 ? 8 : 2 * membership->members_capacity;
         size_t bytes = capacity * sizeof(struct member *);
         membership->members = memory_resize(membership->members, bytes);
         membership->by_id = memory_resize(membership->by_id, bytes);
-        membership->by_ref = memory_resize(membership->by_ref, bytes);
+        membership->by_ref =
+            memory_resize(membership->by_ref, capacity * sizeof(membership->by_ref[0]));
         membership->members_capacity = capacity;
     }
 }
@@ -111,10 +136,10 @@ static uint64_t ref_of(const struct member *member) {
 static void set_generation(struct membership *membership, struct member *member,
                            uint64_t generation) {
     size_t count = membership->members_count;
-    remove_from(membership->by_ref, count, member);
+    remove_ref(membership, count, member);
     member->generation = generation;
     member->ref = ref_of(member);
-    insert_at(membership->by_ref, count - 1, ref_place(membership, count - 1, member->ref), member);
+    insert_ref(membership, count - 1, member);
 }
 
 static void set_text(char **text, struct slice value) {
@@ -145,10 +170,10 @@ static struct member *add_member(struct membership *membership, const struct rep
     detector_reset(&member->detector, now_ms);
     size_t count = membership->members_count;
     insert_at(membership->by_id, count, id_place(membership, id->node), member);
-    insert_at(membership->by_ref, count, ref_place(membership, count, member->ref), member);
+    insert_ref(membership, count, member);
     membership->members[count] = member;
     membership->members_count++;
-    membership_set_changed(membership);
+    membership_set_changed(membership, hash_share(member));
     return member;
 }
 
@@ -176,7 +201,7 @@ static void drop_forgotten(struct membership *membership) {
     require(oldest != NULL);
     remove_from(membership->members, membership->members_count, oldest);
     remove_from(membership->by_id, membership->members_count, oldest);
-    remove_from(membership->by_ref, membership->members_count, oldest);
+    remove_ref(membership, membership->members_count, oldest);
     membership->members_count--;
     membership->forgotten_count--;
     membership->epoch++;
@@ -234,12 +259,13 @@ void membership_configure(struct membership *membership, uint64_t gossip_interva
 void membership_set_generation(struct membership *membership, uint64_t generation) {
     struct member *self = membership_self(membership);
     require(generation > self->generation);
+    uint64_t share = hash_share(self);
     member_drop_claims(self);
     set_generation(membership, self, generation);
     membership->opts.generation = generation;
     self->state = MEMBER_ALIVE;
     row_changed(membership, self);
-    membership_set_changed(membership);
+    membership_set_changed(membership, share ^ hash_share(self));
 }
 
 /* ---- what becomes of a member ---- */
@@ -265,8 +291,9 @@ static void set_state(struct membership *membership, struct member *member, enum
 
 static void set_counted(struct membership *membership, struct member *member, bool is_counted) {
     if (member->is_counted != is_counted) {
+        uint64_t share = hash_share(member);
         member->is_counted = is_counted;
-        membership_set_changed(membership);
+        membership_set_changed(membership, share ^ hash_share(member));
     }
 }
 
@@ -274,6 +301,7 @@ static void set_counted(struct membership *membership, struct member *member, bo
 static void begin_life(struct membership *membership, struct member *member, uint64_t generation,
                        uint64_t now_ms) {
     bool was_forgotten = member->state == MEMBER_FORGOTTEN;
+    uint64_t share = hash_share(member);
     member_drop_claims(member);
     if (generation != member->generation) {
         set_generation(membership, member, generation);
@@ -288,7 +316,7 @@ static void begin_life(struct membership *membership, struct member *member, uin
     member->is_counted = true;
     row_changed(membership, member);
     detector_reset(&member->detector, now_ms);
-    membership_set_changed(membership);
+    membership_set_changed(membership, share ^ hash_share(member));
     tell(membership, was_forgotten ? MEMBERSHIP_JOINED : MEMBERSHIP_RESTARTED, member);
 }
 
@@ -359,7 +387,7 @@ void membership_recall_all(struct membership *membership, const struct replicas 
     membership->table_version = replicas->version + 1;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
-        if (replica->ref != 0) {
+        if (replica->ref != 0 && membership_find(membership, replica->id.node) == NULL) {
             membership_recall(membership, &newest_life(replicas, slot)->id, membership->tick_ms);
         }
     }
@@ -600,7 +628,8 @@ bool membership_has_quorum(const struct membership *membership) {
 /* ---- introspection ---- */
 
 size_t membership_memory_bytes(const struct membership *membership) {
-    size_t bytes = 3 * membership->members_capacity * sizeof(struct member *) +
+    size_t bytes = membership->members_capacity *
+                       (2 * sizeof(struct member *) + sizeof(membership->by_ref[0])) +
                    membership->retired_count * sizeof(membership->retired[0]);
     for (size_t i = 0; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];
@@ -661,8 +690,7 @@ void membership_check(const struct membership *membership) {
         require(member->is_self == (i == 0));
         check_member(membership, member);
         forgotten += member->state == MEMBER_FORGOTTEN;
-        uint64_t state = member->ref;
-        hash ^= member->is_counted ? prng_splitmix(&state) : 0;
+        hash ^= hash_share(member);
     }
     require(forgotten == membership->forgotten_count);
     require(hash == membership->set_hash);

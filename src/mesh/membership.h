@@ -124,18 +124,25 @@ struct membership_retired {
     struct member_claim *claim; /* one that it made since, or NULL */
 };
 
+struct member_ref {
+    uint64_t ref;
+    struct member *member;
+};
+
 struct membership {
     struct membership_opts opts; /* its texts are those of self */
     /* In the order that they were added, [0] is self; forgotten ones included. Members stay where
      * they are in memory until a forgotten one is dropped. */
     struct member **members;
     size_t members_count, members_capacity;
-    struct member **by_id, **by_ref; /* the same, sorted */
+    struct member **by_id;     /* the same, sorted */
+    struct member_ref *by_ref; /* likewise; looked through for each heartbeat of each digest */
     size_t forgotten_count;
     uint64_t number;           /* of the newest change here */
     uint64_t rows_number;      /* of the newest change of who somebody is */
     uint64_t epoch;            /* grows when places in `members` move */
     uint64_t set_hash;         /* of the counted members' replicas */
+    uint64_t set_number;       /* how often that changed */
     uint64_t tick_ms;          /* of the tick before; 0: none */
     uint64_t refused_count;    /* members not taken in for want of room */
     uint64_t generation_known; /* the highest that others know of this node, if above its own */
@@ -212,7 +219,8 @@ void membership_tick(struct membership *membership, const struct replicas *repli
 
 /* ---- what members have seen ---- */
 
-/* It has seen this: from an ACK or a CONTEXT. Entries only grow. */
+/* It has seen this stamp, from an ACK, or all of a CONTEXT. Entries only grow. */
+void membership_note_seen(struct member *member, uint64_t stamp);
 void membership_note_context(struct member *member, const struct context *context);
 /* The newest stamp with that slot that it is known to have seen, 0 for none. */
 uint64_t member_seen(const struct member *member, unsigned slot);

@@ -88,17 +88,22 @@ static void pass_back(struct member_pass *pass) {
 
 /* ---- a digest being written ---- */
 
+/* First mentions of refs with a slot. */
+struct digest_mentions {
+    /* By slot; the number is 0 while there is none. Only as many as the table has are set up. */
+    uint16_t numbers[STAMP_SLOTS_COUNT];
+    uint64_t first_ticks[STAMP_SLOTS_COUNT];
+    uint16_t slots[STAMP_SLOTS_COUNT]; /* in order, to take mentions back */
+    unsigned count;
+};
+
 struct digest_writer {
     struct membership *membership;
     struct member *peer;
     const struct replicas *replicas;
     struct buffer *out;
     size_t begin, bytes_max;
-    /* By slot: number and ticks of the first mention. */
-    uint16_t numbers[STAMP_SLOTS_COUNT];
-    uint64_t first_ticks[STAMP_SLOTS_COUNT];
-    uint16_t mentioned[STAMP_SLOTS_COUNT]; /* the slots, in order, to take mentions back */
-    unsigned mentioned_count;
+    struct digest_mentions *mentions;
     unsigned entries_count; /* first mentions so far, of refs without slot too */
 };
 
@@ -161,9 +166,12 @@ static bool put_rows(struct digest_writer *writer, size_t room) {
 }
 
 static void put_entry(struct digest_writer *writer, unsigned slot, uint64_t ref, uint64_t ticks) {
-    if (slot != 0 && writer->numbers[slot] != 0) {
-        codec_put_varint(writer->out, writer->numbers[slot]);
-        codec_put_varint(writer->out, varint_zigzag((int64_t)(ticks - writer->first_ticks[slot])));
+    struct digest_mentions *mentions = writer->mentions;
+    require(slot < writer->replicas->slots_count);
+    if (slot != 0 && mentions->numbers[slot] != 0) {
+        codec_put_varint(writer->out, mentions->numbers[slot]);
+        codec_put_varint(writer->out,
+                         varint_zigzag((int64_t)(ticks - mentions->first_ticks[slot])));
         return;
     }
     require(ref != 0);
@@ -172,9 +180,9 @@ static void put_entry(struct digest_writer *writer, unsigned slot, uint64_t ref,
     codec_put_varint(writer->out, ticks);
     writer->entries_count++;
     if (slot != 0 && writer->entries_count <= UINT16_MAX) {
-        writer->numbers[slot] = (uint16_t)writer->entries_count;
-        writer->first_ticks[slot] = ticks;
-        writer->mentioned[writer->mentioned_count++] = (uint16_t)slot;
+        mentions->numbers[slot] = (uint16_t)writer->entries_count;
+        mentions->first_ticks[slot] = ticks;
+        mentions->slots[mentions->count++] = (uint16_t)slot;
     }
 }
 
@@ -196,11 +204,12 @@ static void put_context(struct digest_writer *writer, const struct member *membe
 }
 
 /* Takes the last context back, as it was before. */
-static void take_back(struct digest_writer *writer, size_t size, unsigned mentioned_count,
+static void take_back(struct digest_writer *writer, size_t size, unsigned mentions_count,
                       unsigned entries_count) {
+    struct digest_mentions *mentions = writer->mentions;
     writer->out->size = size;
-    while (writer->mentioned_count > mentioned_count) {
-        writer->numbers[writer->mentioned[--writer->mentioned_count]] = 0;
+    while (mentions->count > mentions_count) {
+        mentions->numbers[mentions->slots[--mentions->count]] = 0;
     }
     writer->entries_count = entries_count;
 }
@@ -217,7 +226,7 @@ static size_t put_contexts(struct digest_writer *writer, size_t room) {
             continue;
         }
         size_t before = writer->out->size;
-        unsigned mentioned = writer->mentioned_count, entries = writer->entries_count;
+        unsigned mentions = writer->mentions->count, entries = writer->entries_count;
         put_context(writer, member);
         if (writer->out->size - writer->begin - on_top <= room) {
             continue;
@@ -227,7 +236,7 @@ static size_t put_contexts(struct digest_writer *writer, size_t room) {
             on_top = size;
             continue;
         }
-        take_back(writer, before, mentioned, entries);
+        take_back(writer, before, mentions, entries);
         pass_back(pass);
         break;
     }
@@ -272,8 +281,12 @@ void membership_digest_put(struct membership *membership, struct member *peer,
                            const struct replicas *replicas, size_t bytes_max, struct buffer *out) {
     require(!peer->is_self);
     require(bytes_max >= 1024);
+    struct digest_mentions mentions;
+    memset(mentions.numbers, 0, replicas->slots_count * sizeof(mentions.numbers[0]));
+    mentions.count = 0;
     struct digest_writer writer = {.membership = membership,
                                    .peer = peer,
+                                   .mentions = &mentions,
                                    .replicas = replicas,
                                    .out = out,
                                    .begin = out->size,
@@ -288,7 +301,7 @@ void membership_digest_put(struct membership *membership, struct member *peer,
     size_t kept = HEARTBEAT_BYTES * membership->members_count;
     kept = (kept < bytes_max / 2 ? kept : bytes_max / 2) + 1;
     /* One that came with this very set, but another set lay between: it may be older than that. */
-    bool wants_renewal = peer->claim != NULL && peer->claim->is_stale &&
+    bool wants_renewal = peer->claim != NULL && membership_is_stale(membership, peer->claim) &&
                          peer->claim->set_hash == membership->set_hash;
     buffer_append_byte(out, FORMAT);
     buffer_append_byte(out, wants_renewal ? FLAG_RENEW : 0);

@@ -11,7 +11,6 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/prng.h"
 #include "base/mutation.h"
 #include "mesh/membership_state.h"
 
@@ -36,11 +35,12 @@ void membership_note_claim(struct membership *membership, struct member *member,
     require(member->claim == NULL || claim->version > member->claim->version);
     put_claim(&member->claim, claim);
     member_claim_unref(claim);
+    claim->set_number = membership->set_number;
     member->claim_number = membership_change(membership);
     if (member->is_self) {
         return;
     }
-    if (member->pending == NULL || member->pending->is_stale ||
+    if (member->pending == NULL || membership_is_stale(membership, member->pending) ||
         member->pending->set_hash != membership->set_hash) {
         put_claim(&member->pending, claim);
     }
@@ -55,28 +55,23 @@ void membership_note_claim(struct membership *membership, struct member *member,
     member->seen.count = kept;
 }
 
-void membership_set_changed(struct membership *membership) {
-    uint64_t hash = 0;
-    for (size_t i = 0; i < membership->members_count; i++) {
-        const struct member *member = membership->members[i];
-        if (member->is_counted) {
-            uint64_t state = member->ref;
-            hash ^= prng_splitmix(&state);
-        }
-    }
-    membership->set_hash = hash;
+void membership_set_changed(struct membership *membership, uint64_t hash_change) {
     membership->is_frontier_current = false;
-    /* A claim of another set stays stale even if this set comes back: in between somebody may have
-     * come, written, and gone. */
-    for (size_t i = 1; i < membership->members_count; i++) {
-        struct member *member = membership->members[i];
-        struct member_claim *claims[] = {member->claim, member->pending, member->trusted};
-        for (int j = 0; j < 3; j++) {
-            if (claims[j] != NULL && claims[j]->set_hash != hash) {
-                claims[j]->is_stale = true;
-            }
-        }
+    if (hash_change != 0) {
+        membership->set_hash ^= hash_change;
+        membership->set_number++;
     }
+}
+
+bool membership_is_stale(const struct membership *membership, const struct member_claim *claim) {
+    /* One that came with the set that this node has had since is good. It stays stale even if its
+     * set comes back: in between somebody may have come, written, and gone. */
+    uint64_t sets = membership->set_number - claim->set_number;
+    return sets > 1 || (sets == 1 && claim->set_hash != membership->set_hash);
+}
+
+static bool is_of_this_set(const struct membership *membership, const struct member_claim *claim) {
+    return claim->set_hash == membership->set_hash && !membership_is_stale(membership, claim);
 }
 
 void membership_note_retired(struct membership *membership, const struct replicas *replicas,
@@ -117,11 +112,16 @@ uint64_t member_seen(const struct member *member, unsigned slot) {
     return claimed > seen ? claimed : seen;
 }
 
+void membership_note_seen(struct member *member, uint64_t stamp) {
+    if (stamp > member_seen(member, stamp_slot(stamp))) {
+        member_stamps_raise(&member->seen, stamp);
+    }
+}
+
 void membership_note_context(struct member *member, const struct context *context) {
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        uint64_t stamp = context->stamps[slot];
-        if (stamp != 0 && stamp > member_seen(member, slot)) {
-            member_stamps_raise(&member->seen, stamp);
+        if (context->stamps[slot] != 0) {
+            membership_note_seen(member, context->stamps[slot]);
         }
     }
 }
@@ -154,7 +154,7 @@ static bool is_live_ref(const struct membership *membership, uint64_t ref) {
 
 static bool is_trusted(const struct judgement *judgement, const struct member *member,
                        struct member_claim *claim) {
-    if (claim == NULL || claim->is_stale || claim->set_hash != judgement->membership->set_hash) {
+    if (claim == NULL || !is_of_this_set(judgement->membership, claim)) {
         return false;
     }
     member_claim_look_up(claim, judgement->replicas);
@@ -193,18 +193,36 @@ static void judge_claims(const struct judgement *judgement, struct member *membe
 
 /* ---- the frontier ---- */
 
-/* Lowers the stamps of `least` to those of the claim. */
-static void lower(struct context *least, unsigned slots_count, const struct member_stamps *claim) {
-    unsigned place = 0;
+/* What all have seen, as far as it was looked at: stamps that are not 0, by rising slots. Most
+ * replicas of a large mesh have not written, so this is short. */
+struct least {
+    uint64_t stamps[STAMP_SLOTS_COUNT];
+    unsigned count;
+};
+
+static void least_init(struct least *least, const struct context *context, unsigned slots_count) {
+    least->count = 0;
     for (unsigned slot = 1; slot < slots_count; slot++) {
-        uint64_t stamp = 0;
-        if (place < claim->count && stamp_slot(claim->items[place]) == slot) {
-            stamp = claim->items[place++];
-        }
-        if (stamp < least->stamps[slot]) {
-            least->stamps[slot] = stamp;
+        if (context->stamps[slot] != 0) {
+            least->stamps[least->count++] = context->stamps[slot];
         }
     }
+}
+
+/* Lowers the stamps to those of the claim. */
+static void lower(struct least *least, const struct member_stamps *claim) {
+    unsigned kept = 0, place = 0;
+    for (unsigned i = 0; i < least->count; i++) {
+        uint64_t stamp = least->stamps[i];
+        while (place < claim->count && stamp_slot(claim->items[place]) < stamp_slot(stamp)) {
+            place++;
+        }
+        if (place < claim->count && stamp_slot(claim->items[place]) == stamp_slot(stamp)) {
+            uint64_t claimed = claim->items[place];
+            least->stamps[kept++] = claimed < stamp ? claimed : stamp;
+        }
+    }
+    least->count = kept;
 }
 
 /* Has this node seen all that the claim speaks of? */
@@ -267,7 +285,8 @@ void membership_frontier(struct membership *membership, const struct replicas *r
         uint64_t ref = replicas->slots[slot].ref;
         judgement.is_live[slot] = ref != 0 && is_live_ref(membership, ref);
     }
-    struct context least = *context;
+    struct least least;
+    least_init(&least, context, slots_count);
     bool is_current = true;
     for (size_t i = 1; i < membership->members_count; i++) {
         struct member *member = membership->members[i];
@@ -276,18 +295,16 @@ void membership_frontier(struct membership *membership, const struct replicas *r
         }
         judge_claims(&judgement, member);
         struct member_claim *trusted = member->trusted;
-        if (trusted == NULL || trusted->is_stale || trusted->set_hash != membership->set_hash) {
+        if (trusted == NULL || !is_of_this_set(membership, trusted)) {
             is_current = false;
         } else if (is_current) {
             /* Refs of others may have got a slot since. */
             member_claim_look_up(trusted, replicas);
-            lower(&least, slots_count, &trusted->stamps);
+            lower(&least, &trusted->stamps);
         }
     }
-    for (unsigned slot = 1; slot < slots_count && is_current; slot++) {
-        if (least.stamps[slot] > membership->frontier.stamps[slot]) {
-            membership->frontier.stamps[slot] = least.stamps[slot];
-        }
+    for (unsigned i = 0; i < least.count && is_current; i++) {
+        context_add(&membership->frontier, least.stamps[i]);
     }
     raise_retired(membership, replicas, context);
     membership->is_frontier_current = is_current;

@@ -45,8 +45,10 @@ void member_drop_claims(struct member *member);
 /* A claim of the member came; the holder's share is taken over. */
 void membership_note_claim(struct membership *membership, struct member *member,
                            struct member_claim *claim);
-/* The member set has changed: claims made with another one are stale. */
-void membership_set_changed(struct membership *membership);
+/* The member set has changed, and its hash by so much: claims made with another one are stale. */
+void membership_set_changed(struct membership *membership, uint64_t hash_change);
+/* Was this node's member set another one since the claim came? */
+bool membership_is_stale(const struct membership *membership, const struct member_claim *claim);
 /* `teller` has retired a replica after these ticks. */
 void membership_note_retired(struct membership *membership, const struct replicas *replicas,
                              const struct stream_mark *retired, const struct member *teller);
