@@ -427,6 +427,12 @@ enum log_stream_status log_stream_seek(struct log_stream *stream, const struct c
     return LOG_STREAM_END;
 }
 
+uint64_t log_streams_version(const struct log *log) {
+    /* In a file they end where it is written to. None of these goes back. */
+    enum { SEQUENCE_SHIFT = 44 };
+    return log->stream_position + log->segment.bytes + (log->segment.sequence << SEQUENCE_SHIFT);
+}
+
 bool log_reaches_back(const struct log *log, const struct context *seen, const bool *is_wanted) {
     struct seek seek = {.seen = seen, .is_wanted = is_wanted};
     uint64_t number;

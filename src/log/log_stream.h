@@ -44,6 +44,8 @@ bool log_stream_is_waiting(const struct log_stream *stream);
 /* How much of the log the stream has still to read; an estimate while it reads what earlier lives
  * of this node wrote. */
 uint64_t log_stream_lag_bytes(const struct log_stream *stream);
+/* Moves whenever streams that are at their end may have more. */
+uint64_t log_streams_version(const struct log *log);
 /* Could a stream be placed for that context now? Without placing it. */
 bool log_reaches_back(const struct log *log, const struct context *seen, const bool *is_wanted);
 

@@ -53,6 +53,7 @@ static void close_served(struct mesh_link *link) {
     if (link->catchup.served != NULL) {
         link->mesh->data.part_close(link->mesh->data.udata, link->catchup.served);
         link->catchup.served = NULL;
+        link->mesh->catchup.served_count--;
     }
 }
 
@@ -108,6 +109,7 @@ static bool pull_frame(struct mesh_link *link, struct slice payload) {
     struct buffer header = {0};
     link->catchup.served =
         mesh->data.part_open(mesh->data.udata, (unsigned)part, (unsigned)count, &header);
+    mesh->catchup.served_count += link->catchup.served != NULL;
     link->catchup.served_part = (unsigned)part;
     mesh->data.hash_seed(mesh->data.udata, seed);
     struct buffer *frame = frame_begin(mesh, part);
@@ -149,18 +151,17 @@ static bool can_serve(const struct mesh_link *link) {
 }
 
 bool catchup_is_busy(const struct mesh *mesh) {
-    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (can_serve(link)) {
-            return true;
-        }
+    const struct mesh_link *link = mesh->catchup.served_count > 0 ? mesh->links : NULL;
+    while (link != NULL && !can_serve(link)) {
+        link = link->next;
     }
-    return false;
+    return link != NULL;
 }
 
 /* A little for each link in turn, so that none waits for another. */
 static void serve(struct mesh *mesh) {
     size_t served = 0;
-    for (bool any = true; any && served < DATA_BYTES_A_RUN;) {
+    for (bool any = mesh->catchup.served_count > 0; any && served < DATA_BYTES_A_RUN;) {
         any = false;
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
             if (can_serve(link)) {

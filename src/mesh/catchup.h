@@ -57,6 +57,7 @@ enum catchup_state { CATCHUP_IDLE, CATCHUP_WAITING, CATCHUP_PULLING, CATCHUP_ADV
 
 struct catchup {
     enum catchup_state state;
+    unsigned served_count; /* links that are served a part */
     bool rebases;
     bool has_begun; /* the data were told: sync_begin() */
     bool has_seed;  /* `seed` is that of all parts */

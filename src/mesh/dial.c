@@ -454,14 +454,14 @@ static void dial_now(struct mesh *mesh, struct mesh_dial *dial) {
     mesh->host.dial(mesh->host.udata, link, link->address);
 }
 
-static bool is_partial(const struct mesh *mesh) {
+bool dials_are_partial(const struct mesh *mesh) {
     return mesh->membership.members_count - mesh->membership.forgotten_count - 1 >
            mesh->settings.full_links;
 }
 
 static size_t wanted_links(const struct mesh *mesh) {
     size_t others = mesh->membership.members_count - 1;
-    if (!is_partial(mesh)) {
+    if (!dials_are_partial(mesh)) {
         return others;
     }
     size_t part = mesh->settings.full_links / 2;
@@ -528,7 +528,7 @@ static void rotate(struct mesh *mesh) {
         return;
     }
     dials->next_rotation_us = mesh->monotonic_us + jittered_us(mesh, ROTATE_MS);
-    if (!is_partial(mesh) || present_links(mesh) < wanted_links(mesh)) {
+    if (!dials_are_partial(mesh) || present_links(mesh) < wanted_links(mesh)) {
         return;
     }
     struct mesh_link *chosen = NULL;
@@ -546,10 +546,10 @@ static void rotate(struct mesh *mesh) {
 
 void dials_tick(struct mesh *mesh) {
     size_t present = present_links(mesh), wanted = wanted_links(mesh);
-    bool is_full = is_partial(mesh) && present >= wanted;
+    bool is_full = dials_are_partial(mesh) && present >= wanted;
     rotate(mesh);
     if (present < wanted && !mesh->is_leaving) {
-        want_members(mesh, is_partial(mesh) ? wanted - present : wanted);
+        want_members(mesh, dials_are_partial(mesh) ? wanted - present : wanted);
     }
     struct mesh_dial *next;
     for (struct mesh_dial *dial = mesh->dials->first; dial != NULL; dial = next) {
@@ -570,7 +570,7 @@ void dials_tick(struct mesh *mesh) {
                 continue;
             }
         }
-        if (is_partial(mesh) && ++present > wanted) {
+        if (dials_are_partial(mesh) && ++present > wanted) {
             is_full = true;
             continue;
         }

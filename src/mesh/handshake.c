@@ -386,7 +386,7 @@ static void look_for_self(struct mesh_link *link, const struct context *context)
 static void come_up(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     link->state = MESH_LINK_UP;
-    link->wants_digest = true;
+    link_want_digest(link);
     link->next_ping_us = mesh->monotonic_us;
     membership_link_began(&mesh->membership, link->member);
     dials_link_up(link);

@@ -45,6 +45,19 @@ void mesh_put_context(struct buffer *out, const struct replicas *replicas,
     }
 }
 
+bool mesh_take_seen(struct slice *bytes, const struct replicas *replicas, uint64_t *stamp,
+                    bool *is_unknown) {
+    uint64_t ref, ticks;
+    if (!codec_take_u64(bytes, &ref) || !varint_take(bytes, &ticks) || ref == 0 ||
+        ticks > STAMP_TICKS_ACCEPTED_MAX) {
+        return false;
+    }
+    unsigned slot = replicas_find(replicas, ref);
+    *stamp = slot != 0 ? stamp_make(ticks, slot) : 0;
+    *is_unknown = slot == 0 && replicas_find_retired(replicas, ref) == NULL;
+    return true;
+}
+
 bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
                        struct context *context, unsigned *unknown) {
     uint64_t count;
@@ -54,17 +67,13 @@ bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t ref, ticks;
-        if (!codec_take_u64(bytes, &ref) || !varint_take(bytes, &ticks) || ref == 0 ||
-            ticks > STAMP_TICKS_ACCEPTED_MAX) {
+        uint64_t stamp;
+        bool is_unknown;
+        if (!mesh_take_seen(bytes, replicas, &stamp, &is_unknown)) {
             return false;
         }
-        unsigned slot = replicas_find(replicas, ref);
-        if (slot == 0) {
-            *unknown += replicas_find_retired(replicas, ref) == NULL;
-        } else {
-            context_add(context, stamp_make(ticks, slot));
-        }
+        *unknown += is_unknown;
+        context_add(context, stamp);
     }
     return true;
 }
@@ -88,6 +97,36 @@ struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_diall
     return link;
 }
 
+/* There may be frames to take. */
+static void note_input(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (link->has_input) {
+        return;
+    }
+    link->has_input = true;
+    if (mesh->input_first == NULL) {
+        mesh->input_first = link;
+    } else {
+        mesh->input_last->next_input = link;
+    }
+    mesh->input_last = link;
+}
+
+static void forget_input(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct mesh_link *before = NULL;
+    for (struct mesh_link *at = mesh->input_first; link->has_input; at = at->next_input) {
+        require(at != NULL);
+        if (at != link) {
+            before = at;
+            continue;
+        }
+        *(before != NULL ? &before->next_input : &mesh->input_first) = link->next_input;
+        mesh->input_last = mesh->input_last == link ? before : mesh->input_last;
+        link->has_input = false;
+    }
+}
+
 static void link_free(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     dials_link_ended(link);
@@ -103,6 +142,8 @@ static void link_free(struct mesh_link *link) {
         link->next->previous = link->previous;
     }
     mesh->links_count--;
+    mesh->closing_count--;
+    forget_input(link);
     frame_reader_deinit(&link->in);
     buffer_deinit(&link->out);
     buffer_deinit(&link->large);
@@ -111,7 +152,7 @@ static void link_free(struct mesh_link *link) {
 
 void mesh_reap_links(struct mesh *mesh) {
     /* Closing one may make the host close others: begins anew after each. */
-    for (struct mesh_link *link = mesh->links; link != NULL;) {
+    for (struct mesh_link *link = mesh->links; link != NULL && mesh->closing_count > 0;) {
         if (!link->is_gone && !link->is_closing) {
             link = link->next;
             continue;
@@ -160,6 +201,7 @@ void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells) {
         buffer_deinit(&payload);
     }
     link->is_closing = true;
+    mesh->closing_count++;
     link->reason = reason;
     link->state = is_refusal(reason) ? MESH_LINK_REFUSED : MESH_LINK_NONE;
 }
@@ -202,9 +244,12 @@ void *mesh_link_connection(const struct mesh_link *link) {
 
 /* ---- bytes in ---- */
 
+static bool is_blocked(const struct mesh_link *link) {
+    return link->stream.blocked.size - link->stream.blocked_start > MESH_LINK_IN_BYTES_MAX;
+}
+
 char *mesh_link_input_space(struct mesh_link *link, size_t *room) {
-    if (link->is_closing || link->is_gone ||
-        link->stream.blocked.size - link->stream.blocked_start > MESH_LINK_IN_BYTES_MAX) {
+    if (link->is_closing || link->is_gone || is_blocked(link)) {
         *room = 0;
         return NULL;
     }
@@ -213,6 +258,7 @@ char *mesh_link_input_space(struct mesh_link *link, size_t *room) {
 
 void mesh_link_input(struct mesh_link *link, size_t size) {
     frame_reader_commit(&link->in, size);
+    note_input(link);
     link->heard_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_in += size;
 }
@@ -319,6 +365,7 @@ static bool digest_frame(struct mesh_link *link, struct slice payload) {
     if (!check_clock_ahead(link, peer_unix_ms)) {
         return true;
     }
+    mesh_answer_digest(link);
     return membership_digest_take(&mesh->membership, link->member,
                                   mesh->data.replicas(mesh->data.udata), payload,
                                   mesh_now_ms(mesh));
@@ -382,7 +429,7 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
     }
 }
 
-void link_run(struct mesh_link *link) {
+static void link_run(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     uint64_t frames = link->in.frames_count, unpacked = link->in.unpacked_bytes;
     while (!link->is_closing && !link->is_gone) {
@@ -397,7 +444,8 @@ void link_run(struct mesh_link *link) {
         } else if (status == FRAME_BAD || !handle_frame(link, type, payload)) {
             link_close(link, MESH_REASON_GARBAGE, true);
         }
-        if (link->stream.blocked.size - link->stream.blocked_start > MESH_LINK_IN_BYTES_MAX) {
+        if (is_blocked(link)) {
+            note_input(link);
             break;
         }
     }
@@ -405,6 +453,17 @@ void link_run(struct mesh_link *link) {
     mesh->stats.compressed_in_bytes += link->in.unpacked_bytes - unpacked;
     if (link->member != NULL && link_is_up(link) && link->heard_us == mesh->monotonic_us) {
         membership_sign(link->member, mesh_now_ms(mesh));
+    }
+}
+
+void links_run(struct mesh *mesh) {
+    struct mesh_link *next, *first = mesh->input_first;
+    mesh->input_first = mesh->input_last = NULL;
+    for (struct mesh_link *link = first; link != NULL; link = next) {
+        next = link->next_input;
+        link->next_input = NULL;
+        link->has_input = false;
+        link_run(link);
     }
 }
 

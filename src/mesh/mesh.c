@@ -11,7 +11,9 @@
 
 enum {
     TICK_US_MAX = 100000,
-    GOSSIP_LINKS = 3, /* that get a digest each interval */
+    LINKS_TICK_US = 50000, /* between two looks at what time does to links and dials */
+    GOSSIP_LINKS = 3,      /* that get a digest each interval */
+    GOSSIP_ANSWERS = 16,   /* to digests, in a large mesh; a hub may get hundreds */
     MAX_FRAME_BYTES_MIN = 4096,
 };
 
@@ -315,7 +317,7 @@ static void begin_generation(struct mesh *mesh) {
              (unsigned long long)generation);
     mesh->next_gossip_us = 0;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        link->wants_digest = true;
+        link_want_digest(link);
     }
 }
 
@@ -323,9 +325,7 @@ static void begin_generation(struct mesh *mesh) {
 
 void mesh_run(struct mesh *mesh) {
     mesh_enter(mesh);
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        link_run(link);
-    }
+    links_run(mesh);
     catchup_run(mesh);
     streamer_run(mesh);
     if (mesh->generation_wanted != 0) {
@@ -340,10 +340,15 @@ void mesh_push(struct mesh *mesh) {
     mesh_exit(mesh);
 }
 
+bool mesh_wants_push(const struct mesh *mesh) {
+    return mesh->streamer.wants_push;
+}
+
 static void send_digest(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     struct buffer payload = {0};
     link->wants_digest = false;
+    link->digest_us = mesh->monotonic_us;
     link_introduce_all(link);
     codec_put_varint(&payload, (uint64_t)mesh->unix_ms);
     membership_digest_put(&mesh->membership, link->member, get_replicas(mesh),
@@ -351,6 +356,17 @@ static void send_digest(struct mesh_link *link) {
     link_send(link, MESH_FRAME_DIGEST, buffer_slice(&payload));
     buffer_deinit(&payload);
     mesh->stats.digests_out++;
+}
+
+/* Where all are linked with all, everybody gets as many digests as it sends. Links chosen at random
+ * leave some nodes linked mostly with others that have many more, and choose them hardly ever. */
+void mesh_answer_digest(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    uint64_t pause_us = mesh->settings.gossip_interval_ms * 500;
+    if (mesh->answers_left > 0 && mesh->monotonic_us - link->digest_us >= pause_us) {
+        mesh->answers_left--;
+        link_want_digest(link);
+    }
 }
 
 static bool takes_digest(const struct mesh_link *link) {
@@ -424,6 +440,7 @@ static void watch_quorum(struct mesh *mesh) {
 }
 
 static void gossip(struct mesh *mesh) {
+    mesh->answers_left = dials_are_partial(mesh) ? GOSSIP_ANSWERS : 0;
     close_left(mesh);
     membership_beat(&mesh->membership, get_replicas(mesh), get_context(mesh));
     send_digests(mesh);
@@ -433,10 +450,27 @@ static void gossip(struct mesh *mesh) {
     watch_quorum(mesh);
 }
 
+/* Digests for links that came up or are to hear of something now. */
+static void send_wished_digests(struct mesh *mesh) {
+    mesh->has_digest_wishes = false;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->wants_digest && takes_digest(link)) {
+            send_digest(link);
+        } else if (link->wants_digest) {
+            mesh->has_digest_wishes = true;
+        }
+    }
+}
+
 uint64_t mesh_tick(struct mesh *mesh) {
     mesh_enter(mesh);
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        link_tick(link);
+    bool are_links_due = mesh->monotonic_us >= mesh->next_links_us;
+    if (are_links_due) {
+        mesh->next_links_us = mesh->monotonic_us + LINKS_TICK_US;
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            link_tick(link);
+            streamer_tick_link(link);
+        }
     }
     streamer_tick(mesh);
     catchup_tick(mesh);
@@ -450,14 +484,12 @@ uint64_t mesh_tick(struct mesh *mesh) {
             mesh->next_gossip_us = mesh->monotonic_us + interval_us;
         }
         gossip(mesh);
-    } else {
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (link->wants_digest && takes_digest(link)) {
-                send_digest(link);
-            }
-        }
+    } else if (mesh->has_digest_wishes) {
+        send_wished_digests(mesh);
     }
-    dials_tick(mesh);
+    if (are_links_due || mesh->next_links_us == 0) {
+        dials_tick(mesh);
+    }
     mesh_exit(mesh);
     if (catchup_is_busy(mesh)) {
         return 0;
@@ -484,7 +516,7 @@ bool mesh_leave(struct mesh *mesh) {
         codec_put_varint(&payload, last_ticks);
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
             if (link_is_up(link)) {
-                link->wants_digest = true;
+                link_want_digest(link);
                 link_send(link, MESH_FRAME_LEAVE, buffer_slice(&payload));
             }
         }

@@ -116,6 +116,8 @@ struct mesh_link {
     bool is_gone;      /* the host closed it: freed at the end of the turn */
     bool wants_send;   /* host.send() was called */
     bool wants_digest; /* it came up since the last gossip round */
+    bool has_input;    /* in mesh->input_first */
+    struct mesh_link *next_input;
     enum mesh_reason reason;
     char address[MESH_ADDRESS_BYTES]; /* dialled, or where it came from */
     struct mesh_dial *dial;           /* that it came of, or NULL */
@@ -136,6 +138,7 @@ struct mesh_link {
     uint64_t asked_us;             /* when the last step of the handshake went out */
     uint64_t ping_number, ping_us; /* the newest, and when it went out; 0: answered */
     uint64_t next_ping_us;
+    uint64_t digest_us;         /* when the newest digest went out */
     uint64_t round_trip_us;     /* the last one */
     uint64_t round_trip_min_us; /* what the network takes, without busy ends; 0: not known */
     int64_t clock_offset_ms;
@@ -159,10 +162,17 @@ struct mesh {
     struct catchup catchup;
     struct mesh_link *links;
     unsigned links_count;
+    /* Most turns are about one link of many: what concerns it is noted, so that the others need
+     * not be looked at. */
+    struct mesh_link *input_first, *input_last; /* bytes came that were not looked at yet */
+    unsigned closing_count;                     /* links that are closing */
+    bool has_digest_wishes;                     /* a link's wants_digest may be set */
+    uint64_t next_links_us;                     /* when timeouts and dials are looked at again */
     struct prng prng;
     int64_t unix_ms;
     uint64_t monotonic_us;
     uint64_t next_gossip_us;
+    unsigned answers_left; /* digests that may still be answered in this round */
     struct context frontier;
     uint64_t *slot_refs; /* as they were when the table of replicas was last looked at */
     unsigned slot_refs_count;
@@ -193,8 +203,14 @@ void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells);
 /* Makes sure that the other side knows the replica in `slot`; and every one in the table. */
 void link_introduce(struct mesh_link *link, unsigned slot);
 void link_introduce_all(struct mesh_link *link);
+/* Asks for a digest of its own on the next tick. */
+static inline void link_want_digest(struct mesh_link *link) {
+    link->wants_digest = link->mesh->has_digest_wishes = true;
+}
+/* A digest came: in a large mesh it is answered, so that who has few links hears enough. */
+void mesh_answer_digest(struct mesh_link *link);
 /* Parses and handles what came in. */
-void link_run(struct mesh_link *link);
+void links_run(struct mesh *mesh);
 void link_tick(struct mesh_link *link);
 static inline bool link_is_up(const struct mesh_link *link) {
     return link->state == MESH_LINK_UP && !link->is_closing && !link->is_gone;
@@ -224,6 +240,8 @@ void dials_init(struct mesh *mesh);
 void dials_deinit(struct mesh *mesh);
 void dials_configure(struct mesh *mesh);
 void dials_tick(struct mesh *mesh);
+/* Are there more members than are linked with? */
+bool dials_are_partial(const struct mesh *mesh);
 /* The link ended, or was refused: when to try again. */
 void dials_link_ended(struct mesh_link *link);
 void dials_link_up(struct mesh_link *link);
@@ -265,6 +283,9 @@ void mesh_put_context(struct buffer *out, const struct replicas *replicas,
                       const struct context *context);
 bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
                        struct context *context, unsigned *unknown);
+/* One entry of it: its stamp, or 0 for a ref without a slot, unknown or retired. */
+bool mesh_take_seen(struct slice *bytes, const struct replicas *replicas, uint64_t *stamp,
+                    bool *is_unknown);
 void mesh_say(struct mesh *mesh, enum mesh_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

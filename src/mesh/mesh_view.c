@@ -66,18 +66,40 @@ static uint64_t milliseconds_between(uint64_t newer, uint64_t older) {
                                                         : 0;
 }
 
+/* Goes through stamps by rising slots. */
+struct stamps_cursor {
+    const struct member_stamps *stamps; /* or NULL */
+    unsigned place;
+};
+
+static uint64_t cursor_stamp(struct stamps_cursor *cursor, unsigned slot) {
+    const struct member_stamps *stamps = cursor->stamps;
+    while (stamps != NULL && cursor->place < stamps->count &&
+           stamp_slot(stamps->items[cursor->place]) < slot) {
+        cursor->place++;
+    }
+    bool is_there = stamps != NULL && cursor->place < stamps->count &&
+                    stamp_slot(stamps->items[cursor->place]) == slot;
+    return is_there ? stamps->items[cursor->place] : 0;
+}
+
 /* Between newest stamps of the slot where that is most; at least 1 when anything lacks. */
 static void measure_lags(const struct mesh *mesh, const struct member *member, uint64_t *out_ms,
                          uint64_t *in_ms) {
     const struct replicas *replicas = get_replicas(mesh);
     const struct context *context = get_context(mesh);
+    struct stamps_cursor seen = {&member->seen, 0};
+    struct stamps_cursor claimed = {member->claim != NULL ? &member->claim->stamps : NULL, 0};
     *out_ms = *in_ms = 0;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t here = context->stamps[slot];
-        uint64_t there = replicas->slots[slot].ref != 0 ? member_seen(member, slot) : here;
-        uint64_t ms = here > there   ? milliseconds_between(here, there) + 1
-                      : there > here ? milliseconds_between(there, here) + 1
-                                     : 0;
+        uint64_t there = cursor_stamp(&seen, slot), claim = cursor_stamp(&claimed, slot);
+        there = claim > there ? claim : there;
+        if (here == there || replicas->slots[slot].ref == 0) {
+            continue;
+        }
+        uint64_t ms = here > there ? milliseconds_between(here, there) + 1
+                                   : milliseconds_between(there, here) + 1;
         /* Its own newest changes are here before it can say so. */
         bool is_its_own =
             memcmp(replicas->slots[slot].id.node, member->node_id, REPLICA_NODE_ID_BYTES) == 0;

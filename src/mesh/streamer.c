@@ -152,20 +152,14 @@ void streamer_link_closed(struct mesh_link *link) {
 
 /* ---- what the peer has ---- */
 
-void streamer_peer_acknowledged(struct mesh_link *link, const struct context *context) {
-    const struct replicas *replicas = get_replicas(link->mesh);
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        uint64_t ticks = stamp_ticks(context->stamps[slot]);
-        if (ticks == 0 || replicas->slots[slot].ref == 0) {
-            continue;
-        }
-        struct link_slot *known = streamer_slot(link, slot);
-        if (ticks > known->acknowledged_ticks) {
-            known->acknowledged_ticks = ticks;
-        }
-        if (ticks > known->sent_ticks) {
-            known->sent_ticks = ticks;
-        }
+static void peer_acknowledged(struct mesh_link *link, uint64_t stamp) {
+    uint64_t ticks = stamp_ticks(stamp);
+    struct link_slot *known = streamer_slot(link, stamp_slot(stamp));
+    if (ticks > known->acknowledged_ticks) {
+        known->acknowledged_ticks = ticks;
+    }
+    if (ticks > known->sent_ticks) {
+        known->sent_ticks = ticks;
     }
 }
 
@@ -192,16 +186,24 @@ void streamer_restart_link(struct mesh_link *link) {
     }
 }
 
+/* What came before a fault was seen, too. */
 bool streamer_ack_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
-    struct context context;
-    unsigned unknown;
-    if (!mesh_take_context(&payload, get_replicas(mesh), &context, &unknown)) {
+    uint64_t count, stamp;
+    bool is_unknown;
+    if (!varint_take(&payload, &count)) {
         return false;
     }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!mesh_take_seen(&payload, get_replicas(mesh), &stamp, &is_unknown)) {
+            return false;
+        }
+        if (stamp_ticks(stamp) != 0) {
+            membership_note_seen(link->member, stamp);
+            peer_acknowledged(link, stamp);
+        }
+    }
     mesh->stats.acks_in++;
-    membership_note_context(link->member, &context);
-    streamer_peer_acknowledged(link, &context);
     return true;
 }
 
@@ -289,7 +291,7 @@ static void subscribe(struct mesh_link *link, unsigned slot, uint64_t ticks) {
     }
     known->asked_us = mesh->monotonic_us != 0 ? mesh->monotonic_us : 1;
     if (!is_node_of(link, &replicas->slots[slot])) {
-        known->is_subscribed = true;
+        known->is_subscribed = get_author(mesh, slot)->has_relay = true;
     }
     send_refs(link, MESH_FRAME_SUBSCRIBE, replicas->slots[slot].ref, ticks);
 }
@@ -355,13 +357,13 @@ static void enqueue(struct mesh_link *link, struct stream_author *author, struct
     struct streamer *streamer = &mesh->streamer;
     if (streamer->waiting_bytes + bytes.size > mesh->settings.max_waiting_bytes) {
         mesh->stats.waiting_dropped++;
-        author->is_dropped = true;
+        author->is_dropped = streamer->has_dropped = true;
         return;
     }
     struct waiting_record *record = memory_try_alloc(sizeof(*record) + bytes.size);
     if (record == NULL) {
         mesh->stats.waiting_dropped++;
-        author->is_dropped = true;
+        author->is_dropped = streamer->has_dropped = true;
         return;
     }
     *record = (struct waiting_record){.from = link, .last_ticks = last_ticks, .size = bytes.size};
@@ -422,7 +424,7 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
             return has_gone;
         case MESH_APPLY_GAP:
             mesh->stats.gaps++;
-            author->is_dropped = true;
+            author->is_dropped = streamer->has_dropped = true;
             drop_queue(mesh, author);
             return has_gone;
         case MESH_APPLY_UNKNOWN:
@@ -430,7 +432,7 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
             if (record->from != NULL) {
                 link_close(record->from, MESH_REASON_GARBAGE, true);
             }
-            author->is_dropped = true;
+            author->is_dropped = streamer->has_dropped = true;
             drop_queue(mesh, author);
             return has_gone;
         }
@@ -586,6 +588,7 @@ bool streamer_data_frame(struct mesh_link *link, struct slice payload) {
         return true;
     }
     codec_put_slice(blocked, payload);
+    streamer->has_blocked = true;
     return true;
 }
 
@@ -615,6 +618,16 @@ static void take_blocked(struct mesh_link *link) {
         buffer_deinit(&stream->blocked);
         stream->blocked = (struct buffer){0};
         stream->blocked_start = 0;
+    }
+}
+
+static void take_all_blocked(struct mesh *mesh) {
+    mesh->streamer.has_blocked = false;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->stream.blocked.size > 0 && !link->is_closing) {
+            take_blocked(link);
+        }
+        mesh->streamer.has_blocked |= link->stream.blocked.size > 0;
     }
 }
 
@@ -718,10 +731,12 @@ static void ask_for_missing(struct mesh *mesh) {
 /* Authors of whom something was dropped are asked for again once there is room. */
 static void ask_for_dropped(struct mesh *mesh) {
     struct streamer *streamer = &mesh->streamer;
+    bool has_more = false;
     for (unsigned slot = 1; slot < streamer->authors_count; slot++) {
         struct stream_author *author = &streamer->authors[slot];
         if (!author->is_dropped || author->first != NULL || author->ref == 0 ||
             streamer->waiting_bytes > mesh->settings.max_waiting_bytes / 2) {
+            has_more = has_more || author->is_dropped;
             continue;
         }
         uint64_t ticks = received_ticks(mesh, slot);
@@ -739,19 +754,19 @@ static void ask_for_dropped(struct mesh *mesh) {
             subscribe(source, slot, ticks);
             author->is_dropped = false;
         }
+        has_more = has_more || author->is_dropped;
     }
+    streamer->has_dropped = has_more;
 }
 
 void streamer_run(struct mesh *mesh) {
     struct streamer *streamer = &mesh->streamer;
     if (!streamer->is_paused) {
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (link->stream.blocked.size > 0 && !link->is_closing) {
-                take_blocked(link);
-            }
+        if (streamer->has_blocked) {
+            take_all_blocked(mesh);
         }
-        drain(mesh);
         if (streamer->waiting_records > 0) {
+            drain(mesh);
             ask_for_missing(mesh);
         }
     }
@@ -764,20 +779,21 @@ void streamer_run(struct mesh *mesh) {
 void streamer_tick(struct mesh *mesh) {
     struct streamer *streamer = &mesh->streamer;
     streamer->is_busy = false;
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (!link_is_up(link)) {
-            continue;
-        }
-        if (link->stream.is_ack_missed && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
-            send_whole_ack(link);
-        }
-        if (link->stream.state == STREAM_LOST && mesh->monotonic_us >= link->stream.retry_us) {
-            streamer_out_seek(link);
-        }
-    }
     streamer_run(mesh);
-    if (!streamer->is_paused) {
+    if (streamer->has_dropped && !streamer->is_paused) {
         ask_for_dropped(mesh);
+    }
+}
+
+void streamer_tick_link(struct mesh_link *link) {
+    if (!link_is_up(link)) {
+        return;
+    }
+    if (link->stream.is_ack_missed && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
+        send_whole_ack(link);
+    }
+    if (link->stream.state == STREAM_LOST && link->mesh->monotonic_us >= link->stream.retry_us) {
+        streamer_out_seek(link);
     }
 }
 
@@ -802,14 +818,19 @@ static struct mesh_link *find_subscribed(struct mesh *mesh, unsigned slot) {
     return NULL;
 }
 
-static void relay_slot(struct mesh *mesh, unsigned slot) {
+static void relay_slot(struct mesh *mesh, unsigned slot, uint64_t ticks, bool is_any_ahead) {
     struct stream_author *author = get_author(mesh, slot);
-    uint64_t ticks = received_ticks(mesh, slot);
     bool has_moved = ticks != author->received_ticks;
     author->received_ticks = ticks;
-    struct mesh_link *relay = find_subscribed(mesh, slot);
+    if (!is_any_ahead && !author->has_relay) {
+        author->stalled_rounds = 0;
+        return;
+    }
+    struct mesh_link *relay = author->has_relay ? find_subscribed(mesh, slot) : NULL;
     struct mesh_link *direct = find_author_link(mesh, slot);
-    struct mesh_link *source = author->first == NULL ? find_source(mesh, slot, ticks, NULL) : NULL;
+    struct mesh_link *source =
+        is_any_ahead && author->first == NULL ? find_source(mesh, slot, ticks, NULL) : NULL;
+    author->has_relay = relay != NULL;
     if (source == NULL || has_moved) {
         author->stalled_rounds = 0;
         /* The author delivers: for a while both do, so that nothing stops in between. */
@@ -837,14 +858,40 @@ static void relay_slot(struct mesh *mesh, unsigned slot) {
     }
 }
 
+/* Marks the slots of which one of `stamps` is newer than what was received. */
+static void mark_ahead(const struct member_stamps *stamps, const uint64_t *received,
+                       unsigned slots_count, bool *is_ahead_of) {
+    for (unsigned i = 0; i < stamps->count; i++) {
+        unsigned slot = stamp_slot(stamps->items[i]);
+        if (slot < slots_count && stamp_ticks(stamps->items[i]) > received[slot]) {
+            is_ahead_of[slot] = true;
+        }
+    }
+}
+
 void streamer_relay_round(struct mesh *mesh) {
     if (mesh->streamer.is_paused) {
         return;
     }
     const struct replicas *replicas = get_replicas(mesh);
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+    unsigned slots_count = replicas->slots_count;
+    uint64_t received[STAMP_SLOTS_COUNT];
+    bool is_ahead_of[STAMP_SLOTS_COUNT]; /* somebody linked is */
+    memset(is_ahead_of, 0, slots_count * sizeof(is_ahead_of[0]));
+    for (unsigned slot = 1; slot < slots_count; slot++) {
+        received[slot] = replicas->slots[slot].ref != 0 ? received_ticks(mesh, slot) : 0;
+    }
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link)) {
+            mark_ahead(&link->member->seen, received, slots_count, is_ahead_of);
+            if (link->member->claim != NULL) {
+                mark_ahead(&link->member->claim->stamps, received, slots_count, is_ahead_of);
+            }
+        }
+    }
+    for (unsigned slot = 1; slot < slots_count; slot++) {
         if (replicas->slots[slot].ref != 0 && slot != replicas->self) {
-            relay_slot(mesh, slot);
+            relay_slot(mesh, slot, received[slot], is_ahead_of[slot]);
         }
     }
 }

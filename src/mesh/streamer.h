@@ -73,6 +73,7 @@ struct stream_author {
     bool is_dropped;                     /* records were dropped: to be asked for again */
     uint64_t received_ticks;             /* as it was at moved_us */
     uint64_t moved_us;                   /* when received_ticks last moved, or was first missed */
+    bool has_relay;                      /* a link's is_subscribed may be set */
     unsigned stalled_rounds;             /* gossip rounds in which somebody was ahead, no move */
 };
 
@@ -86,6 +87,9 @@ struct streamer {
     bool is_paused;           /* streamer_pause() */
     bool is_busy;             /* the data have no room: nothing is taken before the next tick */
     bool has_moved;           /* something was applied since the last ACK */
+    bool has_blocked;         /* a link's `blocked` may not be empty */
+    bool has_dropped;         /* an author's is_dropped may be set */
+    bool wants_push;          /* a link's stream may have more, though the log has not moved */
     struct streamer_out *out; /* of streamer_out.c */
 };
 
@@ -98,8 +102,6 @@ void streamer_deinit(struct mesh *mesh);
 struct link_slot *streamer_slot(struct mesh_link *link, unsigned slot);
 /* The peer told its whole context (CONTEXT): it is streamed to from there. */
 void streamer_peer_context(struct mesh_link *link, const struct context *context);
-/* The peer has acknowledged these entries (ACK, or its digest): sends nothing again. */
-void streamer_peer_acknowledged(struct mesh_link *link, const struct context *context);
 void streamer_link_closed(struct mesh_link *link);
 
 /* ---- frames; false: they make no sense ---- */
@@ -116,8 +118,9 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload);
 void streamer_run(struct mesh *mesh);
 /* Moves new records of the log into the links' output (streamer_out.c). */
 void streamer_push(struct mesh *mesh);
-/* On each tick. */
+/* On each tick; the second for each link, less often. */
 void streamer_tick(struct mesh *mesh);
+void streamer_tick_link(struct mesh_link *link);
 /* Each gossip interval: subscribes where records are missing, and stops where the author delivers.
  */
 void streamer_relay_round(struct mesh *mesh);

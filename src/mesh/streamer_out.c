@@ -72,6 +72,7 @@ void streamer_out_seek(struct mesh_link *link) {
         link->stream.reader = mesh->data.stream_new(mesh->data.udata);
     }
     link->stream.state = STREAM_SEEK;
+    mesh->streamer.wants_push = true;
 }
 
 void streamer_out_stop(struct mesh_link *link) {
@@ -330,8 +331,9 @@ static void push_link(struct mesh_link *link) {
     if (stream->state == STREAM_SEEK && !place_stream(link)) {
         return;
     }
-    for (unsigned i = 0; i < OUT_RECORDS_MAX; i++) {
-        if (link_out_bytes(link) >= MESH_LINK_OUT_BYTES_MAX || link->large.size > 0) {
+    for (unsigned i = 0;; i++) {
+        if (i == OUT_RECORDS_MAX || link_out_bytes(link) >= MESH_LINK_OUT_BYTES_MAX ||
+            link->large.size > 0) {
             stream->is_behind = true;
             break;
         }
@@ -342,11 +344,21 @@ static void push_link(struct mesh_link *link) {
     flush(link);
 }
 
+/* A stream that was read to its end has more when the log has moved. */
+static bool is_at_end(const struct mesh_link *link) {
+    const struct link_stream *stream = &link->stream;
+    return stream->state == STREAM_READING && !stream->is_behind && !stream->is_waiting &&
+           link->large.size == 0;
+}
+
 void streamer_push(struct mesh *mesh) {
+    bool wants_push = false;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         if (link_is_up(link) &&
             (link->stream.state == STREAM_SEEK || link->stream.state == STREAM_READING)) {
             push_link(link);
+            wants_push = wants_push || !is_at_end(link);
         }
     }
+    mesh->streamer.wants_push = wants_push;
 }

@@ -41,6 +41,7 @@ struct node_mesh {
     unsigned retired_slot;   /* being retired; 0: none */
     uint64_t retired_us;     /* when that was last asked for */
     uint64_t next_slice_us;
+    uint64_t pushed_version; /* of the log's streams when they were last pushed */
     int64_t busy_told_ms;
     struct buffer address;
     struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */
@@ -664,7 +665,13 @@ void node_mesh_run(struct node *node) {
 }
 
 void node_mesh_push(struct node *node) {
-    if (node->mesh != NULL) {
+    if (node->mesh == NULL) {
+        return;
+    }
+    /* Most turns add nothing: then no stream need be looked at. */
+    uint64_t version = log_streams_version(node->log);
+    if (version != node->mesh_data->pushed_version || mesh_wants_push(node->mesh)) {
+        node->mesh_data->pushed_version = version;
         mesh_push(node->mesh);
     }
 }

@@ -505,6 +505,42 @@ static void random_history(uint64_t seed) {
     world_free(world);
 }
 
+/* The fewest digests that a node gets in 20 rounds when its only link is one with a hub. */
+static uint64_t fewest_digests(uint64_t full_links) {
+    enum { ROUNDS = 20 };
+    struct world *world = world_new(WORLD_NODES_MAX, 77);
+    for (unsigned i = 0; i < world->count; i++) {
+        world->nodes[i].settings.full_links = full_links;
+        for (unsigned other = 1; other < world->count && i > 0; other++) {
+            world->is_blocked[i][other] = i != other;
+        }
+    }
+    for (unsigned i = 0; i < world->count; i++) {
+        world_start(world, i);
+    }
+    world_run_ms(world, 5000);
+    assert_int_equal(world_links_up(&world->nodes[0]), world->count - 1);
+    uint64_t before[WORLD_NODES_MAX], fewest = UINT64_MAX;
+    for (unsigned i = 1; i < world->count; i++) {
+        before[i] = stats_of(&world->nodes[i]).digests_in;
+    }
+    world_run_ms(world, (uint64_t)ROUNDS * 1000);
+    for (unsigned i = 1; i < world->count; i++) {
+        uint64_t count = stats_of(&world->nodes[i]).digests_in - before[i];
+        fewest = count < fewest ? count : fewest;
+    }
+    world_free(world);
+    return fewest;
+}
+
+/* In a mesh too large for links between all, a node hears as often as it speaks, though the hub
+ * would choose it less often. */
+static void test_digests_are_answered(void **state) {
+    (void)state;
+    assert_in_range(fewest_digests(4), 18, 30);
+    assert_in_range(fewest_digests(32), 1, 17);
+}
+
 static void test_random_histories(void **state) {
     (void)state;
     struct prng prng;
@@ -538,6 +574,7 @@ int main(void) {
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_old_copy),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_digests_are_answered),
         cmocka_unit_test(test_random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
