@@ -137,9 +137,8 @@ $(SIM): $(SIM_SOURCES) $(LIBRARY)
 test-sim-long: $(SIM) ## Seeds from SEED on, until one fails or you stop it
 	@$(SIM) --seed $(or $(SEED),1000000) --runs $(or $(RUNS),1000000000) --jobs $(JOBS)
 
-test-sim-large: $(SIM) ## Meshes of 100 and of 1,000 nodes: rounds and bytes
-	@$(SIM) --large 10 && $(SIM) --large 20 && $(SIM) --large 40 && $(SIM) --large 100 && \
-	    $(SIM) --large 1000
+test-sim-large: $(SIM) ## Meshes of 10 to 1,000 nodes: rounds and bytes
+	@for nodes in 10 20 40 100 1000; do $(SIM) --large $$nodes || exit 1; done
 
 # A build of its own, with mistakes to choose from.
 test-sim-mutations: ## Does the simulator catch mistakes that are built in?

@@ -29,6 +29,15 @@ static void inode_drop(struct sim_disk *disk, struct sim_inode *inode) {
     }
 }
 
+/* Bytes from `offset` on are going to change: what is synced is kept apart. Files grow at their
+ * ends, as a rule, so that this is seldom. */
+static void inode_change(struct sim_inode *inode, uint64_t offset) {
+    if (offset < inode->synced_bytes && !inode->is_changed) {
+        inode->is_changed = true;
+        buffer_append(&inode->synced, inode->bytes.data, inode->synced_bytes);
+    }
+}
+
 static struct sim_name *names_find(struct sim_names *names, const char *name) {
     for (unsigned i = 0; i < names->count; i++) {
         if (strcmp(names->names[i].name, name) == 0) {
@@ -90,9 +99,9 @@ static enum disk_status sim_open(struct disk *base, const char *name, enum disk_
             place = names_find(&disk->names, name);
             disk->is_directory_dirty = true;
         } else {
+            inode_change(place->inode, 0);
             disk->used -= place->inode->bytes.size;
             buffer_clear(&place->inode->bytes);
-            place->inode->dirty_from = 0;
         }
     } else if (place == NULL) {
         return DISK_NOT_FOUND;
@@ -143,14 +152,14 @@ static int64_t sim_write_at(struct disk *base, struct disk_file *file, uint64_t 
     if (end > into->size) {
         size_t old = into->size;
         (void)buffer_reserve(into, (size_t)(end - old));
-        memset(into->data + old, 0, (size_t)(end - old));
+        if (offset > old) {
+            memset(into->data + old, 0, (size_t)(offset - old));
+        }
         into->size = (size_t)end;
         disk->used += end - old;
     }
+    inode_change(file->inode, offset);
     memcpy(into->data + offset, bytes.data, bytes.size);
-    if (offset < file->inode->dirty_from) {
-        file->inode->dirty_from = (size_t)offset;
-    }
     return (int64_t)bytes.size;
 }
 
@@ -166,21 +175,17 @@ static enum disk_status sim_truncate(struct disk *base, struct disk_file *file, 
     }
     struct sim_inode *inode = file->inode;
     if (size < inode->bytes.size) {
+        inode_change(inode, size);
         disk->used -= inode->bytes.size - size;
         inode->bytes.size = (size_t)size;
-        if (size < inode->dirty_from) {
-            inode->dirty_from = (size_t)size;
-        }
     }
     return DISK_OK;
 }
 
 static void inode_sync(struct sim_inode *inode) {
-    size_t from = inode->dirty_from;
-    require(from <= inode->synced.size && from <= inode->bytes.size);
-    inode->synced.size = from;
-    buffer_append(&inode->synced, inode->bytes.data + from, inode->bytes.size - from);
-    inode->dirty_from = inode->bytes.size;
+    inode->synced_bytes = inode->bytes.size;
+    inode->is_changed = false;
+    buffer_clear(&inode->synced);
 }
 
 static enum disk_status sim_sync(struct disk *base, struct disk_file *file) {
@@ -349,22 +354,22 @@ void sim_disk_kill(struct sim_disk *disk) {
 
 /* The end of what was written since the last sync may be missing, or be zeros. */
 static void inode_tear(struct sim_disk *disk, struct sim_inode *inode) {
-    size_t start = inode->synced.size, size = start;
+    size_t start = inode->synced_bytes, size = start;
     bool is_lucky = prng_below(&disk->prng, 3) == 0;
-    if (is_lucky && inode->dirty_from == start && inode->bytes.size > start) {
-        size_t extra = (size_t)prng_below(&disk->prng, inode->bytes.size - start + 1);
-        size = start + extra;
-        buffer_append(&inode->synced, inode->bytes.data + start, extra);
+    disk->used -= inode->bytes.size;
+    if (inode->is_changed) {
+        buffer_clear(&inode->bytes);
+        buffer_append_slice(&inode->bytes, buffer_slice(&inode->synced));
+    } else if (is_lucky && inode->bytes.size > start) {
+        size += (size_t)prng_below(&disk->prng, inode->bytes.size - start + 1);
         size_t sector = size - size % SECTOR_BYTES;
         if (prng_below(&disk->prng, 4) == 0 && sector > start) {
-            memset(inode->synced.data + sector, 0, size - sector);
+            memset(inode->bytes.data + sector, 0, size - sector);
         }
     }
-    disk->used -= inode->bytes.size;
-    buffer_clear(&inode->bytes);
-    buffer_append(&inode->bytes, inode->synced.data, size);
-    disk->used += inode->bytes.size;
-    inode->dirty_from = size;
+    inode->bytes.size = size;
+    disk->used += size;
+    inode_sync(inode);
 }
 
 void sim_disk_lose_power(struct sim_disk *disk) {
@@ -389,8 +394,7 @@ void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from) {
         struct sim_inode *inode = memory_alloc_zero(sizeof(*inode));
         const struct buffer *bytes = &from->names.names[i].inode->bytes;
         buffer_append(&inode->bytes, bytes->data, bytes->size);
-        buffer_append(&inode->synced, bytes->data, bytes->size);
-        inode->dirty_from = bytes->size;
+        inode_sync(inode);
         to->used += bytes->size;
         names_link(to, &to->names, from->names.names[i].name, inode);
         names_link(to, &to->synced_names, from->names.names[i].name, inode);

@@ -15,9 +15,10 @@ enum { SIM_DISK_NAME_BYTES = 64 };
 
 struct sim_inode {
     struct buffer bytes;
-    struct buffer synced;
-    size_t dirty_from; /* bytes from here on may differ from `synced` */
-    unsigned links;    /* names and open handles */
+    size_t synced_bytes;  /* how many were there at the last sync */
+    bool is_changed;      /* some of these have changed since ... */
+    struct buffer synced; /* ... and were these; otherwise it is empty */
+    unsigned links;       /* names and open handles */
 };
 
 struct sim_name {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "mesh/mesh.h"
+#include "mesh/mesh_state.h"
 #include "sim/sim_main.h"
 
 enum {
@@ -37,18 +37,18 @@ static struct count count_all(const struct sim_world *world) {
 }
 
 /* How many nodes know all others, alive. */
-static unsigned count_knowing(struct sim_world *world, unsigned *least) {
+static unsigned count_knowing(struct sim_world *world, unsigned *least, unsigned *who) {
     unsigned knowing = 0;
     *least = world->nodes_count;
+    *who = 0;
     for (unsigned i = 0; i < world->nodes_count; i++) {
-        struct mesh_stats stats;
-        if (world->nodes[i].node == NULL) {
-            *least = 0;
-            continue;
-        }
-        mesh_get_stats(world->nodes[i].node->mesh, &stats);
-        knowing += stats.alive + 1 >= world->nodes_count;
-        *least = stats.alive + 1 < *least ? stats.alive + 1 : *least;
+        const struct node *node = world->nodes[i].node;
+        unsigned known =
+            node == NULL ? 0
+                         : (unsigned)membership_count(&node->mesh->membership, MEMBER_ALIVE) + 1;
+        knowing += known >= world->nodes_count;
+        *who = known < *least ? i : *who;
+        *least = known < *least ? known : *least;
     }
     return knowing;
 }
@@ -76,17 +76,34 @@ static bool all_have(const struct sim_world *world, uint64_t keys) {
     return true;
 }
 
+/* For whoever looks for the reason. */
+static void note_node(struct sim_world *world, unsigned index) {
+    struct mesh_stats stats;
+    if (!world->is_verbose || world->nodes[index].node == NULL) {
+        return;
+    }
+    const struct mesh *mesh = world->nodes[index].node->mesh;
+    mesh_get_stats(mesh, &stats);
+    sim_note(world,
+             "node %u: %zu members, %u alive, %u suspect, %u dead; %u links, %llu digests in, "
+             "%llu out",
+             index, mesh->membership.members_count, stats.alive, stats.suspect, stats.dead,
+             stats.links_up, (unsigned long long)stats.digests_in,
+             (unsigned long long)stats.digests_out);
+}
+
 static void meet(struct sim_world *world) {
-    unsigned least = 0, knowing = 0;
+    unsigned least = 0, knowing = 0, who = 0;
     struct count before = count_all(world);
     uint64_t began_us = world->now_us;
     while (!sim_has_failed(world) && knowing < world->nodes_count) {
         sim_run_for(world, SIM_SECOND);
-        knowing = count_knowing(world, &least);
+        knowing = count_knowing(world, &least, &who);
         if (world->now_us - began_us > MEET_SECONDS_MAX * SIM_SECOND) {
             sim_fail(world, "only %u nodes know all others; one knows %u", knowing, least);
         }
-        sim_note(world, "%u nodes know all others; one knows %u", knowing, least);
+        sim_note(world, "%u nodes know all others; node %u knows %u", knowing, who, least);
+        note_node(world, who);
     }
     struct count after = count_all(world);
     (void)printf("%u nodes know one another, alive, after %.0f rounds; %.0f kB a node\n",

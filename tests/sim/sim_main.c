@@ -25,6 +25,11 @@
 #include "sim/sim_main.h"
 #include "sim/sim_run.h"
 
+#ifdef STARLING_JEMALLOC
+/* Each run takes as much memory as the one before: it is kept. */
+const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1,lg_tcache_max:18";
+#endif
+
 enum {
     JOBS_MAX = 64,
     FAILURES_MAX = 64,

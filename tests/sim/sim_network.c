@@ -38,6 +38,7 @@ struct sim_end {
     bool is_closed;
     bool is_ended;       /* nothing more will be sent */
     bool wants_send;     /* the link has output */
+    bool is_send_due;    /* it is in node->sends */
     bool is_call_due;    /* an event for the first piece is on its way */
     uint32_t delay_us;   /* of this direction */
     struct buffer bytes; /* under way to the other end, from bytes_start on */
@@ -274,6 +275,21 @@ static void end_close(struct sim_world *world, struct sim_end *end, enum mesh_re
     (void)world;
 }
 
+/* sim_network_flush() sends, at the end of the turn. */
+static void end_want_send(struct sim_end *end) {
+    struct sim_node *node = end->node;
+    end->wants_send = true;
+    if (end->is_send_due) {
+        return;
+    }
+    end->is_send_due = true;
+    if (node->sends_count == node->sends_capacity) {
+        node->sends_capacity = node->sends_capacity == 0 ? 8 : 2 * node->sends_capacity;
+        node->sends = memory_resize(node->sends, node->sends_capacity * sizeof(node->sends[0]));
+    }
+    node->sends[node->sends_count++] = end_number(end);
+}
+
 /* ---- receiving ---- */
 
 /* Takes as many of the bytes as the link has room for. */
@@ -423,6 +439,13 @@ static void host_dial(void *udata, struct mesh_link *link, const char *address) 
 }
 
 static struct sim_end *end_of_link(struct sim_node *node, const struct mesh_link *link) {
+    struct sim_end *end = (struct sim_end *)mesh_link_connection(link);
+    if (node->node == NULL) {
+        return NULL; /* its ends have no links any more */
+    }
+    if (end != NULL) {
+        return end->link == link ? end : NULL;
+    }
     for (unsigned i = 0; i < node->ends_count; i++) {
         if (node->ends[i]->link == link) {
             return node->ends[i];
@@ -434,7 +457,7 @@ static struct sim_end *end_of_link(struct sim_node *node, const struct mesh_link
 static void host_send(void *udata, struct mesh_link *link) {
     struct sim_end *end = end_of_link((struct sim_node *)udata, link);
     if (end != NULL) {
-        end->wants_send = true; /* sim_network_flush() sends, at the end of the turn */
+        end_want_send(end);
     }
 }
 
@@ -484,12 +507,23 @@ void sim_network_host(struct sim_node *node, struct mesh_host *host) {
 
 /* ---- for the world ---- */
 
+static int compare_numbers(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 void sim_network_flush(struct sim_node *node) {
-    for (unsigned i = 0; i < node->ends_count; i++) {
-        if (node->ends[i]->wants_send) {
-            end_send(node->world, node->ends[i]);
+    if (node->sends_count > 1) {
+        qsort(node->sends, node->sends_count, sizeof(node->sends[0]), compare_numbers);
+    }
+    for (unsigned i = 0; i < node->sends_count; i++) {
+        struct sim_end *end = end_of(node->world, node->sends[i]);
+        if (end != NULL) {
+            end->is_send_due = false;
+            end_send(node->world, end);
         }
     }
+    node->sends_count = 0;
 }
 
 static void silence_ends(struct sim_world *world, void *object, uint64_t number) {

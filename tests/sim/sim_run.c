@@ -92,7 +92,8 @@ bool sim_has_converged(struct sim_world *world) {
 
 /* Settling, now and as far as it can be: no value changes by it. */
 static void check_settling(struct sim_node *node) {
-    if (node->node == NULL || node->node->mesh == NULL || mesh_is_joining(node->node->mesh)) {
+    if (node->node == NULL || node->node->mesh == NULL || mesh_is_joining(node->node->mesh) ||
+        node->node->store.unsettled_count == 0) {
         return;
     }
     uint8_t before[20], after[20];

@@ -390,6 +390,7 @@ void sim_world_deinit(struct sim_world *world) {
     sim_network_deinit(world);
     for (unsigned i = 0; i < world->nodes_count; i++) {
         memory_free(world->nodes[i].ends);
+        memory_free(world->nodes[i].sends);
     }
     memory_free(world->nodes);
     memory_free(world->heap);

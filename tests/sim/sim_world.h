@@ -83,6 +83,8 @@ struct sim_node {
     struct sim_client *clients;
     struct sim_end **ends; /* of its connections */
     unsigned ends_count, ends_capacity;
+    uint64_t *sends; /* ends that got something to send in this turn */
+    unsigned sends_count, sends_capacity;
     bool is_out; /* left or was forgotten: not asked to agree with the others */
     char address[32];
     char node_id[40];             /* of its last life */
