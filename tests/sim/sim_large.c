@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A large mesh: how many rounds until all know one another, and until a write is everywhere; and
  * how many bytes that costs. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -180,6 +181,7 @@ int sim_large(uint64_t seed, unsigned nodes_count, bool is_verbose) {
     if (!is_good) {
         (void)printf("%s\n", sim_has_failed(&world) ? world.failure : "the nodes do not agree");
     }
+    (void)printf("trace %016" PRIx64 ", %" PRIu64 " events\n", world.trace, world.events_count);
     sim_world_deinit(&world);
     (void)printf("%d passed, %d failed\n", is_good, !is_good);
     return !is_good;
