@@ -376,7 +376,7 @@ enum tls_look tls_look(struct tls *tls, struct buffer *error) {
     return TLS_LOOK_LOADED;
 }
 
-int64_t tls_expires_unix_seconds(const struct tls *tls) {
+int64_t tls_ends_unix_seconds(const struct tls *tls) {
     struct tm time = {0};
     const X509 *certificate =
         tls->contexts.acceptor != NULL ? SSL_CTX_get0_certificate(tls->contexts.acceptor) : NULL;

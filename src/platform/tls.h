@@ -60,7 +60,7 @@ enum tls_look { TLS_LOOK_SAME, TLS_LOOK_LOADED, TLS_LOOK_BAD };
  * loaded before stays. */
 enum tls_look tls_look(struct tls *tls, struct buffer *error);
 /* When this side's certificate ends, as Unix time; 0 when none is loaded. */
-int64_t tls_expires_unix_seconds(const struct tls *tls);
+int64_t tls_ends_unix_seconds(const struct tls *tls);
 
 /* ---- one connection ---- */
 

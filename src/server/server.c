@@ -15,6 +15,7 @@
 #include "platform/memory_usage.h"
 #include "platform/network.h"
 #include "platform/process.h"
+#include "server/certificates.h"
 #include "server/message_log.h"
 #include "server/peers.h"
 
@@ -34,6 +35,7 @@ struct server {
     char **argv;
     struct node *node;
     struct network *network;
+    struct certificates *certificates;
     struct peers *peers;
     struct disk_posix *disk;
     struct background *background;
@@ -114,6 +116,7 @@ static void host_facts(void *udata, struct host_facts *facts) {
         .cpu_system_main_seconds = server->facts.cpu_system_main_seconds,
         .input_bytes_total = server->node->stats.input_bytes,
         .output_bytes_total = server->node->stats.output_bytes,
+        .tls_ends_unix_seconds = tls_ends_unix_seconds(certificates_tls(server->certificates)),
     };
 }
 
@@ -266,6 +269,13 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
                   : config_has_changed(changed, OPTION_port)       ? OPTION_port
                                                                    : OPTION_bind;
         return false;
+    }
+    /* Last, since what it had loaded before might not be there any more. */
+    if (!certificates_follow_options(server->certificates, error, guilty)) {
+        return false;
+    }
+    if (config_has_changed(changed, OPTION_mesh_tls)) {
+        peers_follow_tls(server->peers);
     }
     for (size_t i = 0; i < server->listeners_count; i++) {
         listener_set_keepalive(server->listeners[i], (int)server->options->tcp_keepalive);
@@ -429,6 +439,7 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     }
     node_run(node);
     *wait_us = node_tick(node);
+    certificates_tick(server->certificates, now_us);
     struct client *client;
     while ((client = node_take_output(node)) != NULL) {
         (void)client_send(server, client);
@@ -440,6 +451,18 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     if (node->shutdown != SHUTDOWN_NONE || server->restart != NULL) {
         server_shutdown(server);
     }
+}
+
+static bool certificates_start(struct server *server, struct buffer *error) {
+    struct buffer reason = {0};
+    enum option_id guilty;
+    bool is_loaded = certificates_follow_options(server->certificates, &reason, &guilty);
+    if (!is_loaded) {
+        buffer_printf(error, "TLS cannot be set up: %s: %s", options_name(guilty),
+                      buffer_text(&reason));
+    }
+    buffer_deinit(&reason);
+    return is_loaded;
 }
 
 static bool server_start(struct server *server) {
@@ -458,8 +481,10 @@ static bool server_start(struct server *server) {
                    "The limit of open files is too low: maxclients was reduced.");
     }
     server->network = network_new();
+    server->certificates = certificates_new(options, host_message, server);
     if (server->network != NULL) {
-        server->peers = peers_new(server->network, options, host_message, server);
+        server->peers = peers_new(server->network, options, certificates_tls(server->certificates),
+                                  host_message, server);
     }
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
@@ -467,6 +492,8 @@ static bool server_start(struct server *server) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (server->network == NULL || !process_entropy(entropy, sizeof(entropy))) {
         server_say(server, LOG_LEVEL_WARNING, "The system offers no events or no random bytes.");
+    } else if (!certificates_start(server, &error)) {
+        server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (!listeners_open(server, &error) || !peers_listen(server->peers, &error)) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else {
@@ -553,6 +580,7 @@ static void server_free(struct server *server) {
     if (server->peers != NULL) {
         peers_free(server->peers);
     }
+    certificates_free(server->certificates);
     if (server->disk != NULL) {
         disk_posix_free(server->disk);
     }

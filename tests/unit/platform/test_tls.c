@@ -129,7 +129,7 @@ static void test_bad_files(void **state) {
     opts = opts_of("a", "ca");
     opts.texts[TLS_CLIENT_CERT_FILE] = opts_of("b", "ca").texts[TLS_CERT_FILE];
     assert_bad(tls, &opts, TLS_CLIENT_KEY_FILE, "needs a certificate");
-    assert_int_equal(tls_expires_unix_seconds(tls), 0);
+    assert_int_equal(tls_ends_unix_seconds(tls), 0);
     assert_null(tls_session_new(tls, 0, TLS_DIALLER));
     tls_free(tls);
 }
@@ -159,7 +159,7 @@ static void test_bad_rules(void **state) {
     opts.texts[TLS_CIPHERSUITES] = "NONE-SUCH";
     assert_bad(tls, &opts, TLS_CIPHERSUITES, "cipher");
     /* What was loaded before is still there. */
-    assert_true(tls_expires_unix_seconds(tls) > 0);
+    assert_true(tls_ends_unix_seconds(tls) > 0);
     tls_free(tls);
     buffer_deinit(&error);
 }
@@ -202,11 +202,11 @@ static void test_files_change(void **state) {
     struct identity second = identity_new("second", &authority, 2 * DAY);
     replace("changing", &first);
     struct tls *tls = tls_of("changing", "ca");
-    int64_t ends = tls_expires_unix_seconds(tls);
+    int64_t ends = tls_ends_unix_seconds(tls);
     assert_look(tls, TLS_LOOK_SAME);
     replace("changing", &second);
     assert_look(tls, TLS_LOOK_LOADED);
-    assert_in_range(tls_expires_unix_seconds(tls) - ends, DAY - 60, DAY + 60);
+    assert_in_range(tls_ends_unix_seconds(tls) - ends, DAY - 60, DAY + 60);
     /* A file that is still being written is left alone until it rests. */
     struct buffer error = {0};
     for (int i = 0; i < 5; i++) {
@@ -219,12 +219,12 @@ static void test_files_change(void **state) {
     assert_int_equal(tls_look(tls, &error), TLS_LOOK_BAD);
     assert_non_null(strstr(buffer_text(&error), "changing.crt: "));
     assert_int_equal(tls_look(tls, &error), TLS_LOOK_SAME);
-    assert_true(tls_expires_unix_seconds(tls) > ends);
+    assert_true(tls_ends_unix_seconds(tls) > ends);
     assert_int_equal(unlink(fixture_path("changing.crt")), 0);
     assert_look(tls, TLS_LOOK_BAD);
     replace("changing", &first);
     assert_look(tls, TLS_LOOK_LOADED);
-    assert_in_range(tls_expires_unix_seconds(tls), ends - 60, ends + 60);
+    assert_in_range(tls_ends_unix_seconds(tls), ends - 60, ends + 60);
     tls_free(tls);
     identity_free(&first);
     identity_free(&second);
