@@ -336,10 +336,9 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_nodes_dead", stats.dead);
     info_count(w, "mesh_links_up", stats.links_up);
     info_count(w, "mesh_tls", node->options->mesh_tls);
-    info_signed(w, "mesh_tls_certificate_seconds",
-                node->options->mesh_tls
-                    ? w->memory.facts.tls_ends_unix_seconds - node->now_ms / 1000
-                    : 0);
+    info_signed(
+        w, "mesh_tls_certificate_seconds",
+        node->options->mesh_tls ? w->memory.facts.tls_ends_unix_seconds - node->now_ms / 1000 : 0);
     info_count(w, "mesh_has_quorum", stats.has_quorum);
     info_count(w, "mesh_joining", node_mesh_is_joining(node));
     info_count(w, "mesh_lag_out_ms_max", stats.lag_out_ms_max);
