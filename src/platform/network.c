@@ -64,6 +64,7 @@ struct listener {
     char *path;
     const struct tls *tls;
     enum tls_role tls_role;
+    unsigned handshakes_max;
     struct connection *shaking; /* in their handshake, not handed over yet */
     unsigned shaking_count;
 };
@@ -422,7 +423,7 @@ static void listener_take(struct listener *listener, int descriptor) {
         listener->handlers.accepted(listener->handlers.udata, connection);
         return;
     }
-    bool is_full = listener->shaking_count == NETWORK_HANDSHAKES_MAX;
+    bool is_full = listener->shaking_count >= listener->handshakes_max;
     connection->tls =
         is_full ? NULL : tls_session_new(listener->tls, descriptor, listener->tls_role);
     if (connection->tls == NULL) {
@@ -533,6 +534,8 @@ struct listener *network_listen(struct network *network, const struct listener_o
     listener->path = opts->path != NULL ? memory_copy_text(opts->path) : NULL;
     listener->tls = opts->tls;
     listener->tls_role = opts->tls_role;
+    listener->handshakes_max =
+        opts->handshakes_max > 0 ? opts->handshakes_max : (unsigned)NETWORK_HANDSHAKES_MAX;
     (void)event_assign(&listener->event, network->base, descriptor, EV_READ | EV_PERSIST,
                        listener_on_readable, listener);
     (void)event_add(&listener->event, NULL);

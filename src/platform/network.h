@@ -26,7 +26,7 @@ struct connection;
 
 enum {
     NETWORK_HANDSHAKE_MS = 5000,
-    NETWORK_HANDSHAKES_MAX = 128,  /* of one listener: then the next one is rejected */
+    NETWORK_HANDSHAKES_MAX = 128,  /* of one listener, unless it says otherwise */
     NETWORK_HANDSHAKES_A_TURN = 4, /* steps, which take up to some milliseconds each */
 };
 
@@ -74,6 +74,7 @@ struct listener_opts {
     int keepalive_seconds; /* for its connections; 0: none */
     const struct tls *tls; /* outlives the listener; NULL: its connections are plain */
     enum tls_role tls_role;
+    unsigned handshakes_max; /* at a time: the next one is rejected; 0: NETWORK_HANDSHAKES_MAX */
 };
 
 /* Begins to listen; NULL with words in `error` when that fails. `*is_missing` (may be NULL) says

@@ -55,7 +55,7 @@ struct tls_contexts {
 struct tls {
     struct tls_contexts contexts; /* NULL: nothing is loaded */
     char *texts[TLS_PARTS_COUNT]; /* copies */
-    bool prefers_server_ciphers;
+    bool prefers_server_ciphers, needs_no_authority;
     struct file_mark marks[FILES_COUNT];     /* when last loaded, or found bad */
     struct file_mark candidate[FILES_COUNT]; /* at the look before, when that differed */
     bool has_candidate;
@@ -155,10 +155,14 @@ static bool load_identity(SSL_CTX *context, const char *const texts[], enum tls_
     return true;
 }
 
-static bool load_authorities(SSL_CTX *context, const char *const texts[], struct buffer *error,
+static bool load_authorities(SSL_CTX *context, const struct tls_opts *opts, struct buffer *error,
                              enum tls_part *part) {
-    const char *file = texts[TLS_CA_CERT_FILE], *directory = texts[TLS_CA_CERT_DIR];
+    const char *file = opts->texts[TLS_CA_CERT_FILE];
+    const char *directory = opts->texts[TLS_CA_CERT_DIR];
     if (file[0] == '\0' && directory[0] == '\0') {
+        if (opts->needs_no_authority) {
+            return true;
+        }
         return fail(error, part, TLS_CA_CERT_FILE, NULL,
                     "TLS needs an authority to trust: tls-ca-cert-file or tls-ca-cert-dir");
     }
@@ -216,16 +220,17 @@ static bool set_ciphers(SSL_CTX *context, const char *const texts[], struct buff
 static int on_verify(int is_good, X509_STORE_CTX *chain);
 
 /* `cert` is the certificate to show; its key and pass phrase are the next two parts. */
-static SSL_CTX *build_context(const char *const texts[], bool prefers_server_ciphers,
-                              enum tls_part cert, struct buffer *error, enum tls_part *part) {
+static SSL_CTX *build_context(const struct tls_opts *opts, enum tls_part cert, struct buffer *error,
+                              enum tls_part *part) {
+    const char *const *texts = opts->texts;
     SSL_CTX *context = SSL_CTX_new(TLS_method());
     if (context == NULL) {
         (void)fail(error, part, cert, NULL, error_words());
         return NULL;
     }
-    (void)SSL_CTX_set_options(context,
-                              SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
-                                  (prefers_server_ciphers ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
+    (void)SSL_CTX_set_options(
+        context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                     (opts->prefers_server_ciphers ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(context, 0);
     (void)SSL_CTX_set_dh_auto(context, 1);
@@ -235,7 +240,7 @@ static SSL_CTX *build_context(const char *const texts[], bool prefers_server_cip
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verify);
     if (!load_identity(context, texts, cert, error, part) ||
-        !load_authorities(context, texts, error, part) ||
+        !load_authorities(context, opts, error, part) ||
         !set_protocols(context, texts[TLS_PROTOCOLS], error, part) ||
         !set_ciphers(context, texts, error, part)) {
         SSL_CTX_free(context);
@@ -251,16 +256,15 @@ static void contexts_free(struct tls_contexts *contexts) {
     *contexts = (struct tls_contexts){0};
 }
 
-static bool contexts_build(struct tls_contexts *contexts, const char *const texts[],
-                           bool prefers_server_ciphers, struct buffer *error, enum tls_part *part) {
+static bool contexts_build(struct tls_contexts *contexts, const struct tls_opts *opts,
+                           struct buffer *error, enum tls_part *part) {
     bool has_client =
-        texts[TLS_CLIENT_CERT_FILE][0] != '\0' || texts[TLS_CLIENT_KEY_FILE][0] != '\0';
+        opts->texts[TLS_CLIENT_CERT_FILE][0] != '\0' || opts->texts[TLS_CLIENT_KEY_FILE][0] != '\0';
     *contexts = (struct tls_contexts){0};
-    contexts->acceptor = build_context(texts, prefers_server_ciphers, TLS_CERT_FILE, error, part);
+    contexts->acceptor = build_context(opts, TLS_CERT_FILE, error, part);
     if (contexts->acceptor != NULL) {
         contexts->dialler =
-            build_context(texts, prefers_server_ciphers,
-                          has_client ? TLS_CLIENT_CERT_FILE : TLS_CERT_FILE, error, part);
+            build_context(opts, has_client ? TLS_CLIENT_CERT_FILE : TLS_CERT_FILE, error, part);
     }
     if (contexts->dialler == NULL) {
         contexts_free(contexts);
@@ -323,12 +327,13 @@ bool tls_load(struct tls *tls, const struct tls_opts *opts, struct buffer *error
     struct tls_contexts contexts;
     /* Before they are read: a change meanwhile is seen by the next look. */
     take_marks(opts->texts, marks);
-    if (!contexts_build(&contexts, opts->texts, opts->prefers_server_ciphers, error, part)) {
+    if (!contexts_build(&contexts, opts, error, part)) {
         return false;
     }
     contexts_free(&tls->contexts);
     tls->contexts = contexts;
     tls->prefers_server_ciphers = opts->prefers_server_ciphers;
+    tls->needs_no_authority = opts->needs_no_authority;
     for (size_t i = 0; i < TLS_PARTS_COUNT; i++) {
         char *copy = memory_copy_text(opts->texts[i]);
         memory_free(tls->texts[i]);
@@ -341,7 +346,8 @@ bool tls_load(struct tls *tls, const struct tls_opts *opts, struct buffer *error
 
 bool tls_is_loaded(const struct tls *tls, const struct tls_opts *opts) {
     bool is_equal = tls->contexts.acceptor != NULL &&
-                    tls->prefers_server_ciphers == opts->prefers_server_ciphers;
+                    tls->prefers_server_ciphers == opts->prefers_server_ciphers &&
+                    tls->needs_no_authority == opts->needs_no_authority;
     for (size_t i = 0; i < TLS_PARTS_COUNT; i++) {
         is_equal = is_equal && strcmp(tls->texts[i], opts->texts[i]) == 0;
     }
@@ -350,11 +356,13 @@ bool tls_is_loaded(const struct tls *tls, const struct tls_opts *opts) {
 
 enum tls_look tls_look(struct tls *tls, struct buffer *error) {
     struct file_mark marks[FILES_COUNT];
-    const char *const *texts = (const char *const *)tls->texts;
+    struct tls_opts opts = {.prefers_server_ciphers = tls->prefers_server_ciphers,
+                            .needs_no_authority = tls->needs_no_authority};
+    memcpy(opts.texts, tls->texts, sizeof(opts.texts));
     if (tls->contexts.acceptor == NULL) {
         return TLS_LOOK_SAME;
     }
-    take_marks(texts, marks);
+    take_marks(opts.texts, marks);
     if (marks_are_equal(marks, tls->marks)) {
         tls->has_candidate = false;
         return TLS_LOOK_SAME;
@@ -368,7 +376,7 @@ enum tls_look tls_look(struct tls *tls, struct buffer *error) {
     memcpy(tls->marks, marks, sizeof(marks));
     struct tls_contexts contexts;
     enum tls_part part;
-    if (!contexts_build(&contexts, texts, tls->prefers_server_ciphers, error, &part)) {
+    if (!contexts_build(&contexts, &opts, error, &part)) {
         return TLS_LOOK_BAD;
     }
     contexts_free(&tls->contexts);

@@ -41,6 +41,7 @@ enum tls_part {
 struct tls_opts {
     const char *texts[TLS_PARTS_COUNT]; /* never NULL; copied */
     bool prefers_server_ciphers;
+    bool needs_no_authority; /* only TLS_ACCEPTOR_OPEN is used: nobody's certificate is checked */
 };
 
 struct tls *tls_new(void);

@@ -63,11 +63,13 @@ static struct tls_opts opts_of(const struct options *options) {
                   [TLS_PROTOCOLS] = options->tls_protocols,
                   [TLS_CIPHERS] = options->tls_ciphers,
                   [TLS_CIPHERSUITES] = options->tls_ciphersuites},
-        .prefers_server_ciphers = options->tls_prefer_server_ciphers};
+        .prefers_server_ciphers = options->tls_prefer_server_ciphers,
+        .needs_no_authority =
+            !options->mesh_tls && options->tls_auth_clients == OPTION_TLS_AUTH_CLIENTS_NO};
 }
 
 static bool is_used(const struct options *options) {
-    return options->mesh_tls;
+    return options->mesh_tls || options->tls_port != 0;
 }
 
 /* Until when the certificate is good; a warning, once a day, when that is soon or past. */

@@ -53,11 +53,10 @@ static int teardown_files(void **state) {
 static struct tls_opts opts_of(const char *name, const char *ca) {
     static char texts[16][128];
     static unsigned next;
-    struct tls_opts opts;
+    struct tls_opts opts = {0};
     for (size_t i = 0; i < TLS_PARTS_COUNT; i++) {
         opts.texts[i] = "";
     }
-    opts.prefers_server_ciphers = false;
     char *cert = texts[next++ % 16], *key = texts[next++ % 16], *trusted = texts[next++ % 16];
     (void)snprintf(cert, 128, "%s/%s.crt", fixture_directory, name);
     (void)snprintf(key, 128, "%s/%s.key", fixture_directory, name);
@@ -131,6 +130,15 @@ static void test_bad_files(void **state) {
     assert_bad(tls, &opts, TLS_CLIENT_KEY_FILE, "needs a certificate");
     assert_int_equal(tls_ends_unix_seconds(tls), 0);
     assert_null(tls_session_new(tls, 0, TLS_DIALLER));
+    /* No authority is needed by whoever checks nobody. */
+    opts = opts_of("a", "ca");
+    opts.texts[TLS_CA_CERT_FILE] = "";
+    opts.needs_no_authority = true;
+    struct buffer error = {0};
+    enum tls_part part;
+    assert_true(tls_load(tls, &opts, &error, &part));
+    opts.needs_no_authority = false;
+    assert_bad(tls, &opts, TLS_CA_CERT_FILE, "authority");
     tls_free(tls);
 }
 
