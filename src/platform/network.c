@@ -24,6 +24,9 @@ enum {
     ACCEPTS_PER_EVENT = 256, /* then others get their turn */
     NAME_BYTES_MAX = 255,
     ADDRESS_BYTES = 64, /* of a numeric address with its port */
+    /* Of one encrypted connection in one call: a socket's buffers, which bound it otherwise, are
+     * filled and emptied by the other side meanwhile. */
+    ENCRYPTED_BYTES_MAX = 1 << 20,
 };
 
 struct watch {
@@ -609,7 +612,8 @@ void connection_set_owner(struct connection *connection, void *owner) {
 
 static int64_t read_encrypted(struct connection *connection, char *at, size_t room) {
     enum tls_step step;
-    size_t size = tls_session_read(connection->tls, at, room, &step);
+    size_t size = tls_session_read(connection->tls, at,
+                                   room < ENCRYPTED_BYTES_MAX ? room : ENCRYPTED_BYTES_MAX, &step);
     connection_note_pending(connection);
     if (size == 0 && step == TLS_WANTS_WRITE) {
         connection->read_wants_room = true;
@@ -623,7 +627,8 @@ static int64_t read_encrypted(struct connection *connection, char *at, size_t ro
 
 static int64_t send_encrypted(struct connection *connection, const char *bytes, size_t size) {
     enum tls_step step;
-    size_t sent = tls_session_send(connection->tls, bytes, size, &step);
+    size_t sent = tls_session_send(connection->tls, bytes,
+                                   size < ENCRYPTED_BYTES_MAX ? size : ENCRYPTED_BYTES_MAX, &step);
     if (sent == 0 && step == TLS_WANTS_READ) {
         connection->send_wants_bytes = true;
         connection_watch_room(connection);

@@ -98,16 +98,30 @@ static bool fail(struct buffer *error, enum tls_part *part, enum tls_part guilty
 
 /* ---- loading ---- */
 
+struct pass_phrase {
+    const char *text;
+    bool was_asked;
+};
+
 /* Without it OpenSSL would ask on the terminal. */
-static int give_password(char *into, int room, int is_for_writing, void *udata) {
-    const char *password = (const char *)udata;
-    size_t size = strlen(password);
+static int give_pass_phrase(char *into, int room, int is_for_writing, void *udata) {
+    struct pass_phrase *phrase = (struct pass_phrase *)udata;
+    size_t size = strlen(phrase->text);
     (void)is_for_writing;
+    phrase->was_asked = true;
     if (size == 0 || room < 0 || size > (size_t)room) {
         return -1;
     }
-    memcpy(into, password, size);
+    memcpy(into, phrase->text, size);
     return (int)size;
+}
+
+/* "path: what is wrong (OpenSSL's words)" */
+static bool fail_by_library(struct buffer *error, enum tls_part *part, enum tls_part guilty,
+                            const char *path, const char *what) {
+    *part = guilty;
+    buffer_printf(error, "%s: %s (%s)", path, what, error_words());
+    return false;
 }
 
 static bool is_readable(const char *path, struct buffer *error, enum tls_part *part,
@@ -139,18 +153,22 @@ static bool load_identity(SSL_CTX *context, const char *const texts[], enum tls_
         return false;
     }
     if (SSL_CTX_use_certificate_chain_file(context, texts[cert]) != 1) {
-        return fail(error, part, cert, texts[cert], error_words());
+        return fail_by_library(error, part, cert, texts[cert], "it holds no usable certificate");
     }
-    /* The callback borrows the text for this call only. */
-    SSL_CTX_set_default_passwd_cb(context, give_password);
-    SSL_CTX_set_default_passwd_cb_userdata(context, (void *)texts[pass]);
-    bool is_loaded = SSL_CTX_use_PrivateKey_file(context, texts[key], SSL_FILETYPE_PEM) == 1;
-    SSL_CTX_set_default_passwd_cb_userdata(context, "");
+    struct pass_phrase phrase = {.text = texts[pass]};
+    SSL_CTX_set_default_passwd_cb(context, give_pass_phrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &phrase);
+    bool is_loaded = SSL_CTX_use_PrivateKey_file(context, texts[key], SSL_FILETYPE_PEM) == 1 &&
+                     SSL_CTX_check_private_key(context) == 1;
+    SSL_CTX_set_default_passwd_cb(context, NULL);
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    if (!is_loaded && phrase.was_asked) {
+        return fail_by_library(error, part, pass, texts[key],
+                               phrase.text[0] == '\0' ? "the key needs a pass phrase"
+                                                      : "the pass phrase does not fit");
+    }
     if (!is_loaded) {
-        return fail(error, part, key, texts[key], error_words());
-    }
-    if (SSL_CTX_check_private_key(context) != 1) {
-        return fail(error, part, key, texts[key], "it is not the key of the certificate");
+        return fail_by_library(error, part, key, texts[key], "it holds no key of the certificate");
     }
     return true;
 }
@@ -172,8 +190,9 @@ static bool load_authorities(SSL_CTX *context, const struct tls_opts *opts, stru
     }
     if (SSL_CTX_load_verify_locations(context, file[0] != '\0' ? file : NULL,
                                       directory[0] != '\0' ? directory : NULL) != 1) {
-        return fail(error, part, file[0] != '\0' ? TLS_CA_CERT_FILE : TLS_CA_CERT_DIR,
-                    file[0] != '\0' ? file : directory, error_words());
+        return fail_by_library(error, part, file[0] != '\0' ? TLS_CA_CERT_FILE : TLS_CA_CERT_DIR,
+                               file[0] != '\0' ? file : directory,
+                               "it holds no usable certificate");
     }
     return true;
 }

@@ -314,11 +314,13 @@ test "what cannot be used stops a start, with the option named" {
             {mesh-tls yes} "tls-cert-file: TLS needs a certificate and its key" \
             [dict merge $good {tls-cert-file /nonexistent.crt}] \
                 "tls-cert-file: /nonexistent.crt: No such file or directory" \
-            [dict merge $good [list tls-key-file [file_of b.key]]] "tls-key-file: *b.key: *" \
+            [dict merge $good [list tls-key-file [file_of b.key]]] "tls-key-file: *b.key: it holds no key of the certificate*" \
             [dict merge $good {tls-ca-cert-file ""}] "tls-ca-cert-file: TLS needs an authority*" \
             [dict merge $good {tls-ca-cert-dir /nonexistent}] \
                 "tls-ca-cert-dir: /nonexistent: No such file*" \
-            [tls_options locked] "tls-key-file: *locked.key: *" \
+            [tls_options locked] "tls-key-file-pass: *locked.key: the key needs a pass phrase*" \
+            [concat [tls_options locked] {tls-key-file-pass barley}] \
+                "tls-key-file-pass: *locked.key: the pass phrase does not fit*" \
             [dict merge $good {tls-protocols TLSv1.1}] "tls-protocols: *TLSv1.2 and TLSv1.3*" \
             [dict merge $good {tls-ciphers nonsense}] "tls-ciphers: *cipher*" \
             [dict merge $good {tls-ciphersuites nonsense}] "tls-ciphersuites: *cipher*"] {

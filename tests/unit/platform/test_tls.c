@@ -111,7 +111,7 @@ static void test_bad_files(void **state) {
     assert_bad(tls, &opts, TLS_CA_CERT_FILE, "absent.crt: No such file");
     opts = opts_of("a", "ca");
     opts.texts[TLS_KEY_FILE] = opts_of("b", "ca").texts[TLS_KEY_FILE];
-    assert_bad(tls, &opts, TLS_KEY_FILE, "b.key: ");
+    assert_bad(tls, &opts, TLS_KEY_FILE, "b.key: it holds no key of the certificate");
     opts.texts[TLS_KEY_FILE] = fixture_directory;
     assert_bad(tls, &opts, TLS_KEY_FILE, "not a file");
     opts = opts_of("a", "ca");
@@ -120,10 +120,10 @@ static void test_bad_files(void **state) {
     /* A key is no certificate, a certificate no key. */
     opts = opts_of("a", "ca");
     opts.texts[TLS_CERT_FILE] = opts.texts[TLS_KEY_FILE];
-    assert_bad(tls, &opts, TLS_CERT_FILE, "a.key: ");
+    assert_bad(tls, &opts, TLS_CERT_FILE, "a.key: it holds no usable certificate");
     opts = opts_of("a", "ca");
     opts.texts[TLS_KEY_FILE] = opts.texts[TLS_CERT_FILE];
-    assert_bad(tls, &opts, TLS_KEY_FILE, "a.crt: ");
+    assert_bad(tls, &opts, TLS_KEY_FILE, "a.crt: it holds no key of the certificate");
     /* The client's identity is checked as well. */
     opts = opts_of("a", "ca");
     opts.texts[TLS_CLIENT_CERT_FILE] = opts_of("b", "ca").texts[TLS_CERT_FILE];
@@ -178,9 +178,9 @@ static void test_pass_phrase(void **state) {
     struct buffer error = {0};
     enum tls_part part;
     struct tls_opts opts = opts_of("locked", "ca");
-    assert_bad(tls, &opts, TLS_KEY_FILE, "locked.key: ");
+    assert_bad(tls, &opts, TLS_KEY_FILE_PASS, "locked.key: the key needs a pass phrase");
     opts.texts[TLS_KEY_FILE_PASS] = "barley";
-    assert_bad(tls, &opts, TLS_KEY_FILE, "locked.key: ");
+    assert_bad(tls, &opts, TLS_KEY_FILE_PASS, "locked.key: the pass phrase does not fit");
     opts.texts[TLS_KEY_FILE_PASS] = "sesame";
     assert_true(tls_load(tls, &opts, &error, &part));
     tls_free(tls);
