@@ -335,9 +335,9 @@ enum mesh_reason dials_refusal(const struct mesh *mesh, const char *address) {
 void dials_link_up(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     char host[MESH_ADDRESS_BYTES];
-    const char *addresses[] = {link->is_dialled ? link->address : host_of(link, host, sizeof(host)),
+    const char *addresses[] = {link->address, host_of(link, host, sizeof(host)),
                                link->peer_address};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
         struct refusal *refusal = find_refusal(mesh, addresses[i]);
         if (refusal != NULL) {
             struct refusal *end = mesh->dials->refusals + mesh->dials->refusals_count;

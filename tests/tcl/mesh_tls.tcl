@@ -79,7 +79,7 @@ proc expect_refused {options reason log_of_a log_there} {
     }
 }
 
-start_mesh 3 [list A [tls_options a] B [tls_options b] C [tls_options c]] {
+start_mesh 3 [list A [tls_options a] B [tls_options b] C [tls_options c] appendonly yes] {
 
     mesh_test "nodes with certificates of one authority are a mesh like any other" {
         node A set k v
@@ -117,6 +117,17 @@ start_mesh 3 [list A [tls_options a] B [tls_options b] C [tls_options c]] {
         everywhere 4 get n
     }
 
+    mesh_test "on the wire is TLS 1.3 or 1.2, never less" {
+        expect_match [handshake $mesh::ports(A) {*}[showing c]] "*TLSv1.3, Cipher is TLS_*"
+        expect_match [handshake $mesh::ports(A) -tls1_2 {*}[showing c]] \
+            "*TLSv1.2, Cipher is ECDHE*"
+        expect_match [handshake $mesh::ports(A) -tls1_1 -cipher DEFAULT@SECLEVEL=0 {*}[showing c]] \
+            "*Cipher is (NONE)*"
+    }
+}
+
+start_mesh 3 [list A [tls_options a] B [tls_options b] C [tls_options c]] {
+
     mesh_test "a joiner takes over the state" {
         set commands [lmap i [lrepeat 20000 x] { list set key:[incr ::key] [string repeat x 50] }]
         node A -pipeline $commands
@@ -135,14 +146,6 @@ start_mesh 3 [list A [tls_options a] B [tls_options b] C [tls_options c]] {
         linked
         converged
         expect_true { [mesh_field B mesh_syncs_snapshot] >= 1 }
-    }
-
-    mesh_test "on the wire is TLS 1.3 or 1.2, never less" {
-        expect_match [handshake $mesh::ports(A) {*}[showing c]] "*TLSv1.3, Cipher is TLS_*"
-        expect_match [handshake $mesh::ports(A) -tls1_2 {*}[showing c]] \
-            "*TLSv1.2, Cipher is ECDHE*"
-        expect_match [handshake $mesh::ports(A) -tls1_1 -cipher DEFAULT@SECLEVEL=0 {*}[showing c]] \
-            "*Cipher is (NONE)*"
     }
 }
 
