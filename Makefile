@@ -28,7 +28,7 @@ STARLING_BUILD := $(shell git describe --always --dirty 2>/dev/null)
 DEFINES = -D_GNU_SOURCE -DSTARLING_VERSION='"$(VERSION)"'
 COMPILE = -std=c11 $(DEFINES) $(WARNINGS) -Isrc -Itests
 FLAGS = $(COMPILE) $(CPPFLAGS_VARIANT) $(OPTIMIZE) $(CFLAGS)
-LDLIBS = -levent_extra -levent_core -lcrypto -llz4 $(LDLIBS_VARIANT) -lpthread -lm
+LDLIBS = -levent_extra -levent_core -lssl -lcrypto -llz4 $(LDLIBS_VARIANT) -lpthread -lm
 
 SERVER = $(OUT)/starling-server
 LIBRARY = $(OUT)/libstarling.a
@@ -169,7 +169,7 @@ $(FUZZ_OUT)/libstarling.a: $(FUZZ_OBJECTS)
 $(FUZZ_OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OUT)/libstarling.a
 	$(call say,FUZZ,$<)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined \
-	    -MMD -MP -MT $@ -MF $@.d -o $@ $< $(FUZZ_OUT)/libstarling.a -levent_extra -levent_core -lcrypto -llz4 \
+	    -MMD -MP -MT $@ -MF $@.d -o $@ $< $(FUZZ_OUT)/libstarling.a -levent_extra -levent_core -lssl -lcrypto -llz4 \
 	    -lpthread -lm
 
 # --- Care for the code. ---

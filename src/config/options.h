@@ -154,6 +154,12 @@ enum option_mesh_compression {
     OPTION_MESH_COMPRESSION_AUTO
 };
 
+enum option_tls_auth_clients {
+    OPTION_TLS_AUTH_CLIENTS_NO,
+    OPTION_TLS_AUTH_CLIENTS_YES,
+    OPTION_TLS_AUTH_CLIENTS_OPTIONAL
+};
+
 /* enable-debug-command, enable-protected-configs, enable-module-command. */
 enum option_access { OPTION_ACCESS_NO, OPTION_ACCESS_YES, OPTION_ACCESS_LOCAL };
 

@@ -32,6 +32,7 @@ enum {
     DUPLICATE_RETRY_MS = 1000,
     RESOLVE_AGAIN_MS = 30000, /* while an address of the name is linked */
     RESOLVE_PATIENCE_MS = 10000,
+    REFUSAL_TOLD_MS = 60000,   /* each reason not more often, when it changes to and fro */
     RESOLVED_KEPT_MS = 120000, /* after a name was last seen to have that address */
     MEMBER_KEPT_MS = 60000,
     PARTIAL_LINKS_MIN = 8,
@@ -54,6 +55,8 @@ struct refusal {
     char address[MESH_ADDRESS_BYTES];
     char version[32];
     enum mesh_reason reason;
+    char detail[MESH_DETAIL_BYTES];       /* that was told of last */
+    uint64_t told_us[MESH_REASONS_COUNT]; /* 0: never */
     int64_t clock_offset_ms, unix_ms;
 };
 
@@ -234,18 +237,19 @@ void dials_link_ended(struct mesh_link *link) {
     }
 }
 
-static const char *refusal_key(const struct mesh_link *link, char *into, size_t room) {
-    if (link->is_dialled) {
-        return link->address;
-    }
-    if (link->peer_address[0] != '\0') {
-        return link->peer_address;
-    }
-    /* The port of one who connected says nothing. */
+/* The port of one who connected says nothing. */
+static const char *host_of(const struct mesh_link *link, char *into, size_t room) {
     const char *colon = strrchr(link->address, ':');
     size_t size = colon != NULL ? (size_t)(colon - link->address) : strlen(link->address);
     (void)snprintf(into, room, "%.*s", (int)size, link->address);
     return into;
+}
+
+static const char *refusal_key(const struct mesh_link *link, char *into, size_t room) {
+    if (link->is_dialled) {
+        return link->address;
+    }
+    return link->peer_address[0] != '\0' ? link->peer_address : host_of(link, into, room);
 }
 
 static struct refusal *find_refusal(const struct mesh *mesh, const char *address) {
@@ -272,6 +276,34 @@ static struct refusal *add_refusal(struct mesh *mesh, const char *address) {
     return refusal;
 }
 
+/* Is this to be told? It is, when it is new; and when it is not what was told last, but now and
+ * then only: several nodes may hide behind one address. */
+static bool has_news(const struct mesh_link *link, const struct refusal *refusal,
+                     enum mesh_reason reason) {
+    const char *detail = link->detail != NULL ? link->detail : "";
+    bool is_same = refusal->reason == reason &&
+                   strncmp(refusal->detail, detail, sizeof(refusal->detail) - 1) == 0;
+    uint64_t told_us = refusal->told_us[reason];
+    return told_us == 0 ||
+           (!is_same && link->mesh->monotonic_us - told_us >= REFUSAL_TOLD_MS * 1000ULL);
+}
+
+static void say_refusal(const struct mesh_link *link, struct refusal *refusal,
+                        enum mesh_reason reason, bool by_peer) {
+    char clock[64] = "";
+    if (reason == MESH_REASON_CLOCK && link->clock_offset_ms != 0) {
+        (void)snprintf(clock, sizeof(clock), ", its clock is off by %lld ms",
+                       (long long)link->clock_offset_ms);
+    }
+    (void)snprintf(refusal->detail, sizeof(refusal->detail), "%s",
+                   link->detail != NULL ? link->detail : "");
+    refusal->told_us[reason] = link->mesh->monotonic_us > 0 ? link->mesh->monotonic_us : 1;
+    mesh_say(link->mesh, MESH_LEVEL_WARNING,
+             by_peer ? "Mesh: %s refuses this node: %s%s%s%s" : "Mesh: %s is refused: %s%s%s%s",
+             refusal->address, mesh_reason_name(reason), clock,
+             refusal->detail[0] != '\0' ? ": " : "", refusal->detail);
+}
+
 void dials_note_refusal(struct mesh_link *link, enum mesh_reason reason, bool by_peer) {
     struct mesh *mesh = link->mesh;
     mesh->stats.refused[reason]++;
@@ -281,19 +313,11 @@ void dials_note_refusal(struct mesh_link *link, enum mesh_reason reason, bool by
     char room[MESH_ADDRESS_BYTES];
     const char *key = refusal_key(link, room, sizeof(room));
     struct refusal *refusal = find_refusal(mesh, key);
-    bool is_new = refusal == NULL;
-    if (is_new) {
+    if (refusal == NULL) {
         refusal = add_refusal(mesh, key);
     }
-    if (is_new || refusal->reason != reason) {
-        char clock[64] = "";
-        if (reason == MESH_REASON_CLOCK && link->clock_offset_ms != 0) {
-            (void)snprintf(clock, sizeof(clock), ", its clock is off by %lld ms",
-                           (long long)link->clock_offset_ms);
-        }
-        mesh_say(mesh, MESH_LEVEL_WARNING,
-                 by_peer ? "Mesh: %s refuses this node: %s%s" : "Mesh: %s is refused: %s%s",
-                 refusal->address, mesh_reason_name(reason), clock);
+    if (has_news(link, refusal, reason)) {
+        say_refusal(link, refusal, reason, by_peer);
     }
     refusal->reason = reason;
     refusal->unix_ms = mesh->unix_ms;
@@ -310,8 +334,10 @@ enum mesh_reason dials_refusal(const struct mesh *mesh, const char *address) {
 
 void dials_link_up(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
-    const char *addresses[] = {link->address, link->peer_address};
-    for (size_t i = 0; i < 2; i++) {
+    char host[MESH_ADDRESS_BYTES];
+    const char *addresses[] = {link->address, host_of(link, host, sizeof(host)),
+                               link->peer_address};
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
         struct refusal *refusal = find_refusal(mesh, addresses[i]);
         if (refusal != NULL) {
             struct refusal *end = mesh->dials->refusals + mesh->dials->refusals_count;

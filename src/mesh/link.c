@@ -172,7 +172,8 @@ static bool is_trouble(enum mesh_reason reason) {
 }
 
 static bool is_refusal(enum mesh_reason reason) {
-    return reason >= MESH_REASON_SECRET && reason <= MESH_REASON_LIMIT;
+    return (reason >= MESH_REASON_SECRET && reason <= MESH_REASON_LIMIT) ||
+           reason == MESH_REASON_TLS || reason == MESH_REASON_CERTIFICATE;
 }
 
 void link_close(struct mesh_link *link, enum mesh_reason reason, bool tells) {
@@ -235,6 +236,21 @@ void mesh_link_closed(struct mesh_link *link, enum mesh_reason reason) {
         link_close(link, reason, false);
     }
     link->is_gone = true;
+    mesh_exit(mesh);
+}
+
+void mesh_link_refused(struct mesh_link *link, enum mesh_reason reason, const char *detail,
+                       bool by_peer, bool tells) {
+    struct mesh *mesh = link->mesh;
+    mesh_enter(mesh);
+    if (!link->is_closing && !link->is_gone) {
+        link->detail = detail;
+        if (by_peer) {
+            dials_note_refusal(link, reason, true);
+        }
+        link_close(link, by_peer ? MESH_REASON_CLOSED : reason, tells);
+        link->detail = NULL;
+    }
     mesh_exit(mesh);
 }
 

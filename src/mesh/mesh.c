@@ -19,14 +19,23 @@ enum {
 
 const char *mesh_reason_name(enum mesh_reason reason) {
     static const char *const names[MESH_REASONS_COUNT] = {
-        [MESH_REASON_NONE] = "none",           [MESH_REASON_CLOSED] = "closed",
-        [MESH_REASON_TIMEOUT] = "timeout",     [MESH_REASON_SECRET] = "secret",
-        [MESH_REASON_CLUSTER] = "cluster",     [MESH_REASON_VERSION] = "version",
-        [MESH_REASON_CLOCK] = "clock",         [MESH_REASON_DATABASES] = "databases",
-        [MESH_REASON_SELF] = "self",           [MESH_REASON_DUPLICATE] = "duplicate",
-        [MESH_REASON_FORGOTTEN] = "forgotten", [MESH_REASON_CUT] = "cut",
-        [MESH_REASON_GARBAGE] = "garbage",     [MESH_REASON_LIMIT] = "limit",
+        [MESH_REASON_NONE] = "none",
+        [MESH_REASON_CLOSED] = "closed",
+        [MESH_REASON_TIMEOUT] = "timeout",
+        [MESH_REASON_SECRET] = "secret",
+        [MESH_REASON_CLUSTER] = "cluster",
+        [MESH_REASON_VERSION] = "version",
+        [MESH_REASON_CLOCK] = "clock",
+        [MESH_REASON_DATABASES] = "databases",
+        [MESH_REASON_SELF] = "self",
+        [MESH_REASON_DUPLICATE] = "duplicate",
+        [MESH_REASON_FORGOTTEN] = "forgotten",
+        [MESH_REASON_CUT] = "cut",
+        [MESH_REASON_GARBAGE] = "garbage",
+        [MESH_REASON_LIMIT] = "limit",
         [MESH_REASON_LEAVING] = "leaving",
+        [MESH_REASON_TLS] = "tls",
+        [MESH_REASON_CERTIFICATE] = "certificate",
     };
     require(reason < MESH_REASONS_COUNT);
     return names[reason];

@@ -26,7 +26,12 @@
 struct mesh;
 struct mesh_link;
 
-enum { MESH_PROTOCOL_VERSION = 1, MESH_ADDRESS_BYTES = 280, MESH_SEEDS_MAX = 64 };
+enum {
+    MESH_PROTOCOL_VERSION = 1,
+    MESH_ADDRESS_BYTES = 280,
+    MESH_SEEDS_MAX = 64,
+    MESH_DETAIL_BYTES = 192, /* of what is said about a refusal; the rest is cut off */
+};
 
 enum mesh_level { MESH_LEVEL_DEBUG, MESH_LEVEL_VERBOSE, MESH_LEVEL_NOTICE, MESH_LEVEL_WARNING };
 
@@ -47,6 +52,9 @@ enum mesh_reason {
     MESH_REASON_GARBAGE,   /* bytes that are no frame, or a frame that makes no sense */
     MESH_REASON_LIMIT,     /* a frame or number beyond a limit */
     MESH_REASON_LEAVING,   /* the node leaves the mesh or stops */
+    /* By the host, before a handshake here. */
+    MESH_REASON_TLS,         /* one side speaks it, or they find no common version or cipher */
+    MESH_REASON_CERTIFICATE, /* none, or one that is not accepted */
     MESH_REASONS_COUNT
 };
 const char *mesh_reason_name(enum mesh_reason reason);
@@ -174,6 +182,11 @@ char *mesh_link_input_space(struct mesh_link *link, size_t *room);
 void mesh_link_input(struct mesh_link *link, size_t size);
 /* The connection ended, or could not be made: the link is freed. */
 void mesh_link_closed(struct mesh_link *link, enum mesh_reason reason);
+/* The host does not let the link be, or (`by_peer`) the other side's does not: it is remembered as
+ * refused, `detail` is for the log. If the other side shall hear of it (`tells`), that goes into
+ * the output. The host is asked to close the connection, and the link is freed. */
+void mesh_link_refused(struct mesh_link *link, enum mesh_reason reason, const char *detail,
+                       bool by_peer, bool tells);
 /* What is to be sent; then how much of it was. */
 struct slice mesh_link_output(const struct mesh_link *link);
 void mesh_link_sent(struct mesh_link *link, size_t size);

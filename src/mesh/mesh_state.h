@@ -127,6 +127,7 @@ struct mesh_link {
     struct replica_id peer;
     char peer_address[MESH_ADDRESS_BYTES]; /* that it announces */
     char peer_version[32];
+    const char *detail;               /* of a refusal, while it is noted; or NULL */
     uint64_t peer_members, peer_keys; /* also from LOST */
     uint64_t peer_seed[2];
     bool peer_is_joining;

@@ -62,6 +62,30 @@ static const char *info_status(bool is_ok) {
     return is_ok ? "ok" : "err";
 }
 
+static void info_tcp_listener(struct info_writer *w, unsigned number, const char *name,
+                              int64_t port) {
+    const struct option_words *bind = &w->node->options->bind;
+    buffer_printf(w->text, "listener%u:name=%s,bind=", number, name);
+    for (size_t i = 0; i < bind->count; i++) {
+        buffer_printf(w->text, "%s%s", i > 0 ? ",bind=" : "", bind->words[i]);
+    }
+    buffer_printf(w->text, ",port=%" PRId64 "\r\n", port);
+}
+
+static void info_listeners(struct info_writer *w) {
+    const struct options *options = w->node->options;
+    unsigned number = 0;
+    if (options->port != 0) {
+        info_tcp_listener(w, number++, "tcp", options->port);
+    }
+    if (options->unixsocket[0] != '\0') {
+        buffer_printf(w->text, "listener%u:name=unix,bind=%s\r\n", number++, options->unixsocket);
+    }
+    if (options->tls_port != 0) {
+        info_tcp_listener(w, number, "tls", options->tls_port);
+    }
+}
+
 static void info_server(struct info_writer *w) {
     struct node *node = w->node;
     const struct host_facts *facts = &w->memory.facts;
@@ -85,7 +109,8 @@ static void info_server(struct info_writer *w) {
     /* Redis has 40 digits for a run; ours are the node's id and its generation. */
     buffer_printf(w->text, "run_id:%.32s%08" PRIx32 "\r\n", id,
                   (uint32_t)log_generation(node->log));
-    info_signed(w, "tcp_port", node->options->port);
+    info_signed(w, "tcp_port",
+                node->options->port != 0 ? node->options->port : node->options->tls_port);
     info_signed(w, "server_time_usec", node->now_ms * 1000 + (int64_t)(node->now_us % 1000));
     info_signed(w, "uptime_in_seconds", uptime);
     info_signed(w, "uptime_in_days", uptime / 86400);
@@ -97,14 +122,7 @@ static void info_server(struct info_writer *w) {
     info_count(w, "io_threads_active", 0);
     info_text(w, "starling_node_id", id);
     info_count(w, "starling_generation", log_generation(node->log));
-    buffer_printf(w->text, "listener0:name=tcp,bind=");
-    for (size_t i = 0; i < node->options->bind.count; i++) {
-        buffer_printf(w->text, "%s%s", i > 0 ? ",bind=" : "", node->options->bind.words[i]);
-    }
-    buffer_printf(w->text, ",port=%" PRId64 "\r\n", node->options->port);
-    if (node->options->unixsocket[0] != '\0') {
-        buffer_printf(w->text, "listener1:name=unix,bind=%s\r\n", node->options->unixsocket);
-    }
+    info_listeners(w);
 }
 
 static void info_clients(struct info_writer *w) {
@@ -335,6 +353,10 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_nodes_suspect", stats.suspect);
     info_count(w, "mesh_nodes_dead", stats.dead);
     info_count(w, "mesh_links_up", stats.links_up);
+    info_count(w, "mesh_tls", node->options->mesh_tls);
+    info_signed(
+        w, "mesh_tls_certificate_seconds",
+        node->options->mesh_tls ? w->memory.facts.tls_ends_unix_seconds - node->now_ms / 1000 : 0);
     info_count(w, "mesh_has_quorum", stats.has_quorum);
     info_count(w, "mesh_joining", node_mesh_is_joining(node));
     info_count(w, "mesh_lag_out_ms_max", stats.lag_out_ms_max);

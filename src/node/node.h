@@ -32,6 +32,7 @@ struct host_facts {
     double cpu_user_seconds, cpu_system_seconds;           /* of the process */
     double cpu_user_main_seconds, cpu_system_main_seconds; /* of the thread that runs the node */
     uint64_t input_bytes_total, output_bytes_total;
+    int64_t tls_ends_unix_seconds; /* of the certificate in use; 0: none */
 };
 
 /* What a node needs from the outside world. All functions get `udata`. */

@@ -479,9 +479,8 @@ unsigned node_mesh_port(const struct options *options) {
     if (options->mesh_port != 0) {
         return (unsigned)options->mesh_port;
     }
-    return options->mesh_seeds.count > 0 && options->port != 0
-               ? (unsigned)options->port + NODE_MESH_PORT_OFFSET
-               : 0;
+    int64_t port = options->port != 0 ? options->port : options->tls_port;
+    return options->mesh_seeds.count > 0 && port != 0 ? (unsigned)port + NODE_MESH_PORT_OFFSET : 0;
 }
 
 /* "host", "host:port", "[::1]", "[::1]:port" or a bare IPv6 address, brought into "host:port". */

@@ -24,6 +24,9 @@ enum {
     ACCEPTS_PER_EVENT = 256, /* then others get their turn */
     NAME_BYTES_MAX = 255,
     ADDRESS_BYTES = 64, /* of a numeric address with its port */
+    /* Of one encrypted connection in one call: a socket's buffers, which bound it otherwise, are
+     * filled and emptied by the other side meanwhile. */
+    ENCRYPTED_BYTES_MAX = 1 << 20,
 };
 
 struct watch {
@@ -46,7 +49,9 @@ struct lookup {
 
 struct network {
     struct event_base *base;
-    struct evdns_base *dns; /* made when it is first needed */
+    struct connection *pending; /* something to read lies in their sessions, not in the socket */
+    unsigned shakes_count;      /* steps of handshakes in this turn */
+    struct evdns_base *dns;     /* made when it is first needed */
     struct lookup *lookups;
     struct event timer;
     struct watch *watches[WATCHES_MAX];
@@ -60,6 +65,18 @@ struct listener {
     int descriptor;
     int keepalive_seconds;
     char *path;
+    const struct tls *tls;
+    enum tls_role tls_role;
+    unsigned handshakes_max;
+    struct connection *shaking; /* in their handshake, not handed over yet */
+    unsigned shaking_count;
+};
+
+/* The handshake of a connection: of one that was taken, in a list of its listener. */
+struct handshake {
+    struct connection *next, *previous;
+    struct listener *listener; /* NULL: this side has connected */
+    struct event timer;        /* only with a listener */
 };
 
 struct connection {
@@ -69,8 +86,14 @@ struct connection {
     int descriptor;
     bool is_unix;
     bool is_connecting;
-    bool waits_to_write;
+    bool waits_to_write; /* as the owner wants it */
     bool waits_to_read;
+    bool watches_room;                                        /* write_event is added */
+    struct tls_session *tls;                                  /* NULL: plain */
+    struct handshake *handshake;                              /* under way */
+    bool shake_wants_room, read_wants_room, send_wants_bytes; /* what TLS waits for */
+    bool is_pending;                                          /* in the network's list */
+    struct connection *next_pending;
     struct event read_event;
     struct event *write_event; /* made when it is first needed */
 };
@@ -114,7 +137,19 @@ void network_free(struct network *network) {
     memory_free(network);
 }
 
+/* What lies in sessions is handled in this turn, together with what comes from sockets. */
+static void pending_activate(struct network *network) {
+    while (network->pending != NULL) {
+        struct connection *connection = network->pending;
+        network->pending = connection->next_pending;
+        connection->is_pending = false;
+        event_active(&connection->read_event, EV_READ, 0);
+    }
+}
+
 void network_wait(struct network *network, uint64_t timeout_us) {
+    network->shakes_count = 0;
+    pending_activate(network);
     if (timeout_us == 0) {
         /* Without ONCE it would go round while anything is readable. */
         (void)event_base_loop(network->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
@@ -169,10 +204,43 @@ static void set_keepalive(int descriptor, int seconds) {
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
+static void connection_on_writable(evutil_socket_t descriptor, short what, void *udata);
+
+/* Waits for room in the socket for whoever needs it: the owner or TLS. */
+static void connection_watch_room(struct connection *connection) {
+    bool is_wanted = (connection->waits_to_write && !connection->send_wants_bytes) ||
+                     connection->shake_wants_room || connection->read_wants_room;
+    if (connection->watches_room == is_wanted) {
+        return;
+    }
+    if (connection->write_event == NULL) {
+        connection->write_event = memory_alloc_zero(sizeof(struct event));
+        (void)event_assign(connection->write_event, connection->network->base,
+                           connection->descriptor, EV_WRITE | EV_PERSIST, connection_on_writable,
+                           connection);
+    }
+    connection->watches_room = is_wanted;
+    if (is_wanted) {
+        (void)event_add(connection->write_event, NULL);
+    } else {
+        (void)event_del(connection->write_event);
+    }
+}
+
+static void connection_shake(struct connection *connection);
+
 static void connection_on_readable(evutil_socket_t descriptor, short what, void *udata) {
     struct connection *connection = (struct connection *)udata;
     (void)descriptor;
     (void)what;
+    if (connection->handshake != NULL) {
+        connection_shake(connection);
+        return;
+    }
+    if (connection->send_wants_bytes) {
+        connection->send_wants_bytes = false;
+        connection_watch_room(connection);
+    }
     connection->handlers.readable(connection->handlers.udata, connection, connection->owner);
 }
 
@@ -187,6 +255,10 @@ static void connection_end_connecting(struct connection *connection) {
     connection_watch_writable(connection, false);
     if (failure == 0) {
         connection_watch_readable(connection, true);
+        if (connection->handshake != NULL) {
+            connection_shake(connection);
+            return;
+        }
     }
     connection->handlers.connected(connection->handlers.udata, connection, connection->owner,
                                    failure);
@@ -200,7 +272,129 @@ static void connection_on_writable(evutil_socket_t descriptor, short what, void 
         connection_end_connecting(connection);
         return;
     }
+    if (connection->handshake != NULL) {
+        connection_shake(connection);
+        return;
+    }
+    if (connection->read_wants_room) {
+        connection->read_wants_room = false;
+        connection_watch_room(connection);
+        connection->handlers.readable(connection->handlers.udata, connection, connection->owner);
+        return; /* it may be closed; if not, and its owner waits for room, the loop comes again */
+    }
     connection->handlers.writable(connection->handlers.udata, connection, connection->owner);
+}
+
+/* Looks at a session after it was used: what it holds has to be asked for. */
+static void connection_note_pending(struct connection *connection) {
+    struct network *network = connection->network;
+    if (connection->tls != NULL && connection->handshake == NULL && !connection->is_pending &&
+        connection->waits_to_read && tls_session_has_pending(connection->tls)) {
+        connection->is_pending = true;
+        connection->next_pending = network->pending;
+        network->pending = connection;
+    }
+}
+
+static void connection_forget_pending(struct connection *connection) {
+    struct connection **at = &connection->network->pending;
+    if (connection->is_pending) {
+        while (*at != connection) {
+            at = &(*at)->next_pending;
+        }
+        *at = connection->next_pending;
+        connection->is_pending = false;
+    }
+}
+
+/* ---- handshakes ---- */
+
+static void handshake_free(struct connection *connection) {
+    struct handshake *handshake = connection->handshake;
+    struct listener *listener = handshake->listener;
+    if (listener != NULL) {
+        (void)event_del(&handshake->timer);
+        *(handshake->previous != NULL ? &handshake->previous->handshake->next
+                                      : &listener->shaking) = handshake->next;
+        if (handshake->next != NULL) {
+            handshake->next->handshake->previous = handshake->previous;
+        }
+        listener->shaking_count--;
+    }
+    connection->handshake = NULL;
+    memory_free(handshake);
+}
+
+static void connection_reject(struct connection *connection, int failure) {
+    if (connection->handlers.rejected != NULL) {
+        connection->handlers.rejected(connection->handlers.udata, connection, failure);
+    } else {
+        connection_close(connection);
+    }
+}
+
+/* The handshake is through, or has failed. */
+static void connection_end_shaking(struct connection *connection, int failure) {
+    bool was_taken = connection->handshake->listener != NULL;
+    handshake_free(connection);
+    connection->shake_wants_room = false;
+    connection_watch_room(connection);
+    if (failure == 0) {
+        connection_note_pending(connection);
+    } else {
+        connection_watch_readable(connection, false);
+    }
+    if (!was_taken) {
+        connection->handlers.connected(connection->handlers.udata, connection, connection->owner,
+                                       failure);
+    } else if (failure == 0) {
+        connection->handlers.accepted(connection->handlers.udata, connection);
+    } else {
+        connection_reject(connection, failure);
+    }
+}
+
+static void connection_shake(struct connection *connection) {
+    struct network *network = connection->network;
+    if (network->shakes_count >= NETWORK_HANDSHAKES_A_TURN) {
+        connection->shake_wants_room = true; /* there is: in the next turn */
+        connection_watch_room(connection);
+        return;
+    }
+    network->shakes_count++;
+    enum tls_step step = tls_session_shake(connection->tls);
+    if (step == TLS_DONE || step == TLS_FAILED) {
+        connection_end_shaking(connection, step == TLS_DONE ? 0 : EPROTO);
+        return;
+    }
+    connection->shake_wants_room = step == TLS_WANTS_WRITE;
+    connection_watch_room(connection);
+}
+
+static void handshake_on_timer(evutil_socket_t descriptor, short what, void *udata) {
+    (void)descriptor;
+    (void)what;
+    connection_end_shaking((struct connection *)udata, ETIMEDOUT);
+}
+
+static struct handshake *handshake_new(struct connection *connection, struct listener *listener) {
+    struct handshake *handshake = memory_alloc_zero(sizeof(*handshake));
+    connection->handshake = handshake;
+    handshake->listener = listener;
+    if (listener != NULL) {
+        struct timeval limit = {.tv_sec = NETWORK_HANDSHAKE_MS / 1000,
+                                .tv_usec = NETWORK_HANDSHAKE_MS % 1000 * 1000};
+        (void)event_assign(&handshake->timer, connection->network->base, -1, 0, handshake_on_timer,
+                           connection);
+        (void)event_add(&handshake->timer, &limit);
+        handshake->next = listener->shaking;
+        if (handshake->next != NULL) {
+            handshake->next->handshake->previous = connection;
+        }
+        listener->shaking = connection;
+        listener->shaking_count++;
+    }
+    return handshake;
 }
 
 static struct connection *connection_new(struct network *network,
@@ -227,8 +421,20 @@ static void listener_take(struct listener *listener, int descriptor) {
     struct connection *connection =
         connection_new(listener->network, &listener->handlers, descriptor, listener->path != NULL,
                        listener->keepalive_seconds);
+    if (listener->tls == NULL) {
+        connection_watch_readable(connection, true);
+        listener->handlers.accepted(listener->handlers.udata, connection);
+        return;
+    }
+    bool is_full = listener->shaking_count >= listener->handshakes_max;
+    connection->tls =
+        is_full ? NULL : tls_session_new(listener->tls, descriptor, listener->tls_role);
+    if (connection->tls == NULL) {
+        connection_reject(connection, is_full ? EMFILE : ENOMEM);
+        return;
+    }
+    (void)handshake_new(connection, listener);
     connection_watch_readable(connection, true);
-    listener->handlers.accepted(listener->handlers.udata, connection);
 }
 
 static void listener_on_readable(evutil_socket_t socket, short what, void *udata) {
@@ -329,6 +535,10 @@ struct listener *network_listen(struct network *network, const struct listener_o
     listener->descriptor = descriptor;
     listener->keepalive_seconds = opts->keepalive_seconds;
     listener->path = opts->path != NULL ? memory_copy_text(opts->path) : NULL;
+    listener->tls = opts->tls;
+    listener->tls_role = opts->tls_role;
+    listener->handshakes_max =
+        opts->handshakes_max > 0 ? opts->handshakes_max : (unsigned)NETWORK_HANDSHAKES_MAX;
     (void)event_assign(&listener->event, network->base, descriptor, EV_READ | EV_PERSIST,
                        listener_on_readable, listener);
     (void)event_add(&listener->event, NULL);
@@ -336,6 +546,9 @@ struct listener *network_listen(struct network *network, const struct listener_o
 }
 
 void listener_free(struct listener *listener) {
+    while (listener->shaking != NULL) {
+        connection_close(listener->shaking);
+    }
     (void)event_del(&listener->event);
     (void)close(listener->descriptor);
     if (listener->path != NULL) {
@@ -347,6 +560,11 @@ void listener_free(struct listener *listener) {
 
 void listener_set_keepalive(struct listener *listener, int keepalive_seconds) {
     listener->keepalive_seconds = keepalive_seconds;
+}
+
+void listener_set_tls(struct listener *listener, const struct tls *tls, enum tls_role role) {
+    listener->tls = tls;
+    listener->tls_role = role;
 }
 
 /* ---- connections ---- */
@@ -372,6 +590,15 @@ struct connection *network_connect(struct network *network, const struct connect
     }
     struct connection *connection =
         connection_new(network, opts->handlers, descriptor, false, opts->keepalive_seconds);
+    if (opts->tls != NULL) {
+        connection->tls = tls_session_new(opts->tls, descriptor, TLS_DIALLER);
+        if (connection->tls == NULL) {
+            *failure = ENOMEM;
+            connection_close(connection);
+            return NULL;
+        }
+        (void)handshake_new(connection, NULL);
+    }
     connection->owner = opts->owner;
     connection->is_connecting = true;
     /* Even when the socket stands already, its owner hears of it from the loop. */
@@ -383,7 +610,39 @@ void connection_set_owner(struct connection *connection, void *owner) {
     connection->owner = owner;
 }
 
+static int64_t read_encrypted(struct connection *connection, char *at, size_t room) {
+    enum tls_step step;
+    size_t size = tls_session_read(connection->tls, at,
+                                   room < ENCRYPTED_BYTES_MAX ? room : ENCRYPTED_BYTES_MAX, &step);
+    connection_note_pending(connection);
+    if (size == 0 && step == TLS_WANTS_WRITE) {
+        connection->read_wants_room = true;
+        connection_watch_room(connection);
+    }
+    if (size == 0) {
+        return step == TLS_FAILED ? CONNECTION_CLOSED : CONNECTION_AGAIN;
+    }
+    return (int64_t)size;
+}
+
+static int64_t send_encrypted(struct connection *connection, const char *bytes, size_t size) {
+    enum tls_step step;
+    size_t sent = tls_session_send(connection->tls, bytes,
+                                   size < ENCRYPTED_BYTES_MAX ? size : ENCRYPTED_BYTES_MAX, &step);
+    if (sent == 0 && step == TLS_WANTS_READ) {
+        connection->send_wants_bytes = true;
+        connection_watch_room(connection);
+    }
+    if (sent == 0 && size > 0) {
+        return step == TLS_FAILED ? CONNECTION_CLOSED : CONNECTION_AGAIN;
+    }
+    return (int64_t)sent;
+}
+
 int64_t connection_read(struct connection *connection, char *at, size_t room) {
+    if (connection->tls != NULL) {
+        return read_encrypted(connection, at, room);
+    }
     for (;;) {
         ssize_t size = recv(connection->descriptor, at, room, 0);
         if (size > 0) {
@@ -402,6 +661,10 @@ int64_t connection_read(struct connection *connection, char *at, size_t room) {
 }
 
 int64_t connection_send(struct connection *connection, const char *bytes, size_t size) {
+    if (connection->tls != NULL) {
+        return connection->handshake == NULL ? send_encrypted(connection, bytes, size)
+                                             : CONNECTION_AGAIN;
+    }
     for (;;) {
         ssize_t sent = send(connection->descriptor, bytes, size, MSG_NOSIGNAL);
         if (sent >= 0) {
@@ -417,21 +680,8 @@ int64_t connection_send(struct connection *connection, const char *bytes, size_t
 }
 
 void connection_watch_writable(struct connection *connection, bool is_wanted) {
-    if (connection->waits_to_write == is_wanted) {
-        return;
-    }
-    if (connection->write_event == NULL) {
-        connection->write_event = memory_alloc_zero(sizeof(struct event));
-        (void)event_assign(connection->write_event, connection->network->base,
-                           connection->descriptor, EV_WRITE | EV_PERSIST, connection_on_writable,
-                           connection);
-    }
     connection->waits_to_write = is_wanted;
-    if (is_wanted) {
-        (void)event_add(connection->write_event, NULL);
-    } else {
-        (void)event_del(connection->write_event);
-    }
+    connection_watch_room(connection);
 }
 
 void connection_watch_readable(struct connection *connection, bool is_wanted) {
@@ -441,13 +691,29 @@ void connection_watch_readable(struct connection *connection, bool is_wanted) {
     connection->waits_to_read = is_wanted;
     if (is_wanted) {
         (void)event_add(&connection->read_event, NULL);
+        connection_note_pending(connection);
     } else {
         (void)event_del(&connection->read_event);
+        connection_forget_pending(connection);
     }
+}
+
+static void connection_free_session(struct connection *connection) {
+    if (connection->handshake != NULL) {
+        handshake_free(connection);
+    }
+    if (connection->tls != NULL) {
+        connection_forget_pending(connection);
+        tls_session_free(connection->tls);
+        connection->tls = NULL;
+    }
+    connection->shake_wants_room = connection->read_wants_room = false;
+    connection->send_wants_bytes = false;
 }
 
 void connection_close(struct connection *connection) {
     connection_watch_readable(connection, false);
+    connection_free_session(connection);
     if (connection->write_event != NULL) {
         connection_watch_writable(connection, false);
         memory_free(connection->write_event);
@@ -458,6 +724,21 @@ void connection_close(struct connection *connection) {
 
 int connection_descriptor(const struct connection *connection) {
     return connection->descriptor;
+}
+
+bool connection_is_encrypted(const struct connection *connection) {
+    return connection->tls != NULL;
+}
+
+const struct tls_failure *connection_failure(const struct connection *connection) {
+    const struct tls_failure *failure =
+        connection->tls != NULL ? tls_session_failure(connection->tls) : NULL;
+    return failure != NULL && failure->fault != TLS_FAULT_NONE ? failure : NULL;
+}
+
+void connection_end_encryption(struct connection *connection) {
+    connection_free_session(connection);
+    connection_watch_room(connection);
 }
 
 bool connection_is_unix(const struct connection *connection) {

@@ -5,7 +5,12 @@
  * The loop turns once per network_wait(): it waits for events, calls the handlers for all that are
  * there, and returns, so that its owner can work on all of them together. Connections are read when
  * there is something to read; sending is tried at once by connection_send(), and the loop is only
- * asked to watch for room when the socket is full. One thread. */
+ * asked to watch for room when the socket is full. One thread.
+ *
+ * A connection may be encrypted, for its owner like any other: it is handed over once the handshake
+ * of TLS is through. Of connections that are taken, handshakes last NETWORK_HANDSHAKE_MS at most
+ * and are so many at a time for each listener; a few of their steps, which are what costs, are done
+ * in a turn. */
 #ifndef PLATFORM_NETWORK_H
 #define PLATFORM_NETWORK_H
 
@@ -13,9 +18,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/tls.h"
+
 struct network;
 struct listener;
 struct connection;
+
+enum {
+    NETWORK_HANDSHAKE_MS = 5000,
+    NETWORK_HANDSHAKES_MAX = 128,  /* of one listener, unless it says otherwise */
+    NETWORK_HANDSHAKES_A_TURN = 4, /* steps, which take up to some milliseconds each */
+};
 
 /* What happens on connections, by the kind that the owner gives them: those that a listener takes
  * have the listener's handlers. */
@@ -23,8 +36,13 @@ struct connection_handlers {
     void *udata;
     /* A new connection. The handler keeps it or closes it. */
     void (*accepted)(void *udata, struct connection *connection);
-    /* network_connect() came to its end: `failure` is 0, or an errno, and then the handler closes
-     * the connection. May be NULL for connections that are only accepted. */
+    /* A new connection did not get through its handshake: ETIMEDOUT; EMFILE when there were too
+     * many at once; or EPROTO, see connection_failure(). The handler closes it. NULL: it is closed.
+     */
+    void (*rejected)(void *udata, struct connection *connection, int failure);
+    /* network_connect() came to its end: `failure` is 0, or an errno (EPROTO: the handshake, see
+     * connection_failure()), and then the handler closes the connection. May be NULL for
+     * connections that are only accepted. */
     void (*connected)(void *udata, struct connection *connection, void *owner, int failure);
     /* There is something to read, or the end. `owner` is what connection_set_owner() was given. */
     void (*readable)(void *udata, struct connection *connection, void *owner);
@@ -54,6 +72,9 @@ struct listener_opts {
     unsigned path_permissions; /* 0: as the umask says */
     int backlog;
     int keepalive_seconds; /* for its connections; 0: none */
+    const struct tls *tls; /* outlives the listener; NULL: its connections are plain */
+    enum tls_role tls_role;
+    unsigned handshakes_max; /* at a time: the next one is rejected; 0: NETWORK_HANDSHAKES_MAX */
 };
 
 /* Begins to listen; NULL with words in `error` when that fails. `*is_missing` (may be NULL) says
@@ -62,6 +83,8 @@ struct listener *network_listen(struct network *network, const struct listener_o
                                 char *error, size_t error_bytes, bool *is_missing);
 void listener_free(struct listener *listener);
 void listener_set_keepalive(struct listener *listener, int keepalive_seconds);
+/* For connections from now on. */
+void listener_set_tls(struct listener *listener, const struct tls *tls, enum tls_role role);
 
 /* ---- connections ---- */
 
@@ -70,9 +93,10 @@ struct connect_opts {
     const char *address;                        /* "127.0.0.1:17001", "[::1]:17001" */
     void *owner;
     int keepalive_seconds; /* 0: none */
+    const struct tls *tls; /* NULL: plain */
 };
-/* Begins to connect; ends in handlers->connected(), never from within. NULL with an errno in
- * `*failure` when it cannot even begin. */
+/* Begins to connect; ends in handlers->connected(), never from within. The owner sets a limit of
+ * time. NULL with an errno in `*failure` when it cannot even begin. */
 struct connection *network_connect(struct network *network, const struct connect_opts *opts,
                                    int *failure);
 
@@ -81,7 +105,8 @@ enum { CONNECTION_CLOSED = -1, CONNECTION_AGAIN = -2 };
 void connection_set_owner(struct connection *connection, void *owner);
 /* Up to `room` bytes into `at`: how many, or CLOSED (end or error), or AGAIN. */
 int64_t connection_read(struct connection *connection, char *at, size_t room);
-/* Sends what the socket takes of the bytes: how many, or CLOSED, or AGAIN. */
+/* Sends what the socket takes of the bytes: how many, or CLOSED, or AGAIN. After less than all of
+ * them the next call begins with the rest. */
 int64_t connection_send(struct connection *connection, const char *bytes, size_t size);
 void connection_watch_writable(struct connection *connection, bool is_wanted);
 /* Stops or goes on calling `readable`. */
@@ -89,6 +114,11 @@ void connection_watch_readable(struct connection *connection, bool is_wanted);
 /* Closes and frees it. */
 void connection_close(struct connection *connection);
 int connection_descriptor(const struct connection *connection);
+bool connection_is_encrypted(const struct connection *connection);
+/* Why TLS ended the connection; NULL when it is plain or has not failed. */
+const struct tls_failure *connection_failure(const struct connection *connection);
+/* Goes on without TLS, to tell something to one who does not speak it. */
+void connection_end_encryption(struct connection *connection);
 bool connection_is_unix(const struct connection *connection);
 /* Does the other end sit on this machine: loopback or Unix socket? */
 bool connection_is_local(const struct connection *connection);

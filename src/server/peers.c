@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/peers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,12 +28,14 @@ struct peer {
     struct mesh_link *link;
     bool has_output; /* in the list of those with something to send */
     bool is_stopped; /* not read: the mesh has no room */
+    bool has_spoken; /* bytes have come */
     struct peer *next_output;
 };
 
 struct peers {
     struct network *network;
     const struct options *options;
+    const struct tls *tls;
     struct mesh *mesh;
     struct connection_handlers handlers;
     struct listener *listeners[LISTENERS_MAX];
@@ -94,9 +97,33 @@ static void peer_free(struct peer *peer) {
     memory_free(peer);
 }
 
+/* Ends a link because of TLS; the mesh closes the connection by host_close(). */
+static void peer_refused(struct peer *peer, const struct tls_failure *failure) {
+    static const enum mesh_reason REASONS[] = {
+        [TLS_FAULT_NONE] = MESH_REASON_CLOSED,
+        [TLS_FAULT_CLOSED] = MESH_REASON_CLOSED,
+        [TLS_FAULT_NOT_TLS] = MESH_REASON_TLS,
+        [TLS_FAULT_PROTOCOL] = MESH_REASON_TLS,
+        [TLS_FAULT_CERTIFICATE] = MESH_REASON_CERTIFICATE,
+    };
+    struct tls_failure copy = *failure; /* it goes with the connection */
+    bool is_plain = copy.fault == TLS_FAULT_NOT_TLS;
+    if (is_plain) {
+        /* The other side may be a node without TLS: it understands a refusal in plain. */
+        connection_end_encryption(peer->connection);
+    }
+    mesh_link_refused(peer->link, REASONS[copy.fault], copy.text, copy.is_by_peer, is_plain);
+}
+
 /* The connection ended by itself. */
 static void peer_lost(struct peer *peer) {
     struct mesh_link *link = peer->link;
+    const struct tls_failure *failure =
+        peer->connection != NULL ? connection_failure(peer->connection) : NULL;
+    if (failure != NULL && failure->fault != TLS_FAULT_CLOSED) {
+        peer_refused(peer, failure);
+        return;
+    }
     peer_free(peer);
     mesh_link_closed(link, MESH_REASON_CLOSED);
 }
@@ -133,29 +160,67 @@ static bool peer_send(struct peer *peer) {
 
 /* ---- what happens on connections ---- */
 
-static void on_accepted(void *udata, struct connection *connection) {
-    struct peers *peers = (struct peers *)udata;
-    char address[ADDRESS_BYTES];
-    connection_address(connection, false, address, sizeof(address));
-    if (peers->options->protected_mode && peers->options->mesh_auth[0] == '\0' &&
-        !connection_is_local(connection)) {
-        say(peers, LOG_LEVEL_WARNING,
-            "A node at %s was refused: protected-mode is on and mesh-auth is empty, so only nodes "
-            "on this machine are let in. Set mesh-auth to the same secret on all nodes.",
-            address);
-        static const char REFUSAL[] = "-DENIED protected-mode is on and mesh-auth is empty\r\n";
-        (void)connection_send(connection, REFUSAL, sizeof(REFUSAL) - 1);
-        connection_close(connection);
-        return;
-    }
-    if (peers->mesh == NULL) {
-        connection_close(connection);
-        return;
-    }
+/* Does nothing tell nodes of this mesh from anybody else? */
+static bool is_unprotected(const struct peers *peers) {
+    const struct options *options = peers->options;
+    return options->protected_mode && options->mesh_auth[0] == '\0' && !options->mesh_tls;
+}
+
+static struct peer *peer_accept(struct peers *peers, struct connection *connection,
+                                const char *address) {
     struct peer *peer = peer_new(peers);
     peer->connection = connection;
     connection_set_owner(connection, peer);
     peer->link = mesh_accept(peers->mesh, peer, address);
+    return peer;
+}
+
+static void on_accepted(void *udata, struct connection *connection) {
+    struct peers *peers = (struct peers *)udata;
+    char address[ADDRESS_BYTES];
+    connection_address(connection, false, address, sizeof(address));
+    if (is_unprotected(peers) && !connection_is_local(connection)) {
+        say(peers, LOG_LEVEL_WARNING,
+            "A node at %s was refused: protected-mode is on, mesh-auth is empty and mesh-tls is "
+            "off, so only nodes on this machine are let in. Set mesh-auth to the same secret on "
+            "all "
+            "nodes, or turn mesh-tls on.",
+            address);
+        static const char REFUSAL[] =
+            "-DENIED protected-mode is on, mesh-auth is empty and mesh-tls is off\r\n";
+        (void)connection_send(connection, REFUSAL, sizeof(REFUSAL) - 1);
+        connection_close(connection);
+        return;
+    }
+    /* Its handshake may have begun before mesh-tls was turned off. */
+    if (peers->mesh == NULL || connection_is_encrypted(connection) != peers->options->mesh_tls) {
+        connection_close(connection);
+        return;
+    }
+    (void)peer_accept(peers, connection, address);
+}
+
+/* It connected, and did not get through the handshake of TLS: the mesh remembers why. */
+static void on_rejected(void *udata, struct connection *connection, int failure) {
+    struct peers *peers = (struct peers *)udata;
+    const struct tls_failure *why = connection_failure(connection);
+    char address[ADDRESS_BYTES];
+    if (peers->mesh == NULL || failure == ENOMEM) {
+        connection_close(connection);
+        return;
+    }
+    connection_address(connection, false, address, sizeof(address));
+    struct peer *peer = peer_accept(peers, connection, address);
+    if (failure == EPROTO && why != NULL) {
+        peer_lost(peer);
+    } else if (failure == EMFILE) {
+        mesh_link_refused(peer->link, MESH_REASON_LIMIT, "too many handshakes of TLS at once",
+                          false, false);
+    } else {
+        struct mesh_link *link = peer->link;
+        peer_free(peer);
+        mesh_link_closed(link, MESH_REASON_TIMEOUT);
+    }
 }
 
 static void on_connected(void *udata, struct connection *connection, void *owner, int failure) {
@@ -167,6 +232,12 @@ static void on_connected(void *udata, struct connection *connection, void *owner
     } else {
         mesh_link_opened(peer->link, peer);
     }
+}
+
+/* A plain connection begins with a handshake of TLS: without this it would be called garbage. */
+static bool is_tls(const struct peer *peer, const char *bytes, int64_t size) {
+    return !peer->has_spoken && !connection_is_encrypted(peer->connection) && size >= 2 &&
+           bytes[0] == 0x16 && bytes[1] == 3;
 }
 
 static void on_readable(void *udata, struct connection *connection, void *owner) {
@@ -189,6 +260,12 @@ static void on_readable(void *udata, struct connection *connection, void *owner)
         if (size == CONNECTION_AGAIN) {
             return;
         }
+        if (is_tls(peer, at, size)) {
+            mesh_link_refused(peer->link, MESH_REASON_TLS, "it speaks TLS, this node does not",
+                              false, true);
+            return;
+        }
+        peer->has_spoken = true;
         mesh_link_input(peer->link, (size_t)size);
         if ((size_t)size < room) {
             return;
@@ -236,7 +313,8 @@ static void host_dial(void *udata, struct mesh_link *link, const char *address) 
     struct connect_opts opts = {.handlers = &peers->handlers,
                                 .address = address,
                                 .owner = peer,
-                                .keepalive_seconds = KEEPALIVE_SECONDS};
+                                .keepalive_seconds = KEEPALIVE_SECONDS,
+                                .tls = peers->options->mesh_tls ? peers->tls : NULL};
     int failure = 0;
     peer->link = link;
     peer->connection = network_connect(peers->network, &opts, &failure);
@@ -355,7 +433,9 @@ bool peers_listen(struct peers *peers, struct buffer *error) {
                                      .address = addresses->words[i] + (is_optional ? 1 : 0),
                                      .port = (int)port,
                                      .backlog = BACKLOG,
-                                     .keepalive_seconds = KEEPALIVE_SECONDS};
+                                     .keepalive_seconds = KEEPALIVE_SECONDS,
+                                     .tls = peers->options->mesh_tls ? peers->tls : NULL,
+                                     .tls_role = TLS_ACCEPTOR};
         char words[ADDRESS_BYTES];
         is_optional = is_optional || strcmp(opts.address, "::*") == 0;
         struct listener *listener =
@@ -372,9 +452,30 @@ bool peers_listen(struct peers *peers, struct buffer *error) {
     return true;
 }
 
+/* A plain link where TLS is wanted, or the other way round. */
+static struct peer *find_unlike(const struct peers *peers) {
+    struct peer *peer = peers->peers;
+    while (peer != NULL && (peer->connection == NULL || connection_is_encrypted(peer->connection) ==
+                                                            peers->options->mesh_tls)) {
+        peer = peer->next;
+    }
+    return peer;
+}
+
+void peers_follow_tls(struct peers *peers) {
+    struct peer *peer;
+    for (size_t i = 0; i < peers->listeners_count; i++) {
+        listener_set_tls(peers->listeners[i], peers->options->mesh_tls ? peers->tls : NULL,
+                         TLS_ACCEPTOR);
+    }
+    /* Closing one may make the mesh close others: begins anew after each. */
+    while ((peer = find_unlike(peers)) != NULL) {
+        peer_lost(peer);
+    }
+}
+
 void peers_host_name(const struct peers *peers, char *text, size_t text_bytes) {
     const struct option_words *addresses = peers_addresses(peers);
-    const struct options *options = peers->options;
     (void)snprintf(text, text_bytes, "127.0.0.1");
     for (size_t i = 0; i < addresses->count; i++) {
         const char *address = addresses->words[i] + (addresses->words[i][0] == '-');
@@ -384,23 +485,26 @@ void peers_host_name(const struct peers *peers, char *text, size_t text_bytes) {
         }
     }
     /* All addresses: while only this machine's nodes are let in, they know the loopback one. */
-    if (!options->protected_mode || options->mesh_auth[0] != '\0') {
-        const char *seed = options->mesh_seeds.count > 0 ? options->mesh_seeds.words[0] : NULL;
+    if (!is_unprotected(peers)) {
+        const struct option_words *seeds = &peers->options->mesh_seeds;
+        const char *seed = seeds->count > 0 ? seeds->words[0] : NULL;
         network_own_address(seed, text, text_bytes);
     }
 }
 
 /* ---- lifecycle ---- */
 
-struct peers *peers_new(struct network *network, const struct options *options, peers_say_fn say_fn,
-                        void *udata) {
+struct peers *peers_new(struct network *network, const struct options *options,
+                        const struct tls *tls, peers_say_fn say_fn, void *udata) {
     struct peers *peers = memory_alloc_zero(sizeof(*peers));
     peers->network = network;
     peers->options = options;
+    peers->tls = tls;
     peers->say = say_fn;
     peers->udata = udata;
     peers->handlers = (struct connection_handlers){.udata = peers,
                                                    .accepted = on_accepted,
+                                                   .rejected = on_rejected,
                                                    .connected = on_connected,
                                                    .readable = on_readable,
                                                    .writable = on_writable};

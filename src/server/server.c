@@ -3,6 +3,7 @@
  * log, signals to an orderly end. Decisions are the node's; this file only carries. */
 #include "server/server.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,14 @@
 #include "platform/memory_usage.h"
 #include "platform/network.h"
 #include "platform/process.h"
+#include "server/certificates.h"
 #include "server/message_log.h"
 #include "server/peers.h"
 
 enum {
-    LISTENERS_MAX = 17, /* sixteen addresses and a Unix socket */
+    LISTENERS_MAX = 33, /* sixteen addresses, plain and with TLS, and a Unix socket */
+    /* A burst of clients is as usual here as it is odd between nodes. */
+    CLIENT_HANDSHAKES_MAX = 4096,
     ADDRESS_BYTES = 128,
     DESCRIPTORS_RESERVED = 32, /* for files, beside the clients */
     CALIBRATE_US = 100000,
@@ -34,6 +38,7 @@ struct server {
     char **argv;
     struct node *node;
     struct network *network;
+    struct certificates *certificates;
     struct peers *peers;
     struct disk_posix *disk;
     struct background *background;
@@ -114,6 +119,7 @@ static void host_facts(void *udata, struct host_facts *facts) {
         .cpu_system_main_seconds = server->facts.cpu_system_main_seconds,
         .input_bytes_total = server->node->stats.input_bytes,
         .output_bytes_total = server->node->stats.output_bytes,
+        .tls_ends_unix_seconds = tls_ends_unix_seconds(certificates_tls(server->certificates)),
     };
 }
 
@@ -196,21 +202,40 @@ static bool listen_one(struct server *server, const struct listener_opts *opts, 
     return false;
 }
 
-static bool listeners_open(struct server *server, struct buffer *error) {
+static enum tls_role clients_role(const struct options *options) {
+    return options->tls_auth_clients == OPTION_TLS_AUTH_CLIENTS_NO    ? TLS_ACCEPTOR_OPEN
+           : options->tls_auth_clients == OPTION_TLS_AUTH_CLIENTS_YES ? TLS_ACCEPTOR
+                                                                      : TLS_ACCEPTOR_OPTIONAL;
+}
+
+/* On all addresses; `tls` is NULL for a plain port. */
+static bool listen_tcp(struct server *server, int64_t port, const struct tls *tls,
+                       struct buffer *error) {
     const struct options *options = server->options;
     bool is_open = true;
-    for (size_t i = 0; options->port != 0 && is_open && i < options->bind.count; i++) {
+    for (size_t i = 0; port != 0 && is_open && i < options->bind.count; i++) {
         const char *address = options->bind.words[i];
         bool is_optional = address[0] == '-';
         struct listener_opts opts = {.handlers = &server->client_handlers,
                                      .address = address + (is_optional ? 1 : 0),
-                                     .port = (int)options->port,
+                                     .port = (int)port,
                                      .backlog = (int)options->tcp_backlog,
-                                     .keepalive_seconds = (int)options->tcp_keepalive};
+                                     .keepalive_seconds = (int)options->tcp_keepalive,
+                                     .tls = tls,
+                                     .tls_role = clients_role(options),
+                                     .handshakes_max = CLIENT_HANDSHAKES_MAX};
         /* An IPv6 wildcard on a machine without IPv6 is no reason to give up. */
         is_optional = is_optional || strcmp(opts.address, "::*") == 0;
         is_open = listen_one(server, &opts, is_optional, error);
     }
+    return is_open;
+}
+
+static bool listeners_open(struct server *server, struct buffer *error) {
+    const struct options *options = server->options;
+    bool is_open =
+        listen_tcp(server, options->port, NULL, error) &&
+        listen_tcp(server, options->tls_port, certificates_tls(server->certificates), error);
     if (is_open && options->unixsocket[0] != '\0') {
         struct listener_opts opts = {.handlers = &server->client_handlers,
                                      .path = options->unixsocket,
@@ -228,7 +253,14 @@ static bool mesh_listeners_change(const struct config_change *changed) {
     return config_has_changed(changed, OPTION_mesh_port) ||
            config_has_changed(changed, OPTION_mesh_bind) ||
            config_has_changed(changed, OPTION_mesh_seeds) ||
-           config_has_changed(changed, OPTION_port) || config_has_changed(changed, OPTION_bind);
+           config_has_changed(changed, OPTION_port) ||
+           config_has_changed(changed, OPTION_tls_port) || config_has_changed(changed, OPTION_bind);
+}
+
+static bool listeners_change(const struct config_change *changed) {
+    return config_has_changed(changed, OPTION_port) || config_has_changed(changed, OPTION_bind) ||
+           config_has_changed(changed, OPTION_tls_port) ||
+           config_has_changed(changed, OPTION_tls_auth_clients);
 }
 
 static bool host_apply_options(void *udata, const struct config_change *changed,
@@ -248,12 +280,14 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
         *guilty = OPTION_dir;
         return false;
     }
-    if (config_has_changed(changed, OPTION_port) || config_has_changed(changed, OPTION_bind)) {
+    if (listeners_change(changed)) {
         listeners_close(server);
         if (!listeners_open(server, error)) {
-            *guilty = config_has_changed(changed, OPTION_port) ? OPTION_port : OPTION_bind;
+            *guilty = config_has_changed(changed, OPTION_port)       ? OPTION_port
+                      : config_has_changed(changed, OPTION_tls_port) ? OPTION_tls_port
+                                                                     : OPTION_bind;
             buffer_clear(error);
-            buffer_printf(error, *guilty == OPTION_port ? "Unable to listen on this port. Check "
+            buffer_printf(error, *guilty != OPTION_bind ? "Unable to listen on this port. Check "
                                                           "server logs."
                                                         : "Failed to bind to specified addresses.");
             return false;
@@ -264,8 +298,16 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
                   : config_has_changed(changed, OPTION_mesh_port)  ? OPTION_mesh_port
                   : config_has_changed(changed, OPTION_mesh_seeds) ? OPTION_mesh_seeds
                   : config_has_changed(changed, OPTION_port)       ? OPTION_port
+                  : config_has_changed(changed, OPTION_tls_port)   ? OPTION_tls_port
                                                                    : OPTION_bind;
         return false;
+    }
+    /* Last, since what it had loaded before might not be there any more. */
+    if (!certificates_follow_options(server->certificates, error, guilty)) {
+        return false;
+    }
+    if (config_has_changed(changed, OPTION_mesh_tls)) {
+        peers_follow_tls(server->peers);
     }
     for (size_t i = 0; i < server->listeners_count; i++) {
         listener_set_keepalive(server->listeners[i], (int)server->options->tcp_keepalive);
@@ -300,6 +342,21 @@ static void on_accepted(void *udata, struct connection *connection) {
         return;
     }
     connection_set_owner(connection, client);
+}
+
+/* It did not get through the handshake of TLS. */
+static void on_rejected(void *udata, struct connection *connection, int failure) {
+    struct server *server = (struct server *)udata;
+    const struct tls_failure *why = connection_failure(connection);
+    char address[ADDRESS_BYTES];
+    struct buffer text = {0};
+    connection_address(connection, false, address, sizeof(address));
+    buffer_printf(&text, "Error accepting a client connection: %s (addr=%s)",
+                  failure == EPROTO && why != NULL ? why->text : strerror(failure), address);
+    server_say(server, LOG_LEVEL_VERBOSE, buffer_text(&text));
+    buffer_deinit(&text);
+    server->node->stats.connections_rejected++;
+    connection_close(connection);
 }
 
 static void on_readable(void *udata, struct connection *connection, void *owner) {
@@ -429,6 +486,7 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     }
     node_run(node);
     *wait_us = node_tick(node);
+    certificates_tick(server->certificates, now_us);
     struct client *client;
     while ((client = node_take_output(node)) != NULL) {
         (void)client_send(server, client);
@@ -440,6 +498,18 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     if (node->shutdown != SHUTDOWN_NONE || server->restart != NULL) {
         server_shutdown(server);
     }
+}
+
+static bool certificates_start(struct server *server, struct buffer *error) {
+    struct buffer reason = {0};
+    enum option_id guilty;
+    bool is_loaded = certificates_follow_options(server->certificates, &reason, &guilty);
+    if (!is_loaded) {
+        buffer_printf(error, "TLS cannot be set up: %s: %s", options_name(guilty),
+                      buffer_text(&reason));
+    }
+    buffer_deinit(&reason);
+    return is_loaded;
 }
 
 static bool server_start(struct server *server) {
@@ -458,8 +528,10 @@ static bool server_start(struct server *server) {
                    "The limit of open files is too low: maxclients was reduced.");
     }
     server->network = network_new();
+    server->certificates = certificates_new(options, host_message, server);
     if (server->network != NULL) {
-        server->peers = peers_new(server->network, options, host_message, server);
+        server->peers = peers_new(server->network, options, certificates_tls(server->certificates),
+                                  host_message, server);
     }
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
@@ -467,6 +539,8 @@ static bool server_start(struct server *server) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (server->network == NULL || !process_entropy(entropy, sizeof(entropy))) {
         server_say(server, LOG_LEVEL_WARNING, "The system offers no events or no random bytes.");
+    } else if (!certificates_start(server, &error)) {
+        server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else if (!listeners_open(server, &error) || !peers_listen(server->peers, &error)) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
     } else {
@@ -553,6 +627,7 @@ static void server_free(struct server *server) {
     if (server->peers != NULL) {
         peers_free(server->peers);
     }
+    certificates_free(server->certificates);
     if (server->disk != NULL) {
         disk_posix_free(server->disk);
     }
@@ -568,6 +643,7 @@ int server_run(struct options *options, char **argv) {
     struct server server = {.options = options, .argv = argv};
     server.client_handlers = (struct connection_handlers){.udata = &server,
                                                           .accepted = on_accepted,
+                                                          .rejected = on_rejected,
                                                           .readable = on_readable,
                                                           .writable = on_writable};
     if (options->daemonize && !process_daemonize()) {

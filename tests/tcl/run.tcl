@@ -54,7 +54,7 @@ if {$server_path eq "" || ![file executable $server_path]} {
 # ---- One test file, in a process of its own ----
 
 if {$child ne ""} {
-    foreach support {client server test mesh} {
+    foreach support {client server test mesh certificates} {
         source $here/support/$support.tcl
     }
     fconfigure stdout -buffering line

@@ -135,11 +135,11 @@ static void test_warnings(void **state) {
     options_init(&options);
     config_write_warnings(&options, &text);
     check_text_is(&text, "");
-    struct slice conf = SLICE("cluster-enabled yes\nport 1\ntls-port 7000\nio-threads 1\n");
+    struct slice conf = SLICE("cluster-enabled yes\nport 1\ntls-cluster yes\nio-threads 1\n");
     assert_int_equal(config_load_text(&options, conf, "test", NULL, &error), CONFIG_OK);
     config_write_warnings(&options, &text);
     check_text_is(&text, "option 'cluster-enabled' is accepted but changes nothing here\n"
-                         "option 'tls-port' is accepted but changes nothing here\n");
+                         "option 'tls-cluster' is accepted but changes nothing here\n");
     options_deinit(&options);
     buffer_deinit(&text);
 }

@@ -365,6 +365,42 @@ static void test_version(void **state) {
     world_free(world);
 }
 
+/* The host may refuse, too, before a byte was read: named, shown, told once for each reason however
+ * often it changes, and told to the other side if it understands. */
+static void test_refused_by_host(void **state) {
+    (void)state;
+    struct world *world = one_node(53, "");
+    struct world_node *node = &world->nodes[0];
+    struct raw raw;
+    for (unsigned i = 0; i < 6; i++) {
+        bool is_odd = i % 2 == 1;
+        raw_open(&raw, world);
+        mesh_link_refused(raw.conn->ends[0].link,
+                          is_odd ? MESH_REASON_TLS : MESH_REASON_CERTIFICATE,
+                          is_odd ? "it speaks no TLS" : "unknown ca (CN=x)", false, is_odd);
+        assert_false(raw_is_open(&raw));
+        assert_int_equal(stats_of(node).frames_out, (i + 1) / 2);
+        world_run_ms(world, 50);
+    }
+    assert_int_equal(stats_of(node).refused[MESH_REASON_TLS], 3);
+    assert_int_equal(stats_of(node).refused[MESH_REASON_CERTIFICATE], 3);
+    assert_int_equal(world_said(node, "10.0.0.9 is refused: tls: it speaks no TLS"), 1);
+    assert_int_equal(world_said(node, "10.0.0.9 is refused: certificate: unknown ca (CN=x)"), 1);
+    assert_int_equal(info_of(node, "10.0.0.9").reason, MESH_REASON_TLS);
+    assert_int_equal(info_of(node, "10.0.0.9").link, MESH_LINK_REFUSED);
+    /* Other words for it are news, but not at once. */
+    for (unsigned i = 0; i < 3; i++) {
+        raw_open(&raw, world);
+        mesh_link_refused(raw.conn->ends[0].link, MESH_REASON_TLS, "no common version", true,
+                          false);
+        assert_int_equal(world_said(node, "10.0.0.9 refuses this node: tls: no common version"),
+                         i > 0);
+        world_run_ms(world, 61000);
+    }
+    assert_int_equal(stats_of(node).refused[MESH_REASON_TLS], 6);
+    world_free(world);
+}
+
 /* Nothing but the handshake's frames is taken before it is through. */
 static void test_nothing_before_proof(void **state) {
     (void)state;
@@ -478,6 +514,7 @@ int main(void) {
         cmocka_unit_test(test_meet),
         cmocka_unit_test(test_gossip_introduces),
         cmocka_unit_test(test_version),
+        cmocka_unit_test(test_refused_by_host),
         cmocka_unit_test(test_nothing_before_proof),
         cmocka_unit_test(test_no_reflection),
         cmocka_unit_test(test_garbage),
