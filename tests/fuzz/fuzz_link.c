@@ -199,6 +199,11 @@ static bool sync_is_ready(void *udata) {
     return true;
 }
 
+static bool broadcast(void *udata, struct slice bytes) {
+    (void)udata;
+    return bytes.size % 5 != 4;
+}
+
 static void dial(void *udata, struct mesh_link *link, const char *address) {
     (void)udata, (void)address;
     mesh_link_closed(link, MESH_REASON_CLOSED);
@@ -300,7 +305,8 @@ static struct mesh *make_mesh(struct data *data) {
                  retire,         new_generation, keys_count,      databases_count,
                  hash_seed,      range_digests,  part_open,       part_read,
                  part_close,     sync_begin,     sync_takes_seed, sync_part_begin,
-                 sync_part_data, sync_part_end,  sync_end,        sync_is_ready},
+                 sync_part_data, sync_part_end,  sync_end,        sync_is_ready,
+                 broadcast},
         .node_id = {1},
         .generation = 5,
         .seed = 1,
