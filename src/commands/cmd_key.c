@@ -8,7 +8,10 @@ static void cmd_del(struct command_context *ctx) {
     int64_t count = 0;
     for (size_t i = 1; i < ctx->args_count; i++) {
         struct key key = command_key(ctx, i);
-        count += store_delete(ctx->store, &key);
+        if (store_delete(ctx->store, &key)) {
+            store_notify(ctx->store, NOTIFY_GENERIC, "del", &key);
+            count++;
+        }
     }
     reply_integer(ctx->reply, count);
 }
@@ -41,6 +44,13 @@ static void cmd_type(struct command_context *ctx) {
     reply_simple(ctx->reply, entry == NULL ? "none" : command_type_name(entry));
 }
 
+/* Tells that a key went elsewhere. */
+static void notify_moved(struct command_context *ctx, const struct key *from,
+                         const char *from_event, const struct key *to, const char *to_event) {
+    store_notify(ctx->store, NOTIFY_GENERIC, from_event, from);
+    store_notify(ctx->store, NOTIFY_GENERIC, to_event, to);
+}
+
 /* RENAME key newkey */
 static void cmd_rename(struct command_context *ctx) {
     struct key from = command_key(ctx, 1);
@@ -48,6 +58,9 @@ static void cmd_rename(struct command_context *ctx) {
     enum store_status status = STORE_OK;
     if (!slice_equal(from.name, to.name)) {
         status = store_rename(ctx->store, &from, &to);
+        if (status == STORE_OK) {
+            notify_moved(ctx, &from, "rename_from", &to, "rename_to");
+        }
     } else if (store_peek(ctx->store, &from) == NULL) {
         status = STORE_ABSENT;
     }
@@ -72,6 +85,7 @@ static void cmd_renamenx(struct command_context *ctx) {
     }
     enum store_status status = store_rename(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        notify_moved(ctx, &from, "rename_from", &to, "rename_to");
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);
@@ -120,6 +134,7 @@ static void cmd_move(struct command_context *ctx) {
     }
     enum store_status status = store_rename(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        notify_moved(ctx, &from, "move_from", &to, "move_to");
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);
@@ -153,6 +168,7 @@ static void cmd_copy(struct command_context *ctx) {
     }
     enum store_status status = store_copy(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        store_notify(ctx->store, NOTIFY_GENERIC, "copy_to", &to);
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);

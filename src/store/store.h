@@ -68,6 +68,9 @@ struct keyspace {
  * database, and one for all that have come into it. */
 enum store_touch { STORE_TOUCH_KEY, STORE_TOUCH_ALL_LEAVE, STORE_TOUCH_ALL_CAME };
 typedef void (*store_touch_fn)(void *udata, const struct key *key, enum store_touch touch);
+/* Told of what happened to a key, for the classes in `notify_classes`: notify.h. */
+typedef void (*store_notify_fn)(void *udata, uint32_t class_bit, const char *event,
+                                const struct key *key);
 /* Asked to free something big in due course, perhaps on another thread: call `free_fn(object)`. */
 typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), void *object);
 
@@ -131,6 +134,13 @@ struct store {
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;
+    uint32_t notify_classes; /* enum notify_class; 0: nobody wants to know */
+    store_notify_fn notify;
+    struct {
+        bool is_set;
+        unsigned db;
+        uint64_t hash;
+    } notify_taken; /* the key of which the change applied last, a TAKE, left nothing to show */
     store_free_later_fn free_later;     /* NULL: free at once */
     store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;
