@@ -38,77 +38,93 @@ static bool is_other_value(const struct notify_shown *before, const struct notif
                                                  : or_long || before->is_hashed != after->is_hashed;
 }
 
-static void notify_expiry(struct store *store, const struct key *key,
-                          const struct notify_shown *before, const struct notify_shown *after) {
-    if (after->is_there && before->expire_unix_ms != after->expire_unix_ms) {
-        store_notify(store, NOTIFY_GENERIC, after->expire_unix_ms != 0 ? "expire" : "persist", key);
+/* Tells of a value, if another is shown. */
+static bool notify_value(struct store *store, const struct key *key, const char *event,
+                         const struct notify_shown *before, const struct notify_shown *after) {
+    if (!after->is_there || !is_other_value(before, after, true)) {
+        return false;
     }
+    store_notify(store, NOTIFY_STRING, event, key);
+    return true;
 }
 
-static void notify_value(struct store *store, const struct key *key, const char *event,
-                         const struct notify_shown *before, const struct notify_shown *after) {
-    if (after->is_there && is_other_value(before, after, true)) {
-        store_notify(store, NOTIFY_STRING, event, key);
+/* A SET that loses against a concurrent one may still be seen, by what it superseded. */
+static bool notify_set(struct store *store, const struct key *key, const struct change *change,
+                       const struct notify_shown *before, const struct notify_shown *after) {
+    if (!after->is_there ||
+        (after->stamp != change->stamp && !is_other_value(before, after, false))) {
+        return false;
     }
+    store_notify(store, NOTIFY_STRING, "set", key);
+    return true;
+}
+
+/* What its writer had not seen is left of a deleted key, and may be another value. */
+static bool notify_delete(struct store *store, const struct key *key,
+                          const struct notify_shown *before, const struct notify_shown *after) {
+    if (after->is_there) {
+        return notify_value(store, key, "set", before, after);
+    }
+    if (before->is_there) {
+        store_notify(store, NOTIFY_GENERIC, "del", key);
+    }
+    return before->is_there;
 }
 
 void notify_applied(struct store *store, const struct key *key, const struct change *change,
-                    const struct notify_shown *before) {
-    struct notify_shown after;
+                    const struct notify_shown *seen_before) {
+    struct notify_shown after, before = *seen_before;
     notify_look(store, key, &after);
-    /* A SET or DELETE takes off increments of others first: what then is shown no more was there
-     * before it. */
-    bool was_there =
-        before->is_there || (store->notify_taken.is_set && store->notify_taken.hash == key->hash &&
-                             store->notify_taken.db == key->db);
+    /* A SET or DELETE takes off increments of others first, as a change of its own: what counts is
+     * what was shown before that. */
+    if (store->notify_taken.is_set && store->notify_taken.hash == key->hash &&
+        store->notify_taken.db == key->db) {
+        before = store->notify_taken.before;
+    }
     store->notify_taken.is_set = false;
+    bool is_told = false, tells_expiry = true;
     switch (change->kind) {
     case CHANGE_SET:
-    case CHANGE_SET_EXPIRING:
     case CHANGE_SET_KEEPING:
-        if (!after.is_there ||
-            (after.stamp != change->stamp && !is_other_value(before, &after, false))) {
-            break;
-        }
-        store_notify(store, NOTIFY_STRING, "set", key);
-        if (change->kind == CHANGE_SET_EXPIRING) {
-            notify_expiry(store, key, before, &after);
-        }
+        is_told = notify_set(store, key, change, &before, &after);
+        break;
+    case CHANGE_SET_EXPIRING:
+        (void)notify_set(store, key, change, &before, &after);
         break;
     case CHANGE_DELETE:
-        if (!after.is_there) {
-            if (was_there) {
-                store_notify(store, NOTIFY_GENERIC, "del", key);
-            }
-        } else {
-            /* What its writer had not seen is left, and may be another value. */
-            notify_value(store, key, "set", before, &after);
-        }
-        break;
-    case CHANGE_EXPIRE:
-        notify_expiry(store, key, before, &after);
+        is_told = notify_delete(store, key, &before, &after);
         break;
     case CHANGE_COUNTER:
-        notify_value(store, key, "incrby", before, &after);
+        is_told = notify_value(store, key, "incrby", &before, &after);
         break;
     case CHANGE_FLOAT_COUNTER:
-        notify_value(store, key, "incrbyfloat", before, &after);
+        is_told = notify_value(store, key, "incrbyfloat", &before, &after);
         break;
     case CHANGE_PATCH:
-        notify_value(store, key, "setrange", before, &after);
+        is_told = notify_value(store, key, "setrange", &before, &after);
         break;
     case CHANGE_REGISTERS:
-        notify_value(store, key, "pfadd", before, &after);
+        is_told = notify_value(store, key, "pfadd", &before, &after);
+        break;
+    case CHANGE_EXPIRE:
         break;
     case CHANGE_TAKE:
-        store->notify_taken.is_set = was_there && !after.is_there;
+        store->notify_taken.is_set = true;
         store->notify_taken.hash = key->hash;
         store->notify_taken.db = key->db;
+        store->notify_taken.before = before;
+        tells_expiry = false;
         break;
     case CHANGE_MORE: /* the rest of a value whose SET was told */
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+        tells_expiry = false;
         break;
+    }
+    /* A value that is new says enough of its expiry, too. */
+    if (tells_expiry && !is_told && after.is_there &&
+        before.expire_unix_ms != after.expire_unix_ms) {
+        store_notify(store, NOTIFY_GENERIC, after.expire_unix_ms != 0 ? "expire" : "persist", key);
     }
 }

@@ -34,15 +34,6 @@ static inline void store_notify(struct store *store, enum notify_class class_bit
     }
 }
 
-/* What is shown of a key, as far as telling needs it. */
-struct notify_shown {
-    bool is_there; /* expired or not, but not hidden */
-    bool is_hashed;
-    uint64_t expire_unix_ms;
-    uint64_t value_hash; /* where is_hashed: long values are not read through */
-    uint64_t stamp;      /* of the shown register; 0: there is none */
-};
-
 void notify_look(const struct store *store, const struct key *key, struct notify_shown *shown);
 /* A change from a peer was applied; `before` is what was shown before it. */
 void notify_applied(struct store *store, const struct key *key, const struct change *change,

@@ -591,6 +591,7 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     switch (change.kind) {
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
+        store->notify_taken.is_set = false;
         flush_apply(store, &change);
         break;
     case CHANGE_SWAP:

@@ -101,6 +101,15 @@ struct store_retirement {
     bool has_left_some; /* that have to settle first: another walk is needed */
 };
 
+/* What is shown of a key, as far as telling of changes needs it: notify.h. */
+struct notify_shown {
+    bool is_there; /* expired or not, but not hidden */
+    bool is_hashed;
+    uint64_t expire_unix_ms;
+    uint64_t value_hash; /* where is_hashed: long values are not read through */
+    uint64_t stamp;      /* of the shown register; 0: there is none */
+};
+
 struct contested;
 struct sync;
 
@@ -140,7 +149,8 @@ struct store {
         bool is_set;
         unsigned db;
         uint64_t hash;
-    } notify_taken; /* the key of which the change applied last, a TAKE, left nothing to show */
+        struct notify_shown before;
+    } notify_taken; /* what was shown of a key before the change applied last, a TAKE */
     store_free_later_fn free_later;     /* NULL: free at once */
     store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;
