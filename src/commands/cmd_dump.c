@@ -133,10 +133,14 @@ static void restore_apply(struct command_context *ctx, const struct restore_opti
         reply_ok(ctx->reply);
         return;
     }
+    bool replaces = ctx->store->notify_classes != 0 && store_peek(ctx->store, &key) != NULL;
     enum store_status status = strings_set(ctx->store, &key, value, options->expire_unix_ms);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);
         return;
+    }
+    if (replaces) {
+        store_notify(ctx->store, NOTIFY_NEW, "new", &key);
     }
     store_notify(ctx->store, NOTIFY_GENERIC, "restore", &key);
     struct entry *entry = store_peek(ctx->store, &key);

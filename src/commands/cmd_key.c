@@ -44,6 +44,12 @@ static void cmd_type(struct command_context *ctx) {
     reply_simple(ctx->reply, entry == NULL ? "none" : command_type_name(entry));
 }
 
+/* Is there something at `to` that another key's value will replace, which counts as a new key? Only
+ * asked for the sake of telling. */
+static bool notify_replaces(struct command_context *ctx, const struct key *to) {
+    return ctx->store->notify_classes != 0 && store_peek(ctx->store, to) != NULL;
+}
+
 /* Tells that a key went elsewhere. */
 static void notify_moved(struct command_context *ctx, const struct key *from,
                          const char *from_event, const struct key *to, const char *to_event) {
@@ -57,8 +63,12 @@ static void cmd_rename(struct command_context *ctx) {
     struct key to = command_key(ctx, 2);
     enum store_status status = STORE_OK;
     if (!slice_equal(from.name, to.name)) {
+        bool replaces = notify_replaces(ctx, &to);
         status = store_rename(ctx->store, &from, &to);
         if (status == STORE_OK) {
+            if (replaces) {
+                store_notify(ctx->store, NOTIFY_NEW, "new", &to);
+            }
             notify_moved(ctx, &from, "rename_from", &to, "rename_to");
         }
     } else if (store_peek(ctx->store, &from) == NULL) {
@@ -166,8 +176,12 @@ static void cmd_copy(struct command_context *ctx) {
         reply_integer(ctx->reply, 0);
         return;
     }
+    bool replaces = notify_replaces(ctx, &to);
     enum store_status status = store_copy(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        if (replaces) {
+            store_notify(ctx->store, NOTIFY_NEW, "new", &to);
+        }
         store_notify(ctx->store, NOTIFY_GENERIC, "copy_to", &to);
         reply_integer(ctx->reply, 1);
     } else {

@@ -157,9 +157,9 @@ struct node {
 
     struct pubsub pubsub;
     unsigned pubsub_clients_count;
-    struct buffer publish_forms[PUBLISH_FORMS]; /* scratch */
-    struct client *running;                     /* whose request is being executed */
-    struct buffer running_pushes;               /* messages to it: they come after its reply */
+    struct buffer publish_forms[PUBLISH_FORMS], publish_channel; /* scratch */
+    struct client *running;       /* whose request is being executed */
+    struct buffer running_pushes; /* messages to it: they come after its reply */
 
     struct request_args turn_args; /* scratch of the running batch */
     struct buffer turn_scratch;

@@ -24,6 +24,14 @@ static_assert((int)NOTIFY_STREAM == (int)OPTION_NOTIFY_STREAM, "one numbering of
 static_assert((int)NOTIFY_MISS == (int)OPTION_NOTIFY_MISS, "one numbering of classes");
 static_assert((int)NOTIFY_NEW == (int)OPTION_NOTIFY_NEW, "one numbering of classes");
 
+static void give_back(struct buffer *scratch) {
+    buffer_clear(scratch);
+    if (scratch->capacity > FORM_KEPT_BYTES_MAX) {
+        buffer_deinit(scratch);
+        *scratch = (struct buffer){0};
+    }
+}
+
 /* ---- to subscribers ---- */
 
 /* A message as the subscribers of one topic get it. */
@@ -61,10 +69,7 @@ static void publish_to_topic(struct node *node, const struct pubsub_topic *topic
         node_client_push(client, buffer_slice(&node->publish_forms[form]));
     }
     for (unsigned form = 0; form < PUBLISH_FORMS; form++) {
-        if (node->publish_forms[form].capacity > FORM_KEPT_BYTES_MAX) {
-            buffer_deinit(&node->publish_forms[form]);
-            node->publish_forms[form] = (struct buffer){0};
-        }
+        give_back(&node->publish_forms[form]);
     }
 }
 
@@ -154,16 +159,16 @@ void publish_key_event(void *udata, uint32_t class_bit, const char *event, const
     if (node->pubsub.subscriptions.count == 0 || node_mesh_is_joining(node)) {
         return;
     }
-    struct buffer channel = {0};
+    struct buffer *channel = &node->publish_channel;
     if ((bits & OPTION_NOTIFY_KEYSPACE) != 0) {
-        buffer_printf(&channel, "__keyspace@%u__:", key->db);
-        buffer_append_slice(&channel, key->name);
-        (void)publish_here(node, PUBSUB_CHANNEL, buffer_slice(&channel), slice_of(event));
+        buffer_printf(channel, "__keyspace@%u__:", key->db);
+        buffer_append_slice(channel, key->name);
+        (void)publish_here(node, PUBSUB_CHANNEL, buffer_slice(channel), slice_of(event));
+        buffer_clear(channel);
     }
     if ((bits & OPTION_NOTIFY_KEYEVENT) != 0) {
-        buffer_clear(&channel);
-        buffer_printf(&channel, "__keyevent@%u__:%s", key->db, event);
-        (void)publish_here(node, PUBSUB_CHANNEL, buffer_slice(&channel), key->name);
+        buffer_printf(channel, "__keyevent@%u__:%s", key->db, event);
+        (void)publish_here(node, PUBSUB_CHANNEL, buffer_slice(channel), key->name);
     }
-    buffer_deinit(&channel);
+    give_back(channel);
 }

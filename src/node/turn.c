@@ -71,6 +71,7 @@ void turn_deinit(struct node *node) {
     request_args_deinit(&node->turn_args);
     buffer_deinit(&node->turn_scratch);
     buffer_deinit(&node->running_pushes);
+    buffer_deinit(&node->publish_channel);
     for (unsigned form = 0; form < PUBLISH_FORMS; form++) {
         buffer_deinit(&node->publish_forms[form]);
     }

@@ -256,6 +256,7 @@ start_server {notify-keyspace-events AE} {
                 {getdel k} {{keymiss k}}
                 {set k 1} {}
                 {get k} {}
+                {object encoding nosuch} {}
                 {del nosuch} {}
                 {incr nosuch} {}
             } {
@@ -277,6 +278,8 @@ start_server {notify-keyspace-events AE} {
                 {incrbyfloat f 1.5} {{new f} {incrbyfloat f}}
                 {rename k l} {{new l} {rename_from k} {rename_to l}}
                 {copy l k} {{new k} {copy_to k}}
+                {copy l k replace} {{new k} {copy_to k}}
+                {rename l k} {{new k} {rename_from l} {rename_to k}}
             } {
                 expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
             }
