@@ -27,6 +27,22 @@ start_server {} {
         expect [$c ping] PONG
     }
 
+    test "Channels may have any name, the empty one included" {
+        set c [connect]
+        set name "\x00\r\n*\xff"
+        expect [told $c 2 subscribe "" $name] [list {subscribe {} 1} [list subscribe $name 2]]
+        expect [r publish "" x] 1
+        expect [$c -receive] {message {} x}
+        expect [r publish $name y] 1
+        expect [$c -receive] [list message $name y]
+        expect [told $c 1 psubscribe ""] {{psubscribe {} 3}}
+        expect [r publish "" z] 2
+        expect [$c -receive] {message {} z}
+        expect [$c -receive] {pmessage {} {} z}
+        expect [lindex [lindex [told $c 2 unsubscribe] 1] 2] 1
+        expect [told $c 1 punsubscribe] {{punsubscribe {} 0}}
+    }
+
     test "SSUBSCRIBE and SUNSUBSCRIBE count for themselves" {
         set c [connect]
         expect [told $c 2 ssubscribe a b] {{ssubscribe a 1} {ssubscribe b 2}}
@@ -309,6 +325,33 @@ start_server {} {
             }
             wait_until { [r pubsub numsub a] eq "a 0" } 15
         }
+    }
+
+    test "A subscriber may be idle for as long as it likes" {
+        r config set timeout 1
+        try {
+            set idle [connect]
+            set c [connect]
+            told $c 1 subscribe a
+            expect [$idle -eof] 1
+            set late [connect]
+            expect [$late publish a x] 1
+            expect [$c -receive] {message a x}
+        } finally {
+            [connect] config set timeout 0
+        }
+    }
+
+    starling_test "CLIENT REPLY OFF inside a transaction keeps no messages back" {
+        set c [connect -protocol 3]
+        $c -send client reply off
+        $c -send multi
+        $c -send subscribe a
+        $c -send publish a own
+        $c -send exec
+        expect [$c -push] {subscribe a 1}
+        expect [$c -push] {message a own}
+        expect [$c client reply on] OK
     }
 
     test "MONITOR shows what is published" {
