@@ -203,6 +203,7 @@ static void cmd_setbit(struct command_context *ctx) {
             command_reply_status(ctx, status);
             return;
         }
+        store_notify(ctx->store, NOTIFY_STRING, "setbit", &key);
     }
     reply_integer(ctx->reply, old_bit);
 }
@@ -386,7 +387,9 @@ static void cmd_bitop(struct command_context *ctx) {
     }
     struct key target = command_key(ctx, 2);
     if (size == 0) {
-        (void)store_delete(ctx->store, &target);
+        if (store_delete(ctx->store, &target)) {
+            store_notify(ctx->store, NOTIFY_GENERIC, "del", &target);
+        }
         reply_integer(ctx->reply, 0);
         return;
     }
@@ -411,6 +414,7 @@ static void cmd_bitop(struct command_context *ctx) {
     enum store_status status = strings_set(ctx->store, &target, slice_make(result, size), 0);
     memory_free(result);
     if (status == STORE_OK) {
+        store_notify(ctx->store, NOTIFY_STRING, "set", &target);
         reply_integer(ctx->reply, (int64_t)size);
     } else {
         command_reply_status(ctx, status);
@@ -687,9 +691,14 @@ static void bitfield(struct command_context *ctx, bool is_read_only) {
         command_reply_status(ctx, STORE_WRONG_TYPE);
         return;
     }
+    const uint64_t *own_stamp = &ctx->store->context.stamps[ctx->store->replicas.self];
+    uint64_t stamp_before = *own_stamp;
     size_t reply_start = ctx->reply->out->size;
     reply_array(ctx->reply, survey.operations_count);
     enum store_status status = run_fields(ctx, &window);
+    if (*own_stamp != stamp_before) {
+        store_notify(ctx->store, NOTIFY_STRING, "setbit", &window.key);
+    }
     if (status != STORE_OK) {
         ctx->reply->out->size = reply_start; /* the error is the whole reply */
         command_reply_status(ctx, status);

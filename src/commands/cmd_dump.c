@@ -127,15 +127,22 @@ static void restore_apply(struct command_context *ctx, const struct restore_opti
                           struct slice value) {
     struct key key = command_key(ctx, 1);
     if (options->expire_unix_ms != 0 && (int64_t)options->expire_unix_ms <= ctx->store->now_ms) {
-        (void)store_delete(ctx->store, &key); /* it would expire at once */
+        if (store_delete(ctx->store, &key)) { /* it would expire at once */
+            store_notify(ctx->store, NOTIFY_GENERIC, "del", &key);
+        }
         reply_ok(ctx->reply);
         return;
     }
+    bool replaces = ctx->store->notify_classes != 0 && store_peek(ctx->store, &key) != NULL;
     enum store_status status = strings_set(ctx->store, &key, value, options->expire_unix_ms);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);
         return;
     }
+    if (replaces) {
+        store_notify(ctx->store, NOTIFY_NEW, "new", &key);
+    }
+    store_notify(ctx->store, NOTIFY_GENERIC, "restore", &key);
     struct entry *entry = store_peek(ctx->store, &key);
     require(entry != NULL);
     if (options->idle_seconds >= 0) {

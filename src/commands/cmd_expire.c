@@ -92,6 +92,9 @@ static void expire_set(struct command_context *ctx, bool is_seconds, bool is_abs
     /* The store takes zero for "never"; what is before 1970 is past by any clock. */
     bool is_done = when_ms <= 0 ? store_delete(ctx->store, &key)
                                 : store_expire(ctx->store, &key, (uint64_t)when_ms);
+    if (is_done) {
+        command_notify_expiry(ctx, &key, (uint64_t)when_ms);
+    }
     reply_integer(ctx->reply, is_done);
 }
 
@@ -118,7 +121,11 @@ static void cmd_pexpireat(struct command_context *ctx) {
 /* PERSIST key */
 static void cmd_persist(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
-    reply_integer(ctx->reply, store_expire(ctx->store, &key, 0));
+    bool is_done = store_expire(ctx->store, &key, 0);
+    if (is_done) {
+        command_notify_expiry(ctx, &key, 0);
+    }
+    reply_integer(ctx->reply, is_done);
 }
 
 /* ---- asking ---- */

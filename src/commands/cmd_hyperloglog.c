@@ -128,6 +128,9 @@ static void cmd_pfadd(struct command_context *ctx) {
     } else if (status != STORE_OK) {
         command_reply_status(ctx, status);
     } else {
+        if (addition.value.size > 0) {
+            store_notify(ctx->store, NOTIFY_STRING, "pfadd", &key);
+        }
         reply_integer(ctx->reply, addition.value.size > 0);
     }
     addition_deinit(&addition);
@@ -234,6 +237,7 @@ static void cmd_pfmerge(struct command_context *ctx) {
             strings_set_registers(ctx->store, &key, buffer_slice(&value), buffer_slice(&pairs));
     }
     if (status == STORE_OK) {
+        store_notify(ctx->store, NOTIFY_STRING, "pfadd", &key);
         reply_ok(ctx->reply);
     } else {
         command_reply_status(ctx, status);

@@ -8,7 +8,10 @@ static void cmd_del(struct command_context *ctx) {
     int64_t count = 0;
     for (size_t i = 1; i < ctx->args_count; i++) {
         struct key key = command_key(ctx, i);
-        count += store_delete(ctx->store, &key);
+        if (store_delete(ctx->store, &key)) {
+            store_notify(ctx->store, NOTIFY_GENERIC, "del", &key);
+            count++;
+        }
     }
     reply_integer(ctx->reply, count);
 }
@@ -41,13 +44,33 @@ static void cmd_type(struct command_context *ctx) {
     reply_simple(ctx->reply, entry == NULL ? "none" : command_type_name(entry));
 }
 
+/* Is there something at `to` that another key's value will replace, which counts as a new key? Only
+ * asked for the sake of telling. */
+static bool notify_replaces(struct command_context *ctx, const struct key *to) {
+    return ctx->store->notify_classes != 0 && store_peek(ctx->store, to) != NULL;
+}
+
+/* Tells that a key went elsewhere. */
+static void notify_moved(struct command_context *ctx, const struct key *from,
+                         const char *from_event, const struct key *to, const char *to_event) {
+    store_notify(ctx->store, NOTIFY_GENERIC, from_event, from);
+    store_notify(ctx->store, NOTIFY_GENERIC, to_event, to);
+}
+
 /* RENAME key newkey */
 static void cmd_rename(struct command_context *ctx) {
     struct key from = command_key(ctx, 1);
     struct key to = command_key(ctx, 2);
     enum store_status status = STORE_OK;
     if (!slice_equal(from.name, to.name)) {
+        bool replaces = notify_replaces(ctx, &to);
         status = store_rename(ctx->store, &from, &to);
+        if (status == STORE_OK) {
+            if (replaces) {
+                store_notify(ctx->store, NOTIFY_NEW, "new", &to);
+            }
+            notify_moved(ctx, &from, "rename_from", &to, "rename_to");
+        }
     } else if (store_peek(ctx->store, &from) == NULL) {
         status = STORE_ABSENT;
     }
@@ -72,6 +95,7 @@ static void cmd_renamenx(struct command_context *ctx) {
     }
     enum store_status status = store_rename(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        notify_moved(ctx, &from, "rename_from", &to, "rename_to");
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);
@@ -120,6 +144,7 @@ static void cmd_move(struct command_context *ctx) {
     }
     enum store_status status = store_rename(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        notify_moved(ctx, &from, "move_from", &to, "move_to");
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);
@@ -151,8 +176,13 @@ static void cmd_copy(struct command_context *ctx) {
         reply_integer(ctx->reply, 0);
         return;
     }
+    bool replaces = notify_replaces(ctx, &to);
     enum store_status status = store_copy(ctx->store, &from, &to);
     if (status == STORE_OK) {
+        if (replaces) {
+            store_notify(ctx->store, NOTIFY_NEW, "new", &to);
+        }
+        store_notify(ctx->store, NOTIFY_GENERIC, "copy_to", &to);
         reply_integer(ctx->reply, 1);
     } else {
         command_reply_status(ctx, status);

@@ -38,9 +38,13 @@ const char *command_encoding_name(const struct entry *entry) {
     return is_long || (entry->meta & ENTRY_EDITED) != 0 ? "raw" : "embstr";
 }
 
-/* The entry that the subcommand asks about; writes null and returns NULL when absent. */
+/* The entry that the subcommand asks about; writes null and returns NULL when absent. Counts as a
+ * read, but who is told of reads that miss hears nothing. */
 static const struct entry *object_look(struct command_context *ctx) {
-    const struct entry *entry = command_look(ctx, 2);
+    struct key key = command_key(ctx, 2);
+    const struct entry *entry = store_peek(ctx->store, &key);
+    ctx->store->stats.hits += entry != NULL;
+    ctx->store->stats.misses += entry == NULL;
     if (entry == NULL) {
         reply_null(ctx->reply);
     }

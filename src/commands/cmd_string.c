@@ -85,6 +85,15 @@ static void reply_old_value(struct command_context *ctx, const struct entry *ent
     reply_bulk(ctx->reply, entry_value(entry, &scratch));
 }
 
+/* Tells that a key was set, and given an expiry. */
+static void notify_set(struct command_context *ctx, const struct key *key,
+                       uint64_t expire_unix_ms) {
+    store_notify(ctx->store, NOTIFY_STRING, "set", key);
+    if (expire_unix_ms != 0 && expire_unix_ms != STRINGS_KEEP_EXPIRY) {
+        store_notify(ctx->store, NOTIFY_GENERIC, "expire", key);
+    }
+}
+
 /* SET with options already known. */
 static void set_generic(struct command_context *ctx, struct slice value, unsigned flags,
                         uint64_t expire_unix_ms) {
@@ -108,6 +117,9 @@ static void set_generic(struct command_context *ctx, struct slice value, unsigne
         }
     }
     enum store_status status = strings_set(ctx->store, &key, value, expire_unix_ms);
+    if (status == STORE_OK) {
+        notify_set(ctx, &key, expire_unix_ms);
+    }
     if ((flags & SET_GET) != 0) {
         return;
     }
@@ -165,6 +177,7 @@ static void cmd_setnx(struct command_context *ctx) {
         command_reply_status(ctx, status);
         return;
     }
+    notify_set(ctx, &key, 0);
     reply_integer(ctx->reply, 1);
 }
 
@@ -202,6 +215,7 @@ static void cmd_getdel(struct command_context *ctx) {
     if (entry != NULL) {
         reply_old_value(ctx, entry);
         (void)store_delete(ctx->store, &key);
+        store_notify(ctx->store, NOTIFY_GENERIC, "del", &key);
     }
 }
 
@@ -223,8 +237,9 @@ static void cmd_getex(struct command_context *ctx) {
         return;
     }
     reply_old_value(ctx, entry);
-    if ((options.flags & (SET_EXPIRE | SET_PERSIST)) != 0) {
-        (void)store_expire(ctx->store, &key, expire_unix_ms);
+    if ((options.flags & (SET_EXPIRE | SET_PERSIST)) != 0 &&
+        store_expire(ctx->store, &key, expire_unix_ms)) {
+        command_notify_expiry(ctx, &key, expire_unix_ms);
     }
 }
 
@@ -263,6 +278,7 @@ static bool mset_pairs(struct command_context *ctx) {
             command_reply_status(ctx, status);
             return false;
         }
+        notify_set(ctx, &key, 0);
     }
     return true;
 }
@@ -299,9 +315,10 @@ static void cmd_msetnx(struct command_context *ctx) {
 
 /* ---- parts of strings ---- */
 
-/* Writes `bytes` at `offset`, within the length limit, and replies the new length. */
+/* Writes `bytes` at `offset`, within the length limit, tells of `event` and replies the new length.
+ */
 static void patch_and_reply(struct command_context *ctx, const struct key *key, uint64_t offset,
-                            struct slice bytes) {
+                            struct slice bytes, const char *event) {
     if (offset + bytes.size > ctx->limits->value_bytes_max || offset + bytes.size < offset) {
         reply_error(ctx->reply, COMMAND_TOO_LONG);
         return;
@@ -312,6 +329,7 @@ static void patch_and_reply(struct command_context *ctx, const struct key *key, 
         command_reply_status(ctx, status);
         return;
     }
+    store_notify(ctx->store, NOTIFY_STRING, event, key);
     reply_integer(ctx->reply, (int64_t)size);
 }
 
@@ -329,10 +347,11 @@ static void cmd_append(struct command_context *ctx) {
             command_reply_status(ctx, status);
             return;
         }
+        store_notify(ctx->store, NOTIFY_STRING, "append", &key);
         reply_integer(ctx->reply, (int64_t)ctx->args[2].size);
         return;
     }
-    patch_and_reply(ctx, &key, entry_value_bytes(entry), ctx->args[2]);
+    patch_and_reply(ctx, &key, entry_value_bytes(entry), ctx->args[2], "append");
 }
 
 static void cmd_setrange(struct command_context *ctx) {
@@ -354,7 +373,7 @@ static void cmd_setrange(struct command_context *ctx) {
         reply_integer(ctx->reply, entry != NULL ? (int64_t)entry_value_bytes(entry) : 0);
         return;
     }
-    patch_and_reply(ctx, &key, (uint64_t)offset, ctx->args[3]);
+    patch_and_reply(ctx, &key, (uint64_t)offset, ctx->args[3], "setrange");
 }
 
 /* GETRANGE key start end, and its old name SUBSTR */
@@ -395,6 +414,7 @@ static void add_and_reply(struct command_context *ctx, int64_t delta) {
         command_reply_status(ctx, status);
         return;
     }
+    store_notify(ctx->store, NOTIFY_STRING, "incrby", &key);
     reply_integer(ctx->reply, result);
 }
 
@@ -442,6 +462,7 @@ static void cmd_incrbyfloat(struct command_context *ctx) {
         command_reply_status(ctx, status);
         return;
     }
+    store_notify(ctx->store, NOTIFY_STRING, "incrbyfloat", &key);
     char text[NUMBER_FLOAT_BYTES_MAX];
     reply_bulk(ctx->reply, slice_make(text, number_format_float(text, result)));
 }

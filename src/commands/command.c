@@ -87,3 +87,17 @@ bool command_expire_time(struct command_context *ctx, size_t index, bool is_seco
     *expire_unix_ms = (uint64_t)time;
     return true;
 }
+
+void command_notify_expiry(struct command_context *ctx, const struct key *key,
+                           uint64_t expire_unix_ms) {
+    if (ctx->store->notify_classes == 0) {
+        return;
+    }
+    bool is_expired;
+    bool is_there = store_holds(ctx->store, key, &is_expired);
+    store_notify(ctx->store, NOTIFY_GENERIC,
+                 !is_there             ? "del"
+                 : expire_unix_ms == 0 ? "persist"
+                                       : "expire",
+                 key);
+}

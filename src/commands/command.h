@@ -9,6 +9,7 @@
 #define COMMANDS_COMMAND_H
 
 #include "proto/reply.h"
+#include "store/notify.h"
 #include "store/store.h"
 #include "store/strings.h"
 
@@ -63,6 +64,7 @@ enum {
     KEY_UPDATE = 1 << 5,
     KEY_INSERT = 1 << 6,
     KEY_DELETE = 1 << 7,
+    KEY_NOT_KEY = 1 << 8, /* what a cluster routes by, though it names no key */
 };
 
 /* The argument positions of keys: from `first` to `last` (negative: from the end) by `step`. A
@@ -187,6 +189,9 @@ enum store_status command_read_string(struct command_context *ctx, size_t index,
  * "ERR invalid expire time in '<command>' command" and returns false. */
 bool command_expire_time(struct command_context *ctx, size_t index, bool is_seconds,
                          bool is_absolute, uint64_t *expire_unix_ms);
+/* Tells of an expiry that store_expire() has set, removed (0), or carried out as it was past. */
+void command_notify_expiry(struct command_context *ctx, const struct key *key,
+                           uint64_t expire_unix_ms);
 /* Is the entry a string? All entries are, until other types exist. */
 static inline bool command_is_string(const struct entry *entry) {
     return entry_kind(entry) <= ENTRY_CONTESTED;

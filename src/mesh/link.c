@@ -133,6 +133,7 @@ static void link_free(struct mesh_link *link) {
     streamer_link_closed(link);
     catchup_link_closed(link);
     mesh_check_link_closed(link);
+    broadcast_link_closed(link);
     if (link->previous != NULL) {
         link->previous->next = link->next;
     } else {
@@ -440,6 +441,8 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
     case MESH_FRAME_PING:
     case MESH_FRAME_PONG:
         return ping_frame(link, type, payload);
+    case MESH_FRAME_BROADCAST:
+        return broadcast_frame(link, payload);
     default:
         return true; /* of a newer minor version */
     }
@@ -530,19 +533,24 @@ void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payloa
     }
 }
 
+bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest) {
+    struct frame_opts opts = out_opts(link, rest->size);
+    size_t packed = 0;
+    bool has_more = frame_put_piece(&link->out, (uint8_t)type, rest, &opts, &packed);
+    link->mesh->stats.compressed_out_bytes += packed;
+    link->mesh->stats.frames_out++;
+    ask_to_send(link);
+    return has_more;
+}
+
 bool link_send_large(struct mesh_link *link) {
     while (link->large_start < link->large.size || link->is_large_begun) {
         if (link_out_bytes(link) >= MESH_LINK_OUT_BYTES_MAX || link->is_closing) {
             return false;
         }
         struct slice rest = slice_skip(buffer_slice(&link->large), link->large_start);
-        struct frame_opts opts = out_opts(link, rest.size);
-        size_t packed = 0;
-        link->is_large_begun = frame_put_piece(&link->out, MESH_FRAME_DATA, &rest, &opts, &packed);
+        link->is_large_begun = link_send_piece(link, MESH_FRAME_DATA, &rest);
         link->large_start = link->large.size - rest.size;
-        link->mesh->stats.compressed_out_bytes += packed;
-        link->mesh->stats.frames_out++;
-        ask_to_send(link);
     }
     if (link->large.size > 0) {
         link->large_start = 0;

@@ -252,6 +252,7 @@ void mesh_free(struct mesh *mesh) {
     mesh_exit(mesh);
     ensure(mesh->links == NULL);
     mesh_check_deinit(mesh);
+    broadcast_deinit(mesh);
     catchup_deinit(mesh);
     dials_deinit(mesh);
     streamer_deinit(mesh);
@@ -346,6 +347,7 @@ void mesh_run(struct mesh *mesh) {
 void mesh_push(struct mesh *mesh) {
     mesh_enter(mesh);
     streamer_push(mesh);
+    broadcast_push(mesh);
     mesh_exit(mesh);
 }
 

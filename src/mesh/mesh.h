@@ -140,6 +140,10 @@ struct mesh_data {
     void (*sync_end)(void *udata);
     /* Is the node ready: the context covers all parts, what was to be re-issued is? */
     bool (*sync_is_ready)(void *udata);
+
+    /* A broadcast of another node came: mesh_broadcast(). False: it makes no sense. NULL: nobody
+     * wants to know. */
+    bool (*broadcast)(void *udata, struct slice bytes);
 };
 
 struct mesh_opts {
@@ -219,6 +223,10 @@ bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES]
 void mesh_cut(struct mesh *mesh, const char *address);
 void mesh_heal(struct mesh *mesh, const char *address);
 
+/* Sends the parts, as one run of bytes, to all other nodes that can be reached now: at most once to
+ * each, kept nowhere. Goes out with the next mesh_push(), behind the records. */
+void mesh_broadcast(struct mesh *mesh, const struct slice *parts, size_t parts_count);
+
 /* How many peers have acknowledged this stamp of mine. */
 unsigned mesh_acknowledged_count(const struct mesh *mesh, uint64_t stamp);
 /* Is the node owning this replica alive (self included), or was it within the last `ms`? */
@@ -275,6 +283,10 @@ struct mesh_stats {
     uint64_t digests_in, digests_out, acks_in, acks_out;
     uint64_t syncs_log, syncs_snapshot, syncs_served, parts_in, parts_out, parts_resumed, rebases;
     uint64_t compressed_in_bytes, compressed_out_bytes; /* before compression */
+    /* Broadcasts that came for the first time, sent (to each link), passed on, dropped for want of
+     * room, and that came again. */
+    uint64_t broadcasts_in, broadcasts_out, broadcasts_relayed, broadcasts_dropped;
+    uint64_t broadcasts_duplicate;
     uint64_t refused[MESH_REASONS_COUNT];
     uint64_t lag_out_ms_max, lag_in_ms_max;
     int64_t frontier_age_ms; /* now minus the oldest entry of the frontier */

@@ -12,6 +12,7 @@
  *   streamer_out.c  records out: wanted, sent, coalescing
  *   catchup.c     joining and serving, part by part
  *   mesh_check.c  MESH CHECK
+ *   broadcast.c   messages for all nodes, kept nowhere
  *
  * A frame's payload, by type (varints unless said otherwise; texts with their length before them;
  * contexts are count | (ref u64, ticks)...):
@@ -41,6 +42,7 @@
  *   CHECK        number | context | count | (u64)...
  *   LEAVE        last ticks
  *   PING, PONG   number | Unix ms
+ *   BROADCAST    broadcast.h
  *
  * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
  * that a newer minor version may have more of them. */
@@ -49,6 +51,7 @@
 
 #include "base/codec.h"
 #include "base/prng.h"
+#include "mesh/broadcast.h"
 #include "mesh/catchup.h"
 #include "mesh/membership.h"
 #include "mesh/mesh.h"
@@ -76,6 +79,7 @@ enum mesh_frame {
     MESH_FRAME_LEAVE,
     MESH_FRAME_PING,
     MESH_FRAME_PONG,
+    MESH_FRAME_BROADCAST,
 };
 
 enum {
@@ -151,6 +155,7 @@ struct mesh_link {
     bool is_large_begun;
     struct link_stream stream;   /* streamer.h */
     struct link_catchup catchup; /* catchup.h */
+    struct link_broadcast broadcast;
 };
 
 struct mesh {
@@ -161,6 +166,7 @@ struct mesh {
     struct membership membership;
     struct streamer streamer;
     struct catchup catchup;
+    struct broadcast broadcast;
     struct mesh_link *links;
     unsigned links_count;
     /* Most turns are about one link of many: what concerns it is noted, so that the others need
@@ -196,6 +202,9 @@ struct mesh {
 struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_dialled);
 /* Appends a frame to the link's output and asks the host to send. */
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload);
+/* Appends the first piece of a long payload, which loses it; true while more is left. Until then no
+ * other payload of this type may be sent. */
+bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest);
 /* Goes on with link->large while there is room; true when none of it is left. */
 bool link_send_large(struct mesh_link *link);
 size_t link_out_bytes(const struct mesh_link *link);

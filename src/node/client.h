@@ -29,6 +29,7 @@ enum {
     CLIENT_PAUSED = 1 << 15,     /* CLIENT PAUSE holds its next request back */
     CLIENT_IS_READY = 1 << 16,   /* in the node's list of clients with input to look at */
     CLIENT_HAS_OUTPUT = 1 << 17, /* in the node's list of clients with output to send */
+    CLIENT_PUBSUB = 1 << 18,     /* has subscriptions */
 };
 
 /* What a blocked client waits for. */
@@ -49,6 +50,7 @@ struct queued_request {
 };
 
 struct session_token;
+struct pubsub_subscriber;
 
 /* A key that WATCH named. */
 struct watched_key {
@@ -101,7 +103,8 @@ struct client {
     bool queue_denies_loading; /* one of them is not for a node that is loading */
     struct watched_key *watched;
     size_t watched_bytes;
-    size_t counted_bytes; /* towards maxmemory-clients */
+    struct pubsub_subscriber *subscriber; /* NULL without subscriptions: pubsub.h */
+    size_t counted_bytes;                 /* towards maxmemory-clients */
 
     uint64_t write_stamp;             /* of its last write; 0: it wrote nothing */
     enum client_wait wait;            /* BLOCKED: for what */

@@ -4,6 +4,7 @@
 #include "node/connection.h"
 #include "node/help.h"
 #include "node/node.h"
+#include "node/publish.h"
 
 enum { OUTPUT_STATIC_BYTES = 16 << 10, ERROR_ARG_BYTES_MAX = 128 };
 
@@ -29,9 +30,11 @@ static void client_append_flags(const struct client *client, struct buffer *line
         uint32_t flag;
         char letter;
     } LETTERS[] = {
-        {CLIENT_MONITOR, 'O'},           {CLIENT_IN_TRANSACTION, 'x'}, {CLIENT_BLOCKED, 'b'},
-        {CLIENT_WATCH_BROKEN, 'd'},      {CLIENT_PAUSED, 'b'},         {CLIENT_CLOSE_NOW, 'A'},
-        {CLIENT_CLOSE_AFTER_REPLY, 'c'}, {CLIENT_UNIX_SOCKET, 'U'},    {CLIENT_NO_EVICT, 'e'},
+        {CLIENT_MONITOR, 'O'},        {CLIENT_PUBSUB, 'P'},
+        {CLIENT_IN_TRANSACTION, 'x'}, {CLIENT_BLOCKED, 'b'},
+        {CLIENT_WATCH_BROKEN, 'd'},   {CLIENT_PAUSED, 'b'},
+        {CLIENT_CLOSE_NOW, 'A'},      {CLIENT_CLOSE_AFTER_REPLY, 'c'},
+        {CLIENT_UNIX_SOCKET, 'U'},    {CLIENT_NO_EVICT, 'e'},
         {CLIENT_NO_TOUCH, 'T'},
     };
     size_t size_before = line->size;
@@ -64,9 +67,13 @@ static void client_append_line(const struct command_context *ctx, const struct c
                   (long long)(now_ms - client->created_ms) / 1000,
                   (long long)(now_ms - client->active_ms) / 1000);
     client_append_flags(client, line);
-    buffer_printf(line, " db=%u sub=0 psub=0 ssub=0 multi=%lld", client->db,
-                  (client->flags & CLIENT_IN_TRANSACTION) != 0 ? (long long)client->queue_count
-                                                               : -1LL);
+    static const uint64_t NONE[PUBSUB_KINDS];
+    const uint64_t *counts = client->subscriber != NULL ? client->subscriber->count : NONE;
+    buffer_printf(
+        line, " db=%u sub=%llu psub=%llu ssub=%llu multi=%lld", client->db,
+        (unsigned long long)counts[PUBSUB_CHANNEL], (unsigned long long)counts[PUBSUB_PATTERN],
+        (unsigned long long)counts[PUBSUB_SHARD_CHANNEL],
+        (client->flags & CLIENT_IN_TRANSACTION) != 0 ? (long long)client->queue_count : -1LL);
     /* Of a request that is still coming in, what is understood counts as arguments. */
     size_t understood = client->parser.position;
     buffer_printf(line, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
@@ -90,15 +97,21 @@ static void client_append_line(const struct command_context *ctx, const struct c
                   text_or_empty(client->library_version));
 }
 
-/* Kinds of clients, as TYPE names them. There are no others than normal ones so far. */
-enum client_type { CLIENT_TYPE_NORMAL, CLIENT_TYPE_OTHER };
+/* Kinds of clients, as TYPE names them. There are no masters or replicas so far. */
+enum client_type { CLIENT_TYPE_NORMAL, CLIENT_TYPE_PUBSUB, CLIENT_TYPE_OTHER };
+
+static enum client_type client_type_of(const struct client *client) {
+    return (client->flags & CLIENT_PUBSUB) != 0 ? CLIENT_TYPE_PUBSUB : CLIENT_TYPE_NORMAL;
+}
 
 /* Reads a type; writes an error and returns false when it is none. */
 static bool client_parse_type(struct command_context *ctx, size_t index, enum client_type *type) {
     if (command_word(ctx, index, "normal")) {
         *type = CLIENT_TYPE_NORMAL;
+    } else if (command_word(ctx, index, "pubsub")) {
+        *type = CLIENT_TYPE_PUBSUB;
     } else if (command_word(ctx, index, "master") || command_word(ctx, index, "replica") ||
-               command_word(ctx, index, "slave") || command_word(ctx, index, "pubsub")) {
+               command_word(ctx, index, "slave")) {
         *type = CLIENT_TYPE_OTHER;
     } else {
         reply_errorf(ctx->reply, "ERR Unknown client type '%.*s'", shown_size(ctx->args[index]),
@@ -136,20 +149,22 @@ static bool client_list_ids(struct command_context *ctx, struct buffer *text) {
 static void cmd_client_list(struct command_context *ctx) {
     enum client_type type = CLIENT_TYPE_NORMAL;
     struct buffer text = {0};
-    bool is_valid = true;
+    bool is_valid = true, has_type = false;
     bool has_ids = ctx->args_count > 3 && command_word(ctx, 2, "id");
     if (has_ids) {
         is_valid = client_list_ids(ctx, &text);
     } else if (ctx->args_count == 4 && command_word(ctx, 2, "type")) {
         is_valid = client_parse_type(ctx, 3, &type);
+        has_type = true;
     } else if (ctx->args_count != 2) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         is_valid = false;
     }
-    if (is_valid && !has_ids && type == CLIENT_TYPE_NORMAL) {
+    if (is_valid && !has_ids) {
         for (const struct client *client = ctx->node->clients; client != NULL;
              client = client->next) {
-            if ((client->flags & CLIENT_CLOSE_NOW) == 0) {
+            if ((client->flags & CLIENT_CLOSE_NOW) == 0 &&
+                (!has_type || client_type_of(client) == type)) {
                 client_append_line(ctx, client, &text);
             }
         }
@@ -307,7 +322,7 @@ static bool kill_filter_matches(const struct kill_filter *filter, const struct c
     if (filter->id != 0 && client->id != filter->id) {
         return false;
     }
-    if (filter->has_type && filter->type != CLIENT_TYPE_NORMAL) {
+    if (filter->has_type && filter->type != client_type_of(client)) {
         return false;
     }
     if (filter->address.data != NULL && !slice_equal(slice_of(client->address), filter->address)) {

@@ -31,8 +31,9 @@ static const struct command_word_bit COMMAND_FLAGS[] = {
 };
 
 static const struct command_word_bit COMMAND_KEY_FLAGS[] = {
-    {KEY_READ_ONLY, "RO"},  {KEY_READ_WRITE, "RW"}, {KEY_OVERWRITE, "OW"},  {KEY_REMOVE, "RM"},
-    {KEY_ACCESS, "access"}, {KEY_UPDATE, "update"}, {KEY_INSERT, "insert"}, {KEY_DELETE, "delete"},
+    {KEY_READ_ONLY, "RO"},  {KEY_READ_WRITE, "RW"}, {KEY_OVERWRITE, "OW"},
+    {KEY_REMOVE, "RM"},     {KEY_ACCESS, "access"}, {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"}, {KEY_DELETE, "delete"}, {KEY_NOT_KEY, "not_key"},
 };
 
 /* The categories of access control, in the order in which they are listed. */
@@ -515,7 +516,7 @@ static void command_reply_keys(struct command_context *ctx, bool with_flags) {
         reply_error(ctx->reply, "ERR Invalid command specified");
         return;
     }
-    if (row->keys.first == 0 && row->find_keys == NULL) {
+    if ((row->keys.first == 0 && row->find_keys == NULL) || (row->key_flags & KEY_NOT_KEY) != 0) {
         reply_error(ctx->reply, "ERR The command has no key arguments");
         return;
     }

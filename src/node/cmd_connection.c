@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "node/connection.h"
 #include "node/node.h"
+#include "node/publish.h"
 
 static const char WRONG_PASSWORD[] =
     "WRONGPASS invalid username-password pair or user is disabled.";
@@ -175,7 +176,12 @@ static void cmd_ping(struct command_context *ctx) {
         reply_error(ctx->reply, "ERR wrong number of arguments for 'ping' command");
         return;
     }
-    if (ctx->args_count == 2) {
+    if ((ctx->client->flags & CLIENT_PUBSUB) != 0 && ctx->reply->protocol == 2) {
+        /* Among messages a reply has to look like one. */
+        reply_array(ctx->reply, 2);
+        reply_bulk_text(ctx->reply, "pong");
+        reply_bulk(ctx->reply, ctx->args_count == 2 ? ctx->args[1] : SLICE(""));
+    } else if (ctx->args_count == 2) {
         reply_bulk(ctx->reply, ctx->args[1]);
     } else {
         reply_simple(ctx->reply, "PONG");
@@ -217,6 +223,7 @@ static void cmd_quit(struct command_context *ctx) {
 static void cmd_reset(struct command_context *ctx) {
     struct client *client = ctx->client;
     node_unwatch_all(client);
+    publish_forget_client(client);
     client_discard_transaction(client);
     if ((client->flags & CLIENT_MONITOR) != 0) {
         ctx->node->monitors_count--;

@@ -29,8 +29,10 @@ enum store_status debug_reload_store(struct store *store) {
     }
     /* What comes back is what was there: no change to record, none to save. */
     bool is_journal_on = store->journal.is_on;
+    uint32_t notify_classes = store->notify_classes;
     uint64_t dirty = store->stats.dirty;
     store->journal.is_on = false;
+    store->notify_classes = 0;
     (void)store_flush_all(store);
     store->journal.is_on = is_journal_on;
     store->stats.dirty = dirty;
@@ -39,6 +41,7 @@ enum store_status debug_reload_store(struct store *store) {
     while (rest.size > 0 && status == STORE_OK) {
         status = state_load(store, &rest);
     }
+    store->notify_classes = notify_classes;
     buffer_deinit(&walk.state);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "node/histogram.h"
 #include "node/node_mesh.h"
+#include "node/publish.h"
 #include "node/transaction.h"
 
 enum { UNKNOWN_ARGS_BYTES_MAX = 128 };
@@ -206,7 +207,7 @@ static bool is_paused(const struct node *node, const struct client *client,
     }
     return node->pause_all || may_write_now(row, client) ||
            (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 || strcmp(row->name, "pfcount") == 0 ||
-           strcmp(row->name, "publish") == 0;
+           strcmp(row->name, "publish") == 0 || strcmp(row->name, "spublish") == 0;
 }
 
 static bool is_transaction_control(const struct command *row) {
@@ -230,6 +231,17 @@ static bool check_refuses(struct node *node, struct client *client, const struct
     }
     if ((client->flags & CLIENT_IN_TRANSACTION) != 0 && (row->flags & CMD_NO_MULTI) != 0) {
         reply_error(reply, "ERR Command not allowed inside a transaction");
+        return true;
+    }
+    if (unlikely((client->flags & CLIENT_PUBSUB) != 0) && reply->protocol == 2 &&
+        !publish_allows_command(row)) {
+        struct buffer name = {0};
+        command_table_full_name(row, &name);
+        reply_errorf(reply,
+                     "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                     "/ RESET are allowed in this context",
+                     buffer_text(&name));
+        buffer_deinit(&name);
         return true;
     }
     if (unlikely((client->flags & CLIENT_MONITOR) != 0) &&

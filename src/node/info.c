@@ -146,7 +146,7 @@ static void info_clients(struct info_writer *w) {
     info_count(w, "client_recent_max_output_buffer", output_max);
     info_count(w, "blocked_clients", node->blocked_count + node->paused_count);
     info_count(w, "tracking_clients", 0);
-    info_count(w, "pubsub_clients", 0);
+    info_count(w, "pubsub_clients", node->pubsub_clients_count);
     info_count(w, "watching_clients", watching_count);
     info_count(w, "clients_in_timeout_table", timed_count);
     info_count(w, "total_watched_keys", watched_count);
@@ -296,11 +296,14 @@ static void info_stats(struct info_writer *w) {
     info_count(w, "current_eviction_exceeded_time", 0);
     info_count(w, "keyspace_hits", store->hits);
     info_count(w, "keyspace_misses", store->misses);
-    INFO_ZEROS(w, "pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec",
-               "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
-               "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
-               "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",
-               "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes");
+    info_count(w, "pubsub_channels", pubsub_count(&node->pubsub, PUBSUB_CHANNEL));
+    info_count(w, "pubsub_patterns", pubsub_count(&node->pubsub, PUBSUB_PATTERN));
+    info_count(w, "pubsubshard_channels", pubsub_count(&node->pubsub, PUBSUB_SHARD_CHANNEL));
+    INFO_ZEROS(w, "latest_fork_usec", "total_forks", "migrate_cached_sockets",
+               "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
+               "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
+               "current_active_defrag_time", "tracking_total_keys", "tracking_total_items",
+               "tracking_total_prefixes");
     info_count(w, "unexpected_error_replies", stats->unexpected_error_replies);
     info_count(w, "total_error_replies", stats->total_error_replies);
     info_count(w, "dump_payload_sanitizations", stats->dump_payload_sanitizations);
@@ -395,6 +398,11 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_parts_resumed", stats.parts_resumed);
     info_count(w, "mesh_rebases", stats.rebases);
     info_real(w, "mesh_last_sync_seconds", stats.last_sync_seconds, 3);
+    info_count(w, "mesh_broadcasts_in", stats.broadcasts_in);
+    info_count(w, "mesh_broadcasts_out", stats.broadcasts_out);
+    info_count(w, "mesh_broadcasts_relayed", stats.broadcasts_relayed);
+    info_count(w, "mesh_broadcasts_dropped", stats.broadcasts_dropped);
+    info_count(w, "mesh_broadcasts_duplicate", stats.broadcasts_duplicate);
     for (int reason = MESH_REASON_NONE + 1; reason < MESH_REASONS_COUNT; reason++) {
         buffer_printf(w->text, "mesh_refused_%s:%" PRIu64 "\r\n",
                       mesh_reason_name((enum mesh_reason)reason), stats.refused[reason]);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "node/node_mesh.h"
+#include "node/publish.h"
 #include "node/transaction.h"
 #include "node/turn.h"
 
@@ -98,6 +99,7 @@ bool node_apply_options(void *udata, const struct options *options,
                         enum option_id *guilty) {
     struct node *node = (struct node *)udata;
     node_take_options(node);
+    publish_configure(node);
     if (options->appendonly != log_is_on(node->log) &&
         log_set_on(node->log, options->appendonly, node->now_ms, node->now_us) != LOG_OK) {
         buffer_printf(error, "Unable to turn on AOF: %s", log_error(node->log));
@@ -120,7 +122,7 @@ static void node_add_families(struct node *node) {
         &cmd_client_family,   &cmd_config_family, &cmd_transaction_family,
         &cmd_command_family,  &cmd_memory_family, &cmd_slowlog_family,
         &cmd_latency_family,  &cmd_debug_family,  &cmd_persistence_family,
-        &cmd_mesh_family,
+        &cmd_mesh_family,     &cmd_pubsub_family,
     };
     command_table_init(&node->commands);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
@@ -140,8 +142,10 @@ struct node *node_new(const struct node_opts *opts) {
     struct store_opts store_opts = {.dbs_count = (unsigned)opts->options->databases,
                                     .seed = opts->entropy[3]};
     store_init(&node->store, &store_opts);
+    pubsub_init(&node->pubsub, node->store.seed);
     node->store.udata = node;
     node->store.touch = transaction_touch;
+    node->store.notify = publish_key_event;
     node->store.free_later = node_free_later;
     node->store.journal_full = node_journal_full;
     struct log_opts log_opts = {
@@ -205,6 +209,7 @@ bool node_start(struct node *node) {
         node_message(node, LOG_LEVEL_NOTICE, "DB loaded from disk: %.3f seconds, %llu keys",
                      (double)took_us / 1e6, (unsigned long long)keys);
     }
+    publish_configure(node);
     return node_mesh_start(node);
 }
 
@@ -247,6 +252,7 @@ void node_free(struct node *node) {
     command_table_deinit(&node->commands);
     store_deinit(&node->store);
     turn_deinit(node);
+    pubsub_deinit(&node->pubsub);
     memory_free(node->watched_buckets);
     memory_free(node);
 }

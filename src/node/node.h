@@ -21,6 +21,7 @@
 #include "mesh/mesh.h"
 #include "node/client.h"
 #include "node/command_table.h"
+#include "node/pubsub.h"
 
 /* Figures about the process, for INFO and MEMORY. */
 struct host_facts {
@@ -118,6 +119,8 @@ struct rate {
 
 enum shutdown_state { SHUTDOWN_NONE, SHUTDOWN_WANTED };
 
+enum { PUBLISH_FORMS = 2 }; /* of a message: for RESP2 and RESP3 */
+
 struct node {
     struct node_host host;
     struct options *options; /* owned by the caller, changed by CONFIG SET */
@@ -152,6 +155,12 @@ struct node {
     uint64_t counted_limit; /* ... to this many bytes */
 
     struct watched_key **watched_buckets; /* hash table of watched keys */
+
+    struct pubsub pubsub;
+    unsigned pubsub_clients_count;
+    struct buffer publish_forms[PUBLISH_FORMS], publish_channel; /* scratch */
+    struct client *running;       /* whose request is being executed */
+    struct buffer running_pushes; /* messages to it: they come after its reply */
 
     struct request_args turn_args; /* scratch of the running batch */
     struct buffer turn_scratch;
@@ -244,6 +253,10 @@ void node_disk_done(struct node *node, struct disk_job *job);
 void node_client_close(struct client *client, bool after_reply);
 /* Puts the client on the output list; call after appending to another client's output. */
 void node_client_wants_output(struct client *client);
+/* Sends the client bytes that are no reply to a request of its own. They come after the reply to
+ * the request that it is being executed for, if there is one; a client that is closed, or whose
+ * output reaches its limit by them, and so is closed now, gets nothing. */
+void node_client_push(struct client *client, struct slice bytes);
 /* Begins to block the client; node_client_unblock() ends it, after its reply was written. */
 void node_client_block(struct client *client, int64_t until_ms);
 void node_client_unblock(struct client *client);
@@ -318,5 +331,6 @@ extern const struct command_family cmd_latency_family;
 extern const struct command_family cmd_debug_family;
 extern const struct command_family cmd_persistence_family;
 extern const struct command_family cmd_mesh_family;
+extern const struct command_family cmd_pubsub_family;
 
 #endif

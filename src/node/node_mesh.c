@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "log/log_stream.h"
+#include "node/publish.h"
 #include "store/part.h"
 #include "store/receive.h"
 #include "store/sync.h"
@@ -409,6 +410,10 @@ static bool data_sync_is_ready(void *udata) {
     return true;
 }
 
+static bool data_broadcast(void *udata, struct slice bytes) {
+    return publish_from_peer((struct node *)udata, bytes);
+}
+
 /* ---- hooks of the store ---- */
 
 static bool is_own_replica(const struct node *node, unsigned slot) {
@@ -593,6 +598,7 @@ static const struct mesh_data DATA = {
     .sync_part_end = data_sync_part_end,
     .sync_end = data_sync_end,
     .sync_is_ready = data_sync_is_ready,
+    .broadcast = data_broadcast,
 };
 
 bool node_mesh_start(struct node *node) {

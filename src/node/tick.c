@@ -162,16 +162,17 @@ static void tick_save(struct node *node) {
 /* The limits that a client can break by doing nothing; once a second. */
 static void tick_client(struct node *node, struct client *client) {
     int64_t timeout_ms = node->options->timeout * 1000;
-    if (timeout_ms > 0 && (client->flags & (CLIENT_BLOCKED | CLIENT_MONITOR)) == 0 &&
+    if (timeout_ms > 0 &&
+        (client->flags & (CLIENT_BLOCKED | CLIENT_MONITOR | CLIENT_PUBSUB)) == 0 &&
         node->now_ms - client->active_ms > timeout_ms) {
         node_message(node, LOG_LEVEL_VERBOSE, "Closing idle client");
         node_client_close(client, false);
         return;
     }
-    int64_t soft =
-        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].soft_bytes;
-    int64_t seconds =
-        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].soft_seconds;
+    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
+    enum option_client_class class = is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL;
+    int64_t soft = node->options->client_output_buffer_limit.classes[class].soft_bytes;
+    int64_t seconds = node->options->client_output_buffer_limit.classes[class].soft_seconds;
     if (soft == 0 || client->out.size - client->out_start <= (uint64_t)soft) {
         client->soft_limit_since_ms = 0;
     } else if (client->soft_limit_since_ms == 0) {
@@ -311,9 +312,8 @@ void node_feed_monitors(struct node *node, const struct client *client, const st
     }
     buffer_append_slice(&line, SLICE("\r\n"));
     for (struct client *monitor = node->clients; monitor != NULL; monitor = monitor->next) {
-        if ((monitor->flags & (CLIENT_MONITOR | CLIENT_CLOSE_NOW)) == CLIENT_MONITOR) {
-            buffer_append_slice(&monitor->out, buffer_slice(&line));
-            node_client_wants_output(monitor);
+        if ((monitor->flags & CLIENT_MONITOR) != 0) {
+            node_client_push(monitor, buffer_slice(&line));
         }
     }
     buffer_deinit(&line);

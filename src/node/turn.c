@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "node/node_mesh.h"
+#include "node/publish.h"
 #include "node/session_token.h"
 
 enum {
@@ -69,6 +70,11 @@ void turn_deinit(struct node *node) {
     memory_free(node->batch);
     request_args_deinit(&node->turn_args);
     buffer_deinit(&node->turn_scratch);
+    buffer_deinit(&node->running_pushes);
+    buffer_deinit(&node->publish_channel);
+    for (unsigned form = 0; form < PUBLISH_FORMS; form++) {
+        buffer_deinit(&node->publish_forms[form]);
+    }
 }
 
 /* ---- clients ---- */
@@ -150,6 +156,7 @@ static void list_remove(struct client **head, struct client **last, struct clien
 void node_client_free(struct client *client) {
     struct node *node = client->node;
     node_unwatch_all(client);
+    publish_forget_client(client);
     node_forget_client_memory(client);
     client_discard_transaction(client);
     if ((client->flags & CLIENT_MONITOR) != 0) {
@@ -392,16 +399,18 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
     return count;
 }
 
-/* The output limits of a client; true when it was closed for exceeding the hard one. */
-static bool check_output_limit(struct node *node, struct client *client) {
-    int64_t hard =
-        node->options->client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].hard_bytes;
+/* Closes the client when `bytes` of output are more than its hard limit; true if they are. */
+static bool check_output_bytes(struct node *node, struct client *client, size_t bytes) {
+    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
+    int64_t hard = node->options->client_output_buffer_limit
+                       .classes[is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL]
+                       .hard_bytes;
     /* Whoever has not shown a password must not be able to fill the memory with errors. */
     if (unlikely((client->flags & CLIENT_AUTHENTICATED) == 0) &&
         (hard == 0 || hard > OUTPUT_BYTES_MAX_UNAUTHENTICATED)) {
         hard = OUTPUT_BYTES_MAX_UNAUTHENTICATED;
     }
-    if (likely(hard == 0 || client->out.size - client->out_start <= (uint64_t)hard)) {
+    if (likely(hard == 0 || bytes <= (uint64_t)hard)) {
         return false;
     }
     node_message(node, LOG_LEVEL_WARNING,
@@ -409,6 +418,45 @@ static bool check_output_limit(struct node *node, struct client *client) {
     node->stats.output_limit_disconnections++;
     node_client_close(client, false);
     return true;
+}
+
+static bool check_output_limit(struct node *node, struct client *client) {
+    return check_output_bytes(node, client, client->out.size - client->out_start);
+}
+
+void node_client_push(struct client *client, struct slice bytes) {
+    struct node *node = client->node;
+    if ((client->flags & (CLIENT_CLOSE_AFTER_REPLY | CLIENT_CLOSE_NOW)) != 0) {
+        return;
+    }
+    bool is_running = client == node->running;
+    struct buffer *out = is_running ? &node->running_pushes : &client->out;
+    size_t pending = client->out.size - client->out_start + (is_running ? out->size : 0);
+    if (check_output_bytes(node, client, pending + bytes.size)) {
+        return;
+    }
+    /* From the pool only, else no more than is needed: there may be very many subscribers. */
+    if (out->capacity == 0 && node->spare_count > 0) {
+        buffer_lend(node, out, OUTPUT_BYTES_MIN);
+    }
+    buffer_append_slice(out, bytes);
+    if (!is_running) {
+        node_client_wants_output(client);
+        node_count_client_memory(client);
+    }
+}
+
+/* What was pushed to the client while its request was executed follows the reply. */
+static void batch_take_pushes(struct node *node, struct client *client) {
+    if (likely(node->running_pushes.size == 0)) {
+        return;
+    }
+    buffer_append_slice(&client->out, buffer_slice(&node->running_pushes));
+    if (node->running_pushes.capacity > SPARE_BUFFER_BYTES_MAX) {
+        buffer_deinit(&node->running_pushes);
+        node->running_pushes = (struct buffer){0};
+    }
+    buffer_clear(&node->running_pushes);
 }
 
 /* Forgets the parsed requests of a client that cannot be executed now: they are parsed again. It
@@ -425,9 +473,15 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
     lend_output(node, client);
     size_t out_before = client->out.size;
     bool skips_this = (client->flags & CLIENT_REPLY_SKIP) != 0;
+    node->running = client;
     node_dispatch(node, client, node->turn_args.items + request->args_first, request->args_count,
                   request->row, request->hash, request->has_hash);
+    node->running = NULL;
     if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
+        batch_take_pushes(node, client);
+        if (client->out.size > 0) {
+            node_client_wants_output(client);
+        }
         batch_put_back(client);
         return;
     }
@@ -441,6 +495,7 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
         client->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
         client->flags |= skips_next ? (uint32_t)CLIENT_REPLY_SKIP : 0;
     }
+    batch_take_pushes(node, client);
     if (client->out.size > 0) {
         node_client_wants_output(client);
     }

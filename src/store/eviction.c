@@ -5,6 +5,7 @@
  * described at https://redis.io/docs/latest/develop/reference/eviction/. A candidate is remembered
  * by database and hash, not by address, so that it may vanish meanwhile. */
 #include "store/mutate.h"
+#include "store/notify.h"
 
 enum {
     /* Hidden entries (contested.h) are no candidates; where there is hardly anything else, looking
@@ -101,6 +102,7 @@ static void eviction_remove(struct store *store, unsigned db, const struct entry
     if (mutate_is_expired(store, entry)) {
         mutate_expire(store, &key, mutate_slot(store, &key));
     } else {
+        store_notify(store, NOTIFY_EVICTED, "evicted", &key);
         (void)store_delete(store, &key);
         store->stats.evicted++;
     }

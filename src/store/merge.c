@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/merge.h"
 
+#include "store/notify.h"
 #include "store/strings.h"
 
 /* One change on its way into one key. */
@@ -408,6 +409,9 @@ enum store_status merge_apply(struct store *store, const struct key *key,
         if (merge.author != store->replicas.self && slot != NULL &&
             entry_kind(table_item(*slot)) == ENTRY_CONTESTED) {
             report_conflicts(&merge, &own, hid_parts);
+        }
+        if (!was_visible && is_visible) {
+            store_notify(store, NOTIFY_NEW, "new", &own);
         }
         if (was_visible || is_visible) {
             mutate_after(store, &own);

@@ -7,6 +7,7 @@
 #include "store/databases.h"
 #include "store/merge.h"
 #include "store/mutate.h"
+#include "store/notify.h"
 #include "store/sync.h"
 
 enum {
@@ -104,6 +105,7 @@ void mutate_put(struct store *store, const struct key *key, uint64_t *slot, stru
     bool is_marked = entry_expire_unix_ms(entry) != 0;
     if (slot == NULL) {
         table_insert(table, key->hash, entry, is_marked);
+        store_notify(store, NOTIFY_NEW, "new", key);
         return;
     }
     struct entry *old = table_item(*slot);
@@ -143,6 +145,8 @@ void mutate_delete(struct store *store, const struct key *key, uint64_t *slot) {
 }
 
 void mutate_expire(struct store *store, const struct key *key, uint64_t *slot) {
+    /* First, since `key` may lie in the entry; nobody can look in between. */
+    store_notify(store, NOTIFY_EXPIRED, "expired", key);
     mutate_delete(store, key, slot);
     store->stats.expired++;
 }
@@ -260,6 +264,7 @@ struct entry *store_read(struct store *store, const struct key *key) {
     struct entry *entry = store_peek(store, key);
     if (entry == NULL) {
         store->stats.misses++;
+        store_notify(store, NOTIFY_MISS, "keymiss", key);
         return NULL;
     }
     store->stats.hits++;
@@ -564,6 +569,18 @@ static enum store_status store_apply_key(struct store *store, const struct chang
     impossible("changes of whole databases are handled by the caller");
 }
 
+/* Applies a change of one key and tells of it. */
+static enum store_status store_apply_telling(struct store *store, const struct change *change) {
+    struct key key = store_key(store, change->db, change->key);
+    struct notify_shown before;
+    notify_look(store, &key, &before);
+    enum store_status status = store_apply_key(store, change);
+    if (status == STORE_OK) {
+        notify_applied(store, &key, change, &before);
+    }
+    return status;
+}
+
 enum store_status store_apply(struct store *store, const struct change *recorded) {
     if (recorded->db >= store->dbs_count) {
         return STORE_MALFORMED;
@@ -574,6 +591,7 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     switch (change.kind) {
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
+        store->notify_taken.is_set = false;
         flush_apply(store, &change);
         break;
     case CHANGE_SWAP:
@@ -592,7 +610,8 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     case CHANGE_MORE:
         /* While it catches up, a key may have come in a state that the change is part of. */
         if (likely(store->sync == NULL) || !sync_has_seen(store->sync, store, &change)) {
-            status = store_apply_key(store, &change);
+            status = likely(store->notify_classes == 0) ? store_apply_key(store, &change)
+                                                        : store_apply_telling(store, &change);
         }
         break;
     }

@@ -68,6 +68,9 @@ struct keyspace {
  * database, and one for all that have come into it. */
 enum store_touch { STORE_TOUCH_KEY, STORE_TOUCH_ALL_LEAVE, STORE_TOUCH_ALL_CAME };
 typedef void (*store_touch_fn)(void *udata, const struct key *key, enum store_touch touch);
+/* Told of what happened to a key, for the classes in `notify_classes`: notify.h. */
+typedef void (*store_notify_fn)(void *udata, uint32_t class_bit, const char *event,
+                                const struct key *key);
 /* Asked to free something big in due course, perhaps on another thread: call `free_fn(object)`. */
 typedef void (*store_free_later_fn)(void *udata, void (*free_fn)(void *object), void *object);
 
@@ -96,6 +99,15 @@ struct store_retirement {
     uint64_t position;
     bool has_told;      /* a change was recorded so that the others learn what this node has seen */
     bool has_left_some; /* that have to settle first: another walk is needed */
+};
+
+/* What is shown of a key, as far as telling of changes needs it: notify.h. */
+struct notify_shown {
+    bool is_there; /* expired or not, but not hidden */
+    bool is_hashed;
+    uint64_t expire_unix_ms;
+    uint64_t value_hash; /* where is_hashed: long values are not read through */
+    uint64_t stamp;      /* of the shown register; 0: there is none */
 };
 
 struct contested;
@@ -131,6 +143,14 @@ struct store {
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;
+    uint32_t notify_classes; /* enum notify_class; 0: nobody wants to know */
+    store_notify_fn notify;
+    struct {
+        bool is_set;
+        unsigned db;
+        uint64_t hash;
+        struct notify_shown before;
+    } notify_taken; /* what was shown of a key before the change applied last, a TAKE */
     store_free_later_fn free_later;     /* NULL: free at once */
     store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;

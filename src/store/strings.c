@@ -10,6 +10,7 @@
 
 #include "crdt/hyperloglog.h"
 #include "store/merge.h"
+#include "store/notify.h"
 
 enum {
     /* A longer value cannot be a canonical 64-bit integer. */
@@ -129,6 +130,16 @@ static enum store_status put_register(struct store *store, const struct key *key
     return STORE_OK;
 }
 
+/* A value is about to take the place of an expired one, which nobody removes before: for who is
+ * told of it, that one goes and a new key comes. */
+static void tell_replaced(struct store *store, const struct key *key, const uint64_t *slot) {
+    if (store->notify_classes != 0 && slot != NULL && !entry_is_hidden(table_item(*slot)) &&
+        mutate_is_expired(store, table_item(*slot)) && !store->expiry_is_paused) {
+        store_notify(store, NOTIFY_EXPIRED, "expired", key);
+        store_notify(store, NOTIFY_NEW, "new", key);
+    }
+}
+
 enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
                               uint64_t expire_unix_ms) {
     uint64_t *slot;
@@ -138,6 +149,7 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
         }
     } else {
         slot = mutate_slot(store, key);
+        tell_replaced(store, key, slot);
     }
     if (strings_is_intricate(store, slot)) {
         return merge_set(store, key, value, expire_unix_ms);

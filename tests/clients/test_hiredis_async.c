@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* hiredis, its asynchronous interface on libevent: many clients with deep pipelines at once, large
- * values both ways, MONITOR, orderly and sudden ends, and reconnecting. */
+ * values both ways, MONITOR, pub/sub, orderly and sudden ends, and reconnecting. */
 #include "clients/server_process.h"
 
 #include <event2/event.h>
@@ -196,6 +196,53 @@ static void monitor_streams(void) {
     CHECK(counts.replies == 100);
 }
 
+/* ---- Pub/sub: one listens to a channel and a pattern, another publishes, both leave ---- */
+
+enum { MESSAGES = 1000 };
+
+static void on_publisher_ready(void) {
+    redisAsyncContext *c = connect_async(NULL);
+    for (int i = 0; i < MESSAGES; i++) {
+        redisAsyncCommand(c, NULL, NULL, "PUBLISH news.art %d", i);
+    }
+    redisAsyncDisconnect(c);
+}
+
+static void on_message(redisAsyncContext *c, void *r, void *data) {
+    redisReply *reply = r;
+    bool is_pattern = data != NULL;
+    if (reply == NULL) {
+        return; /* the end of the connection */
+    }
+    counts.wrong += reply->type != REDIS_REPLY_ARRAY;
+    const char *word = reply->element[0]->str;
+    if (strcmp(word, "psubscribe") == 0) {
+        on_publisher_ready();
+    } else if (strcmp(word, is_pattern ? "pmessage" : "message") == 0) {
+        /* Each of them comes twice, and in order. */
+        static int next[2];
+        const char *text = reply->element[is_pattern ? 3 : 2]->str;
+        counts.wrong += atoi(text) != next[is_pattern]++;
+        counts.replies++;
+        if (is_pattern && atoi(text) == MESSAGES - 1) {
+            redisAsyncCommand(c, NULL, NULL, "PUNSUBSCRIBE");
+            redisAsyncCommand(c, NULL, NULL, "UNSUBSCRIBE");
+            redisAsyncDisconnect(c);
+        }
+    }
+}
+
+static void a_subscriber_hears_all(void) {
+    counts = (struct async_counts){0};
+    redisAsyncContext *subscriber = connect_async(NULL);
+    redisAsyncCommand(subscriber, on_message, NULL, "SUBSCRIBE news.art");
+    redisAsyncCommand(subscriber, on_message, (void *)1, "PSUBSCRIBE news.*");
+    run_loop(2, 20);
+    CHECK(counts.wrong == 0);
+    CHECK(counts.replies == 2 * MESSAGES);
+    CHECK(counts.ended_well == 2);
+}
+
 /* ---- Ends ---- */
 
 static void on_last(redisAsyncContext *c, void *r, void *data) {
@@ -255,6 +302,7 @@ int main(int argc, char **argv) {
     RUN(fifty_clients_with_deep_pipelines);
     RUN(large_values_both_ways);
     RUN(monitor_streams);
+    RUN(a_subscriber_hears_all);
     RUN(a_client_that_says_quit);
     RUN(a_server_that_dies_and_comes_back);
     event_base_free(base);

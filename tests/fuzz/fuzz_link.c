@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a peer may send: frames with any payloads, in any order, before the handshake and after it.
  * The first byte says how far the handshake went before the input begins: not at all, up to HELLO,
- * or all of it. Then the input is (type, length, payload)..., or raw bytes. The node must stay
- * sound whatever comes; only this link may end. */
+ * or all of it; and whether there is a second peer, which gets what is passed on, and whether that
+ * one reads. Then the input is (type, length, payload)..., or raw bytes; one type is a broadcast of
+ * the node's own. The node must stay sound whatever comes; only this link may end. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/mesh_state.h"
 
-enum { NOW_MS_SINCE_EPOCH = 1000000000, RECORDS_MAX = 64, APPLIED_MAX = 1000 };
+enum { NOW_MS_SINCE_EPOCH = 1000000000, RECORDS_MAX = 64, APPLIED_MAX = 1000, OWN_BROADCAST = 23 };
 
 /* Data that are a context and a list of records. */
 struct data {
@@ -18,6 +19,8 @@ struct data {
     size_t count;
     unsigned applied;
     struct mesh_link *closed;
+    struct mesh_link *other; /* of the second peer, or NULL */
+    bool other_reads;
 };
 
 struct reader {
@@ -199,6 +202,11 @@ static bool sync_is_ready(void *udata) {
     return true;
 }
 
+static bool broadcast(void *udata, struct slice bytes) {
+    (void)udata;
+    return bytes.size % 5 != 4;
+}
+
 static void dial(void *udata, struct mesh_link *link, const char *address) {
     (void)udata, (void)address;
     mesh_link_closed(link, MESH_REASON_CLOSED);
@@ -209,6 +217,7 @@ static void send(void *udata, struct mesh_link *link) {
 }
 
 static void close_link(void *udata, struct mesh_link *link) {
+    require(link != ((struct data *)udata)->other);
     ((struct data *)udata)->closed = link;
 }
 
@@ -247,6 +256,11 @@ static void put_frame(struct data *data, struct mesh_link *link, unsigned type,
 
 static void turn(struct mesh *mesh, struct data *data, struct mesh_link *link, uint64_t *now_us) {
     *now_us += 50000;
+    if (data->other != NULL) {
+        /* A peer that is silent for too long would lose its link. */
+        static const char PING[] = {1, 1};
+        put_frame(data, data->other, MESH_FRAME_PING, slice_make(PING, sizeof(PING)));
+    }
     mesh_set_time(mesh, STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + (int64_t)(*now_us / 1000), *now_us);
     mesh_run(mesh);
     mesh_push(mesh);
@@ -254,11 +268,14 @@ static void turn(struct mesh *mesh, struct data *data, struct mesh_link *link, u
     if (data->closed != link) {
         mesh_link_sent(link, mesh_link_output(link).size);
     }
+    if (data->other != NULL && data->other_reads) {
+        mesh_link_sent(data->other, mesh_link_output(data->other).size);
+    }
 }
 
-static void put_hello(struct data *data, struct mesh_link *link) {
+static void put_hello(struct data *data, struct mesh_link *link, char id) {
     struct buffer hello = {0};
-    char zeros[MESH_NONCE_BYTES] = {2};
+    char zeros[MESH_NONCE_BYTES] = {id};
     buffer_append_slice(&hello, SLICE("STAR"));
     codec_put_varint(&hello, MESH_PROTOCOL_VERSION);
     codec_put_varint(&hello, 0);
@@ -279,9 +296,9 @@ static void put_hello(struct data *data, struct mesh_link *link) {
     buffer_deinit(&hello);
 }
 
-static void put_context(struct data *data, struct mesh_link *link) {
+static void put_context(struct data *data, struct mesh_link *link, char first) {
     struct buffer payload = {0};
-    char id[REPLICA_NODE_ID_BYTES] = {2};
+    char id[REPLICA_NODE_ID_BYTES] = {first};
     codec_put_varint(&payload, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 150);
     codec_put_varint(&payload, 1);
     buffer_append(&payload, id, sizeof(id));
@@ -300,7 +317,8 @@ static struct mesh *make_mesh(struct data *data) {
                  retire,         new_generation, keys_count,      databases_count,
                  hash_seed,      range_digests,  part_open,       part_read,
                  part_close,     sync_begin,     sync_takes_seed, sync_part_begin,
-                 sync_part_data, sync_part_end,  sync_end,        sync_is_ready},
+                 sync_part_data, sync_part_end,  sync_end,        sync_is_ready,
+                 broadcast},
         .node_id = {1},
         .generation = 5,
         .seed = 1,
@@ -330,15 +348,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     new_generation(&data, 5);
     struct mesh *mesh = make_mesh(&data);
     mesh_set_time(mesh, STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH, 0);
-    struct mesh_link *link = mesh_accept(mesh, &data, "10.0.0.2:1");
     unsigned way = (uint8_t)input.data[0];
     input = slice_skip(input, 1);
+    if ((way & 8) != 0) {
+        struct mesh_link *other = mesh_accept(mesh, &data, "10.0.0.3:1");
+        put_hello(&data, other, 3);
+        turn(mesh, &data, other, &now_us);
+        put_context(&data, other, 3);
+        turn(mesh, &data, other, &now_us);
+        require(link_is_up(other));
+        data.other = other;
+        data.other_reads = (way & 16) != 0;
+    }
+    struct mesh_link *link = mesh_accept(mesh, &data, "10.0.0.2:1");
     if (way % 4 != 0) {
-        put_hello(&data, link);
+        put_hello(&data, link, 2);
         turn(mesh, &data, link, &now_us);
     }
     if (way % 4 >= 2) {
-        put_context(&data, link);
+        put_context(&data, link, 2);
         turn(mesh, &data, link, &now_us);
         require(data.closed != link);
         require(link_is_up(link));
@@ -352,7 +380,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             size_t length = input.size > 1 ? (uint8_t)input.data[1] : 0;
             input = slice_skip(input, input.size > 1 ? 2 : 1);
             length = length < input.size ? length : input.size;
-            put_frame(&data, link, type, slice_make(input.data, length));
+            struct slice payload = slice_make(input.data, length);
+            if (type == OWN_BROADCAST) {
+                mesh_broadcast(mesh, &payload, 1);
+            } else {
+                put_frame(&data, link, type, payload);
+            }
             input = slice_skip(input, length);
         }
         turn(mesh, &data, link, &now_us);
@@ -362,6 +395,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct mesh_stats stats;
     mesh_get_stats(mesh, &stats);
     require(stats.waiting_bytes <= 65536);
+    data.other = NULL;
     mesh_free(mesh);
     for (size_t i = 0; i < data.count; i++) {
         buffer_deinit(&data.records[i]);

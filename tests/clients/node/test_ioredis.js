@@ -150,6 +150,65 @@ const tests = {
     monitor.disconnect();
   },
 
+  async 'pub/sub'(server, r) {
+    const subscriber = server.client();
+    const seen = [];
+    const all = new Promise((resolve) => {
+      subscriber.on('message', (channel, message) => {
+        seen.push(message);
+        if (message === 'last') resolve();
+      });
+    });
+    const byPattern = new Promise((resolve) => {
+      subscriber.on('pmessage', (pattern, channel, message) => {
+        if (message === 'last') resolve([pattern, channel]);
+      });
+    });
+    assert.strictEqual(await subscriber.subscribe('news', 'other'), 2);
+    assert.strictEqual(await subscriber.psubscribe('n*'), 3);
+    assert.strictEqual(await r.publish('news', 'first'), 2);
+    assert.strictEqual(await r.publish('other', 'second'), 1);
+    assert.strictEqual(await r.publish('news', 'last'), 2);
+    await all;
+    assert.deepStrictEqual(await byPattern, ['n*', 'news']);
+    assert.deepStrictEqual(seen, ['first', 'second', 'last']);
+    assert.deepStrictEqual((await r.pubsub('CHANNELS')).sort(), ['news', 'other']);
+    assert.strictEqual(await subscriber.unsubscribe('news', 'other'), 1);
+    assert.strictEqual(await subscriber.punsubscribe('n*'), 0);
+    assert.strictEqual(await subscriber.get('k'), null);
+    subscriber.disconnect();
+  },
+
+  async 'subscriptions come back after a reconnect'(server, r) {
+    const subscriber = server.client();
+    await subscriber.subscribe('news');
+    const heard = new Promise((resolve) => subscriber.on('message', (c, m) => resolve(m)));
+    const back = new Promise((resolve) => subscriber.once('ready', resolve));
+    await r.client('KILL', 'TYPE', 'pubsub');
+    await back;
+    while ((await r.publish('news', 'again')) === 0) await pause(20);
+    assert.strictEqual(await heard, 'again');
+    subscriber.disconnect();
+  },
+
+  async 'events about keys'(server, r) {
+    await r.config('SET', 'notify-keyspace-events', 'Kx$');
+    const subscriber = server.client();
+    await subscriber.psubscribe('__keyspace@0__:*');
+    const seen = [];
+    const expired = new Promise((resolve) => {
+      subscriber.on('pmessage', (pattern, channel, event) => {
+        seen.push(`${channel} ${event}`);
+        if (event === 'expired') resolve();
+      });
+    });
+    await r.set('k', 'v', 'PX', 30);
+    await expired;
+    assert.deepStrictEqual(seen, ['__keyspace@0__:k set', '__keyspace@0__:k expired']);
+    await r.config('SET', 'notify-keyspace-events', '');
+    subscriber.disconnect();
+  },
+
   async 'reconnects to a server that was killed'(server, r) {
     await r.set('survives', 'yes');
     await server.stop('SIGKILL');

@@ -225,6 +225,71 @@ def test_resp3(server):
     expect(r.mget("none"), [None])
 
 
+def test_pubsub(server):
+    r = server.client(decode_responses=True)
+    pubsub = r.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("news")
+    pubsub.psubscribe("n*")
+    pubsub.get_message(timeout=1)
+    pubsub.get_message(timeout=1)
+    expect(r.publish("news", "hello"), 2)
+    seen = []
+    while len(seen) < 2:
+        message = pubsub.get_message(timeout=5)
+        if message is not None:
+            seen.append((message["type"], message["pattern"], message["channel"], message["data"]))
+    expect(sorted(seen), [("message", None, "news", "hello"), ("pmessage", "n*", "news", "hello")])
+    expect(r.pubsub_channels(), ["news"])
+    expect(r.pubsub_numsub("news", "none"), [("news", 1), ("none", 0)])
+    expect(r.pubsub_numpat(), 1)
+    # A ping among messages.
+    pubsub.ping("text")
+    expect(pubsub.parse_response()[:1], ["pong"])
+    pubsub.close()
+
+
+def test_pubsub_thread(server):
+    r = server.client(decode_responses=True)
+    seen, done = [], threading.Event()
+
+    def on_message(message):
+        seen.append(message["data"])
+        if len(seen) == 1000:
+            done.set()
+
+    pubsub = r.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe(**{"work": on_message})
+    thread = pubsub.run_in_thread(sleep_time=0.01)
+    while r.pubsub_numsub("work") != [("work", 1)]:
+        time.sleep(0.01)
+    pipe = r.pipeline(transaction=False)
+    for i in range(1000):
+        pipe.publish("work", i)
+    expect(pipe.execute(), [1] * 1000)
+    expect(done.wait(10), True)
+    thread.stop()
+    thread.join(10)
+    expect(seen, [str(i) for i in range(1000)])
+
+
+def test_keyspace_events(server):
+    r = server.client(decode_responses=True)
+    r.config_set("notify-keyspace-events", "KEA")
+    pubsub = r.pubsub(ignore_subscribe_messages=True)
+    pubsub.psubscribe("__keyevent@0__:*")
+    pubsub.get_message(timeout=1)
+    r.set("k", "v", px=50)
+    wanted = ["set", "expire", "expired"]
+    deadline = time.time() + 10
+    while wanted and time.time() < deadline:
+        message = pubsub.get_message(timeout=1)
+        if message is not None and message["data"] == "k":
+            expect(message["channel"], f"__keyevent@0__:{wanted.pop(0)}")
+    expect(wanted, [])
+    pubsub.close()
+    r.config_set("notify-keyspace-events", "")
+
+
 def test_restart(server):
     r = server.client()
     r.set("survives", "yes")

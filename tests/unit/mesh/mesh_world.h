@@ -60,6 +60,8 @@ struct world_node {
     struct data_cell cells[WORLD_NODES_MAX][WORLD_KEYS];
     uint64_t changes_applied, generations, forgets, settles;
     bool is_busy;
+    struct buffer heard; /* broadcasts, each with a line feed behind it */
+    uint64_t heard_count;
     char *said;
     size_t said_size;
 };
@@ -347,6 +349,14 @@ static bool data_sync_is_ready(void *udata) {
 }
 
 /* Writes `count` values of `size` bytes into keys from `key` on, as one record. */
+static bool data_broadcast(void *udata, struct slice bytes) {
+    struct world_node *node = udata;
+    buffer_append_slice(&node->heard, bytes);
+    buffer_append_byte(&node->heard, '\n');
+    node->heard_count++;
+    return true;
+}
+
 static inline void world_write_sized(struct world_node *node, unsigned key, unsigned count,
                                      uint64_t value, size_t size) {
     struct change_writer writer = {.is_on = true};
@@ -673,7 +683,8 @@ static inline void world_start(struct world *world, unsigned index) {
                  .sync_part_data = data_sync_part_data,
                  .sync_part_end = data_sync_part_end,
                  .sync_end = data_sync_end,
-                 .sync_is_ready = data_sync_is_ready},
+                 .sync_is_ready = data_sync_is_ready,
+                 .broadcast = data_broadcast},
         .generation = node->generation,
         .seed = prng_next(&world->prng),
         .version = "0.1.0",
@@ -762,6 +773,7 @@ static inline void world_free(struct world *world) {
         }
         memory_free(node->log);
         memory_free(node->said);
+        buffer_deinit(&node->heard);
         replicas_deinit(&node->replicas);
     }
     for (unsigned i = 0; i < WORLD_CONNS_MAX; i++) {

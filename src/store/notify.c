@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/notify.h"
+
+#include "store/contested.h"
+#include "store/mutate.h"
+
+enum { HASHED_BYTES_MAX = 64 << 10 };
+
+void notify_look(const struct store *store, const struct key *key, struct notify_shown *shown) {
+    const uint64_t *slot = mutate_slot(store, key);
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    *shown = (struct notify_shown){0};
+    if (entry == NULL || entry_is_hidden(entry)) {
+        return;
+    }
+    shown->is_there = true;
+    shown->expire_unix_ms = entry_expire_unix_ms(entry);
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        const struct contested_register *top = contested_top(entry_contested(entry));
+        shown->stamp = top != NULL ? top->stamp : 0;
+    } else {
+        shown->stamp = entry->stamp;
+    }
+    if (entry_value_bytes(entry) <= HASHED_BYTES_MAX) {
+        struct entry_scratch scratch;
+        shown->is_hashed = true;
+        shown->value_hash = hash_bytes(store->seed, entry_value(entry, &scratch));
+    }
+}
+
+/* Is another value shown, as far as can be told? `or_long`: the answer for long ones. */
+static bool is_other_value(const struct notify_shown *before, const struct notify_shown *after,
+                           bool or_long) {
+    if (before->is_there != after->is_there) {
+        return true;
+    }
+    return before->is_hashed && after->is_hashed ? before->value_hash != after->value_hash
+                                                 : or_long || before->is_hashed != after->is_hashed;
+}
+
+/* Tells of a value, if another is shown. */
+static bool notify_value(struct store *store, const struct key *key, const char *event,
+                         const struct notify_shown *before, const struct notify_shown *after) {
+    if (!after->is_there || !is_other_value(before, after, true)) {
+        return false;
+    }
+    store_notify(store, NOTIFY_STRING, event, key);
+    return true;
+}
+
+/* A SET that loses against a concurrent one may still be seen, by what it superseded. */
+static bool notify_set(struct store *store, const struct key *key, const struct change *change,
+                       const struct notify_shown *before, const struct notify_shown *after) {
+    if (!after->is_there ||
+        (after->stamp != change->stamp && !is_other_value(before, after, false))) {
+        return false;
+    }
+    store_notify(store, NOTIFY_STRING, "set", key);
+    return true;
+}
+
+/* What its writer had not seen is left of a deleted key, and may be another value. */
+static bool notify_delete(struct store *store, const struct key *key,
+                          const struct notify_shown *before, const struct notify_shown *after) {
+    if (after->is_there) {
+        return notify_value(store, key, "set", before, after);
+    }
+    if (before->is_there) {
+        store_notify(store, NOTIFY_GENERIC, "del", key);
+    }
+    return before->is_there;
+}
+
+void notify_applied(struct store *store, const struct key *key, const struct change *change,
+                    const struct notify_shown *seen_before) {
+    struct notify_shown after, before = *seen_before;
+    notify_look(store, key, &after);
+    /* A SET or DELETE takes off increments of others first, as a change of its own: what counts is
+     * what was shown before that. */
+    if (store->notify_taken.is_set && store->notify_taken.hash == key->hash &&
+        store->notify_taken.db == key->db) {
+        before = store->notify_taken.before;
+    }
+    store->notify_taken.is_set = false;
+    bool is_told = false, tells_expiry = true;
+    switch (change->kind) {
+    case CHANGE_SET:
+    case CHANGE_SET_KEEPING:
+        is_told = notify_set(store, key, change, &before, &after);
+        break;
+    case CHANGE_SET_EXPIRING:
+        (void)notify_set(store, key, change, &before, &after);
+        break;
+    case CHANGE_DELETE:
+        is_told = notify_delete(store, key, &before, &after);
+        break;
+    case CHANGE_COUNTER:
+        is_told = notify_value(store, key, "incrby", &before, &after);
+        break;
+    case CHANGE_FLOAT_COUNTER:
+        is_told = notify_value(store, key, "incrbyfloat", &before, &after);
+        break;
+    case CHANGE_PATCH:
+        is_told = notify_value(store, key, "setrange", &before, &after);
+        break;
+    case CHANGE_REGISTERS:
+        is_told = notify_value(store, key, "pfadd", &before, &after);
+        break;
+    case CHANGE_EXPIRE:
+        break;
+    case CHANGE_TAKE:
+        store->notify_taken.is_set = true;
+        store->notify_taken.hash = key->hash;
+        store->notify_taken.db = key->db;
+        store->notify_taken.before = before;
+        tells_expiry = false;
+        break;
+    case CHANGE_MORE: /* the rest of a value whose SET was told */
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
+        tells_expiry = false;
+        break;
+    }
+    /* A value that is new says enough of its expiry, too. */
+    if (tells_expiry && !is_told && after.is_there &&
+        before.expire_unix_ms != after.expire_unix_ms) {
+        store_notify(store, NOTIFY_GENERIC, after.expire_unix_ms != 0 ? "expire" : "persist", key);
+    }
+}
