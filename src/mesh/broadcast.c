@@ -98,7 +98,9 @@ static void payload_unref(struct broadcast_payload *payload) {
     }
 }
 
-static void queue_shift(struct link_broadcast *state) {
+static void queue_shift(struct mesh_link *link) {
+    struct link_broadcast *state = &link->broadcast;
+    link->mesh->broadcast.waiting_count--;
     payload_unref(state->queue[0]);
     state->count--;
     memmove(state->queue, state->queue + 1, state->count * sizeof(state->queue[0]));
@@ -108,7 +110,7 @@ static void queue_shift(struct link_broadcast *state) {
 
 void broadcast_link_closed(struct mesh_link *link) {
     while (link->broadcast.count > 0) {
-        queue_shift(&link->broadcast);
+        queue_shift(link);
     }
     memory_free(link->broadcast.queue);
     link->broadcast = (struct link_broadcast){0};
@@ -124,7 +126,7 @@ static void queue_run(struct mesh_link *link) {
         state->sent = payload->size - rest.size;
         if (!state->is_begun) {
             link->mesh->stats.broadcasts_out += payload->count;
-            queue_shift(state);
+            queue_shift(link);
         }
     }
 }
@@ -161,6 +163,7 @@ static void send_to_link(struct mesh_link *link, struct slice bytes, uint64_t co
     }
     (*shared)->refs++;
     state->queue[state->count++] = *shared;
+    mesh->broadcast.waiting_count++;
     state->waiting_bytes += waits ? bytes.size : 0;
     queue_run(link);
 }

@@ -41,6 +41,7 @@ struct broadcast {
     uint64_t number;                   /* of this node's last one */
     struct buffer batch;               /* this node's own since the last push: a payload */
     uint64_t batch_count;              /* broadcasts in it */
+    size_t waiting_count;              /* payloads in the queues of all links */
     bool is_relayed;                   /* there was somebody without a link when it began */
     struct buffer relay;               /* scratch */
     struct broadcast_window **windows; /* by slot; NULL where nothing came */

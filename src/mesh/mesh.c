@@ -352,7 +352,8 @@ void mesh_push(struct mesh *mesh) {
 }
 
 bool mesh_wants_push(const struct mesh *mesh) {
-    return mesh->streamer.wants_push;
+    return mesh->streamer.wants_push || mesh->broadcast.batch_count > 0 ||
+           mesh->broadcast.waiting_count > 0;
 }
 
 static void send_digest(struct mesh_link *link) {

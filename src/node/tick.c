@@ -196,8 +196,7 @@ static int64_t tick_blocked(struct node *node) {
             cmd_server_wait_is_over(client)) {
             cmd_server_wait_timeout(client);
             node_client_unblock(client);
-        } else if (client->block_until_ms != 0 &&
-                   client->block_until_ms - node->now_ms < wait_ms) {
+        } else if (client->block_until_ms != 0 && client->block_until_ms - node->now_ms < wait_ms) {
             wait_ms = client->block_until_ms - node->now_ms;
         }
     }
