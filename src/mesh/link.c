@@ -62,7 +62,7 @@ bool mesh_take_context(struct slice *bytes, const struct replicas *replicas,
         unsigned slot = replicas_find(replicas, ref);
         if (slot == 0) {
             *unknown += replicas_find_retired(replicas, ref) == NULL;
-        } else {
+        } else if (ticks > 0) {
             context_add(context, stamp_make(ticks, slot));
         }
     }

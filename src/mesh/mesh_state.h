@@ -32,15 +32,11 @@
  *   SUBSCRIBE    count | (ref u64, ticks: what I have)...: send me these authors' records, too
  *   UNSUBSCRIBE  count | ref u64 ...; a count of 0: send no records before my next CONTEXT
  *   DIGEST       Unix ms | membership_digest_put()
- *   LOST         members | keys: I cannot serve you by the log
- *   PART_PULL    part | parts count
- *   PART_BEGIN   part | header
- *   PART_DATA    part | bytes
- *   PART_END     part | status byte (done, again)
- *   CHECK_PULL   number | ranges
- *   CHECK        number | context | count | (u64)...
- *   LEAVE        last ticks
- *   PING, PONG   number | Unix ms
+ *   LOST         living nodes on this side | keys | which of your CONTEXTs it is about | flags (1:
+ * you lack what is settled here, 2: you were forgotten): I cannot serve you by the log PART_PULL
+ * part | parts count PART_BEGIN   part | header PART_DATA    part | bytes PART_END     part |
+ * status byte (done, again) CHECK_PULL   number | ranges CHECK        number | context | count |
+ * (u64)... LEAVE        last ticks PING, PONG   number | Unix ms
  *
  * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
  * that a newer minor version may have more of them. */
@@ -77,6 +73,9 @@ enum mesh_frame {
     MESH_FRAME_PING,
     MESH_FRAME_PONG,
 };
+
+/* Flags of LOST. */
+enum { MESH_LOST_LACKS_SETTLED = 1, MESH_LOST_WAS_FORGOTTEN = 2 };
 
 enum {
     MESH_NONCE_BYTES = 32,
@@ -128,6 +127,8 @@ struct mesh_link {
     uint64_t peer_members, peer_keys; /* also from LOST */
     uint64_t peer_seed[2];
     bool peer_is_joining;
+    uint64_t contexts_sent, contexts_taken;
+    bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_lacks_retired; /* it has not seen all of a replica that has no slot here any more */
 
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
@@ -164,6 +165,8 @@ struct mesh {
     uint64_t monotonic_us;
     uint64_t next_gossip_us;
     struct context frontier;
+    unsigned retiring_slot; /* 0: none; what has begun is carried through */
+    uint64_t retiring_ref;
     uint64_t *slot_refs; /* as they were when the table of replicas was last looked at */
     unsigned slot_refs_count;
     uint64_t slots_version;
