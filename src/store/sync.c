@@ -419,16 +419,25 @@ static void lower(uint64_t *least, uint64_t value) {
     *least = value < *least ? value : *least;
 }
 
+static bool is_own(const struct replicas *replicas, unsigned slot) {
+    return memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+                  REPLICA_NODE_ID_BYTES) == 0;
+}
+
 /* Up to which ticks one who has seen this had seen all of a replica, of which it has not seen all:
  * it may have a slot, or 0. A replica that was never heard of began to write later than what was,
- * but for what clocks may be apart. */
-static uint64_t ticks_before(const uint64_t *seen, unsigned count, unsigned slot) {
+ * but for what clocks may be apart. What this node wrote itself tells nothing of what it had heard.
+ */
+static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *seen, unsigned count,
+                             unsigned slot) {
     uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
     if (slot != 0 && slot < count && stamp_ticks(seen[slot]) > 0) {
         return stamp_ticks(seen[slot]);
     }
-    for (unsigned i = 1; i < count; i++) {
-        newest = stamp_ticks(seen[i]) > newest ? stamp_ticks(seen[i]) : newest;
+    for (unsigned i = 1; i < count && i < replicas->slots_count; i++) {
+        if (!is_own(replicas, i) && stamp_ticks(seen[i]) > newest) {
+            newest = stamp_ticks(seen[i]);
+        }
     }
     return newest > apart ? newest - apart : 0;
 }
@@ -454,7 +463,7 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
                                   : replicas_find_retired(replicas, retired->ref) != NULL;
         if (!was_seen) {
             lower(&intake->settled_ticks_here,
-                  ticks_before(sync->seen.stamps, STAMP_SLOTS_COUNT, slot));
+                  ticks_before(replicas, sync->seen.stamps, STAMP_SLOTS_COUNT, slot));
         }
     }
 }
@@ -490,7 +499,7 @@ static void intake_take_header(struct sync *sync, struct sync_part *part,
     for (size_t i = 0; i < replicas->retired_count; i++) {
         if (!was_retired_or_seen_there(part, replicas, &replicas->retired[i])) {
             lower(&intake->settled_ticks_there,
-                  ticks_before(part->context, part->context_count,
+                  ticks_before(replicas, part->context, part->context_count,
                                replicas_find(replicas, replicas->retired[i].ref)));
         }
     }
