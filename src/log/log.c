@@ -303,13 +303,13 @@ enum log_status log_set_on(struct log *log, bool is_on, int64_t unix_ms, uint64_
 
 void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     require(log->is_started);
-    require(!log->is_suspended);
     require(!log->store->journal.is_unit_open);
     log_set_now(log, unix_ms, monotonic_us);
     log_collect(log);
-    log->resumes_on = log->is_on;
+    log->resumes_on = log->is_suspended ? log->resumes_on : log->is_on;
     log_snapshot_stop(log, false);
     log->is_suspended = true;
+    log->is_ring_resumed = false;
     if (log->is_on) {
         switch_off(log);
     } else {
@@ -319,14 +319,41 @@ void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     ring_clear(&log->ring, log->stream_position);
 }
 
+void log_hold_snapshots(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us) {
+    log_set_now(log, unix_ms, monotonic_us);
+    log->holds_snapshots = holds;
+    if (holds) {
+        log_snapshot_stop(log, false);
+    }
+}
+
+void log_resume_ring(struct log *log, const struct context *from) {
+    require(log->is_suspended);
+    require(!log->is_ring_resumed);
+    log->is_ring_resumed = true;
+    log->has_gap = true;
+    log_update_recording(log);
+    log->logged = *from;
+}
+
+bool log_is_whole(const struct log *log) {
+    return !log->is_suspended && (!log->is_on || !log->snapshot_is_required);
+}
+
 enum log_status log_resume_with_snapshot(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     require(log->is_suspended);
     log_set_now(log, unix_ms, monotonic_us);
+    bool was_ring_resumed = log->is_ring_resumed;
     log->is_suspended = false;
-    log->has_gap = true;
+    log->has_gap = !was_ring_resumed;
+    log->is_ring_resumed = false;
     enum log_status status = LOG_OK;
     if (log->resumes_on) {
         status = switch_on(log);
+    }
+    if (status != LOG_OK) {
+        log->is_suspended = true;
+        log->is_ring_resumed = was_ring_resumed;
     }
     log_update_recording(log);
     return status;

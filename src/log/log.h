@@ -222,8 +222,15 @@ enum log_status log_begin_replica(struct log *log, uint64_t generation)
  * segment is closed, the ring is emptied, streams are lost. A process that ends meanwhile leaves
  * the old state to the next start. Blocks for an fsync. */
 void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us);
+/* No snapshot is begun, and a running one is given up, while the store is being replaced: its files
+ * stay what the log continues. */
+void log_hold_snapshots(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us);
+/* While it is suspended: records into the ring, which begins with what `from` has seen. */
+void log_resume_ring(struct log *log, const struct context *from);
+/* Would a start now bring back the present state: is no snapshot outstanding? */
+bool log_is_whole(const struct log *log);
 /* Records again, with the store as it is now for a beginning: as log_set_on(), if the log was on.
- */
+ * FAILED: it stays suspended. */
 enum log_status log_resume_with_snapshot(struct log *log, int64_t unix_ms, uint64_t monotonic_us)
     __attribute__((warn_unused_result));
 

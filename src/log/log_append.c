@@ -35,7 +35,8 @@ void log_sync_replicas(struct log *log) {
 
 void log_update_recording(struct log *log) {
     struct change_writer *journal = &log->store->journal;
-    bool is_on = log->is_started && !log->is_suspended && (log->is_on || log->ring.bytes_max > 0);
+    bool is_on = log->is_started && (!log->is_suspended || log->is_ring_resumed) &&
+                 (log->is_on || log->ring.bytes_max > 0);
     if (is_on == journal->is_on) {
         return;
     }

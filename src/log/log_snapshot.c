@@ -137,8 +137,8 @@ static void snapshot_failed(struct log *log, const char *why) {
 
 /* WAITING -> RUNNING as soon as nothing is in the way; -> NONE when it cannot be. */
 static void try_to_begin(struct log *log) {
-    if (log->writer.state != SNAPSHOT_WRITER_IDLE || log->store->journal.is_unit_open ||
-        (log->is_on && log->needs_chain)) {
+    if (log->holds_snapshots || log->writer.state != SNAPSHOT_WRITER_IDLE ||
+        log->store->journal.is_unit_open || (log->is_on && log->needs_chain)) {
         return;
     }
     uint64_t sequence = log->newest_sequence + 1;
@@ -249,7 +249,8 @@ static void begin_chain(struct log *log) {
 
 void log_snapshot_advance(struct log *log) {
     see_to_the_end(log);
-    if (log->is_on && log->needs_chain && log->monotonic_us >= log->chain_retry_us) {
+    if (log->is_on && log->needs_chain && !log->holds_snapshots &&
+        log->monotonic_us >= log->chain_retry_us) {
         begin_chain(log);
     }
     if (log->snapshot_phase == LOG_SNAPSHOT_NONE && log->snapshot_is_required && log->is_on &&
@@ -281,7 +282,7 @@ void log_snapshot_stop(struct log *log, bool starts_over) {
 enum log_status log_snapshot_begin(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     log_set_now(log, unix_ms, monotonic_us);
     require(log->is_started);
-    if (log->snapshot_phase != LOG_SNAPSHOT_NONE || log->is_suspended) {
+    if (log->snapshot_phase != LOG_SNAPSHOT_NONE || log->is_suspended || log->holds_snapshots) {
         return LOG_BUSY;
     }
     log->snapshot_phase = LOG_SNAPSHOT_WAITING;

@@ -176,7 +176,9 @@ struct log {
     unsigned reads_count;
     uint64_t disk_reads;
     bool is_suspended;
-    bool resumes_on; /* the log is to be on after the suspension */
+    bool is_ring_resumed; /* suspended, but for the ring */
+    bool holds_snapshots; /* the store is no state that a snapshot could have */
+    bool resumes_on;      /* the log is to be on after the suspension */
 
     /* Snapshots. */
     enum log_snapshot_phase snapshot_phase;

@@ -248,9 +248,7 @@ static const char *take_table(const struct replicas_record *record, struct store
     struct slice retired = record->retired;
     struct retired_replica replica;
     while (replicas_record_next_retired(&retired, &replica)) {
-        if (replicas_find(replicas, replica.ref) == 0) {
-            replicas_note_retired(replicas, replica.ref, replica.ticks);
-        }
+        replicas_note_retired(replicas, replica.ref, replica.ticks);
     }
     return NULL;
 }

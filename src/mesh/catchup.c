@@ -38,6 +38,15 @@ static bool is_context_empty(const struct context *context) {
     return true;
 }
 
+static bool is_covered(const struct context *seen, const struct context *by) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (seen->stamps[slot] > by->stamps[slot]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void catchup_init(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     *catchup = (struct catchup){0};
@@ -63,6 +72,7 @@ void catchup_deinit(struct mesh *mesh) {
     }
     memory_free(mesh->catchup.part_states);
     memory_free(mesh->catchup.goal);
+    memory_free(mesh->catchup.needed);
     buffer_deinit(&mesh->catchup.frame);
     mesh->catchup = (struct catchup){0};
 }
@@ -102,6 +112,7 @@ static bool pull_frame(struct mesh_link *link, struct slice payload) {
     if (count == 0) {
         return true;
     }
+    link->catchup.pulls = true;
     if (catchup_is_joining(&mesh->catchup)) {
         send_end(link, (unsigned)part, END_JOINING);
         return true;
@@ -151,6 +162,9 @@ static bool can_serve(const struct mesh_link *link) {
 }
 
 bool catchup_is_busy(const struct mesh *mesh) {
+    if (mesh->catchup.state == CATCHUP_PULLING && mesh->catchup.parts_done == CATCHUP_PARTS) {
+        return true;
+    }
     const struct mesh_link *link = mesh->catchup.served_count > 0 ? mesh->links : NULL;
     while (link != NULL && !can_serve(link)) {
         link = link->next;
@@ -183,13 +197,14 @@ static void stop_serving(struct mesh *mesh) {
     }
 }
 
-static void begin(struct mesh *mesh, bool rebases) {
+static void begin(struct mesh *mesh, enum mesh_join mode) {
     struct catchup *catchup = &mesh->catchup;
-    if (catchup->state != CATCHUP_WAITING) {
+    if (catchup->state == CATCHUP_IDLE || mode != catchup->mode) {
         catchup->started_us = mesh->monotonic_us;
     }
     catchup->state = CATCHUP_PULLING;
-    catchup->rebases = rebases;
+    catchup->mode = mode;
+    mesh->retiring_slot = 0;
     catchup->has_begun = catchup->has_seed = false;
     catchup->parts_done = 0;
     catchup->tied_us = 0;
@@ -201,60 +216,160 @@ static void begin(struct mesh *mesh, bool rebases) {
         link->catchup.retry_us = 0;
     }
     stop_serving(mesh);
-    if (rebases && !mesh->was_forgotten) {
+    if (mode == MESH_JOIN_REBASE && !mesh->was_forgotten) {
         /* What is issued again comes from a new life; the present one ends with what is known. */
         mesh_want_generation(mesh, 0);
     }
     mesh->was_forgotten = false;
     mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: taking over the state from peers%s",
-             rebases ? ", to write again what only this node knows" : "");
+             mode == MESH_JOIN_REBASE  ? ", to write again what only this node knows"
+             : mode == MESH_JOIN_MERGE ? ", to merge it with what only this node knows"
+                                       : "");
 }
 
-/* Can this node's log give the peer all that this node wrote? */
-static bool can_deliver(struct mesh *mesh, const struct mesh_link *link) {
-    bool is_wanted[STAMP_SLOTS_COUNT] = {false};
-    struct context seen;
-    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
-    for (unsigned slot = 1; slot < count; slot++) {
-        is_wanted[slot] = mesh_is_own_slot(mesh, slot);
+static void seen_context(const struct mesh_link *link, struct context *seen) {
+    struct mesh *mesh = link->mesh;
+    membership_seen_context(&mesh->membership, mesh->data.replicas(mesh->data.udata), link->member,
+                            seen);
+}
+
+/* Is there a peer whose state can be taken as it is, and would do: has it seen all that is here,
+ * but for what this node's log has, and all that is needed? */
+static bool has_source(struct mesh *mesh, const struct context *needed) {
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct context seen;
+        if (!link_is_up(link) || link->peer_is_joining) {
+            continue;
+        }
+        seen_context(link, &seen);
+        if (is_covered(needed, &seen) && (is_covered(context, &seen) ||
+                                          mesh->data.reaches_back(mesh->data.udata, &seen, NULL))) {
+            return true;
+        }
     }
-    member_seen_context(link->member, &seen);
-    return mesh->data.reaches_back(mesh->data.udata, &seen, is_wanted);
+    return false;
 }
 
-/* Below 0: this node has less to give than the peer. */
-static int compare_with_peer(struct mesh *mesh, const struct mesh_link *link, uint64_t peer_members,
-                             uint64_t peer_keys) {
-    uint64_t members = mesh->membership.members_count;
+/* Does somebody take over the state of this node? */
+static bool is_source(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link) && link->catchup.pulls) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t catchup_company(const struct mesh_link *link) {
+    const struct membership *membership = &link->mesh->membership;
+    uint64_t count = 1;
+    for (size_t i = 0; i < membership->members_count; i++) {
+        const struct member *member = membership->members[i];
+        count += !member->is_self && member != link->member &&
+                 (member->state == MEMBER_ALIVE || member->state == MEMBER_SUSPECT);
+    }
+    return count;
+}
+
+/* Below 0: this node has less to give than the peer, whose LOST told of it. */
+static int compare_with_peer(const struct mesh_link *link) {
+    const struct mesh *mesh = link->mesh;
+    uint64_t company = catchup_company(link);
     uint64_t keys = mesh->data.keys_count(mesh->data.udata);
-    if (members != peer_members) {
-        return members < peer_members ? -1 : 1;
+    if (company != link->peer_members) {
+        return company < link->peer_members ? -1 : 1;
     }
-    if (keys != peer_keys) {
-        return keys < peer_keys ? -1 : 1;
+    if (keys != link->peer_keys) {
+        return keys < link->peer_keys ? -1 : 1;
     }
     return memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES);
 }
 
-void catchup_consider(struct mesh *mesh, struct mesh_link *link, uint64_t peer_members,
-                      uint64_t peer_keys, bool is_forgotten) {
+/* Has the peer something that is not here? */
+static bool has_more(struct mesh *mesh, const struct mesh_link *link) {
+    struct context seen;
+    seen_context(link, &seen);
+    return !is_covered(&seen, mesh->data.context(mesh->data.udata));
+}
+
+static void need(struct catchup *catchup, const struct context *needed) {
+    if (catchup->needed == NULL) {
+        catchup->needed = memory_alloc(sizeof(*catchup->needed));
+    }
+    *catchup->needed = *needed;
+}
+
+/* Has this node written what the peer has not seen? */
+static bool has_unsent(const struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
+    struct context seen;
+    seen_context(link, &seen);
+    for (unsigned slot = 1; slot < count; slot++) {
+        if (mesh_is_own_slot(mesh, slot) && context->stamps[slot] > seen.stamps[slot]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* For how long has the peer said that its log does not serve this node? Meanwhile others deliver
+ * what they have, too. */
+static uint64_t lost_ms(struct mesh_link *link) {
+    struct link_catchup *lost = &link->catchup;
+    uint64_t now_us = link->mesh->monotonic_us;
+    if (lost->lost_since_us == 0 || now_us - lost->lost_us >= CATCHUP_LOST_MS * UINT64_C(1000)) {
+        lost->lost_since_us = now_us;
+    }
+    lost->lost_us = now_us;
+    return (now_us - lost->lost_since_us) / 1000;
+}
+
+void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
+    struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
     if (catchup->state == CATCHUP_PULLING || mesh->is_leaving) {
         return;
     }
-    if (catchup->state == CATCHUP_ADVANCING) {
-        /* While parts came, the peers' logs went on beyond the first of them. What rebasing has
-         * kept aside would be lost by beginning anew; another peer may still deliver. */
-        if (!catchup->rebases) {
-            begin(mesh, false);
-        }
+    uint64_t since_ms = lost_ms(link);
+    bool is_urgent = lacks_settled || was_forgotten || catchup->state == CATCHUP_WAITING;
+    if (!is_urgent && (since_ms < CATCHUP_LOST_MS || !has_more(mesh, link))) {
         return;
     }
-    bool rebases = is_forgotten || !can_deliver(mesh, link);
-    if (rebases && !is_forgotten && compare_with_peer(mesh, link, peer_members, peer_keys) > 0) {
-        return; /* neither log reaches back, and it is the peer that joins */
+    if (catchup->state == CATCHUP_ADVANCING) {
+        /* While parts came, the peers' logs went on beyond the first of them. What rebasing has
+         * kept aside stays. */
+        struct context more;
+        seen_context(link, &more);
+        need(catchup, &more);
+        begin(mesh, catchup->mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : catchup->mode);
+        return;
     }
-    begin(mesh, rebases);
+    if (is_source(mesh)) {
+        return; /* first the other one, else both would wait for each other; it will be said again
+                 */
+    }
+    struct context needed;
+    seen_context(link, &needed);
+    was_forgotten |= lacks_settled && has_unsent(link);
+    if (was_forgotten && compare_with_peer(link) > 0) {
+        /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
+        link->peer_was_forgotten = true;
+        streamer_out_seek(link);
+        return;
+    }
+    if (was_forgotten) {
+        need(catchup, &needed);
+        begin(mesh, MESH_JOIN_REBASE);
+    } else if (has_source(mesh, &needed)) {
+        need(catchup, &needed);
+        begin(mesh, MESH_JOIN_TAKE);
+    } else if (since_ms >= CATCHUP_MERGE_MS && compare_with_peer(link) < 0) {
+        need(catchup, &needed);
+        begin(mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
+    }
 }
 
 /* ---- joining: the parts ---- */
@@ -276,6 +391,10 @@ static void give_up_part(struct mesh_link *link, bool tells) {
     pull->retry_us = link->mesh->monotonic_us + CATCHUP_RETRY_MS * 1000ULL;
 }
 
+void catchup_peer_is_back(struct mesh_link *link) {
+    link->catchup.pulls = false;
+}
+
 void catchup_link_closed(struct mesh_link *link) {
     give_up_part(link, false);
     close_served(link);
@@ -288,7 +407,7 @@ static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
     memcpy(link->peer_seed, seed, sizeof(link->peer_seed));
     if (!catchup->has_begun) {
         streamer_pause(mesh);
-        mesh->data.sync_begin(mesh->data.udata, catchup->rebases);
+        mesh->data.sync_begin(mesh->data.udata, catchup->mode);
         catchup->has_begun = true;
     }
     if (!catchup->has_seed) {
@@ -302,6 +421,49 @@ static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
     return !link->catchup.is_foreign;
 }
 
+/* Has the link's peer what this node joins for? */
+static bool has_needed(const struct mesh_link *link) {
+    struct context seen;
+    if (!link_is_up(link)) {
+        return false;
+    }
+    if (link->mesh->catchup.needed == NULL) {
+        return true;
+    }
+    seen_context(link, &seen);
+    return is_covered(link->mesh->catchup.needed, &seen);
+}
+
+/* May it be asked for parts? */
+static bool is_eligible(const struct mesh_link *link) {
+    return !link->catchup.is_foreign && has_needed(link);
+}
+
+/* Did what came from the link not fit just now? */
+static bool is_refused(const struct mesh_link *link) {
+    return link->catchup.refused_us != 0 && link->mesh->monotonic_us - link->catchup.refused_us <
+                                                CATCHUP_PATIENCE_MS * UINT64_C(1000);
+}
+
+/* The peer is behind this node in what is settled, or this node's log does not reach back to what
+ * the peer has. Where all are like that, and nothing was taken over so far, states are merged, or
+ * where that is not to be either, compared. */
+static void refuse_part(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    bool is_any_left = false;
+    give_up_part(link, true);
+    link->catchup.refused_us = mesh->monotonic_us;
+    for (const struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
+        is_any_left |= is_eligible(other) && !other->peer_is_joining && !is_refused(other);
+    }
+    bool is_patient =
+        mesh->monotonic_us - mesh->catchup.started_us < CATCHUP_REFUSED_MS * UINT64_C(1000);
+    if (!is_any_left && !is_patient && mesh->catchup.parts_done == 0 &&
+        mesh->catchup.mode != MESH_JOIN_REBASE) {
+        begin(mesh, mesh->catchup.mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : MESH_JOIN_REBASE);
+    }
+}
+
 /* False: the peer sent nonsense. */
 static bool part_came(struct mesh_link *link, enum mesh_part status) {
     switch (status) {
@@ -310,6 +472,9 @@ static bool part_came(struct mesh_link *link, enum mesh_part status) {
         return true;
     case MESH_PART_AGAIN:
         give_up_part(link, true);
+        return true;
+    case MESH_PART_REFUSED:
+        refuse_part(link);
         return true;
     case MESH_PART_BAD:
         break;
@@ -404,11 +569,13 @@ static unsigned find_open_part(const struct catchup *catchup) {
 static bool knows_own_lives(struct mesh *mesh, const struct mesh_link *link) {
     const struct membership *membership = &mesh->membership;
     unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
+    struct context context;
+    seen_context(link, &context);
     for (unsigned slot = 1; slot < count; slot++) {
         if (!mesh_is_own_slot(mesh, slot)) {
             continue;
         }
-        uint64_t seen = member_seen(link->member, slot);
+        uint64_t seen = context.stamps[slot];
         for (size_t i = 0; i < membership->members_count; i++) {
             const struct member *member = membership->members[i];
             bool lives = !member->is_self && member->state <= MEMBER_SUSPECT;
@@ -431,9 +598,9 @@ static void hand_out_parts(struct mesh *mesh) {
         if (part == CATCHUP_PARTS) {
             return;
         }
-        if (link_is_up(link) && !pull->is_pulling && !pull->is_foreign &&
-            pull->retry_us <= mesh->monotonic_us &&
-            (!catchup->rebases || knows_own_lives(mesh, link))) {
+        if (is_eligible(link) && !pull->is_pulling && pull->retry_us <= mesh->monotonic_us &&
+            !is_refused(link) &&
+            (catchup->mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link))) {
             pull->is_pulling = true;
             pull->has_begun = false;
             pull->pulled_part = part;
@@ -453,16 +620,28 @@ static double seconds_since(const struct mesh *mesh, uint64_t started_us) {
 static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
-    catchup->rebases = false;
+    catchup->mode = MESH_JOIN_TAKE;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
-    catchup->goal = NULL;
+    memory_free(catchup->needed);
+    catchup->goal = catchup->needed = NULL;
+    catchup->sourceless_us = 0;
 }
 
 static void finish_parts(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    mesh->data.sync_end(mesh->data.udata);
+    switch (mesh->data.sync_end(mesh->data.udata)) {
+    case MESH_PART_DONE:
+        break;
+    case MESH_PART_MORE:
+        return;
+    case MESH_PART_AGAIN:
+    case MESH_PART_BAD:
+    case MESH_PART_REFUSED:
+        begin(mesh, catchup->mode);
+        return;
+    }
     catchup->state = CATCHUP_ADVANCING;
     catchup->warned_us = mesh->monotonic_us;
     mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",
@@ -476,7 +655,7 @@ static void try_to_end(struct mesh *mesh) {
         return;
     }
     mesh->stats.syncs_snapshot++;
-    mesh->stats.rebases += catchup->rebases;
+    mesh->stats.rebases += catchup->mode == MESH_JOIN_REBASE;
     mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
     mesh_say(mesh, MESH_LEVEL_NOTICE,
              "Mesh: ready after %.3f s, %u parts, %llu keys; %llu parts had to be resumed so far",
@@ -487,12 +666,11 @@ static void try_to_end(struct mesh *mesh) {
 }
 
 /* The peers whose parts fit have become joiners themselves, or are gone, and those that are ready
- * cut their parts by another seed: it is begun anew, by theirs. (What rebasing has kept aside would
- * be lost by that: then it waits for the first ones.) */
+ * cut their parts by another seed: it is begun anew, by theirs. */
 static bool must_change_seed(const struct mesh *mesh) {
     bool is_any_foreign = false;
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (!link_is_up(link) || link->peer_is_joining) {
+        if (!has_needed(link) || link->peer_is_joining || is_refused(link)) {
             continue;
         }
         if (!link->catchup.is_foreign) {
@@ -500,7 +678,7 @@ static bool must_change_seed(const struct mesh *mesh) {
         }
         is_any_foreign = true;
     }
-    return is_any_foreign && !mesh->catchup.rebases;
+    return is_any_foreign && mesh->catchup.parts_done < CATCHUP_PARTS;
 }
 
 /* All linked peers are joining, too: one must not, or nobody has anything to take over. */
@@ -538,18 +716,9 @@ static void look_for_tie(struct mesh *mesh) {
 
 /* ---- joining: a fresh node waits ---- */
 
-static bool is_covered(const struct context *seen, const struct context *by) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (seen->stamps[slot] > by->stamps[slot]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     struct context seen;
-    member_seen_context(link->member, &seen);
+    seen_context(link, &seen);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         context_add(catchup->goal, seen.stamps[slot]);
     }
@@ -584,6 +753,24 @@ static void wait_for_peers(struct mesh *mesh) {
              : up > 0                ? "no peer has data"
                                      : "though no peer could be reached so far");
     become_ready(mesh);
+}
+
+/* Those who have what is needed may be gone for good. */
+static void look_for_source(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (has_needed(link)) {
+            catchup->sourceless_us = 0;
+            return;
+        }
+    }
+    if (catchup->sourceless_us == 0) {
+        catchup->sourceless_us = mesh->monotonic_us;
+    } else if (mesh->monotonic_us - catchup->sourceless_us >=
+               CATCHUP_SOURCELESS_MS * UINT64_C(1000)) {
+        memory_free(catchup->needed);
+        catchup->needed = NULL;
+    }
 }
 
 /* ---- turns ---- */
@@ -625,7 +812,7 @@ void catchup_run(struct mesh *mesh) {
 void catchup_tick(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
-        begin(mesh, true);
+        begin(mesh, MESH_JOIN_REBASE);
     }
     if (catchup->state == CATCHUP_PULLING) {
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
@@ -635,12 +822,13 @@ void catchup_tick(struct mesh *mesh) {
                 link->catchup.retry_us = mesh->monotonic_us + CATCHUP_PATIENCE_MS * 1000ULL;
             }
         }
+        look_for_source(mesh);
         look_for_tie(mesh);
         if (catchup->state == CATCHUP_PULLING && must_change_seed(mesh)) {
             for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
                 give_up_part(link, true);
             }
-            begin(mesh, false);
+            begin(mesh, catchup->mode);
         }
     }
     if (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING) {

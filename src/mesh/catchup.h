@@ -5,10 +5,11 @@
  * one at a time from each; what a broken link leaves undone is pulled from somebody else. Each part
  * comes with the context it shows. Who joins:
  *
- *   - a node whose peer's log no longer reaches back to what it has (LOST). Where neither log
- *     reaches the other's place, one of the two: that with fewer members, then fewer keys, then the
- *     smaller id. If its own log cannot serve the peer, it rebases;
- *   - a node whose life was forgotten, in its next life: it rebases;
+ *   - a node that peers' logs no longer serve (LOST), for a while, or since it lacks what is
+ * settled there and no log can tell. It takes their state and applies its own log (MESH_JOIN_TAKE);
+ * if that does not reach back to any peer's place, one of the two merges: that with fewer living
+ *     nodes on its side, then fewer keys, then the smaller id (MESH_JOIN_MERGE);
+ *   - a node that was forgotten, in its next life: it rebases (MESH_JOIN_REBASE);
  *   - a node without data that has seeds, until it knows that there is nothing to take over, or
  *     that the logs of its peers can give it everything.
  *
@@ -26,25 +27,30 @@
 
 #include "base/buffer.h"
 #include "crdt/context.h"
-
-struct mesh;
-struct mesh_link;
+#include "mesh/mesh.h"
 
 enum {
     CATCHUP_PARTS = 256,
-    CATCHUP_PARTS_MAX = 4096,   /* more are not served */
-    CATCHUP_PATIENCE_MS = 5000, /* without bytes of a part: it is pulled from somebody else */
-    CATCHUP_RETRY_MS = 500,     /* before a peer that could not serve is asked again */
+    CATCHUP_PARTS_MAX = 4096,      /* more are not served */
+    CATCHUP_PATIENCE_MS = 5000,    /* without bytes of a part: it is pulled from somebody else */
+    CATCHUP_RETRY_MS = 500,        /* before a peer that could not serve is asked again */
+    CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do */
+    CATCHUP_SOURCELESS_MS = 10000, /* then anybody's state is taken */
+    CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
+    CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
     CATCHUP_ALONE_MS = 3000,    /* a fresh node that reaches nobody begins by itself */
     CATCHUP_TIED_MS = 1000,     /* of all peers joining, before one of them stops */
 };
 
 /* Of one link. */
 struct link_catchup {
-    bool is_pulling; /* a part was asked for here */
-    bool has_begun;  /* and has begun to come */
-    bool is_foreign; /* other hash seed: parts from here do not fit */
-    bool is_counted; /* WAITING: what the peer has is in the goal */
+    bool is_pulling;     /* a part was asked for here */
+    bool has_begun;      /* and has begun to come */
+    bool is_foreign;     /* other hash seed: parts from here do not fit */
+    bool is_counted;     /* WAITING: what the peer has is in the goal */
+    uint64_t refused_us; /* when what came from here did not fit to what this node has */
+    uint64_t lost_us, lost_since_us; /* when its log was said not to serve us: last, and first */
+    bool pulls;                      /* the peer takes over the state of this node, among others */
     unsigned pulled_part;
     uint64_t pulled_us; /* when its last bytes came */
     uint64_t retry_us;  /* not to be asked before */
@@ -58,7 +64,7 @@ enum catchup_state { CATCHUP_IDLE, CATCHUP_WAITING, CATCHUP_PULLING, CATCHUP_ADV
 struct catchup {
     enum catchup_state state;
     unsigned served_count; /* links that are served a part */
-    bool rebases;
+    enum mesh_join mode;
     bool has_begun; /* the data were told: sync_begin() */
     bool has_seed;  /* `seed` is that of all parts */
     uint64_t seed[2];
@@ -68,6 +74,10 @@ struct catchup {
     uint64_t tied_us;     /* since when all peers are joining, too; 0: they are not */
     uint64_t warned_us;   /* when it was last said that it takes long */
     struct context *goal; /* WAITING: what the peers had when they were linked */
+    /* PULLING: what the peer had whose log did not serve; who has less is not asked. NULL: anybody
+     * is. */
+    struct context *needed;
+    uint64_t sourceless_us; /* since when nobody is linked who has that; 0: somebody is */
     bool had_peers_data;
     struct buffer frame; /* being made */
 };
@@ -78,12 +88,17 @@ void catchup_deinit(struct mesh *mesh);
 static inline bool catchup_is_joining(const struct catchup *catchup) {
     return catchup->state != CATCHUP_IDLE;
 }
-/* The link's peer cannot serve us from its log: decides who joins. With `is_forgotten` it is this
- * node. */
-void catchup_consider(struct mesh *mesh, struct mesh_link *link, uint64_t peer_members,
-                      uint64_t peer_keys, bool is_forgotten);
+/* The link's peer cannot serve us from its log: decides who joins. `lacks_settled`: no log can,
+ * since this node has not seen all that is settled there; `was_forgotten`: what this node wrote may
+ * not have seen that. */
+void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten);
+/* How many nodes live on this side of a link, as far as this one hears: itself, and others than the
+ * peer. */
+uint64_t catchup_company(const struct mesh_link *link);
 /* A PART_* frame came. False: it makes no sense. */
 bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload);
+/* The peer told its context: it takes over nobody's state (any more). */
+void catchup_peer_is_back(struct mesh_link *link);
 void catchup_link_closed(struct mesh_link *link);
 /* Serves more of the parts that go out, while links have room; pulls what is to be pulled. */
 void catchup_run(struct mesh *mesh);

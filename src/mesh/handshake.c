@@ -136,6 +136,7 @@ void handshake_send_context(struct mesh_link *link) {
     }
     mesh_put_context(&payload, replicas, mesh->data.context(mesh->data.udata));
     link_send(link, MESH_FRAME_CONTEXT, buffer_slice(&payload));
+    link->contexts_sent++;
     buffer_deinit(&payload);
     link->handshake |= HANDSHAKE_CONTEXT_SENT;
     link->asked_us = mesh->monotonic_us;
@@ -398,26 +399,76 @@ static void come_up(struct mesh_link *link) {
     mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: linked with %s", link->peer_address);
 }
 
-/* What a retired replica wrote is in no log that could be asked for it: it has no name any more.
- * Was a peer with this context there when it was seen by all? A fresh one was not, and one that was
- * put back to an earlier time knows less of it. */
-static bool lacks_retired(const struct replicas *replicas, struct slice context) {
-    uint64_t count, ref, ticks;
-    bool is_empty = true;
-    if (!varint_take(&context, &count)) {
-        return false;
-    }
+/* Does a context, behind its count, mention the replica? */
+static bool is_mentioned(struct slice context, uint64_t count, uint64_t wanted) {
+    uint64_t ref, ticks;
     for (uint64_t i = 0; i < count; i++) {
         if (!codec_take_u64(&context, &ref) || !varint_take(&context, &ticks)) {
             return false;
         }
-        const struct retired_replica *retired = replicas_find_retired(replicas, ref);
-        if (retired != NULL && ticks < retired->ticks) {
+        if (ref == wanted) {
             return true;
         }
+    }
+    return false;
+}
+
+/* Contexts tell of the newest retired replicas, too. One that tells of few tells of all: then a
+ * replica that is not mentioned has not been seen. */
+static bool lacks_unmentioned(const struct replicas *replicas, struct slice context,
+                              uint64_t count) {
+    if (count >= MESH_RETIRED_TOLD) {
+        return false;
+    }
+    size_t first = replicas->retired_count > MESH_RETIRED_TOLD
+                       ? replicas->retired_count - MESH_RETIRED_TOLD
+                       : 0;
+    for (size_t i = first; i < replicas->retired_count; i++) {
+        if (replicas->retired[i].ticks > 0 &&
+            !is_mentioned(context, count, replicas->retired[i].ref)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a retired replica wrote is in no log that could be asked for it: it has no name any more.
+ * Was the peer with this context there when it was seen by all? A fresh one was not, and one that
+ * was put back to an earlier time knows less of it. One that knows more of it was forgotten. */
+static void judge_retired(struct mesh_link *link, struct slice context) {
+    const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
+    uint64_t count, ref, ticks;
+    bool is_empty = true;
+    link->peer_was_forgotten = false;
+    if (!varint_take(&context, &count)) {
+        return;
+    }
+    link->peer_lacks_retired = lacks_unmentioned(replicas, context, count);
+    for (uint64_t i = 0; i < count; i++) {
+        if (!codec_take_u64(&context, &ref) || !varint_take(&context, &ticks)) {
+            return;
+        }
+        const struct retired_replica *retired = replicas_find_retired(replicas, ref);
+        link->peer_lacks_retired |= retired != NULL && ticks < retired->ticks;
+        link->peer_was_forgotten |=
+            retired != NULL && ticks > retired->ticks && replicas_find(replicas, ref) == 0;
         is_empty = is_empty && ticks == 0;
     }
-    return is_empty && replicas->retired_count > 0;
+    link->peer_lacks_retired |= is_empty && replicas->retired_count > 0;
+}
+
+/* Has the peer, which was forgotten and came back, changes that were written without having seen
+ * what was settled here? */
+static void judge_forgotten(struct mesh_link *link, const struct context *context,
+                            unsigned unknown) {
+    struct mesh *mesh = link->mesh;
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    bool lacks_settled = false, has_more = unknown > 0;
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        lacks_settled |= mesh->frontier.stamps[slot] > context->stamps[slot];
+        has_more |= context->stamps[slot] > own->stamps[slot];
+    }
+    link->peer_was_forgotten |= link->member->was_forgotten && lacks_settled && has_more;
 }
 
 static bool context_frame(struct mesh_link *link, struct slice payload) {
@@ -458,15 +509,18 @@ static bool context_frame(struct mesh_link *link, struct slice payload) {
     }
     struct context context;
     unsigned unknown;
-    link->peer_lacks_retired = lacks_retired(mesh->data.replicas(mesh->data.udata), payload);
+    judge_retired(link, payload);
     if (!mesh_take_context(&payload, mesh->data.replicas(mesh->data.udata), &context, &unknown)) {
         return false;
     }
     link->handshake |= HANDSHAKE_CONTEXT_TAKEN;
+    link->contexts_taken++;
+    catchup_peer_is_back(link);
     if (newest > mesh->opts.generation) {
         mesh_want_generation(mesh, newest + 1);
     }
     look_for_self(link, &context);
+    judge_forgotten(link, &context, unknown);
     membership_note_context(link->member, &context);
     if (is_first) {
         come_up(link);

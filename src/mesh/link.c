@@ -53,7 +53,7 @@ bool mesh_take_seen(struct slice *bytes, const struct replicas *replicas, uint64
         return false;
     }
     unsigned slot = replicas_find(replicas, ref);
-    *stamp = slot != 0 ? stamp_make(ticks, slot) : 0;
+    *stamp = slot != 0 && ticks > 0 ? stamp_make(ticks, slot) : 0;
     *is_unknown = slot == 0 && replicas_find_retired(replicas, ref) == NULL;
     return true;
 }

@@ -307,6 +307,7 @@ static void begin_life(struct membership *membership, struct member *member, uin
         set_generation(membership, member, generation);
     }
     membership->forgotten_count -= was_forgotten;
+    member->was_forgotten |= was_forgotten;
     member->state = MEMBER_NEW;
     member->state_ms = now_ms;
     member->heartbeat = 0;

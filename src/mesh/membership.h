@@ -71,7 +71,10 @@ struct member {
     uint64_t heartbeat;
     enum member_state state;
     bool is_self;
-    bool is_counted;         /* in the member set and the frontier */
+    bool is_counted; /* in the member set and the frontier */
+    /* It came back after it was forgotten, and no claim of it has counted since: what it wrote
+     * meanwhile may not have seen what was settled. */
+    bool was_forgotten;
     bool is_unwanted;        /* others have forgotten it: so will we, once it is not alive here */
     uint64_t state_ms;       /* since when it is in that state */
     uint64_t heard_ms;       /* newest sign of life, from whomever; 0: none */
@@ -226,6 +229,9 @@ void membership_note_context(struct member *member, const struct context *contex
 uint64_t member_seen(const struct member *member, unsigned slot);
 /* All of that. */
 void member_seen_context(const struct member *member, struct context *context);
+/* And what it no longer speaks of, since it was retired where it is heard. */
+void membership_seen_context(const struct membership *membership, const struct replicas *replicas,
+                             const struct member *member, struct context *context);
 
 /* ---- digests ---- */
 

@@ -137,6 +137,19 @@ void member_seen_context(const struct member *member, struct context *context) {
     }
 }
 
+void membership_seen_context(const struct membership *membership, const struct replicas *replicas,
+                             const struct member *member, struct context *context) {
+    member_seen_context(member, context);
+    for (size_t i = 0; i < membership->retired_count && member->claim != NULL; i++) {
+        const struct membership_retired *retired = &membership->retired[i];
+        unsigned slot = replicas_find(replicas, retired->ref);
+        if (slot != 0 && retired->ticks > 0 &&
+            member_stamps_get(&member->claim->stamps, slot) == 0) {
+            context_add(context, stamp_make(retired->ticks, slot));
+        }
+    }
+}
+
 /* ---- trust ---- */
 
 /* What one look at all claims needs. */
@@ -181,6 +194,7 @@ static void judge_claims(const struct judgement *judgement, struct member *membe
         return;
     }
     if (is_trusted(judgement, member, member->claim)) {
+        member->was_forgotten = false;
         put_claim(&member->trusted, member->claim);
         put_claim(&member->pending, NULL);
         return;
@@ -311,12 +325,18 @@ void membership_frontier(struct membership *membership, const struct replicas *r
     *frontier = membership->frontier;
 }
 
+/* Is it a life that its node has begun since it was last heard of here? */
+static bool is_yet_to_come(const struct membership *membership, const struct replica_id *id) {
+    const struct member *member = membership_find(membership, id->node);
+    return member == NULL || id->generation > member->generation;
+}
+
 bool membership_retirable(const struct membership *membership, const struct replicas *replicas,
                           const struct context *context, unsigned slot) {
     require(slot < replicas->slots_count);
     uint64_t ref = replicas->slots[slot].ref, settled = membership->frontier.stamps[slot];
     if (ref == 0 || slot == replicas->self || is_live_ref(membership, ref) ||
-        context->stamps[slot] > settled) {
+        is_yet_to_come(membership, &replicas->slots[slot].id) || context->stamps[slot] > settled) {
         return false;
     }
     for (size_t i = 0; i < membership->retired_count; i++) {
@@ -327,7 +347,9 @@ bool membership_retirable(const struct membership *membership, const struct repl
     }
     for (size_t i = 1; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];
-        if (member->is_counted && member_seen(member, slot) > settled) {
+        /* Nor by one that had it and has lost it again: no log could tell it any more. */
+        if (member->is_counted && (member_seen(member, slot) > settled ||
+                                   member_seen(member, slot) < context->stamps[slot])) {
             return false;
         }
     }

@@ -408,6 +408,22 @@ static void send_digests(struct mesh *mesh) {
     }
 }
 
+/* Goes on with the slot that is being retired. All of it was settled when that began, and stays so.
+ */
+static void retire_on(struct mesh *mesh) {
+    const struct replicas *replicas = get_replicas(mesh);
+    unsigned slot = mesh->retiring_slot;
+    if (slot == replicas->self || replicas->slots[slot].ref != mesh->retiring_ref) {
+        mesh->retiring_slot = 0;
+        return;
+    }
+    streamer_forget_slot(mesh, slot);
+    if (mesh->data.retire(mesh->data.udata, slot)) {
+        membership_slot_retired(&mesh->membership, slot);
+        mesh->retiring_slot = 0;
+    }
+}
+
 /* What is below the frontier is settled; replicas that are gone for good give up their slots. */
 static void settle(struct mesh *mesh) {
     struct replicas *replicas = get_replicas(mesh);
@@ -417,12 +433,13 @@ static void settle(struct mesh *mesh) {
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        if (replicas->slots[slot].ref != 0 && slot != replicas->self &&
+        if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
             membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
-            streamer_forget_slot(mesh, slot);
-            if (mesh->data.retire(mesh->data.udata, slot)) {
-                membership_slot_retired(&mesh->membership, slot);
-            }
+            mesh->retiring_slot = slot;
+            mesh->retiring_ref = replicas->slots[slot].ref;
+        }
+        if (slot == mesh->retiring_slot) {
+            retire_on(mesh);
         }
     }
 }

@@ -87,7 +87,20 @@ enum mesh_apply {
 };
 
 enum mesh_read { MESH_READ_RECORD, MESH_READ_END, MESH_READ_WAIT, MESH_READ_LOST };
-enum mesh_part { MESH_PART_MORE, MESH_PART_DONE, MESH_PART_AGAIN, MESH_PART_BAD };
+enum mesh_part {
+    MESH_PART_MORE,
+    MESH_PART_DONE,
+    MESH_PART_AGAIN,
+    MESH_PART_BAD,
+    MESH_PART_REFUSED, /* it does not fit to what this node has: only another one's may */
+};
+
+/* How a node takes over the state of the mesh, and what becomes of what only it knows. */
+enum mesh_join {
+    MESH_JOIN_TAKE,   /* its log has that, and it is applied again */
+    MESH_JOIN_MERGE,  /* its state is merged */
+    MESH_JOIN_REBASE, /* it is made again by a new replica */
+};
 
 /* The data. All functions get `udata`. */
 struct mesh_data {
@@ -129,15 +142,16 @@ struct mesh_data {
 
     /* Joining: store/sync.h. Between sync_begin and sync_end no record is applied and clients are
      * told LOADING. `parts_count` is 1 when hash seeds differ. */
-    void (*sync_begin)(void *udata, bool rebases);
+    void (*sync_begin)(void *udata, enum mesh_join mode);
     /* May the node take over this hash seed (it is empty) or has it already? */
     bool (*sync_takes_seed)(void *udata, const uint64_t seed[2]);
     enum mesh_part (*sync_part_begin)(void *udata, unsigned part, unsigned parts_count,
                                       struct slice header);
     enum mesh_part (*sync_part_data)(void *udata, unsigned part, struct slice bytes);
     enum mesh_part (*sync_part_end)(void *udata, unsigned part);
-    /* All parts are in: the context is set, records are taken again. */
-    void (*sync_end)(void *udata);
+    /* All parts are in: sets the context, and applies to them what only this node knows. MORE: to
+     * be called again; DONE: records are taken again; AGAIN: the parts have to be pulled anew. */
+    enum mesh_part (*sync_end)(void *udata);
     /* Is the node ready: the context covers all parts, what was to be re-issued is? */
     bool (*sync_is_ready)(void *udata);
 
@@ -231,6 +245,8 @@ void mesh_broadcast(struct mesh *mesh, const struct slice *parts, size_t parts_c
 unsigned mesh_acknowledged_count(const struct mesh *mesh, uint64_t stamp);
 /* Is the node owning this replica alive (self included), or was it within the last `ms`? */
 bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t within_ms);
+/* Is the node that wrote this stamp heard, and has it told that it has it (still)? */
+bool mesh_has_author(const struct mesh *mesh, uint64_t stamp);
 unsigned mesh_alive_count(const struct mesh *mesh); /* peers, this node not included */
 /* Is it joining: clients are told LOADING. */
 bool mesh_is_joining(const struct mesh *mesh);

@@ -33,7 +33,7 @@
  *   SUBSCRIBE    count | (ref u64, ticks: what I have)...: send me these authors' records, too
  *   UNSUBSCRIBE  count | ref u64 ...; a count of 0: send no records before my next CONTEXT
  *   DIGEST       Unix ms | membership_digest_put()
- *   LOST         members | keys: I cannot serve you by the log
+ *   LOST         living nodes | keys | number of a CONTEXT | flags: I cannot serve you by the log
  *   PART_PULL    part | parts count
  *   PART_BEGIN   part | header
  *   PART_DATA    part | bytes
@@ -81,6 +81,10 @@ enum mesh_frame {
     MESH_FRAME_PONG,
     MESH_FRAME_BROADCAST,
 };
+
+/* Flags of LOST: the peer lacks what is settled here; it was forgotten. Its counts are of this
+ * side; the number is that of the peer's CONTEXT that it answers. */
+enum { MESH_LOST_LACKS_SETTLED = 1, MESH_LOST_WAS_FORGOTTEN = 2 };
 
 enum {
     MESH_NONCE_BYTES = 32,
@@ -135,6 +139,8 @@ struct mesh_link {
     uint64_t peer_members, peer_keys; /* also from LOST */
     uint64_t peer_seed[2];
     bool peer_is_joining;
+    uint64_t contexts_sent, contexts_taken;
+    bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_lacks_retired; /* it has not seen all of a replica that has no slot here any more */
 
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
@@ -181,6 +187,8 @@ struct mesh {
     uint64_t next_gossip_us;
     unsigned answers_left; /* digests that may still be answered in this round */
     struct context frontier;
+    unsigned retiring_slot; /* 0: none; what has begun is carried through */
+    uint64_t retiring_ref;
     uint64_t *slot_refs; /* as they were when the table of replicas was last looked at */
     unsigned slot_refs_count;
     uint64_t slots_version;

@@ -45,6 +45,16 @@ bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t with
            (member->heard_ms != 0 && mesh_now_ms(mesh) - member->heard_ms <= within_ms);
 }
 
+bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
+    const struct replicas *replicas = get_replicas(mesh);
+    unsigned slot = stamp_slot(stamp);
+    if (!mesh_is_replica_alive(mesh, slot, 0)) {
+        return false;
+    }
+    const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
+    return member->is_self || member_seen(member, slot) >= stamp;
+}
+
 unsigned mesh_alive_count(const struct mesh *mesh) {
     return (unsigned)(membership_count(&mesh->membership, MEMBER_ALIVE) +
                       membership_count(&mesh->membership, MEMBER_SUSPECT));

@@ -257,10 +257,16 @@ bool streamer_unsubscribe_frame(struct mesh_link *link, struct slice payload) {
 }
 
 bool streamer_lost_frame(struct mesh_link *link, struct slice payload) {
-    if (!varint_take(&payload, &link->peer_members) || !varint_take(&payload, &link->peer_keys)) {
+    uint64_t number, flags;
+    if (!varint_take(&payload, &link->peer_members) || !varint_take(&payload, &link->peer_keys) ||
+        !varint_take(&payload, &number) || !varint_take(&payload, &flags)) {
         return false;
     }
-    catchup_consider(link->mesh, link, link->peer_members, link->peer_keys, false);
+    if (number != link->contexts_sent) {
+        return true; /* it was under way when this node told what it has by now */
+    }
+    catchup_consider(link, (flags & MESH_LOST_LACKS_SETTLED) != 0,
+                     (flags & MESH_LOST_WAS_FORGOTTEN) != 0);
     return true;
 }
 

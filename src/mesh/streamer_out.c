@@ -103,8 +103,11 @@ static void stream_lost(struct mesh_link *link) {
                  "Mesh: the log no longer reaches back to what %s has: a snapshot is needed",
                  link->peer_address);
     }
-    codec_put_varint(&payload, mesh->membership.members_count);
+    codec_put_varint(&payload, catchup_company(link));
     codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
+    codec_put_varint(&payload, link->contexts_taken);
+    codec_put_varint(&payload, (link->peer_lacks_retired ? MESH_LOST_LACKS_SETTLED : 0U) |
+                                   (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U));
     link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -122,8 +125,9 @@ static bool place_stream(struct mesh_link *link) {
             out->seen.stamps[slot] = stamp_make(streamer_slot(link, slot)->sent_ticks, slot);
         }
     }
-    if (link->peer_lacks_retired || !mesh->data.stream_seek(mesh->data.udata, link->stream.reader,
-                                                            &out->seen, out->is_wanted)) {
+    if (link->peer_lacks_retired || link->peer_was_forgotten ||
+        !mesh->data.stream_seek(mesh->data.udata, link->stream.reader, &out->seen,
+                                out->is_wanted)) {
         stream_lost(link);
         return false;
     }

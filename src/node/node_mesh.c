@@ -11,7 +11,9 @@
 
 #include <stdio.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
+#include "base/varint.h"
 #include "log/log_stream.h"
 #include "node/publish.h"
 #include "store/part.h"
@@ -26,6 +28,7 @@ enum {
     RETIRE_STEPS_MAX = 64,
     RETIRE_PATIENCE_US = 5000000, /* with a slot that is not asked for any more */
     REISSUE_STEP_KEYS = 64,
+    REPLAY_STEP_RECORDS = 256,
     EXPIRE_FOR_ABSENT_MS = 60000, /* then others remove what it let expire */
     RESERVE_DIVISOR = 20,         /* merging goes on up to maxmemory and 5 % */
     BUSY_MESSAGE_MS = 10000,      /* not more often */
@@ -36,17 +39,30 @@ struct node_mesh {
     struct receiver receiver;
     struct sync *sync;      /* while the node joins */
     bool has_finished_sync; /* all parts are in: records are taken */
+    enum mesh_join mode;
     bool is_log_suspended;
-    struct context frontier; /* that settling goes up to */
-    bool settles;            /* there is more to settle below it */
-    unsigned retired_slot;   /* being retired; 0: none */
-    uint64_t retired_us;     /* when that was last asked for */
+    bool has_failed_to_resume;  /* that was said */
+    struct node_replay *replay; /* the own log is applied to the parts */
+    struct context frontier;    /* that settling goes up to */
+    bool settles;               /* there is more to settle below it */
+    unsigned retired_slot;      /* being retired; 0: none */
+    uint64_t retired_us;        /* when that was last asked for */
     uint64_t next_slice_us;
     uint64_t pushed_version; /* of the log's streams when they were last pushed */
     int64_t busy_told_ms;
     struct buffer address;
     struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */
     size_t conflicts_count, conflicts_next;
+};
+
+/* Applying the own log to the state that was taken over. */
+struct node_replay {
+    struct log_stream *stream;
+    struct context
+        before;          /* what this node had seen, and what the mesh is told until it has again */
+    struct context from; /* what all parts have seen */
+    struct buffer records; /* that were applied, each behind its length: the log begins with them */
+    bool is_cut;           /* too many to be kept */
 };
 
 /* ---- what the mesh asks of the data ---- */
@@ -56,7 +72,9 @@ static struct replicas *data_replicas(void *udata) {
 }
 
 static const struct context *data_context(void *udata) {
-    return &((struct node *)udata)->store.context;
+    const struct node *node = (const struct node *)udata;
+    const struct node_replay *replay = node->mesh_data->replay;
+    return replay != NULL ? &replay->before : &node->store.context;
 }
 
 static void tell_busy(struct node *node, const char *format, uint64_t a, uint64_t b) {
@@ -137,7 +155,15 @@ static void before_apply(void *udata) {
 }
 
 static void on_applied(void *udata, struct slice record) {
-    log_append_record(((struct node *)udata)->log, record);
+    struct node *node = (struct node *)udata;
+    struct node_replay *replay = node->mesh_data->replay;
+    if (replay == NULL) {
+        log_append_record(node->log, record);
+    } else if (replay->records.size + record.size > (size_t)node->options->mesh_backlog_size) {
+        replay->is_cut = true;
+    } else if (!replay->is_cut) {
+        codec_put_slice(&replay->records, record);
+    }
 }
 
 static uint64_t data_received_ticks(void *udata, unsigned slot) {
@@ -202,7 +228,7 @@ static bool data_retire(void *udata, unsigned slot) {
     data->retired_us = node->now_us;
     uint64_t began_us = node->host.monotonic_us(node->host.udata);
     for (unsigned i = 0; i < RETIRE_STEPS_MAX; i++) {
-        if (store_retire_some(&node->store, slot, RETIRE_STEP_BUCKETS)) {
+        if (store_retire_some(&node->store, slot, &data->frontier, RETIRE_STEP_BUCKETS)) {
             data->retired_slot = 0;
             return true;
         }
@@ -324,27 +350,66 @@ static enum mesh_part mesh_part_of_sync(struct node *node, enum sync_status stat
     return MESH_PART_BAD;
 }
 
-/* Changes that only this node knows: those of a node that lives come from that one. */
-static enum sync_fate fate_of(void *udata, unsigned slot) {
+/* Changes that only this node knows: those of a node that lives, and has them still, come from that
+ * one. */
+static enum sync_fate fate_of(void *udata, uint64_t stamp) {
     const struct node *node = (const struct node *)udata;
-    return mesh_is_replica_alive(node->mesh, slot, EXPIRE_FOR_ABSENT_MS) ? SYNC_DROP : SYNC_REISSUE;
+    return mesh_has_author(node->mesh, stamp) ? SYNC_DROP : SYNC_REISSUE;
 }
 
-static void data_sync_begin(void *udata, bool rebases) {
+static void replay_free(struct node_mesh *data) {
+    struct node_replay *replay = data->replay;
+    data->replay = NULL;
+    if (replay != NULL) {
+        log_stream_free(replay->stream);
+        buffer_deinit(&replay->records);
+        memory_free(replay);
+    }
+}
+
+static void forget_units(struct node_mesh *data) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        receiver_forget_unit(&data->receiver, slot);
+    }
+}
+
+static void suspend_log(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    data->is_log_suspended = true;
+    log_suspend(node->log, node->now_ms, node->now_us);
+    log_hold_snapshots(node->log, false, node->now_ms, node->now_us);
+}
+
+static void data_sync_begin(void *udata, enum mesh_join mode) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
-    if (data->sync != NULL) {
-        sync_free(data->sync);
+    struct sync *before = data->sync;
+    node->store.sync = NULL;
+    node->store.is_replaying = false;
+    if (data->replay != NULL) {
+        node->store.context = data->replay->before; /* the log has it */
+        replay_free(data);
     }
     before_apply(node);
     log_write(node->log, node->now_us);
-    if (!data->is_log_suspended) {
-        data->is_log_suspended = true;
-        log_suspend(node->log, node->now_ms, node->now_us);
+    forget_units(data);
+    data->mode = mode;
+    if (mode == MESH_JOIN_TAKE) {
+        log_hold_snapshots(node->log, true, node->now_ms, node->now_us);
+    } else {
+        suspend_log(node);
     }
     node->store.expiry_is_paused = true;
     data->has_finished_sync = false;
-    data->sync = sync_begin(&node->store, rebases, fate_of, node);
+    data->sync = sync_begin(&node->store,
+                            mode == MESH_JOIN_TAKE    ? SYNC_TAKE
+                            : mode == MESH_JOIN_MERGE ? SYNC_MERGE
+                                                      : SYNC_REBASE,
+                            fate_of, node);
+    if (before != NULL) {
+        sync_keep_rebase(data->sync, before);
+        sync_free(before);
+    }
 }
 
 static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
@@ -352,11 +417,28 @@ static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
     return sync_take_seed(&node->store, (struct hash_seed){seed[0], seed[1]});
 }
 
+/* Does the log have all that one who has seen `context` lacks of what is here? */
+static bool can_replay(const struct node *node, const struct context *context) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (node->store.context.stamps[slot] > context->stamps[slot]) {
+            return log_reaches_back(node->log, context, NULL);
+        }
+    }
+    return true;
+}
+
 static enum mesh_part data_sync_part_begin(void *udata, unsigned part, unsigned parts_count,
                                            struct slice header) {
     struct node *node = (struct node *)udata;
-    return mesh_part_of_sync(node,
-                             sync_part_begin(node->mesh_data->sync, part, parts_count, header));
+    struct node_mesh *data = node->mesh_data;
+    enum sync_status status = sync_part_begin(data->sync, part, parts_count, header);
+    if (status != SYNC_OK || data->mode == MESH_JOIN_REBASE) {
+        return mesh_part_of_sync(node, status);
+    }
+    struct context context;
+    bool fits = sync_part_fits(data->sync, part, &context) &&
+                (data->mode == MESH_JOIN_MERGE || can_replay(node, &context));
+    return fits ? MESH_PART_DONE : MESH_PART_REFUSED;
 }
 
 static enum mesh_part data_sync_part_data(void *udata, unsigned part, struct slice bytes) {
@@ -369,28 +451,122 @@ static enum mesh_part data_sync_part_end(void *udata, unsigned part) {
     return mesh_part_of_sync(node, sync_part_end(node->mesh_data->sync, part));
 }
 
-static void data_sync_end(void *udata) {
-    struct node_mesh *data = ((struct node *)udata)->mesh_data;
+static void replay_begin(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    struct node_replay *replay = memory_alloc_zero(sizeof(*replay));
+    replay->before = node->store.context;
     sync_finish(data->sync);
+    replay->from = node->store.context;
+    data->replay = replay;
+    if (!sync_is_replayed(data->sync)) {
+        replay->stream = log_stream_new(node->log);
+        (void)log_stream_seek(replay->stream, &replay->from, NULL);
+    }
+}
+
+/* Applies the next records of the log. */
+static enum mesh_part replay_some(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    for (unsigned i = 0; data->replay->stream != NULL && i < REPLAY_STEP_RECORDS; i++) {
+        struct stream_record record;
+        struct slice bytes;
+        switch (log_stream_next(data->replay->stream, &record, &bytes)) {
+        case LOG_STREAM_RECORD:
+            break;
+        case LOG_STREAM_END:
+            return MESH_PART_DONE;
+        case LOG_STREAM_WAIT:
+            return MESH_PART_MORE;
+        case LOG_STREAM_LOST:
+            return MESH_PART_AGAIN;
+        }
+        switch (receiver_take(&data->receiver, bytes)) {
+        case RECEIVE_OK:
+        case RECEIVE_DUPLICATE:
+            break;
+        case RECEIVE_GAP:
+        case RECEIVE_EARLY:
+        case RECEIVE_UNKNOWN:
+            break; /* it is looked at the end whether all is here */
+        case RECEIVE_MALFORMED:
+        case RECEIVE_FULL:
+        case RECEIVE_OUT_OF_MEMORY:
+            return MESH_PART_AGAIN;
+        }
+    }
+    return data->replay->stream == NULL ? MESH_PART_DONE : MESH_PART_MORE;
+}
+
+/* The log goes on with what was applied, so that others can get it from here. */
+static void replay_end(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    struct node_replay *replay = data->replay;
+    data->replay = NULL;
+    forget_units(data);
+    sync_end_replay(data->sync);
+    log_stream_free(replay->stream);
+    replay->stream = NULL;
+    suspend_log(node);
+    log_resume_ring(node->log, replay->is_cut ? &node->store.context : &replay->from);
+    struct slice rest = buffer_slice(&replay->records), record;
+    while (!replay->is_cut && varint_take_slice(&rest, &record)) {
+        log_append_record(node->log, record);
+    }
+    buffer_deinit(&replay->records);
+    memory_free(replay);
+}
+
+static enum mesh_part data_sync_end(void *udata) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data->mode != MESH_JOIN_TAKE) {
+        if (!sync_merge_some(data->sync)) {
+            return MESH_PART_MORE;
+        }
+        sync_finish(data->sync);
+        if (data->mode == MESH_JOIN_MERGE) {
+            log_resume_ring(node->log, &node->store.context);
+        }
+        data->has_finished_sync = true;
+        return MESH_PART_DONE;
+    }
+    if (data->replay == NULL) {
+        replay_begin(node);
+    }
+    enum mesh_part status = replay_some(node);
+    if (status != MESH_PART_DONE) {
+        return status;
+    }
+    if (!sync_is_replayed(data->sync)) {
+        node_message(node, LOG_LEVEL_WARNING,
+                     "The log lacks some of what this node had seen, and others have not");
+    }
+    replay_end(node);
     data->has_finished_sync = true;
+    return MESH_PART_DONE;
 }
 
 static bool data_sync_is_ready(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
     if (data->sync == NULL) {
-        return true;
+        /* What was here before is what a start would find, until the snapshot is complete. */
+        return log_is_whole(node->log);
     }
     if (!data->has_finished_sync || !sync_is_caught_up(data->sync)) {
         return false;
     }
     if (data->is_log_suspended) {
         /* What is written again shall be recorded. */
-        data->is_log_suspended = false;
         if (log_resume_with_snapshot(node->log, node->now_ms, node->now_us) != LOG_OK) {
-            node_message(node, LOG_LEVEL_WARNING, "Changes are not written to disk: %s",
-                         log_error(node->log));
+            if (!data->has_failed_to_resume) {
+                node_message(node, LOG_LEVEL_WARNING, "What was taken over cannot be kept: %s",
+                             log_error(node->log));
+            }
+            data->has_failed_to_resume = true;
+            return false;
         }
+        data->is_log_suspended = data->has_failed_to_resume = false;
     }
     bool is_done = sync_reissue_some(data->sync, REISSUE_STEP_KEYS);
     store_end_unit(&node->store);
@@ -407,7 +583,7 @@ static bool data_sync_is_ready(void *udata) {
     sync_free(data->sync);
     data->sync = NULL;
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
-    return true;
+    return log_is_whole(node->log);
 }
 
 static bool data_broadcast(void *udata, struct slice bytes) {
@@ -648,6 +824,7 @@ void node_mesh_free(struct node *node) {
     if (data->sync != NULL) {
         sync_free(data->sync);
     }
+    replay_free(data);
     receiver_deinit(&data->receiver);
     memory_free(data->conflicts);
     buffer_deinit(&data->address);

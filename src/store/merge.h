@@ -29,6 +29,11 @@ static inline bool merge_is_intricate(const struct store *store, const struct en
 enum store_status merge_apply(struct store *store, const struct key *key,
                               const struct change *change);
 
+/* Settles the elements of a replica that is retired, up to these ticks; its part becomes one with
+ * the register. */
+void retire_elements(struct store *store, struct contested *contested, unsigned slot,
+                     uint64_t ticks_max);
+
 /* ---- local writes: they record what they do ---- */
 
 /* The part that this node goes on with, or NULL: a part that was taken off as a whole is over. */

@@ -71,7 +71,7 @@ static inline void mutate_touch_all(struct store *store, unsigned db, enum store
 static inline bool mutate_has_seen(const struct store *store, unsigned author, uint64_t stamp) {
     /* Without a table of replicas there is one writer only. Own changes are applied where they were
      * made: on top of all that was seen. */
-    return store->is_alone || author == store->replicas.self ||
+    return store->is_alone || (author == store->replicas.self && likely(!store->is_replaying)) ||
            author >= store->replicas.slots_count ||
            replicas_has_seen(&store->replicas, author, stamp);
 }

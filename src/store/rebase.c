@@ -12,6 +12,7 @@ struct rebase_item {
     bool was_there;          /* the mesh had the key */
     bool sets_expiry;        /* INCREMENT: the expiry differs, too */
     unsigned number;         /* of its database */
+    uint64_t newest_ticks;   /* of the mesh's entry when it was compared */
     uint64_t expire_unix_ms; /* wanted: 0 for none */
     int64_t delta;           /* INCREMENT */
     uint32_t key_size;
@@ -27,18 +28,22 @@ static void drop_item(struct rebase *rebase) {
     memory_free(item);
 }
 
-void rebase_deinit(struct rebase *rebase) {
+struct rebase *rebase_new(void) {
+    return memory_alloc_zero(sizeof(struct rebase));
+}
+
+void rebase_free(struct rebase *rebase) {
     while (rebase->first != NULL) {
         drop_item(rebase);
     }
     if (rebase->has_aside) {
         sync_aside_deinit(&rebase->aside);
     }
-    *rebase = (struct rebase){0};
+    memory_free(rebase);
 }
 
 static struct store *rebase_aside(struct sync *sync) {
-    struct rebase *rebase = &sync->rebase;
+    struct rebase *rebase = sync->rebase;
     if (!rebase->has_aside) {
         sync_aside_init(&rebase->aside, sync->store);
         rebase->has_aside = true;
@@ -48,11 +53,12 @@ static struct store *rebase_aside(struct sync *sync) {
 }
 
 static void put_item(struct sync *sync, const struct key *key, const struct rebase_item *values) {
-    struct rebase *rebase = &sync->rebase;
+    struct rebase *rebase = sync->rebase;
     struct rebase_item *item = memory_alloc(sizeof(*item) + key->name.size);
     *item = *values;
     item->next = NULL;
     item->number = sync->store->dbs[key->db].number;
+    item->newest_ticks = rebase->newest_ticks;
     item->key_size = (uint32_t)key->name.size;
     if (key->name.size > 0) {
         memcpy(item->key, key->name.data, key->name.size);
@@ -100,7 +106,7 @@ static bool is_reissued(const struct sync *sync, uint64_t stamp) {
                REPLICA_NODE_ID_BYTES) == 0) {
         return true;
     }
-    return sync->fate != NULL && sync->fate(sync->udata, slot) == SYNC_REISSUE;
+    return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
 }
 
 static bool is_dropped(const struct sync *sync, const struct state_merge *merge, uint64_t stamp) {
@@ -132,16 +138,83 @@ static void drop_others(const struct sync *sync, const struct state_merge *merge
     }
 }
 
+/* The number in the only register, which is settled, or 0 without one; false when there is more. */
+static bool settled_number(const struct contested *contested, uint64_t *ticks,
+                           long double *number) {
+    struct entry_scratch scratch;
+    *ticks = 0;
+    *number = 0;
+    if (contested->edits_count > 0 || contested->registers_count > 1) {
+        return false;
+    }
+    if (contested->registers_count == 0) {
+        return true;
+    }
+    const struct contested_register *reg = &contested->registers[0];
+    *ticks = stamp_ticks(reg->stamp);
+    if (reg->form == CONTESTED_NUMBER) {
+        *number = reg->number;
+    } else if (!number_parse_float(contested_register_bytes(reg, &scratch), number)) {
+        return false;
+    }
+    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED;
+}
+
+/* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
+ * then the difference of the registers is what it saw. Leaves the rest in the part. */
+static bool split_part(const struct state_merge *merge, struct contested *contested,
+                       struct contested_part *part, const struct contested *there) {
+    unsigned slot = stamp_slot(part->stamp);
+    uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
+    uint64_t our_ticks, their_ticks;
+    long double ours, theirs;
+    if (there == NULL || there->registers_count == 0 || part->off_seen != 0 ||
+        !settled_number(contested, &our_ticks, &ours) ||
+        !settled_number(there, &their_ticks, &theirs)) {
+        return false;
+    }
+    bool is_folded = their_ticks >= part->start_ticks && their_ticks <= stamp_ticks(seen_there);
+    if (their_ticks != our_ticks && !is_folded) {
+        return false;
+    }
+    if (part->is_float) {
+        part->float_total -= theirs - ours;
+    } else {
+        part->total -= (int64_t)(theirs - ours);
+    }
+    struct entry_scratch scratch;
+    const struct contested_register *reg = &there->registers[0];
+    if (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    if (reg->form == CONTESTED_NUMBER) {
+        contested_add_number(merge->store, contested, reg->stamp, reg->number);
+        return true;
+    }
+    return contested_add_register(merge->store, contested, reg->stamp,
+                                  contested_register_bytes(reg, &scratch));
+}
+
+static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
+                       const struct contested *there) {
+    unsigned slot = stamp_slot(part->stamp);
+    return (there == NULL || contested_find_part(there, slot) == NULL) &&
+           !state_merge_covers_there(merge, part->stamp) &&
+           state_merge_covers_there(merge, stamp_make(part->start_ticks, slot));
+}
+
 /* Parts of which the mesh saw the beginning and has nothing: rebase.h. */
 static bool drop_unclear(const struct state_merge *merge, struct contested *contested,
                          const struct contested *there) {
     bool any = false;
+    unsigned count = 0;
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        count += is_unclear(merge, &contested->parts[i], there);
+    }
     for (unsigned i = contested->parts_count; i-- > 0;) {
-        const struct contested_part *part = &contested->parts[i];
-        unsigned slot = stamp_slot(part->stamp);
-        if ((there == NULL || contested_find_part(there, slot) == NULL) &&
-            !state_merge_covers_there(merge, part->stamp) &&
-            state_merge_covers_there(merge, stamp_make(part->start_ticks, slot))) {
+        struct contested_part *part = &contested->parts[i];
+        if (is_unclear(merge, part, there) &&
+            (count > 1 || !split_part(merge, contested, part, there))) {
             contested_drop_part(contested, i);
             any = true;
         }
@@ -152,7 +225,7 @@ static bool drop_unclear(const struct state_merge *merge, struct contested *cont
 /* Has the mesh written nothing to the key that was not seen here? */
 static bool was_all_seen(const struct sync *sync, const struct state_merge *merge,
                          const struct entry *there) {
-    return there != NULL && merge->settled_seen_here &&
+    return there != NULL && merge->settled_ticks_here == UINT64_MAX &&
            state_merge_entry_is_covered(there, sync->seen.stamps, STAMP_SLOTS_COUNT);
 }
 
@@ -187,6 +260,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         difference.is_memory_out |= !state_merge_elements(&copy, wanted, ours);
         contested_close(sync->store, key, our_stamp);
     }
+    state_merge_retire(merge, wanted, staged, theirs);
     drop_others(sync, merge, wanted);
     difference.is_unclear = drop_unclear(merge, wanted, theirs);
     difference.is_memory_out |= !state_merge_elements(merge, wanted, theirs);
@@ -203,9 +277,9 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
 /* ---- deciding ---- */
 
 static void forget_aside(struct sync *sync, const struct key *key) {
-    uint64_t *slot = mutate_slot(&sync->rebase.aside, key);
+    uint64_t *slot = mutate_slot(&sync->rebase->aside, key);
     if (slot != NULL) {
-        mutate_remove(&sync->rebase.aside, key, slot);
+        mutate_remove(&sync->rebase->aside, key, slot);
     }
 }
 
@@ -267,7 +341,7 @@ static bool compare_deep(struct sync *sync, const struct state_merge *merge, con
     if (difference.is_memory_out) {
         return false;
     }
-    view_init(&wanted, sync->store, entry_at(&sync->rebase.aside, key));
+    view_init(&wanted, sync->store, entry_at(&sync->rebase->aside, key));
     view_init(&theirs, sync->store, there == NULL ? NULL : entry_at(staged, key));
     if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
         note_plain_difference(sync, key, &ours, &theirs);
@@ -325,6 +399,8 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
 bool rebase_key(struct sync *sync, const struct sync_part *part, const struct key *key,
                 uint64_t *here, struct store *staged, uint64_t *there) {
     struct state_merge merge = sync_merge_of(sync, part);
+    sync->rebase->newest_ticks =
+        there != NULL ? stamp_ticks(entry_newest_stamp(table_item(*there))) : 0;
     if (here != NULL && there != NULL &&
         state_merge_is_equal(table_item(*here), table_item(*there))) {
         return true;
@@ -350,13 +426,12 @@ bool rebase_key(struct sync *sync, const struct sync_part *part, const struct ke
 
 /* ---- making it again ---- */
 
-/* Has the mesh's state that was compared been written to since? */
-static bool was_changed(const struct sync *sync, const struct rebase_item *item,
-                        const struct key *key, const struct entry *entry) {
+/* Has the mesh's state that was compared been written to since? What is settled keeps its ticks. */
+static bool was_changed(const struct rebase_item *item, const struct entry *entry) {
     if (entry == NULL) {
         return item->was_there && item->kind != REBASE_SET;
     }
-    return !item->was_there || !sync_covers(sync, key->hash, entry_newest_stamp(entry));
+    return !item->was_there || stamp_ticks(entry_newest_stamp(entry)) != item->newest_ticks;
 }
 
 static void make_increment(struct sync *sync, const struct rebase_item *item, const struct key *key,
@@ -376,9 +451,9 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
     struct store *store = sync->store;
     struct key key = store_key(store, store_database_index(store, item->number),
                                slice_make(item->key, item->key_size));
-    bool is_changed = was_changed(sync, item, &key, store_peek(store, &key));
+    bool is_changed = was_changed(item, store_peek(store, &key));
     struct entry_scratch scratch;
-    struct key aside_key = key;
+    struct key aside_key;
     struct entry *wanted;
     switch (item->kind) {
     case REBASE_INCREMENT:
@@ -395,8 +470,9 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
         }
         break;
     case REBASE_SET:
-        aside_key.db = store_database_index(&sync->rebase.aside, item->number);
-        wanted = entry_at(&sync->rebase.aside, &aside_key);
+        aside_key = store_key(&sync->rebase->aside,
+                              store_database_index(&sync->rebase->aside, item->number), key.name);
+        wanted = entry_at(&sync->rebase->aside, &aside_key);
         require(wanted != NULL);
         if (!is_changed && strings_set(store, &key, entry_value(wanted, &scratch),
                                        item->expire_unix_ms) != STORE_OK) {
@@ -409,7 +485,7 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
 }
 
 bool rebase_some(struct sync *sync, unsigned keys_max) {
-    struct rebase *rebase = &sync->rebase;
+    struct rebase *rebase = sync->rebase;
     for (unsigned i = 0; i < keys_max && rebase->first != NULL; i++) {
         make_item(sync, rebase->first);
         drop_item(rebase);

@@ -13,9 +13,10 @@
  *   anything else                           SET, with the expiry
  *
  * A part of a counter that the mesh has seen the beginning of but no longer has (it was taken off,
- * or folded) tells its total and not how much of it is new. If the mesh has written nothing to the
- * key that was not seen here, the difference of the values is what is new; else the part is left
- * out and counted as unclear: nothing counts twice, and nothing deleted comes back.
+ * or folded) tells its total and not how much of it is new. Where it was folded into a register
+ * that both have otherwise, the difference of the registers tells. If the mesh has written nothing
+ * to the key that was not seen here, the difference of the values is what is new; else the part is
+ * left out and counted as unclear: nothing counts twice, and nothing deleted comes back.
  *
  * SET, DELETE and EXPIRE are not made again when the key was written to after the mesh's state was
  * compared: that came later, and is not to be undone. */
@@ -30,12 +31,14 @@ struct sync_part;
 struct rebase_item;
 
 struct rebase {
-    struct store aside; /* values to be set, by key */
-    bool has_aside;     /* it is in use */
+    struct store aside;    /* values to be set, by key */
+    bool has_aside;        /* it is in use */
+    uint64_t newest_ticks; /* of the mesh's entry that is being compared; 0: there is none */
     struct rebase_item *first, *last;
 };
 
-void rebase_deinit(struct rebase *rebase);
+struct rebase *rebase_new(void);
+void rebase_free(struct rebase *rebase);
 /* Decides what is to be made again of the key: `here` is its slot in the store (NULL: absent),
  * `there` the mesh's entry in `staged` (NULL: absent). Then puts the mesh's entry into the store.
  * False when memory is out. `key` outlives the entries. */

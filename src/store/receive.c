@@ -125,8 +125,8 @@ static bool receiver_has_marks(struct receiver *receiver, const struct stream_re
     struct stream_mark mark;
     while (stream_mark_next(&marks, &mark)) {
         unsigned slot = replicas_find(&store->replicas, mark.ref);
-        bool is_here = slot != 0 ? mark.ticks <= stamp_ticks(store->context.stamps[slot])
-                                 : replicas_find_retired(&store->replicas, mark.ref) != NULL;
+        bool is_here = (slot != 0 && mark.ticks <= stamp_ticks(store->context.stamps[slot])) ||
+                       replicas_find_retired(&store->replicas, mark.ref) != NULL;
         if (!is_here && mark.ref != record->ref && !mutation(SKIP_MARKS)) {
             receiver->missing_ref = mark.ref;
             receiver->missing_ticks = mark.ticks;

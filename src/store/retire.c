@@ -13,6 +13,9 @@
  * must have told before: its own mark, which its newest record brought to the others. One that has
  * written nothing since says so with a change that changes nothing.
  *
+ * Its ref is noted as retired before the first entry changes: entries of a replica that is so noted
+ * and has a slot may be either way, here and in snapshots.
+ *
  * Invariant: what is shown stays the same, and so does what later changes make of it. A part that
  * was folded is superseded with its register, by whoever writes from now on; for a node that still
  * has the part, its writer has seen it (merge.c). */
@@ -31,6 +34,12 @@ static bool has_slot(uint64_t stamp, unsigned slot) {
 static void settle_stamp(uint64_t *stamp, unsigned slot) {
     if (has_slot(*stamp, slot)) {
         *stamp = stamp_make(stamp_ticks(*stamp), STAMP_SLOT_SETTLED);
+    }
+}
+
+static void settle_stamp_up_to(uint64_t *stamp, unsigned slot, uint64_t ticks_max) {
+    if (stamp_ticks(*stamp) <= ticks_max) {
+        settle_stamp(stamp, slot);
     }
 }
 
@@ -121,7 +130,11 @@ static long double part_value(const struct contested_part *part) {
 /* Makes the part one with the register. A text that is no number hides it for good. */
 static void fold_part(const struct store *store, struct contested *contested, unsigned i) {
     struct contested_part part = contested->parts[i];
+    bool is_ghost = contested_part_is_ghost(&part);
     contested_drop_part(contested, i);
+    if (is_ghost) {
+        return;
+    }
     struct contested_register *top = contested_top(contested);
     uint64_t ticks = stamp_ticks(part.stamp);
     char text[NUMBER_INTEGER_BYTES_MAX];
@@ -153,7 +166,14 @@ static void fold_part(const struct store *store, struct contested *contested, un
 
 /* ---- what needs more than a stamp ---- */
 
-static bool is_quiet(const struct contested *contested) {
+/* Is there nothing left to settle? A register that not all have seen would be taken for settled, if
+ * a part became one with it. */
+static bool is_quiet(const struct contested *contested, const struct context *frontier) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!context_covers(frontier, contested->registers[i].stamp)) {
+            return false;
+        }
+    }
     for (unsigned i = 0; i < contested->parts_count; i++) {
         if (contested_part_is_ghost(&contested->parts[i])) {
             return false;
@@ -163,31 +183,46 @@ static bool is_quiet(const struct contested *contested) {
            contested->expiries_count <= 1 && contested->shown != CONTESTED_HIDDEN;
 }
 
-static void retire_contested(struct store *store, struct contested *contested, unsigned slot) {
+void retire_elements(struct store *store, struct contested *contested, unsigned slot,
+                     uint64_t ticks_max) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
-        settle_stamp(&contested->registers[i].stamp, slot);
+        settle_stamp_up_to(&contested->registers[i].stamp, slot, ticks_max);
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        settle_stamp_up_to(&contested->edits[i].stamp, slot, ticks_max);
     }
     for (unsigned i = 0; i < contested->expiries_count; i++) {
-        settle_stamp(&contested->expiries[i].stamp, slot);
+        settle_stamp_up_to(&contested->expiries[i].stamp, slot, ticks_max);
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
-        settle_stamp(&contested->parts[i].off_by, slot);
-        if (has_slot(contested->parts[i].stamp, slot)) {
+        uint64_t stamp = contested->parts[i].stamp;
+        settle_stamp_up_to(&contested->parts[i].off_by, slot, ticks_max);
+        if (has_slot(stamp, slot) && stamp_ticks(stamp) <= ticks_max) {
             fold_part(store, contested, i);
         }
     }
-    settle_header(contested->entry, slot);
 }
 
 /* False: the entry is not ready yet. */
-static bool retire_entry(struct store *store, unsigned db, struct entry *entry, unsigned slot) {
-    if (entry_kind(entry) == ENTRY_CONTESTED && !is_quiet(entry_contested(entry))) {
-        return false;
+static bool retire_entry(struct store *store, unsigned db, struct entry *entry, unsigned slot,
+                         const struct context *frontier) {
+    struct entry_parts parts;
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        if (!is_quiet(entry_contested(entry), frontier)) {
+            return false;
+        }
+    } else {
+        entry_take_apart(entry, &parts);
+        if (!context_covers(frontier, parts.register_stamp)) {
+            return false;
+        }
     }
     struct buffer name = {0};
     buffer_append_slice(&name, entry_key(entry));
     struct key key = store_key(store, db, name.size > 0 ? buffer_slice(&name) : SLICE(""));
-    retire_contested(store, contested_open(store, &key, mutate_slot(store, &key)), slot);
+    struct contested *contested = contested_open(store, &key, mutate_slot(store, &key));
+    retire_elements(store, contested, slot, STAMP_TICKS_MAX);
+    settle_header(contested->entry, slot);
     contested_close(store, &key, 0);
     buffer_deinit(&name);
     return true;
@@ -209,7 +244,7 @@ static bool retire_is_told(struct store *store, unsigned slot) {
     return false;
 }
 
-static void retire_bucket(struct store *store, unsigned slot) {
+static void retire_bucket(struct store *store, unsigned slot, const struct context *frontier) {
     struct store_retirement *retirement = &store->retirement;
     unsigned db = retirement->db;
     struct retire_walk walk = {.store = store, .slot = slot};
@@ -218,7 +253,7 @@ static void retire_bucket(struct store *store, unsigned slot) {
     for (size_t i = 0; i < walk.entries.size; i += sizeof(struct entry *)) {
         struct entry *entry;
         memcpy(&entry, walk.entries.data + i, sizeof(entry));
-        if (!retire_entry(store, db, entry, slot)) {
+        if (!retire_entry(store, db, entry, slot, frontier)) {
             retirement->has_left_some = true;
         }
     }
@@ -228,7 +263,8 @@ static void retire_bucket(struct store *store, unsigned slot) {
     }
 }
 
-bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max) {
+bool store_retire_some(struct store *store, unsigned slot, const struct context *frontier,
+                       unsigned buckets_max) {
     struct store_retirement *retirement = &store->retirement;
     require(slot != STAMP_SLOT_SETTLED);
     require(slot != store->replicas.self);
@@ -242,8 +278,11 @@ bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max)
     if (!retire_is_told(store, slot)) {
         return false;
     }
+    /* From now on some keys are without it, and whoever looks at this state has to know that. */
+    replicas_note_retired(&store->replicas, store->replicas.slots[slot].ref,
+                          stamp_ticks(store->context.stamps[slot]));
     for (unsigned i = 0; i < buckets_max && retirement->db < store->dbs_count; i++) {
-        retire_bucket(store, slot);
+        retire_bucket(store, slot, frontier);
     }
     if (retirement->db < store->dbs_count) {
         return false;

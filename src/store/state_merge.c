@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state_merge.h"
 
+#include "store/merge.h"
+
 enum { STATE_MERGE_STAMPS_MAX = 3 };
 
 static bool covers(const uint64_t *seen, unsigned count, uint64_t stamp) {
@@ -9,13 +11,13 @@ static bool covers(const uint64_t *seen, unsigned count, uint64_t stamp) {
 }
 
 bool state_merge_covers_here(const struct state_merge *merge, uint64_t stamp) {
-    return stamp_slot(stamp) == STAMP_SLOT_SETTLED ? merge->settled_seen_here
+    return stamp_slot(stamp) == STAMP_SLOT_SETTLED ? stamp_ticks(stamp) <= merge->settled_ticks_here
                                                    : context_covers(merge->seen_here, stamp);
 }
 
 bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp) {
     return stamp_slot(stamp) == STAMP_SLOT_SETTLED
-               ? merge->settled_seen_there
+               ? stamp_ticks(stamp) <= merge->settled_ticks_there
                : covers(merge->seen_there, merge->seen_there_count, stamp);
 }
 
@@ -330,6 +332,31 @@ static bool merge_parts(const struct state_merge *merge, struct contested *here,
         }
     }
     return were_folded;
+}
+
+/* Is the replica in the slot retired on one side, or is that under way? Then keys may be either
+ * way, on both sides. */
+static bool is_retired_somewhere(const struct state_merge *merge, unsigned slot) {
+    const struct replicas *replicas = &merge->store->replicas;
+    uint64_t ref = replicas->slots[slot].ref;
+    return ref != 0 &&
+           ((merge->is_retired_there != NULL && merge->is_retired_there[slot]) ||
+            (replicas->retired_count > 0 && replicas_find_retired(replicas, ref) != NULL));
+}
+
+void state_merge_retire(const struct state_merge *merge, struct contested *here,
+                        struct store *staged, struct contested *there) {
+    for (unsigned slot = 1; slot < merge->store->replicas.slots_count; slot++) {
+        if (!is_retired_somewhere(merge, slot)) {
+            continue;
+        }
+        /* What one side has not seen is not retired for it. */
+        uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
+        retire_elements(merge->store, here, slot, stamp_ticks(seen_there));
+        if (there != NULL) {
+            retire_elements(staged, there, slot, stamp_ticks(merge->seen_here->stamps[slot]));
+        }
+    }
 }
 
 bool state_merge_elements(const struct state_merge *merge, struct contested *here,

@@ -11,7 +11,9 @@
  *
  * A stamp whose replica was retired has slot 0 and its ticks alone. It is the same element as one
  * with these ticks and a slot. Whether the other side had seen it cannot be told from a context,
- * but from the list of retired replicas: `settled_seen_here` and `settled_seen_there`. */
+ * but from the lists of retired replicas: where one side has retired a replica that the other one
+ * has not seen all of, what is newer than that may be of it. `settled_ticks_here` and
+ * `settled_ticks_there` are the ticks up to which all that is settled was seen. */
 #ifndef STORE_STATE_MERGE_H
 #define STORE_STATE_MERGE_H
 
@@ -21,10 +23,10 @@
 struct state_merge {
     struct store *store;             /* whose replicas order stamps */
     const struct context *seen_here; /* CB */
-    bool settled_seen_here;          /* it covers all that is settled and retired there */
+    uint64_t settled_ticks_here;     /* of what is settled there; UINT64_MAX: all was seen here */
     const uint64_t *seen_there;      /* CX, by slot; 0 beyond */
     unsigned seen_there_count;
-    bool settled_seen_there;      /* and the other way round */
+    uint64_t settled_ticks_there; /* and the other way round */
     const bool *is_retired_there; /* by slot, STAMP_SLOTS_COUNT */
 };
 
@@ -42,6 +44,10 @@ enum state_merge_quick state_merge_quick(const struct state_merge *merge, const 
                                          const struct entry *there);
 /* Do they have the same elements, as far as can be told at a glance? */
 bool state_merge_is_equal(const struct entry *a, const struct entry *b);
+/* What is retired on one side only was seen by both sides, and looks alike once it is on both:
+ * before they are merged. `there`, in the store `staged`, may be NULL. */
+void state_merge_retire(const struct state_merge *merge, struct contested *here,
+                        struct store *staged, struct contested *there);
 /* Merges the elements of `there` (NULL: the key is absent there) into `here`. False when memory is
  * out: `here` may then have a part of them. */
 bool state_merge_elements(const struct state_merge *merge, struct contested *here,

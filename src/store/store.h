@@ -134,6 +134,9 @@ struct store {
     /* While a snapshot is taken over in parts: changes that a part has seen are skipped for its
      * keys (sync.h). NULL otherwise. */
     const struct sync *sync;
+    /* Records of this node's own log are applied to a state that came from elsewhere: what their
+     * writer had seen is told by its marks, also where that was this node. */
+    bool is_replaying;
     struct change_writer journal; /* the batch being collected; node/ hands it to the log */
     struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
     int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
@@ -267,8 +270,10 @@ bool store_has_seen(const struct store *store, const struct change *change);
  * True when it came to the end of the list. */
 bool store_settle(struct store *store, const struct context *frontier, unsigned entries_max);
 /* Removes the slot of a replica that will never write again and whose stamps are all settled from
- * all entries, some buckets a call; true once it is through: then the slot is retired. */
-bool store_retire_some(struct store *store, unsigned slot, unsigned buckets_max);
+ * all entries, some buckets a call; true once it is through: then the slot is retired. What it
+ * becomes one with has to be below the frontier, too. */
+bool store_retire_some(struct store *store, unsigned slot, const struct context *frontier,
+                       unsigned buckets_max);
 /* This node goes on as another replica: later changes carry its slot. 0 slots left: false. */
 bool store_begin_replica(struct store *store, const struct replica_id *id);
 /* The index of the database with this number. */

@@ -7,6 +7,9 @@
 #include "store/state.h"
 #include "store/sync_state.h"
 
+/* More than mesh-max-clock-drift by default. */
+enum { SYNC_CLOCKS_APART_MS = 6000 };
+
 /* ---- helpers about stores and entries ---- */
 
 static uint64_t sync_table_hash(const void *item, const void *udata) {
@@ -132,14 +135,16 @@ static bool sync_saw_nothing(const struct store *store) {
     return store->replicas.retired_count == 0;
 }
 
-struct sync *sync_begin(struct store *store, bool rebases, sync_fate_fn fate, void *udata) {
+struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn fate, void *udata) {
     require(store->sync == NULL);
     struct sync *sync = memory_alloc_zero(sizeof(*sync));
     sync->store = store;
-    sync->rebases = rebases;
+    sync->mode = mode;
+    store->retirement = (struct store_retirement){0};
     sync->is_direct = sync_saw_nothing(store);
     sync->fate = fate;
     sync->udata = udata;
+    sync->rebase = rebase_new();
     sync->seen = store->context;
     sync->marks = memory_alloc_zero(STAMP_SLOTS_COUNT * sizeof(sync->marks[0]));
     snapshot_walk_cancel_all(store->walk);
@@ -147,6 +152,12 @@ struct sync *sync_begin(struct store *store, bool rebases, sync_fate_fn fate, vo
     store->sync = sync;
     sync_touch_all(store, STORE_TOUCH_ALL_LEAVE);
     return sync;
+}
+
+void sync_keep_rebase(struct sync *sync, struct sync *before) {
+    struct rebase *rebase = sync->rebase;
+    sync->rebase = before->rebase;
+    before->rebase = rebase;
 }
 
 static void intake_free(struct sync_intake *intake, bool is_direct) {
@@ -167,7 +178,10 @@ static void intake_free(struct sync_intake *intake, bool is_direct) {
 }
 
 void sync_free(struct sync *sync) {
-    sync->store->sync = NULL;
+    if (sync->store->sync == sync) {
+        sync->store->sync = NULL;
+        sync->store->is_replaying = false;
+    }
     for (unsigned i = 0; i < sync->parts_count; i++) {
         if (sync->parts[i].intake != NULL) {
             intake_free(sync->parts[i].intake, sync->is_direct);
@@ -179,7 +193,11 @@ void sync_free(struct sync *sync) {
         memory_free(sync->marks[slot].marks);
     }
     memory_free(sync->marks);
-    rebase_deinit(&sync->rebase);
+    rebase_free(sync->rebase);
+    for (size_t i = 0; i < sync->retired_count; i++) {
+        memory_free(sync->retired[i].parts);
+    }
+    memory_free(sync->retired);
     buffer_deinit(&sync->order);
     buffer_deinit(&sync->key_scratch);
     memory_free(sync);
@@ -397,6 +415,33 @@ static void intake_take_marks(struct sync_intake *intake, const struct header_re
     }
 }
 
+static void lower(uint64_t *least, uint64_t value) {
+    *least = value < *least ? value : *least;
+}
+
+static bool is_own(const struct replicas *replicas, unsigned slot) {
+    return memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+                  REPLICA_NODE_ID_BYTES) == 0;
+}
+
+/* Up to which ticks one who has seen this had seen all of a replica, of which it has not seen all:
+ * it may have a slot, or 0. A replica that was never heard of began to write later than what was,
+ * but for what clocks may be apart. What this node wrote itself tells nothing of what it had heard.
+ */
+static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *seen, unsigned count,
+                             unsigned slot) {
+    uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
+    if (slot != 0 && slot < count && stamp_ticks(seen[slot]) > 0) {
+        return stamp_ticks(seen[slot]);
+    }
+    for (unsigned i = 1; i < count && i < replicas->slots_count; i++) {
+        if (!is_own(replicas, i) && stamp_ticks(seen[i]) > newest) {
+            newest = stamp_ticks(seen[i]);
+        }
+    }
+    return newest > apart ? newest - apart : 0;
+}
+
 static void intake_take_retired(struct sync *sync, struct sync_part *part,
                                 const struct header *header) {
     struct sync_intake *intake = part->intake;
@@ -404,7 +449,7 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
     struct slice rest = header->retired;
     intake->retired_count = header->retired_count;
     intake->retired = memory_alloc_zero((header->retired_count + 1) * sizeof(intake->retired[0]));
-    intake->settled_seen_here = true;
+    intake->settled_ticks_here = UINT64_MAX;
     for (uint64_t i = 0; i < header->retired_count; i++) {
         struct retired_replica *retired = &intake->retired[i];
         (void)codec_take_u64(&rest, &retired->ref);
@@ -416,7 +461,10 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
         }
         bool was_seen = slot != 0 ? stamp_ticks(sync->seen.stamps[slot]) >= retired->ticks
                                   : replicas_find_retired(replicas, retired->ref) != NULL;
-        intake->settled_seen_here &= was_seen;
+        if (!was_seen) {
+            lower(&intake->settled_ticks_here,
+                  ticks_before(replicas, sync->seen.stamps, STAMP_SLOTS_COUNT, slot));
+        }
     }
 }
 
@@ -447,10 +495,13 @@ static void intake_take_header(struct sync *sync, struct sync_part *part,
         intake_take_marks(intake, &header->replicas[i]);
     }
     intake_take_retired(sync, part, header);
-    intake->settled_seen_there = true;
+    intake->settled_ticks_there = UINT64_MAX;
     for (size_t i = 0; i < replicas->retired_count; i++) {
-        intake->settled_seen_there &=
-            was_retired_or_seen_there(part, replicas, &replicas->retired[i]);
+        if (!was_retired_or_seen_there(part, replicas, &replicas->retired[i])) {
+            lower(&intake->settled_ticks_there,
+                  ticks_before(replicas, part->context, part->context_count,
+                               replicas_find(replicas, replicas->retired[i].ref)));
+        }
     }
     intake->order_stamp = header->order_ticks == 0
                               ? 0
@@ -624,10 +675,10 @@ enum sync_status sync_part_data(struct sync *sync, unsigned part_number, struct 
 struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part) {
     return (struct state_merge){.store = sync->store,
                                 .seen_here = &sync->seen,
-                                .settled_seen_here = part->intake->settled_seen_here,
+                                .settled_ticks_here = part->intake->settled_ticks_here,
                                 .seen_there = part->context,
                                 .seen_there_count = part->context_count,
-                                .settled_seen_there = part->intake->settled_seen_there,
+                                .settled_ticks_there = part->intake->settled_ticks_there,
                                 .is_retired_there = part->intake->is_retired_there};
 }
 
@@ -649,6 +700,7 @@ static bool part_merge_deep(struct sync *sync, const struct state_merge *merge,
                                  there != NULL ? table_item(*there) : NULL);
     struct contested *theirs = there == NULL ? NULL : contested_open(staged, &key, there);
     struct contested *ours = contested_open(store, &key, here);
+    state_merge_retire(merge, ours, staged, theirs);
     bool is_done = state_merge_elements(merge, ours, theirs);
     contested_close(store, &key, stamp);
     sync->stats.keys_merged++;
@@ -662,10 +714,6 @@ static bool part_merge_absent(struct sync *sync, struct sync_part *part, const s
         return true;
     }
     uint64_t *slot = mutate_slot(store, key);
-    if (sync->rebases) {
-        struct key kept = sync_keep_key(&sync->key_scratch, key);
-        return rebase_key(sync, part, &kept, slot, &intake->staged, NULL);
-    }
     struct state_merge merge = sync_merge_of(sync, part);
     switch (state_merge_quick(&merge, table_item(*slot), NULL)) {
     case STATE_MERGE_KEEP:
@@ -685,10 +733,6 @@ static bool part_merge_absent(struct sync *sync, struct sync_part *part, const s
 static bool part_merge_staged(struct sync *sync, struct sync_part *part, const struct key *key) {
     struct store *staged = &part->intake->staged, *store = sync->store;
     uint64_t *here = mutate_slot(store, key), *there = mutate_slot(staged, key);
-    if (sync->rebases) {
-        struct key kept = sync_keep_key(&sync->key_scratch, key);
-        return rebase_key(sync, part, &kept, here, staged, there);
-    }
     struct state_merge merge = sync_merge_of(sync, part);
     struct entry *theirs;
     switch (
@@ -706,6 +750,54 @@ static bool part_merge_staged(struct sync *sync, struct sync_part *part, const s
         break;
     }
     impossible("what came is not dropped at a glance");
+}
+
+/* Puts an entry that came into the store, which has no such key. */
+static bool part_take_staged(struct sync *sync, struct sync_part *part, const struct key *at) {
+    struct store *staged = &part->intake->staged, *store = sync->store;
+    struct key key = sync_keep_key(&sync->key_scratch, at);
+    struct entry *entry = table_item(*mutate_slot(staged, &key));
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        return sync_copy(store, &key, entry_contested(entry), entry->stamp);
+    }
+    return sync_insert(store, &key, sync_take_out(staged, &key));
+}
+
+static bool part_rebase_absent(struct sync *sync, struct sync_part *part, const struct key *at) {
+    struct store *staged = &part->intake->staged;
+    if (mutate_slot(staged, at) != NULL) {
+        return true;
+    }
+    struct key key = sync_keep_key(&sync->key_scratch, at);
+    return rebase_key(sync, part, &key, mutate_slot(sync->store, &key), staged, NULL);
+}
+
+static bool part_rebase_staged(struct sync *sync, struct sync_part *part, const struct key *at) {
+    struct store *staged = &part->intake->staged;
+    struct key key = sync_keep_key(&sync->key_scratch, at);
+    return rebase_key(sync, part, &key, mutate_slot(sync->store, &key), staged,
+                      mutate_slot(staged, &key));
+}
+
+/* All of the part's keys change at once. False when memory is out: then some have not come. */
+static bool part_merge(struct sync *sync, struct sync_part *part) {
+    struct store *staged = &part->intake->staged;
+    if (sync->is_direct) {
+        return true;
+    }
+    sync_aside_lend(staged, sync->store);
+    switch (sync->mode) {
+    case SYNC_TAKE:
+        return range_walk(sync, part, sync->store, range_remove) &&
+               range_walk(sync, part, staged, part_take_staged);
+    case SYNC_MERGE:
+        return range_walk(sync, part, sync->store, part_merge_absent) &&
+               range_walk(sync, part, staged, part_merge_staged);
+    case SYNC_REBASE:
+        break;
+    }
+    return range_walk(sync, part, sync->store, part_rebase_absent) &&
+           range_walk(sync, part, staged, part_rebase_staged);
 }
 
 /* ---- the ends of parts ---- */
@@ -732,6 +824,61 @@ static void sync_note_order(struct sync *sync, struct sync_intake *intake) {
     }
 }
 
+/* They count once all parts are in: until then the state is not one that has seen them. */
+static void sync_note_retired(struct sync *sync, const struct sync_part *part) {
+    const struct sync_intake *intake = part->intake;
+    size_t number = (size_t)(part - sync->parts);
+    for (size_t i = 0; i < intake->retired_count; i++) {
+        const struct retired_replica *retired = &intake->retired[i];
+        size_t at = i; /* most lists are alike */
+        if (at >= sync->retired_count || sync->retired[at].ref != retired->ref) {
+            for (at = 0; at < sync->retired_count && sync->retired[at].ref != retired->ref; at++) {
+            }
+        }
+        if (at == sync->retired_count) {
+            sync->retired = memory_resize(sync->retired, (at + 1) * sizeof(sync->retired[0]));
+            sync->retired[sync->retired_count++] =
+                (struct sync_retired){.ref = retired->ref,
+                                      .ticks = retired->ticks,
+                                      .parts = memory_alloc_zero(sync->parts_count / 8 + 1)};
+        }
+        sync->retired[at].parts[number / 8] |= (uint8_t)(1 << number % 8);
+    }
+}
+
+/* The part has seen this, though its slot may be newer than its header. */
+static void part_note_seen(struct sync_part *part, unsigned slot, uint64_t stamp) {
+    if (slot >= part->context_count) {
+        part->context = memory_resize(part->context, (slot + 1) * sizeof(part->context[0]));
+        memset(part->context + part->context_count, 0,
+               (slot + 1 - part->context_count) * sizeof(part->context[0]));
+        part->context_count = slot + 1;
+    }
+    part_raise_context(part, stamp);
+}
+
+/* One that was introduced meanwhile has a slot here, which headers did not know of. */
+static void sync_take_retired(struct sync *sync) {
+    struct replicas *replicas = &sync->store->replicas;
+    for (size_t i = 0; i < sync->retired_count; i++) {
+        const struct sync_retired *retired = &sync->retired[i];
+        unsigned slot = replicas_find(replicas, retired->ref);
+        if (slot == 0) {
+            replicas_note_retired(replicas, retired->ref, retired->ticks);
+            continue;
+        }
+        uint64_t stamp = stamp_make(retired->ticks, slot);
+        if (retired->ticks > 0) {
+            context_add(&sync->goal, stamp);
+        }
+        for (unsigned part = 0; part < sync->parts_count; part++) {
+            if ((retired->parts[part / 8] >> part % 8 & 1) != 0) {
+                part_note_seen(&sync->parts[part], slot, stamp);
+            }
+        }
+    }
+}
+
 enum sync_status sync_part_end(struct sync *sync, unsigned part_number) {
     if (part_number >= sync->parts_count || sync->parts[part_number].state != SYNC_PART_BEGUN) {
         return SYNC_MALFORMED;
@@ -742,27 +889,22 @@ enum sync_status sync_part_end(struct sync *sync, unsigned part_number) {
         part_reset(sync, part);
         return SYNC_MALFORMED;
     }
-    if (!sync->is_direct) {
-        sync_aside_lend(&intake->staged, sync->store);
-        if (!range_walk(sync, part, sync->store, part_merge_absent) ||
-            !range_walk(sync, part, &intake->staged, part_merge_staged)) {
-            part_reset(sync, part);
-            return SYNC_OUT_OF_MEMORY;
-        }
+    bool waits = sync->mode != SYNC_TAKE && !sync->is_direct;
+    if (!waits && !part_merge(sync, part)) {
+        part_reset(sync, part);
+        return SYNC_OUT_OF_MEMORY;
     }
     for (unsigned slot = 1; slot < part->context_count; slot++) {
         context_add(&sync->goal, part->context[slot]);
     }
     sync_note_marks(sync, intake);
     sync_note_order(sync, intake);
-    for (size_t i = 0; i < intake->retired_count; i++) {
-        if (replicas_find(&sync->store->replicas, intake->retired[i].ref) == 0) {
-            replicas_note_retired(&sync->store->replicas, intake->retired[i].ref,
-                                  intake->retired[i].ticks);
-        }
+    sync_note_retired(sync, part);
+    if (!waits) {
+        intake_free(intake, sync->is_direct);
+        part->intake = NULL;
+        sync->parts_merged++;
     }
-    intake_free(intake, sync->is_direct);
-    part->intake = NULL;
     part->state = SYNC_PART_DONE;
     sync->parts_done++;
     return SYNC_OK;
@@ -770,6 +912,22 @@ enum sync_status sync_part_end(struct sync *sync, unsigned part_number) {
 
 unsigned sync_parts_done(const struct sync *sync) {
     return sync->parts_done;
+}
+
+bool sync_merge_some(struct sync *sync) {
+    require(sync->parts_done == sync->parts_count);
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        struct sync_part *part = &sync->parts[i];
+        if (part->intake != NULL) {
+            if (part_merge(sync, part)) {
+                intake_free(part->intake, sync->is_direct);
+                part->intake = NULL;
+                sync->parts_merged++;
+            }
+            break;
+        }
+    }
+    return sync->parts_merged == sync->parts_count;
 }
 
 /* ---- the end of it all ---- */
@@ -789,11 +947,9 @@ static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) 
     struct replicas *replicas = &sync->store->replicas;
     struct replica *replica = &replicas->slots[slot];
     const struct sync_marks *marks = &sync->marks[slot];
-    if (sync->rebases) {
-        memory_free(replica->mark);
-        replica->mark = NULL;
-        replica->mark_count = 0;
-    }
+    memory_free(replica->mark);
+    replica->mark = NULL;
+    replica->mark_count = 0;
     if (marks->stamp != minimum) {
         return; /* retired there: whoever wrote it had been seen by all */
     }
@@ -804,34 +960,79 @@ static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) 
     }
 }
 
-void sync_finish(struct sync *sync) {
+/* The context that all parts have, or where parts were merged, that and what was here. */
+static void sync_take_context(struct sync *sync) {
     struct store *store = sync->store;
-    require(sync->parts_count > 0);
-    require(sync->parts_done == sync->parts_count);
-    require(!sync->is_finished);
-    sync->is_finished = true;
-    struct context context = sync->seen;
     for (unsigned slot = 1; slot < store->replicas.slots_count; slot++) {
         uint64_t minimum = sync_minimum(sync, slot);
         if (store->replicas.slots[slot].ref == 0) {
             continue;
         }
-        if (sync->rebases || minimum > context.stamps[slot]) {
-            context.stamps[slot] = minimum;
+        if (sync->mode == SYNC_MERGE && minimum <= sync->seen.stamps[slot]) {
+            /* Perhaps of one that was retired here, and has a slot again. */
+            store->context.stamps[slot] = sync->seen.stamps[slot];
+        } else {
+            store->context.stamps[slot] = minimum;
             sync_take_marks(sync, slot, minimum);
         }
         hybrid_clock_observe(&store->clock, stamp_ticks(sync->goal.stamps[slot]));
     }
-    store->context = context;
-    if (sync->rebases) {
-        /* A swap that nobody knows is gone, also where the mesh has never had one. */
-        store->order_stamp = 0;
-        databases_take_order(store, stamp_make(1, STAMP_SLOT_SETTLED), buffer_slice(&sync->order));
-        store->order_stamp = sync->order_stamp;
-    } else if (sync->order_stamp != 0) {
-        databases_take_order(store, sync->order_stamp, buffer_slice(&sync->order));
+}
+
+static void sync_take_order(struct sync *sync) {
+    struct store *store = sync->store;
+    if (sync->mode == SYNC_MERGE) {
+        if (sync->order_stamp != 0) {
+            databases_take_order(store, sync->order_stamp, buffer_slice(&sync->order));
+        }
+        return;
     }
+    /* A swap that nobody knows is gone, also where the mesh has never had one. */
+    store->order_stamp = 0;
+    databases_take_order(store, stamp_make(1, STAMP_SLOT_SETTLED), buffer_slice(&sync->order));
+    store->order_stamp = sync->order_stamp;
+}
+
+void sync_finish(struct sync *sync) {
+    struct store *store = sync->store;
+    require(sync->parts_count > 0);
+    require(sync->parts_merged == sync->parts_count);
+    require(!sync->is_finished);
+    sync->is_finished = true;
+    sync_take_retired(sync);
+    sync_take_context(sync);
+    sync_take_order(sync);
+    store->is_replaying = sync->mode == SYNC_TAKE;
     sync_touch_all(store, STORE_TOUCH_ALL_CAME);
+}
+
+bool sync_is_replayed(const struct sync *sync) {
+    const struct store *store = sync->store;
+    for (unsigned slot = 1; slot < store->replicas.slots_count && sync->mode == SYNC_TAKE; slot++) {
+        if (store->replicas.slots[slot].ref != 0 &&
+            sync->seen.stamps[slot] > store->context.stamps[slot]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sync_end_replay(struct sync *sync) {
+    sync->store->is_replaying = false;
+}
+
+bool sync_part_fits(const struct sync *sync, unsigned part_number, struct context *context) {
+    const struct sync_part *part = &sync->parts[part_number];
+    require(part_number < sync->parts_count);
+    require(part->state == SYNC_PART_BEGUN);
+    memset(context, 0, sizeof(*context));
+    memcpy(context->stamps, part->context, part->context_count * sizeof(part->context[0]));
+    for (unsigned slot = 1; slot < part->context_count; slot++) {
+        if (part->intake->is_retired_there[slot] && sync->seen.stamps[slot] > part->context[slot]) {
+            return false;
+        }
+    }
+    return part->intake->settled_ticks_there == UINT64_MAX;
 }
 
 bool sync_covers(const struct sync *sync, uint64_t hash, uint64_t stamp) {

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Joining: taking over the state of the mesh in parts (part.h), and merging what is here into it.
+/* Joining: taking over the state of the mesh in parts (part.h). What only the joiner knows is dealt
+ * with in one of three ways, enum sync_mode:
  *
- * The parts come from several peers, each with its own context CX, the one that the part shows; CB
- * is the context that this store had at the beginning. For each key of a part the rule of all
- * merging decides, element by element:
+ * TAKE, the usual one. The joiner's log reaches back to what the parts show. Each part replaces
+ * what is here, as it is, at once. When all are in, sync_finish() sets the context to the minimum
+ * of the parts' contexts, and the records of the log above that are applied, as any record is. So
+ * nothing has to be merged but by the one rule of all merging: what the mesh has not seen it has
+ * not settled either. What was here before stays in the log, and in `seen`, until that is done.
+ *
+ * MERGE. Neither side's log reaches back to what the other one has. For each key of a part it is
+ * decided element by element (state_merge.h); CX is the context of the part, CB that of the joiner:
  *
  *   in both                              stays (as one; a folded form wins)
  *   only here, covered by CX             goes: the peer saw it, and it was removed
@@ -11,21 +17,19 @@
  *   only there, covered by CB            not added: it was seen here, and removed
  *   only there, not covered by CB        added
  *
- * A part is taken apart and judged when it is whole: until then it lies in a store of its own, and
- * may be begun again, from somebody else. A store that has seen nothing at all takes a shorter way:
- * entries go into its tables at once, and out again when the part is interrupted.
- *
- * When all parts are in, sync_finish() sets the context to CB joined with the minimum of the parts'
- * contexts. Parts that were taken later have seen more: changes that come by streams afterwards are
- * applied only to keys whose part has not seen them (sync_has_seen()), until the context has caught
- * up with all parts. No snapshot walk may begin before that, since stamps ahead of the context lie
- * in the store; and nobody writes: clients are told LOADING.
- *
- * Rebasing. What only the joiner knows and can no longer deliver by its log (or may not, since it
- * was forgotten and the mesh has settled things without it) is no part of the merge. Its state is
- * dropped for the mesh's, key by key; where merging would have shown something else, that
+ * REBASE. The joiner was forgotten: the mesh has settled things that its changes had not seen. Its
+ * state is dropped for the mesh's, key by key; where merging would have shown something else, that
  * difference is kept aside, and made once more as ordinary new changes when the store has caught
- * up: sync_reissue_some(). The caller begins a new replica first. */
+ * up: sync_reissue_some(). The caller begins a new replica first.
+ *
+ * With MERGE and REBASE parts lie aside, whole, until all are here; so it can be begun anew at any
+ * time before. A store that has seen nothing at all takes a shorter way: entries go into its tables
+ * at once, and out again when the part is interrupted.
+ *
+ * Parts that were taken later have seen more: changes that come by the log or by streams afterwards
+ * are applied only to keys whose part has not seen them (sync_has_seen()), until the context has
+ * caught up with all parts. No snapshot walk may begin before that, since stamps ahead of the
+ * context lie in the store; and nobody writes: clients are told LOADING. */
 #ifndef STORE_SYNC_H
 #define STORE_SYNC_H
 
@@ -44,10 +48,18 @@ enum sync_fate {
     SYNC_DROP,    /* they come by their author's stream, or somebody else makes them again */
     SYNC_REISSUE, /* this node makes them again */
 };
-/* The fate of the changes of the replica in `slot`, which is not one of this node's own. */
-typedef enum sync_fate (*sync_fate_fn)(void *udata, unsigned slot);
+/* The fate of the change with this stamp, of a replica that is not one of this node's own. */
+typedef enum sync_fate (*sync_fate_fn)(void *udata, uint64_t stamp);
 
 struct sync;
+
+/* What becomes of what only this node knows. */
+enum sync_mode {
+    SYNC_TAKE,   /* its log has all of that: parts are taken as they are, the log is applied to them
+                  */
+    SYNC_MERGE,  /* it is merged, element by element */
+    SYNC_REBASE, /* it is compared, and made again */
+};
 
 /* May the store take over this hash seed, or has it already? It takes it: tables are built anew.
  * False while a snapshot walk runs. */
@@ -55,7 +67,10 @@ bool sync_take_seed(struct store *store, struct hash_seed seed);
 
 /* Begins to join; sets store->sync. Own changes so far are recorded, no walk runs. `fate` may be
  * NULL: SYNC_DROP for all. */
-struct sync *sync_begin(struct store *store, bool rebases, sync_fate_fn fate, void *udata);
+struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn fate, void *udata);
+/* It is begun anew: what rebasing kept aside is to be made again all the same. `before`, whose
+ * store is joined by `sync` now, is freed next. */
+void sync_keep_rebase(struct sync *sync, struct sync *before);
 /* A part begins, or begins again. All parts have one `parts_count`. */
 enum sync_status sync_part_begin(struct sync *sync, unsigned part, unsigned parts_count,
                                  struct slice header);
@@ -65,8 +80,21 @@ enum sync_status sync_part_data(struct sync *sync, unsigned part, struct slice b
 enum sync_status sync_part_end(struct sync *sync, unsigned part);
 /* How many parts are merged. */
 unsigned sync_parts_done(const struct sync *sync);
-/* All parts are merged: sets the context, marks, the clock and the order of databases. */
+/* Not when rebasing: may the part that has begun be taken, or merged? Not where the sender has not
+ * seen all of a replica that is retired here, or has retired one that it had not seen all of.
+ * `*context` is what the part shows. */
+bool sync_part_fits(const struct sync *sync, unsigned part, struct context *context);
+/* All parts are in: merges or rebases the next one; true when all are. Not before they are all
+ * here, so that it can be begun anew as long as one is missing. With TAKE there is nothing left to
+ * do. */
+bool sync_merge_some(struct sync *sync);
+/* All parts are merged: sets the context, marks, the clock and the order of databases. With TAKE,
+ * records of this node's log that are above the context are to be applied next. */
 void sync_finish(struct sync *sync);
+/* Has the store seen again all that it had seen before? */
+bool sync_is_replayed(const struct sync *sync);
+/* The log is through. */
+void sync_end_replay(struct sync *sync);
 
 /* After sync_finish(): is the change's effect in the store already, though the context does not
  * cover it yet? For a FLUSH: in all parts; else sync_covers() tells for each key. */

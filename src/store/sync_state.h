@@ -17,13 +17,13 @@ struct sync_marks {
 
 /* A part on its way in. */
 struct sync_intake {
-    struct store staged;    /* the keys that came; unused where they go into the store at once */
-    struct buffer bytes;    /* of a batch that is not whole yet */
-    struct entry *open;     /* a large value that has not come whole, or NULL */
-    struct key open_key;    /* its key, in its entry; `db` is an index */
-    uint64_t inserted;      /* entries that went into the store at once */
-    bool settled_seen_here; /* state_merge.h */
-    bool settled_seen_there;
+    struct store staged; /* the keys that came; unused where they go into the store at once */
+    struct buffer bytes; /* of a batch that is not whole yet */
+    struct entry *open;  /* a large value that has not come whole, or NULL */
+    struct key open_key; /* its key, in its entry; `db` is an index */
+    uint64_t inserted;   /* entries that went into the store at once */
+    uint64_t settled_ticks_here; /* state_merge.h */
+    uint64_t settled_ticks_there;
     bool is_retired_there[STAMP_SLOTS_COUNT];
     uint16_t slots[STAMP_SLOTS_COUNT]; /* by the sender's slot: ours */
     struct sync_marks *marks;          /* by our slot */
@@ -40,25 +40,33 @@ struct sync_part {
     enum sync_part_state state;
     uint64_t *context; /* that it shows: stamps by slot */
     unsigned context_count;
-    struct sync_intake *intake; /* while it is BEGUN */
+    struct sync_intake *intake; /* while it is BEGUN, and until it is merged */
+};
+
+/* A replica that is retired where a part came from. */
+struct sync_retired {
+    uint64_t ref, ticks;
+    uint8_t *parts; /* which: a bit for each */
 };
 
 struct sync {
     struct store *store;
-    bool rebases;
+    enum sync_mode mode;
     bool is_direct; /* nothing was seen here before: entries go into the store at once */
     bool is_finished;
     sync_fate_fn fate;
     void *udata;
     struct context seen; /* CB */
     struct context goal; /* all parts joined */
-    unsigned parts_count, parts_done;
+    unsigned parts_count, parts_done, parts_merged;
     struct sync_part *parts;
     struct sync_marks *marks; /* by slot, STAMP_SLOTS_COUNT: those with the smallest stamp */
     uint64_t order_stamp;     /* the newest that came; 0: none */
     struct buffer order;
+    struct sync_retired *retired; /* that the parts told of */
+    size_t retired_count;
     struct buffer key_scratch;
-    struct rebase rebase;
+    struct rebase *rebase;
     struct sync_stats stats;
 };
 

@@ -168,8 +168,8 @@ static void part_close(void *udata, void *walk) {
     memory_free(walk);
 }
 
-static void sync_begin(void *udata, bool rebases) {
-    (void)udata, (void)rebases;
+static void sync_begin(void *udata, enum mesh_join mode) {
+    (void)udata, (void)mode;
 }
 
 static bool sync_takes_seed(void *udata, const uint64_t seed[2]) {
@@ -193,8 +193,9 @@ static enum mesh_part sync_part_end(void *udata, unsigned part) {
     return part % 5 == 4 ? MESH_PART_AGAIN : MESH_PART_DONE;
 }
 
-static void sync_end(void *udata) {
+static enum mesh_part sync_end(void *udata) {
     (void)udata;
+    return MESH_PART_DONE;
 }
 
 static bool sync_is_ready(void *udata) {

@@ -314,8 +314,8 @@ static void data_part_close(void *udata, void *walk) {
     (void)udata, (void)walk;
 }
 
-static void data_sync_begin(void *udata, bool rebases) {
-    (void)udata, (void)rebases;
+static void data_sync_begin(void *udata, enum mesh_join mode) {
+    (void)udata, (void)mode;
 }
 
 static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
@@ -339,8 +339,9 @@ static enum mesh_part data_sync_part_end(void *udata, unsigned part) {
     return MESH_PART_AGAIN;
 }
 
-static void data_sync_end(void *udata) {
+static enum mesh_part data_sync_end(void *udata) {
     (void)udata;
+    return MESH_PART_DONE;
 }
 
 static bool data_sync_is_ready(void *udata) {

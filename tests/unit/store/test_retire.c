@@ -32,7 +32,7 @@ static bool retire(struct world *world, unsigned i, const struct context *fronti
     store_digest(store, before);
     bool is_through = false;
     for (unsigned rounds = 0; !is_through && rounds < 50; rounds++) {
-        is_through = store_retire_some(store, slot, 1 + (unsigned)world_below(world, 5));
+        is_through = store_retire_some(store, slot, frontier, 1 + (unsigned)world_below(world, 5));
         world_collect(world, i);
         (void)store_settle(store, frontier, 10);
     }
@@ -142,7 +142,7 @@ static void no_slot_retires_under_a_walk(void **state) {
     struct snapshot_walk walk = {.store = other};
     other->walk = &walk;
     for (unsigned i = 0; i < 100; i++) {
-        assert_false(store_retire_some(other, slot, 100));
+        assert_false(store_retire_some(other, slot, &other->context, 100));
     }
     other->walk = NULL;
     struct context frontier = other->context;

@@ -225,13 +225,42 @@ static enum sync_status pull(struct sync *sync, struct peer *from, unsigned part
     return status;
 }
 
-static void join(struct peer *joiner, struct peer *from, bool rebases) {
+/* Applies what the joiner's log has to the parts: it has all records that the joiner had seen. */
+static void replay(struct peer *joiner, const struct context *before) {
+    struct store *store = &joiner->store;
+    for (bool any = true; any;) {
+        any = false;
+        for (unsigned i = 0; i < authors_count; i++) {
+            unsigned slot = replicas_find(&store->replicas, authors[i].ref);
+            uint64_t seen = slot != 0 ? stamp_ticks(before->stamps[slot]) : 0;
+            for (unsigned at = 0; at < authors[i].count && authors[i].ticks[at] <= seen; at++) {
+                struct slice record = buffer_slice(&authors[i].records[at]);
+                any |= authors[i].ticks[at] > receiver_ticks(&joiner->receiver, slot) &&
+                       receiver_take(&joiner->receiver, record) == RECEIVE_OK;
+            }
+        }
+    }
+}
+
+static void finish(struct sync *sync, struct peer *joiner) {
+    struct context before = joiner->store.context;
+    while (!sync_merge_some(sync)) {
+    }
+    sync_finish(sync);
+    if (joiner->store.is_replaying) {
+        replay(joiner, &before);
+        assert_true(sync_is_replayed(sync));
+        sync_end_replay(sync);
+    }
+}
+
+static void join(struct peer *joiner, struct peer *from, enum sync_mode mode) {
     collect(joiner);
-    struct sync *sync = sync_begin(&joiner->store, rebases, NULL, NULL);
+    struct sync *sync = sync_begin(&joiner->store, mode, NULL, NULL);
     for (unsigned part = 0; part < PARTS; part++) {
         assert_int_equal(pull(sync, from, part, NULL, false), SYNC_OK);
     }
-    sync_finish(sync);
+    finish(sync, joiner);
     assert_true(sync_is_caught_up(sync));
     assert_true(sync_reissue_some(sync, 1000));
     sync_free(sync);
@@ -268,7 +297,7 @@ static void rejoin(unsigned to, unsigned from) {
         }
     }
     begin_life(&peers[to], 100 + authors_count);
-    join(&peers[to], &peers[from], true);
+    join(&peers[to], &peers[from], SYNC_REBASE);
     collect(&peers[to]);
 }
 
@@ -395,7 +424,7 @@ static void a_fresh_store_takes_all(void **state) {
         }
     }
     delete (0, "key:7");
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     check_equal();
     expect(1, "key:7", NULL);
     expect(1, "key:8", "key:8");
@@ -420,7 +449,7 @@ static void a_large_value_comes_in_pieces(void **state) {
     assert_int_equal(strings_set(&peers[0].store, &key, slice_make(bytes, size), 0), STORE_OK);
     memory_free(bytes);
     set(0, "small", "1");
-    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    struct sync *sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
     struct prng prng;
     prng_init(&prng, 1);
     for (unsigned part = 0; part < PARTS; part++) {
@@ -438,7 +467,7 @@ static void a_large_value_comes_in_pieces(void **state) {
         buffer_deinit(&header);
         buffer_deinit(&out);
     }
-    sync_finish(sync);
+    finish(sync, &peers[1]);
     sync_free(sync);
     check_equal();
     teardown();
@@ -455,7 +484,7 @@ static void what_was_deleted_stays_deleted(void **state) {
     set(0, "other", "2");
     deliver(0, 1);
     set(2, "unsent", "3");
-    join(&peers[2], &peers[1], false);
+    join(&peers[2], &peers[1], SYNC_TAKE);
     expect(2, "k", NULL);
     expect(2, "unsent", "3");
     expect(2, "other", "2");
@@ -477,7 +506,7 @@ static void own_deletes_hold(void **state) {
     delete (1, "k");
     set(1, "n", "2");
     set(0, "late", "1");
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     expect(1, "k", NULL);
     expect(1, "n", "2");
     expect(1, "late", "1");
@@ -497,7 +526,7 @@ static void increments_of_both_sides_count(void **state) {
     add(1, "c", 3);
     add(0, "d", 1);
     add(1, "d", 2);
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     expect(1, "c", "20");
     expect(1, "d", "3");
     deliver_all();
@@ -518,7 +547,7 @@ static void expiries_merge(void **state) {
     expire(1, "k", (uint64_t)NOW_MS + 7000);
     expire(0, "p", 0);
     expire(1, "p", (uint64_t)NOW_MS + 1000);
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     deliver_all();
     check_equal();
     for (unsigned i = 0; i < 2; i++) {
@@ -540,7 +569,7 @@ static void parts_of_different_moments(void **state) {
         (void)snprintf(name, sizeof(name), "c%u", i);
         add(0, name, 1);
     }
-    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    struct sync *sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
     for (unsigned part = 0; part < PARTS; part++) {
         assert_int_equal(pull(sync, &peers[0], part, NULL, false), SYNC_OK);
         for (unsigned i = 0; i < 40; i++) {
@@ -551,7 +580,7 @@ static void parts_of_different_moments(void **state) {
             add(0, name, 1);
         }
     }
-    sync_finish(sync);
+    finish(sync, &peers[1]);
     assert_false(sync_is_caught_up(sync));
     deliver_all();
     assert_true(sync_is_caught_up(sync));
@@ -570,7 +599,7 @@ static void a_flush_while_catching_up(void **state) {
         (void)snprintf(name, sizeof(name), "k%u", i);
         set(0, name, "old");
     }
-    struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+    struct sync *sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
     for (unsigned part = 0; part < PARTS; part++) {
         assert_int_equal(pull(sync, &peers[0], part, NULL, false), SYNC_OK);
         if (part == PARTS / 2) {
@@ -582,7 +611,7 @@ static void a_flush_while_catching_up(void **state) {
             }
         }
     }
-    sync_finish(sync);
+    finish(sync, &peers[1]);
     deliver_all();
     assert_true(sync_is_caught_up(sync));
     sync_free(sync);
@@ -599,7 +628,7 @@ static void another_hash_seed_is_taken_over(void **state) {
     set(1, "b", "2");
     set(1, "c", "3");
     expire(1, "c", (uint64_t)NOW_MS + 1000);
-    struct sync *sync = sync_begin(store, false, NULL, NULL);
+    struct sync *sync = sync_begin(store, SYNC_TAKE, NULL, NULL);
     struct buffer header = {0};
     struct part_source *source = part_open(&peers[0].store, 0, PARTS, &header);
     assert_int_equal(sync_part_begin(sync, 0, PARTS, buffer_slice(&header)), SYNC_MALFORMED);
@@ -610,7 +639,7 @@ static void another_hash_seed_is_taken_over(void **state) {
     store_check(store);
     expect(1, "b", "2");
     expect(1, "c", "3");
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     deliver_all();
     check_equal();
     expect_all("b", "2");
@@ -624,7 +653,7 @@ static void databases_keep_their_order(void **state) {
     store_swap(&peers[0].store, 0, 1);
     store_end_unit(&peers[0].store);
     set(0, "k", "one");
-    join(&peers[1], &peers[0], false);
+    join(&peers[1], &peers[0], SYNC_TAKE);
     expect(1, "k", "one");
     deliver_all();
     check_equal();
@@ -754,7 +783,7 @@ static void an_old_copy_comes_back(void **state) {
     assert_int_equal(strings_add_integer(store, &key, 5, &result), STORE_OK);
     store->journal.is_on = true;
     begin_life(peer, 50);
-    join(peer, &peers[0], false);
+    join(peer, &peers[0], SYNC_TAKE);
     add(1, "c", 100);
     deliver_all();
     check_equal();
@@ -947,10 +976,10 @@ static unsigned other_peer(struct prng *prng, unsigned than) {
 }
 
 /* Joins while the others go on. */
-static void random_join(struct prng *prng, unsigned number) {
+static void random_join(struct prng *prng, unsigned number, enum sync_mode mode) {
     struct peer *joiner = &peers[number];
     collect(joiner);
-    struct sync *sync = sync_begin(&joiner->store, false, NULL, NULL);
+    struct sync *sync = sync_begin(&joiner->store, mode, NULL, NULL);
     bool is_done[PARTS] = {false};
     while (sync_parts_done(sync) < PARTS) {
         unsigned part = (unsigned)prng_below(prng, PARTS);
@@ -965,7 +994,7 @@ static void random_join(struct prng *prng, unsigned number) {
             random_step(prng, number);
         }
     }
-    sync_finish(sync);
+    finish(sync, joiner);
     while (!sync_is_caught_up(sync)) {
         random_step(prng, number);
         for (unsigned i = 0; i < peers_count; i++) {
@@ -1018,7 +1047,7 @@ static void random_joins(void **state) {
                     store_end_unit(&peers[away].store);
                 }
             }
-            random_join(&prng, away);
+            random_join(&prng, away, run % 3 == 2 ? SYNC_MERGE : SYNC_TAKE);
         }
         deliver_all();
         check_equal();
@@ -1085,7 +1114,7 @@ static void nonsense_is_refused(void **state) {
     uint64_t keys = peers[1].store.dbs[0].table.count;
     unsigned refused = 0;
     for (unsigned run = 0; run < 3000; run++) {
-        struct sync *sync = sync_begin(&peers[1].store, false, NULL, NULL);
+        struct sync *sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
         struct buffer head = {0}, bytes = {0};
         buffer_append_slice(&head, buffer_slice(&header));
         buffer_append_slice(&bytes, buffer_slice(&data));
