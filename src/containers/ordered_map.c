@@ -6,44 +6,10 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
-#include "containers/packed_run.h"
+#include "containers/packed_tree.h"
 
 enum {
-    INNER_CHILDREN_MAX = 63,
-    INNER_CHILDREN_FEW = INNER_CHILDREN_MAX / 4, /* an inner node below is joined where possible */
-    INNER_CHILDREN_JOINED_MAX = INNER_CHILDREN_MAX * 3 / 4,
-    LEVELS_MAX = 16, /* of inner nodes; each has two children at least on average */
-};
-
-struct inner {
-    struct inner *parent; /* NULL: the root */
-    uint32_t level;       /* 0: its children are leaves */
-    uint32_t count;
-    struct {
-        void *node;
-        uint64_t count; /* elements below it */
-    } children[INNER_CHILDREN_MAX];
-};
-
-struct leaf {
-    struct inner *parent;
-    struct leaf *previous, *next;
-    uint32_t capacity; /* bytes of this block */
-    struct packed_run run;
-};
-
-struct tree {
-    struct packed_run head; /* is_tree */
-    uint32_t levels;        /* of inner nodes */
-    void *root;             /* a leaf when there are none */
-    struct leaf *first, *last;
-    uint64_t count;
-    uint64_t bytes; /* of all blocks */
-    struct packed_marks marks;
-};
-
-enum {
-    LEAF_USED_MAX = ORDERED_MAP_LEAF_BYTES - sizeof(struct leaf),
+    LEAF_USED_MAX = ORDERED_MAP_LEAF_BYTES - sizeof(struct packed_leaf),
     LEAF_USED_FEW = LEAF_USED_MAX / 4,
     LEAF_USED_JOINED_MAX = LEAF_USED_MAX * 3 / 4,
     SMALL_USED_MAX = ORDERED_MAP_SMALL_BYTES - sizeof(struct packed_run),
@@ -52,9 +18,6 @@ enum {
     STAGED_BYTES_MAX = 2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX,
 };
 
-static_assert(sizeof(struct inner) == 1024, "a size class of the allocator");
-static_assert(sizeof(struct leaf) == offsetof(struct leaf, run) + sizeof(struct packed_run),
-              "a run's bytes follow it");
 static_assert(2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX + LEAF_USED_MAX <
                   PACKED_RUN_BYTES_MAX,
               "a leaf that overflows is still a run");
@@ -66,13 +29,9 @@ static struct packed_run *map_run(const struct ordered_map *map) {
     return (struct packed_run *)(uintptr_t)map;
 }
 
-static struct tree *map_tree(const struct ordered_map *map) {
+static struct packed_tree *map_tree(const struct ordered_map *map) {
     struct packed_run *head = map_run(map);
-    return head->is_tree ? (struct tree *)(void *)head : NULL;
-}
-
-static struct leaf *run_leaf(struct packed_run *run) {
-    return (struct leaf *)(void *)((char *)run - offsetof(struct leaf, run));
+    return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
 }
 
 static size_t small_bytes(size_t used) {
@@ -82,227 +41,19 @@ static size_t small_bytes(size_t used) {
 /* Marks of reads in a small map, which keeps none. */
 #define NO_MARKS (&(struct packed_marks){.marks = {{.run = NULL}}})
 
-/* ---- inner nodes ---- */
-
-static void set_parent(void *node, struct inner *parent) {
-    if (parent->level == 0) {
-        ((struct leaf *)node)->parent = parent;
-    } else {
-        ((struct inner *)node)->parent = parent;
-    }
-}
-
-static unsigned inner_index(const struct inner *inner, const void *node) {
-    unsigned last = inner->count - 1;
-    if (inner->children[last].node == node) {
-        return last;
-    }
-    unsigned i = 0;
-    while (inner->children[i].node != node) {
-        i++;
-        require(i < last);
-    }
-    return i;
-}
-
-static uint64_t inner_sum(const struct inner *inner, unsigned from, unsigned to) {
-    uint64_t sum = 0;
-    for (unsigned i = from; i < to; i++) {
-        sum += inner->children[i].count;
-    }
-    return sum;
-}
-
-static struct inner *inner_new(struct tree *tree, uint32_t level) {
-    struct inner *inner = memory_alloc(sizeof(*inner));
-    inner->parent = NULL;
-    inner->level = level;
-    inner->count = 0;
-    tree->bytes += sizeof(*inner);
-    return inner;
-}
-
-static void inner_free(struct tree *tree, struct inner *inner) {
-    tree->bytes -= sizeof(*inner);
-    memory_free_sized(inner, sizeof(*inner));
-}
-
-/* Puts a node in front of the child `index`; there is room. */
-static void inner_put(struct inner *inner, unsigned index, void *node, uint64_t count) {
-    require(inner->count < INNER_CHILDREN_MAX);
-    memmove(&inner->children[index + 1], &inner->children[index],
-            (inner->count - index) * sizeof(inner->children[0]));
-    inner->children[index].node = node;
-    inner->children[index].count = count;
-    inner->count++;
-    set_parent(node, inner);
-}
-
-static void inner_take(struct inner *inner, unsigned index) {
-    inner->count--;
-    memmove(&inner->children[index], &inner->children[index + 1],
-            (inner->count - index) * sizeof(inner->children[0]));
-}
-
-/* Moves children from `from` on to the end of another node. */
-static void inner_move(struct inner *source, unsigned from, struct inner *target) {
-    for (unsigned i = from; i < source->count; i++) {
-        inner_put(target, target->count, source->children[i].node, source->children[i].count);
-    }
-    source->count = from;
-}
-
-/* The tree grows a root above its present one. */
-static void tree_raise(struct tree *tree) {
-    require(tree->levels < LEVELS_MAX);
-    struct inner *root = inner_new(tree, tree->levels);
-    inner_put(root, 0, tree->root, tree->count);
-    tree->root = root;
-    tree->levels++;
-}
-
-/* Makes room in a full node by moving the half of it into a new one; recursion goes up, at most
- * LEVELS_MAX deep. */
-static void inner_split(struct tree *tree, struct inner *inner) {
-    if (inner->parent == NULL) {
-        tree_raise(tree);
-    } else if (inner->parent->count == INNER_CHILDREN_MAX) {
-        inner_split(tree, inner->parent);
-    }
-    struct inner *parent = inner->parent;
-    unsigned index = inner_index(parent, inner), middle = INNER_CHILDREN_MAX / 2;
-    struct inner *right = inner_new(tree, inner->level);
-    inner_move(inner, middle, right);
-    inner_put(parent, index + 1, right, inner_sum(right, 0, right->count));
-    parent->children[index].count = inner_sum(inner, 0, inner->count);
-}
-
-/* Joins a node that has few children with a neighbour, where both have room in one. */
-static void inner_join(struct tree *tree, struct inner *inner) {
-    struct inner *parent = inner->parent;
-    if (parent == NULL || inner->count >= INNER_CHILDREN_FEW) {
-        return;
-    }
-    unsigned index = inner_index(parent, inner), left = index > 0 ? index - 1 : index;
-    if (left + 1 >= parent->count) {
-        return;
-    }
-    struct inner *a = parent->children[left].node, *b = parent->children[left + 1].node;
-    if (a->count + b->count > INNER_CHILDREN_JOINED_MAX) {
-        return;
-    }
-    inner_move(b, 0, a);
-    parent->children[left].count += parent->children[left + 1].count;
-    inner_take(parent, left + 1);
-    inner_free(tree, b);
-}
-
-/* Takes a child without elements out of its parent, and what that leaves empty. */
-static void inner_drop(struct tree *tree, struct inner *inner, const void *node) {
-    inner_take(inner, inner_index(inner, node));
-    while (inner != NULL) {
-        struct inner *parent = inner->parent;
-        if (inner->count == 0) {
-            require(parent != NULL);
-            inner_take(parent, inner_index(parent, inner));
-            inner_free(tree, inner);
-        } else {
-            inner_join(tree, inner);
-        }
-        inner = parent;
-    }
-    while (tree->levels > 0 && ((struct inner *)tree->root)->count == 1) {
-        struct inner *root = tree->root;
-        tree->root = root->children[0].node;
-        tree->levels--;
-        if (tree->levels == 0) {
-            ((struct leaf *)tree->root)->parent = NULL;
-        } else {
-            ((struct inner *)tree->root)->parent = NULL;
-        }
-        inner_free(tree, root);
-    }
-}
-
-/* ---- leaves ---- */
-
-static struct leaf *leaf_alloc(struct tree *tree, size_t used) {
-    size_t capacity = memory_class_bytes(sizeof(struct leaf) + used);
-    struct leaf *leaf = memory_alloc(capacity);
-    *leaf = (struct leaf){.capacity = (uint32_t)capacity};
-    tree->bytes += capacity;
-    return leaf;
-}
-
-/* An empty leaf behind `at`, or before it. */
-static struct leaf *leaf_new(struct tree *tree, struct leaf *at, bool is_behind, size_t used) {
-    if (at->parent == NULL) {
-        tree_raise(tree);
-    } else if (at->parent->count == INNER_CHILDREN_MAX) {
-        inner_split(tree, at->parent);
-    }
-    struct leaf *leaf = leaf_alloc(tree, used);
-    inner_put(at->parent, inner_index(at->parent, at) + is_behind, leaf, 0);
-    leaf->previous = is_behind ? at : at->previous;
-    leaf->next = is_behind ? at->next : at;
-    *(leaf->previous != NULL ? &leaf->previous->next : &tree->first) = leaf;
-    *(leaf->next != NULL ? &leaf->next->previous : &tree->last) = leaf;
-    return leaf;
-}
-
-/* Elements came into a leaf or left it: the counts above follow. */
-static void leaf_count(struct tree *tree, struct leaf *leaf, int64_t change) {
-    leaf->run.count = (uint32_t)(leaf->run.count + change) & PACKED_RUN_BYTES_MAX;
-    tree->count += (uint64_t)change;
-    const void *node = leaf;
-    for (struct inner *inner = leaf->parent; inner != NULL; inner = inner->parent) {
-        inner->children[inner_index(inner, node)].count += (uint64_t)change;
-        node = inner;
-    }
-}
-
-/* Frees a leaf without elements, which is not the only one. */
-static void leaf_drop(struct tree *tree, struct leaf *leaf) {
-    require(leaf->run.count == 0);
-    *(leaf->previous != NULL ? &leaf->previous->next : &tree->first) = leaf->next;
-    *(leaf->next != NULL ? &leaf->next->previous : &tree->last) = leaf->previous;
-    inner_drop(tree, leaf->parent, leaf);
-    packed_marks_move(&tree->marks, &leaf->run, NULL);
-    tree->bytes -= leaf->capacity;
-    memory_free_sized(leaf, leaf->capacity);
-}
-
-/* Moves the leaf into a block of another capacity. */
-static struct leaf *leaf_resize(struct tree *tree, struct leaf *leaf, size_t capacity) {
-    struct leaf *moved = memory_alloc(capacity);
-    memcpy(moved, leaf, sizeof(*leaf) + leaf->run.used);
-    moved->capacity = (uint32_t)capacity;
-    tree->bytes += capacity - leaf->capacity;
-    packed_marks_move(&tree->marks, &leaf->run, &moved->run);
-    *(moved->previous != NULL ? &moved->previous->next : &tree->first) = moved;
-    *(moved->next != NULL ? &moved->next->previous : &tree->last) = moved;
-    if (moved->parent == NULL) {
-        tree->root = moved;
-    } else {
-        moved->parent->children[inner_index(moved->parent, leaf)].node = moved;
-    }
-    memory_free_sized(leaf, leaf->capacity);
-    return moved;
-}
-
 static struct packed_marks *run_marks(struct ordered_map **map) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     return tree != NULL ? &tree->marks : NULL;
 }
 
 /* Gives the run a block for `used` bytes, at least those that it has; returns where it is now. */
 static struct packed_run *run_fit(struct ordered_map **map, struct packed_run *run, size_t used) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     if (tree != NULL) {
-        struct leaf *leaf = run_leaf(run);
-        size_t capacity = memory_class_bytes(sizeof(struct leaf) + used);
+        struct packed_leaf *leaf = packed_run_leaf(run);
+        size_t capacity = memory_class_bytes(sizeof(struct packed_leaf) + used);
         bool fits = capacity <= leaf->capacity && capacity > leaf->capacity / 2;
-        return fits ? run : &leaf_resize(tree, leaf, capacity)->run;
+        return fits ? run : &packed_leaf_resize(tree, leaf, capacity)->run;
     }
     run = memory_resize(run, small_bytes(used));
     *map = (struct ordered_map *)(void *)run;
@@ -334,9 +85,9 @@ static struct packed_run *run_splice(struct ordered_map **map, struct packed_run
 }
 
 static void run_count(struct ordered_map **map, struct packed_run *run, int64_t change) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     if (tree != NULL) {
-        leaf_count(tree, run_leaf(run), change);
+        packed_leaf_count(tree, packed_run_leaf(run), change);
     } else {
         run->count = (uint32_t)(run->count + change) & PACKED_RUN_BYTES_MAX;
     }
@@ -359,42 +110,28 @@ static uint64_t run_block_bytes(struct packed_run *run) {
     return bytes;
 }
 
-/* Copies run and bytes; the target has room. */
-static void run_copy(struct packed_run *to, const struct packed_run *from) {
-    memcpy(to, from, sizeof(*from) + from->used);
-}
-
 static void map_to_tree(struct ordered_map **map) {
     struct packed_run *run = map_run(*map);
-    struct tree *tree = memory_alloc_zero(sizeof(*tree));
-    tree->head.is_tree = 1;
-    tree->bytes = memory_class_bytes(sizeof(*tree)) + run_block_bytes(run);
-    tree->count = run->count;
-    struct leaf *leaf = leaf_alloc(tree, run->used);
-    run_copy(&leaf->run, run);
-    tree->root = tree->first = tree->last = leaf;
+    struct packed_tree *tree = packed_tree_new(run);
+    tree->bytes += run_block_bytes(run);
     memory_free_sized(run, small_bytes(run->used));
     *map = (struct ordered_map *)(void *)tree;
 }
 
 static void map_to_small(struct ordered_map **map) {
-    struct tree *tree = map_tree(*map);
-    struct leaf *leaf = tree->root;
-    struct packed_run *run = memory_alloc(small_bytes(leaf->run.used));
-    run_copy(run, &leaf->run);
-    memory_free_sized(leaf, leaf->capacity);
-    memory_free_sized(tree, sizeof(*tree));
+    struct packed_tree *tree = map_tree(*map);
+    const struct packed_run *from = &tree->first->run;
+    struct packed_run *run = memory_alloc(small_bytes(from->used));
+    memcpy(run, from, sizeof(*from) + from->used);
+    packed_tree_free(tree);
     *map = (struct ordered_map *)(void *)run;
 }
 
 /* Frees the run's map, whose last element is gone. */
 static void map_free_empty(struct ordered_map **map) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     if (tree != NULL) {
-        require(tree->levels == 0);
-        struct leaf *leaf = tree->root;
-        memory_free_sized(leaf, leaf->capacity);
-        memory_free_sized(tree, sizeof(*tree));
+        packed_tree_free(tree);
     } else {
         memory_free_sized(*map, small_bytes(map_run(*map)->used));
     }
@@ -405,8 +142,9 @@ static void map_free_empty(struct ordered_map **map) {
 
 /* Moves the elements from `index` on, or for 0 the second half of the bytes, into a new leaf
  * behind. Returns the first part, which may have moved. */
-static struct leaf *leaf_split(struct ordered_map **map, struct leaf *leaf, uint32_t index) {
-    struct tree *tree = map_tree(*map);
+static struct packed_leaf *leaf_split(struct ordered_map **map, struct packed_leaf *leaf,
+                                      uint32_t index) {
+    struct packed_tree *tree = map_tree(*map);
     struct ordered_map_cursor cursor;
     char head[PACKED_HEAD_BYTES_MAX];
     require(index < leaf->run.count && leaf->run.count > 1);
@@ -420,21 +158,21 @@ static struct leaf *leaf_split(struct ordered_map **map, struct leaf *leaf, uint
                                        packed_cursor_key(&cursor), packed_cursor_control(&cursor));
     uint32_t moved = leaf->run.count - (cursor.next_index - 1);
     size_t rest = leaf->run.used - cursor.tail;
-    struct leaf *right = leaf_new(tree, leaf, true, head_size + rest);
+    struct packed_leaf *right = packed_leaf_new(tree, leaf, true, head_size + rest);
     memcpy(packed_run_bytes(&right->run), head, head_size);
     memcpy(packed_run_bytes(&right->run) + head_size, packed_run_bytes(&leaf->run) + cursor.tail,
            rest);
     right->run.used = (uint32_t)(head_size + rest) & PACKED_RUN_BYTES_MAX;
     right->run.is_special = leaf->run.is_special;
-    leaf_count(tree, right, (int64_t)moved);
-    leaf_count(tree, leaf, -(int64_t)moved);
-    return run_leaf(run_splice(map, &leaf->run, cursor.start, leaf->run.used, head, 0));
+    packed_leaf_count(tree, right, (int64_t)moved);
+    packed_leaf_count(tree, leaf, -(int64_t)moved);
+    return packed_run_leaf(run_splice(map, &leaf->run, cursor.start, leaf->run.used, head, 0));
 }
 
 /* Moves all elements of the leaf behind into this one. */
-static void leaf_join(struct ordered_map **map, struct leaf *leaf) {
-    struct tree *tree = map_tree(*map);
-    struct leaf *right = leaf->next;
+static void leaf_join(struct ordered_map **map, struct packed_leaf *leaf) {
+    struct packed_tree *tree = map_tree(*map);
+    struct packed_leaf *right = leaf->next;
     struct ordered_map_cursor last, first;
     char staged[PACKED_HEAD_BYTES_MAX + LEAF_USED_MAX];
     packed_run_seek(&leaf->run, &tree->marks, (int64_t)leaf->run.count - 1, &last);
@@ -447,21 +185,21 @@ static void leaf_join(struct ordered_map **map, struct leaf *leaf) {
     memcpy(staged + size, packed_run_bytes(&right->run) + first.tail, rest);
     uint32_t moved = right->run.count, used = leaf->run.used;
     bool is_special = right->run.is_special;
-    leaf_count(tree, right, -(int64_t)moved);
-    leaf_drop(tree, right);
+    packed_leaf_count(tree, right, -(int64_t)moved);
+    packed_leaf_drop(tree, right);
     struct packed_run *run = run_splice(map, &leaf->run, used, used, staged, size + rest);
     run->is_special |= is_special;
-    leaf_count(tree, run_leaf(run), moved);
+    packed_leaf_count(tree, packed_run_leaf(run), moved);
 }
 
 /* Makes room for an element at `index`, in the leaf's middle. Where insertions follow each other
  * the cut is at their place and what lies behind goes on to the next leaf, so that leaves become
  * full; else each part gets half of the bytes. */
-static void leaf_divide(struct ordered_map **map, struct leaf *leaf, uint32_t index) {
+static void leaf_divide(struct ordered_map **map, struct packed_leaf *leaf, uint32_t index) {
     const struct packed_mark *mark = &map_tree(*map)->marks.marks[1];
     bool follows = mark->run == &leaf->run && (index == mark->index || index == mark->index + 1);
     leaf = leaf_split(map, leaf, follows ? index : 0);
-    struct leaf *right = leaf->next, *next = right->next;
+    struct packed_leaf *right = leaf->next, *next = right->next;
     /* The first name there is told in other words, a little longer at most. */
     if (follows && next != NULL &&
         right->run.used + next->run.used <= LEAF_USED_MAX - 2 * VARINT_BYTES_MAX) {
@@ -472,7 +210,7 @@ static void leaf_divide(struct ordered_map **map, struct leaf *leaf, uint32_t in
 /* Splits a leaf that has too much, joins one that has little, makes a small map of a small tree.
  * True when elements may have moved to other runs. */
 static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     if (tree == NULL) {
         if (run->used <= SMALL_USED_MAX) {
             return false;
@@ -480,7 +218,7 @@ static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
         map_to_tree(map);
         return true;
     }
-    struct leaf *leaf = run_leaf(run), *next = leaf->next;
+    struct packed_leaf *leaf = packed_run_leaf(run), *next = leaf->next;
     bool is_changed = leaf->run.used > LEAF_USED_MAX;
     while (is_changed && leaf != next) {
         /* A half may still have too much, since its first name is now told in full. */
@@ -509,7 +247,7 @@ static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
 static void block_free(struct ordered_map **map, const struct ordered_map_cursor *cursor) {
     void *block = packed_cursor_block(cursor);
     if (block != NULL) {
-        struct tree *tree = map_tree(*map);
+        struct packed_tree *tree = map_tree(*map);
         if (tree != NULL) {
             tree->bytes -= memory_class_bytes(cursor->element.value.size);
         }
@@ -532,7 +270,7 @@ static bool block_new(struct slice value, char **block) {
 }
 
 static void block_count(struct ordered_map **map, const char *block, size_t size) {
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     if (tree != NULL && block != NULL) {
         tree->bytes += memory_class_bytes(size);
     }
@@ -570,54 +308,20 @@ uint64_t ordered_map_count(const struct ordered_map *map) {
     if (map == NULL) {
         return 0;
     }
-    const struct tree *tree = map_tree(map);
+    const struct packed_tree *tree = map_tree(map);
     return tree != NULL ? tree->count : map_run(map)->count;
-}
-
-static struct slice node_first_name(void *node, uint32_t level_above) {
-    for (; level_above > 0; level_above--) {
-        node = ((struct inner *)node)->children[0].node;
-    }
-    return packed_run_first_name(&((struct leaf *)node)->run);
-}
-
-/* The last leaf whose first name is at most `name`, or the first leaf. */
-static struct leaf *tree_find(const struct tree *tree, struct slice name) {
-    if (slice_compare(packed_run_first_name(&tree->last->run), name) <= 0) {
-        return tree->last;
-    }
-    if (slice_compare(packed_run_first_name(&tree->first->next->run), name) > 0) {
-        return tree->first;
-    }
-    void *node = tree->root;
-    for (uint32_t level = tree->levels; level > 0; level--) {
-        const struct inner *inner = node;
-        /* Children before `low` begin at or below the name, those from `high` on above it. */
-        unsigned low = 1, high = inner->count;
-        while (low < high) {
-            unsigned middle = (low + high) / 2;
-            if (slice_compare(node_first_name(inner->children[middle].node, level - 1), name) <=
-                0) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        node = inner->children[low - 1].node;
-    }
-    return node;
 }
 
 /* The run that holds `name` or is to hold it. */
 static struct packed_run *map_find(const struct ordered_map *map, struct slice name) {
-    const struct tree *tree = map_tree(map);
+    const struct packed_tree *tree = map_tree(map);
     if (tree == NULL) {
         return map_run(map);
     }
-    return &(tree->levels == 0 ? tree->first : tree_find(tree, name))->run;
+    return &packed_tree_find(tree, name)->run;
 }
 
-static bool leaf_begin(struct leaf *leaf, struct ordered_map_cursor *cursor) {
+static bool leaf_begin(struct packed_leaf *leaf, struct ordered_map_cursor *cursor) {
     if (leaf == NULL) {
         return false;
     }
@@ -631,12 +335,12 @@ bool ordered_map_lower_bound(const struct ordered_map *map, struct slice name,
     if (map == NULL) {
         return false;
     }
-    struct tree *tree = map_tree(map);
+    struct packed_tree *tree = map_tree(map);
     struct packed_run *run = map_find(map, name);
     if (packed_run_lower_bound(run, tree != NULL ? &tree->marks : NO_MARKS, name, cursor)) {
         return true;
     }
-    return tree != NULL && leaf_begin(run_leaf(run)->next, cursor);
+    return tree != NULL && leaf_begin(packed_run_leaf(run)->next, cursor);
 }
 
 bool ordered_map_find(const struct ordered_map *map, struct slice name,
@@ -649,22 +353,13 @@ bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
     if (rank >= ordered_map_count(map)) {
         return false;
     }
-    struct tree *tree = map_tree(map);
+    struct packed_tree *tree = map_tree(map);
     if (tree == NULL) {
         packed_run_seek(map_run(map), NO_MARKS, (int64_t)rank, cursor);
         return true;
     }
-    void *node = tree->root;
-    for (uint32_t level = tree->levels; level > 0; level--) {
-        const struct inner *inner = node;
-        unsigned i = 0;
-        while (rank >= inner->children[i].count) {
-            rank -= inner->children[i].count;
-            i++;
-        }
-        node = inner->children[i].node;
-    }
-    packed_run_seek(&((struct leaf *)node)->run, &tree->marks, (int64_t)rank, cursor);
+    struct packed_leaf *leaf = packed_tree_at(tree, &rank);
+    packed_run_seek(&leaf->run, &tree->marks, (int64_t)rank, cursor);
     return true;
 }
 
@@ -672,13 +367,14 @@ bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor 
     if (map == NULL) {
         return false;
     }
-    struct tree *tree = map_tree(map);
+    struct packed_tree *tree = map_tree(map);
     packed_run_begin(tree != NULL ? &tree->first->run : map_run(map), cursor);
     packed_run_step(cursor);
     return true;
 }
 
-static void run_last(struct packed_run *run, struct tree *tree, struct ordered_map_cursor *cursor) {
+static void run_last(struct packed_run *run, struct packed_tree *tree,
+                     struct ordered_map_cursor *cursor) {
     packed_run_seek(run, tree != NULL ? &tree->marks : NO_MARKS, (int64_t)run->count - 1, cursor);
 }
 
@@ -686,7 +382,7 @@ bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *
     if (map == NULL) {
         return false;
     }
-    struct tree *tree = map_tree(map);
+    struct packed_tree *tree = map_tree(map);
     run_last(tree != NULL ? &tree->last->run : map_run(map), tree, cursor);
     return true;
 }
@@ -696,17 +392,17 @@ bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *
         packed_run_step(cursor);
         return true;
     }
-    return map_tree(map) != NULL && leaf_begin(run_leaf(cursor->run)->next, cursor);
+    return map_tree(map) != NULL && leaf_begin(packed_run_leaf(cursor->run)->next, cursor);
 }
 
 bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    struct tree *tree = map_tree(map);
+    struct packed_tree *tree = map_tree(map);
     if (cursor->next_index > 1) {
         packed_run_seek(cursor->run, tree != NULL ? &tree->marks : NO_MARKS,
                         (int64_t)cursor->next_index - 2, cursor);
         return true;
     }
-    struct leaf *leaf = tree != NULL ? run_leaf(cursor->run)->previous : NULL;
+    struct packed_leaf *leaf = tree != NULL ? packed_run_leaf(cursor->run)->previous : NULL;
     if (leaf == NULL) {
         return false;
     }
@@ -715,17 +411,8 @@ bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_curs
 }
 
 uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor) {
-    uint64_t rank = cursor->next_index - 1;
-    const struct tree *tree = map_tree(map);
-    if (tree != NULL) {
-        const void *node = run_leaf(cursor->run);
-        for (struct inner *inner = run_leaf(cursor->run)->parent; inner != NULL;
-             inner = inner->parent) {
-            rank += inner_sum(inner, 0, inner_index(inner, node));
-            node = inner;
-        }
-    }
-    return rank;
+    uint64_t before = map_tree(map) != NULL ? packed_leaf_rank(packed_run_leaf(cursor->run)) : 0;
+    return before + cursor->next_index - 1;
 }
 
 /* ---- changes ---- */
@@ -777,8 +464,8 @@ static bool run_place(struct ordered_map **map, const struct incoming *incoming,
 static bool leaf_overflow(struct ordered_map **map, const struct incoming *incoming,
                           const struct ordered_map_cursor *previous,
                           const struct ordered_map_cursor *next) {
-    struct tree *tree = map_tree(*map);
-    struct leaf *leaf = run_leaf(previous->run);
+    struct packed_tree *tree = map_tree(*map);
+    struct packed_leaf *leaf = packed_run_leaf(previous->run);
     struct ordered_map_cursor begin, first;
     if (next == NULL && leaf->next != NULL) {
         packed_run_begin(&leaf->next->run, &begin);
@@ -791,7 +478,7 @@ static bool leaf_overflow(struct ordered_map **map, const struct incoming *incom
         leaf_divide(map, leaf, previous->next_index);
         return false;
     }
-    leaf = leaf_new(tree, leaf, next == NULL, incoming->tail_size);
+    leaf = packed_leaf_new(tree, leaf, next == NULL, incoming->tail_size);
     packed_run_begin(&leaf->run, &begin);
     bool is_placed = run_place(map, incoming, &begin, NULL, LEAF_USED_MAX);
     ensure(is_placed);
@@ -916,14 +603,15 @@ static struct packed_run *run_remove(struct ordered_map **map, struct packed_run
     if (from > 0 || to < run->count) {
         return run_cut(map, run, from, to);
     }
-    struct tree *tree = map_tree(*map);
+    struct packed_tree *tree = map_tree(*map);
     run_count(map, run, -(int64_t)to);
     if (tree == NULL || tree->levels == 0) {
         map_free_empty(map);
         return NULL;
     }
-    struct leaf *leaf = run_leaf(run), *other = leaf->next != NULL ? leaf->next : leaf->previous;
-    leaf_drop(tree, leaf);
+    struct packed_leaf *leaf = packed_run_leaf(run),
+                       *other = leaf->next != NULL ? leaf->next : leaf->previous;
+    packed_leaf_drop(tree, leaf);
     return &other->run;
 }
 
@@ -953,7 +641,7 @@ bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cur
 static void map_remove_end(struct ordered_map **map, uint64_t count, bool is_first,
                            ordered_map_visit_fn visit, void *udata) {
     while (count > 0 && *map != NULL) {
-        const struct tree *tree = map_tree(*map);
+        const struct packed_tree *tree = map_tree(*map);
         struct packed_run *run =
             tree == NULL ? map_run(*map) : &(is_first ? tree->first : tree->last)->run;
         uint32_t part = count < run->count ? (uint32_t)count : run->count;
@@ -983,7 +671,7 @@ uint64_t ordered_map_memory_bytes(const struct ordered_map *map) {
     if (map == NULL) {
         return 0;
     }
-    const struct tree *tree = map_tree(map);
+    const struct packed_tree *tree = map_tree(map);
     if (tree != NULL) {
         return tree->bytes;
     }
@@ -992,8 +680,8 @@ uint64_t ordered_map_memory_bytes(const struct ordered_map *map) {
 
 /* What a check found on its way. */
 struct checked {
-    const struct tree *tree; /* NULL: a small map */
-    struct leaf *previous;
+    const struct packed_tree *tree; /* NULL: a small map */
+    struct packed_leaf *previous;
     uint64_t bytes;
     uint32_t name_size; /* of the last name */
     bool has_name;
@@ -1038,8 +726,8 @@ static void check_run(struct checked *checked, struct packed_run *run) {
     require(cursor.end == run->used); /* I2 */
 }
 
-static void check_leaf(struct checked *checked, struct leaf *leaf, const struct inner *parent) {
-    require(leaf->parent == parent);
+static void check_leaf(struct packed_leaf *leaf, void *udata) {
+    struct checked *checked = (struct checked *)udata;
     require(leaf->previous == checked->previous); /* I4 */
     require(leaf->previous == NULL || leaf->previous->next == leaf);
     require(leaf->run.used <= LEAF_USED_MAX);
@@ -1049,51 +737,20 @@ static void check_leaf(struct checked *checked, struct leaf *leaf, const struct 
     check_run(checked, &leaf->run);
 }
 
-/* Returns the elements below. Recursion is as deep as the tree. */
-static uint64_t check_inner(struct checked *checked, const struct inner *inner,
-                            const struct inner *parent, uint32_t level) {
-    require(inner->parent == parent);
-    require(inner->level == level); /* I3 */
-    require(inner->count > 0);
-    require(inner->count <= INNER_CHILDREN_MAX);
-    checked->bytes += sizeof(*inner);
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < inner->count; i++) {
-        void *node = inner->children[i].node;
-        uint64_t count;
-        if (level == 0) {
-            check_leaf(checked, node, inner);
-            count = ((struct leaf *)node)->run.count;
-        } else {
-            count = check_inner(checked, node, inner, level - 1);
-        }
-        require(count == inner->children[i].count); /* I3 */
-        sum += count;
-    }
-    return sum;
-}
-
 void ordered_map_check(const struct ordered_map *map) {
     if (map == NULL) {
         return;
     }
     struct checked checked = {.tree = map_tree(map)};
-    const struct tree *tree = checked.tree;
+    const struct packed_tree *tree = checked.tree;
     if (tree == NULL) {
         struct packed_run *run = map_run(map);
         require(run->used <= SMALL_USED_MAX);
         checked.bytes = small_bytes(run->used);
         check_run(&checked, run);
     } else {
-        checked.bytes = memory_class_bytes(sizeof(*tree));
-        if (tree->levels == 0) {
-            check_leaf(&checked, tree->root, NULL);
-            require(tree->first->run.count == tree->count);
-        } else {
-            uint64_t count = check_inner(&checked, tree->root, NULL, tree->levels - 1);
-            require(count == tree->count);
-            require(((struct inner *)tree->root)->count > 1);
-        }
+        uint64_t bytes = packed_tree_check(tree, check_leaf, &checked); /* I3 */
+        checked.bytes += bytes;
         require(checked.previous == tree->last); /* I4 */
         require(tree->last->next == NULL);
         require(tree->first->previous == NULL);
