@@ -76,9 +76,9 @@ enum {
 
 enum list_position_status {
     LIST_POSITION_OK,
-    /* Insertions went between the last two some hundred times over, and the position would be
-     * longer than LIST_POSITION_BYTES_MAX. The list must get other positions, or the client an
-     * error. */
+    /* Some hundred insertions went between the last two each time, and the position would be longer
+     * than LIST_POSITION_BYTES_MAX (or a neighbour from outside has an index at the very end). The
+     * client gets an error, or the list other positions. */
     LIST_POSITION_TOO_LONG,
 };
 

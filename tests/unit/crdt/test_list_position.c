@@ -3,6 +3,7 @@
  * all histories of some shapes and many random ones. After each history all positions ever made are
  * looked at: no two are equal, and no element of another replica that knew neither lies between two
  * that were put side by side. Then how long positions become. */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +17,12 @@
 #include "crdt/list_position.h"
 #include "unit/seed.h"
 
+static_assert((int)LIST_POSITION_BYTES_MAX <= (int)ORDERED_MAP_NAME_BYTES_MAX,
+              "positions name elements");
+
 /* ---- a world ---- */
 
-enum { REPLICAS_MAX = 3, ELEMENTS_MAX = 64, OPS_MAX = 96, NONE = -1, NAME_MAX_HERE = 1024 };
+enum { REPLICAS_MAX = 3, ELEMENTS_MAX = 64, OPS_MAX = 96, NONE = -1 };
 
 struct element {
     struct slice name;
