@@ -517,7 +517,8 @@ static bool map_place(struct ordered_map **map, const struct incoming *incoming)
 bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_element *element) {
     require(element->name.size <= ORDERED_MAP_NAME_BYTES_MAX);
     require(element->flags <= ORDERED_MAP_FLAGS_MAX);
-    struct incoming incoming = {.key = {.name = element->name, .stamp = element->stamp}};
+    struct incoming incoming;
+    incoming.key = (struct packed_key){.name = element->name, .stamp = element->stamp};
     char name[ORDERED_MAP_NAME_BYTES_MAX];
     if (element->name.size > 0) {
         memcpy(name, element->name.data, element->name.size); /* it may lie in what moves */

@@ -45,6 +45,7 @@ enum shape {
     SHAPE_LONG,     /* up to the limit, with long common beginnings */
     SHAPE_WIDE,     /* values of hundreds of bytes: few to a leaf, so a deep tree */
     SHAPE_TIMES,    /* milliseconds and 0, as a stream's ids */
+    SHAPE_HEAVY,    /* long names told in a few bytes, until the one before goes; large values */
     SHAPE_COUNT,
 };
 
@@ -158,6 +159,12 @@ static struct slice pick_name(struct pair *pair, char *out) {
             out[prng_below(prng, size)] = letters[prng_below(prng, sizeof(letters))];
         }
         return slice_make(out, size);
+    case SHAPE_HEAVY:
+        size = ORDERED_MAP_NAME_BYTES_MAX;
+        memset(out, 'x', size);
+        out[3] = (char)('a' + prng_below(prng, 3));
+        out[prng_below(prng, 2) == 0 ? 5 : 25] = (char)prng_below(prng, 256);
+        return slice_make(out, size);
     case SHAPE_TIMES:
     case SHAPE_COUNT:
         pair->number += prng_below(prng, 3);
@@ -173,6 +180,8 @@ static struct slice pick_value(struct pair *pair) {
     size_t size = 0, kind = prng_below(prng, 1000);
     if (pair->shape == SHAPE_WIDE) {
         size = 380 + prng_below(prng, 25);
+    } else if (pair->shape == SHAPE_HEAVY) {
+        size = prng_below(prng, 3) == 0 ? ORDERED_MAP_INLINE_BYTES : prng_below(prng, 30);
     } else if (kind < 800) {
         size = prng_below(prng, 20);
     } else if (kind < 940) {
