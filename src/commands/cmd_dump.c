@@ -18,7 +18,7 @@ static void cmd_dump(struct command_context *ctx) {
         return;
     }
     struct buffer payload = {0};
-    buffer_append_byte(&payload, RDB_VALUE_STRING);
+    buffer_append_byte(&payload, RDB_TYPE_STRING);
     rdb_value_put_string(&payload, value, true);
     rdb_value_put_footer(&payload);
     reply_bulk(ctx->reply, buffer_slice(&payload));
@@ -98,7 +98,7 @@ static bool restore_decode(struct command_context *ctx, struct rdb_value_string 
     enum rdb_value_status status = rdb_value_check_footer(&payload);
     if (status == RDB_VALUE_OK) {
         status = RDB_VALUE_MALFORMED;
-        if (payload.size > 0 && (uint8_t)payload.data[0] == RDB_VALUE_STRING) {
+        if (payload.size > 0 && (uint8_t)payload.data[0] == RDB_TYPE_STRING) {
             payload = slice_skip(payload, 1);
             status = rdb_value_take_string(&payload, ctx->limits->value_bytes_max, string);
             if (status == RDB_VALUE_OK && payload.size > 0) {
