@@ -9,7 +9,7 @@
 #include "commands/rdb_bytes.h"
 #include "commands/rdb_reader_walk.h"
 
-/* Redis keeps the time of a field in 48 bits. */
+/* Redis keeps the time of a field in 48 bits. The least time of a hash may be one above: never. */
 static const uint64_t FIELD_EXPIRE_UNIX_MS_MAX = ((uint64_t)1 << 48) - 1;
 
 /* ---- layouts ---- */
@@ -123,7 +123,7 @@ static bool take_plain_expiry(struct rdb_reader *reader, uint64_t *expire_unix_m
     if (!rdb_value_take_length(&reader->rest, &told) || told > FIELD_EXPIRE_UNIX_MS_MAX) {
         return false;
     }
-    /* Both are below 2^48. */
+    /* Neither is above 2^48. */
     *expire_unix_ms =
         expiry == EXPIRY_RELATIVE && told > 0 ? reader->expire_base_ms + told - 1 : told;
     return *expire_unix_ms <= FIELD_EXPIRE_UNIX_MS_MAX;
@@ -259,7 +259,7 @@ static enum rdb_walk begin(struct rdb_reader *reader) {
     uint8_t expiry = TYPES[reader->type].expiry;
     if ((expiry == EXPIRY_RELATIVE || expiry == EXPIRY_BASED) &&
         (!codec_take_u64(&reader->rest, &reader->expire_base_ms) ||
-         reader->expire_base_ms > FIELD_EXPIRE_UNIX_MS_MAX)) {
+         reader->expire_base_ms > FIELD_EXPIRE_UNIX_MS_MAX + 1)) {
         return RDB_WALK_MALFORMED;
     }
     switch ((enum layout)TYPES[reader->type].layout) {

@@ -3,7 +3,8 @@
  *
  * Those up to the first comment are what redis-server 7.0.15 gave for DUMP; those after it were put
  * together from the documented formats, and that server's RESTORE took them and then said what they
- * are; those after the second are of layouts that it does not know. */
+ * are (but that it guesses how many entries a group of Redis 5 has read); those after the second
+ * are of layouts that it does not know. */
 #ifndef TESTS_UNIT_COMMANDS_RDB_PAYLOADS_H
 #define TESTS_UNIT_COMMANDS_RDB_PAYLOADS_H
 

@@ -244,6 +244,16 @@ static void pairs_and_scores(void **state) {
                "0162",
                false, "after the last moment");
     expect_hex("180000000000000100"
+               "0100"
+               "0161"
+               "0162",
+               true, "no time at all");
+    expect_hex("180100000000000100"
+               "0100"
+               "0161"
+               "0162",
+               false, "a least time behind never");
+    expect_hex("180000000000000100"
                "0101"
                "0161"
                "0162",
