@@ -2,7 +2,8 @@
 /* DUMP and RESTORE: a value as bytes that Redis servers understand, and back. */
 #include "commands/command.h"
 
-#include "commands/rdb_value.h"
+#include "commands/rdb_reader.h"
+#include "commands/rdb_writer.h"
 
 /* DUMP key */
 static void cmd_dump(struct command_context *ctx) {
@@ -18,10 +19,13 @@ static void cmd_dump(struct command_context *ctx) {
         return;
     }
     struct buffer payload = {0};
-    buffer_append_byte(&payload, RDB_VALUE_STRING);
-    rdb_value_put_string(&payload, value, true);
-    rdb_value_put_footer(&payload);
+    struct rdb_writer writer;
+    rdb_writer_init(&writer, &payload, &RDB_WRITER_LIMITS_DEFAULT);
+    rdb_writer_string(&writer, value);
+    bool is_written = rdb_writer_end(&writer);
+    ensure(is_written);
     reply_bulk(ctx->reply, buffer_slice(&payload));
+    rdb_writer_deinit(&writer);
     buffer_deinit(&payload);
 }
 
@@ -91,19 +95,15 @@ static bool restore_parse_ttl(struct command_context *ctx, struct restore_option
     return true;
 }
 
-/* Reads the value out of argument 3; writes the error and returns false when that fails. The
- * string is to be deinited in any case. */
-static bool restore_decode(struct command_context *ctx, struct rdb_value_string *string) {
+/* Opens argument 3 for reading; writes the error and returns false when that fails. The reader is
+ * to be deinited in any case. */
+static bool restore_open(struct command_context *ctx, struct rdb_reader *reader) {
     struct slice payload = ctx->args[3];
     enum rdb_value_status status = rdb_value_check_footer(&payload);
     if (status == RDB_VALUE_OK) {
-        status = RDB_VALUE_MALFORMED;
-        if (payload.size > 0 && (uint8_t)payload.data[0] == RDB_VALUE_STRING) {
-            payload = slice_skip(payload, 1);
-            status = rdb_value_take_string(&payload, ctx->limits->value_bytes_max, string);
-            if (status == RDB_VALUE_OK && payload.size > 0) {
-                status = RDB_VALUE_MALFORMED;
-            }
+        status = rdb_reader_open(reader, payload, ctx->limits->value_bytes_max, ctx->store->seed);
+        if (status == RDB_VALUE_OK && reader->kind != RDB_KIND_STRING) {
+            status = RDB_VALUE_MALFORMED; /* the store has no such values */
         }
     }
     switch (status) {
@@ -167,11 +167,14 @@ static void cmd_restore(struct command_context *ctx) {
         reply_error(ctx->reply, "BUSYKEY Target key name already exists.");
         return;
     }
-    struct rdb_value_string string = {.owned = NULL};
-    if (restore_parse_ttl(ctx, &options) && restore_decode(ctx, &string)) {
-        restore_apply(ctx, &options, string.bytes);
+    struct rdb_reader reader = {0};
+    struct rdb_item item;
+    if (restore_parse_ttl(ctx, &options) && restore_open(ctx, &reader)) {
+        bool is_there = rdb_reader_next(&reader, &item);
+        ensure(is_there);
+        restore_apply(ctx, &options, item.name);
     }
-    rdb_value_string_deinit(&string);
+    rdb_reader_deinit(&reader);
 }
 
 static const struct command cmd_dump_rows[] = {

@@ -6,6 +6,7 @@
 #include "base/lzf.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "commands/rdb_bytes.h"
 
 /* The first byte of a length or string. */
 enum {
@@ -29,29 +30,17 @@ enum {
 
 /* ---- writing ---- */
 
-static void put_big_endian(struct buffer *out, uint64_t value, unsigned bytes) {
-    for (unsigned i = bytes; i > 0; i--) {
-        buffer_append_byte(out, (uint8_t)(value >> (8 * (i - 1))));
-    }
-}
-
-static void put_little_endian(struct buffer *out, uint64_t value, unsigned bytes) {
-    for (unsigned i = 0; i < bytes; i++) {
-        buffer_append_byte(out, (uint8_t)(value >> (8 * i)));
-    }
-}
-
 void rdb_value_put_length(struct buffer *out, uint64_t length) {
     if (length < 1 << 6) {
         buffer_append_byte(out, (uint8_t)length);
     } else if (length < 1 << 14) {
-        put_big_endian(out, (uint64_t)RDB_KIND_14_BITS << 8 | length, 2);
+        rdb_put_big_endian(out, (uint64_t)RDB_KIND_14_BITS << 8 | length, 2);
     } else if (length <= UINT32_MAX) {
         buffer_append_byte(out, RDB_LENGTH_32_BITS);
-        put_big_endian(out, length, 4);
+        rdb_put_big_endian(out, length, 4);
     } else {
         buffer_append_byte(out, RDB_LENGTH_64_BITS);
-        put_big_endian(out, length, 8);
+        rdb_put_big_endian(out, length, 8);
     }
 }
 
@@ -63,13 +52,13 @@ static bool put_integer(struct buffer *out, struct slice bytes) {
     }
     if (value >= INT8_MIN && value <= INT8_MAX) {
         buffer_append_byte(out, RDB_STRING_INT8);
-        put_little_endian(out, (uint64_t)value, 1);
+        rdb_put_little_endian(out, (uint64_t)value, 1);
     } else if (value >= INT16_MIN && value <= INT16_MAX) {
         buffer_append_byte(out, RDB_STRING_INT16);
-        put_little_endian(out, (uint64_t)value, 2);
+        rdb_put_little_endian(out, (uint64_t)value, 2);
     } else if (value >= INT32_MIN && value <= INT32_MAX) {
         buffer_append_byte(out, RDB_STRING_INT32);
-        put_little_endian(out, (uint64_t)value, 4);
+        rdb_put_little_endian(out, (uint64_t)value, 4);
     } else {
         return false;
     }
@@ -106,27 +95,11 @@ void rdb_value_put_string(struct buffer *out, struct slice bytes, bool compress)
 }
 
 void rdb_value_put_footer(struct buffer *out) {
-    put_little_endian(out, RDB_VALUE_VERSION_WRITTEN, 2);
-    put_little_endian(out, crc64(0, buffer_slice(out)), 8);
+    rdb_put_little_endian(out, RDB_VALUE_VERSION_WRITTEN, 2);
+    rdb_put_little_endian(out, crc64(0, buffer_slice(out)), 8);
 }
 
 /* ---- reading ---- */
-
-static uint64_t load_little_endian(const char *at, unsigned bytes) {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (uint64_t)(uint8_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-static uint64_t load_big_endian(const char *at, unsigned bytes) {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        value = value << 8 | (uint8_t)at[i];
-    }
-    return value;
-}
 
 enum rdb_value_status rdb_value_check_footer(struct slice *payload) {
     if (payload->size < RDB_VALUE_FOOTER_BYTES) {
@@ -134,8 +107,9 @@ enum rdb_value_status rdb_value_check_footer(struct slice *payload) {
     }
     size_t value_bytes = payload->size - RDB_VALUE_FOOTER_BYTES;
     const char *footer = payload->data + value_bytes;
-    if (load_little_endian(footer, 2) > RDB_VALUE_VERSION_READ_MAX ||
-        load_little_endian(footer + 2, 8) != crc64(0, slice_make(payload->data, value_bytes + 2))) {
+    if (rdb_load_little_endian(footer, 2) > RDB_VALUE_VERSION_READ_MAX ||
+        rdb_load_little_endian(footer + 2, 8) !=
+            crc64(0, slice_make(payload->data, value_bytes + 2))) {
         return RDB_VALUE_BAD_FOOTER;
     }
     payload->size = value_bytes;
@@ -149,7 +123,7 @@ static bool take_length_bytes(struct slice *bytes, unsigned count, uint64_t high
     if (bytes->size < 1 + count) {
         return false;
     }
-    uint64_t low = load_big_endian(bytes->data + 1, count);
+    uint64_t low = rdb_load_big_endian(bytes->data + 1, count);
     *length = count == 8 ? low : high << (8 * count) | low;
     *bytes = slice_skip(*bytes, 1 + count);
     return true;
@@ -192,13 +166,25 @@ static enum rdb_value_status take_integer(struct slice *bytes, unsigned width,
     if (bytes->size < 1 + width) {
         return RDB_VALUE_MALFORMED;
     }
-    uint64_t raw = load_little_endian(bytes->data + 1, width);
-    int64_t value = width == 1   ? (int8_t)(uint8_t)raw
-                    : width == 2 ? (int16_t)(uint16_t)raw
-                                 : (int32_t)(uint32_t)raw;
+    uint64_t raw = rdb_load_little_endian(bytes->data + 1, width);
+    int64_t value = rdb_sign_extend(raw, 8 * width);
     string->bytes = slice_make(string->digits, number_format_integer(string->digits, value));
     *bytes = slice_skip(*bytes, 1 + width);
     return RDB_VALUE_OK;
+}
+
+/* Makes room for `size` bytes; what was there is lost. */
+static bool reserve(struct rdb_value_string *string, size_t size) {
+    if (string->owned_bytes >= size) {
+        return true;
+    }
+    rdb_value_string_deinit(string);
+    string->owned = memory_try_alloc(size);
+    if (string->owned == NULL) {
+        return false;
+    }
+    string->owned_bytes = size;
+    return true;
 }
 
 static enum rdb_value_status take_compressed(struct slice *bytes, uint64_t bytes_max,
@@ -213,8 +199,7 @@ static enum rdb_value_status take_compressed(struct slice *bytes, uint64_t bytes
         size / LZF_EXPANSION_MAX > compressed) {
         return RDB_VALUE_MALFORMED;
     }
-    string->owned = memory_try_alloc((size_t)size);
-    if (string->owned == NULL) {
+    if (!reserve(string, (size_t)size)) {
         return RDB_VALUE_OUT_OF_MEMORY;
     }
     struct slice input = slice_make(bytes->data, (size_t)compressed);
@@ -229,7 +214,6 @@ static enum rdb_value_status take_compressed(struct slice *bytes, uint64_t bytes
 enum rdb_value_status rdb_value_take_string(struct slice *bytes, uint64_t bytes_max,
                                             struct rdb_value_string *string) {
     string->bytes = SLICE("");
-    string->owned = NULL;
     if (bytes->size == 0) {
         return RDB_VALUE_MALFORMED;
     }
@@ -250,4 +234,5 @@ enum rdb_value_status rdb_value_take_string(struct slice *bytes, uint64_t bytes_
 void rdb_value_string_deinit(struct rdb_value_string *string) {
     memory_free(string->owned);
     string->owned = NULL;
+    string->owned_bytes = 0;
 }

@@ -17,14 +17,14 @@ enum { BYTES_MAX = 1 << 20 };
 /* Writes `bytes` and reads them back. */
 static void round_trip(struct slice bytes, bool compress) {
     struct buffer out = {0};
-    buffer_append_byte(&out, RDB_VALUE_STRING);
+    buffer_append_byte(&out, RDB_TYPE_STRING);
     rdb_value_put_string(&out, bytes, compress);
     rdb_value_put_footer(&out);
     struct slice payload = buffer_slice(&out);
     require(rdb_value_check_footer(&payload) == RDB_VALUE_OK);
-    require(payload.data[0] == RDB_VALUE_STRING);
+    require(payload.data[0] == RDB_TYPE_STRING);
     payload = slice_skip(payload, 1);
-    struct rdb_value_string string;
+    struct rdb_value_string string = {0};
     require(rdb_value_take_string(&payload, bytes.size, &string) == RDB_VALUE_OK);
     require(payload.size == 0);
     require(slice_equal(string.bytes, bytes));
@@ -37,7 +37,7 @@ static void read_payload(struct slice payload) {
         return;
     }
     payload = slice_skip(payload, 1);
-    struct rdb_value_string string;
+    struct rdb_value_string string = {0};
     if (rdb_value_take_string(&payload, BYTES_MAX, &string) == RDB_VALUE_OK) {
         require(string.bytes.size <= BYTES_MAX);
         round_trip(string.bytes, true);
