@@ -99,12 +99,12 @@ PROGRAMS_sim = $(SIM)
 
 TESTS = test test-unit test-sim test-tcl test-clients test-kill test-fuzz
 .PHONY: $(TESTS) test-programs
-test:         SUITES = $(if $(SANITIZER),,layers) unit tcl clients kill fuzz
+test:         SUITES = $(if $(SANITIZER),,layers) unit sim tcl clients kill fuzz
 test:         ## Install what tests need, build, and run every suite
 test-unit:    SUITES = unit
 test-unit:    ## The cmocka programs of tests/unit (ONLY=test_buffer)
 test-sim:     SUITES = sim
-test-sim:     ## Meshes under a virtual clock, network and disk (SEED=1 RUNS=2000)
+test-sim:     ## Meshes under a virtual clock, network and disk (SEED=1 RUNS=400)
 test-tcl:     SUITES = tcl
 test-tcl:     ## The commands, against real servers (ONLY=cmd_string)
 test-clients: SUITES = clients

@@ -23,8 +23,9 @@ bool number_parse_double(struct slice text, double *value);
 /* Writes `value` in positional notation with at most 17 decimals, trailing zeros removed, as
  * INCRBYFLOAT's documentation shows; infinities as "inf" and "-inf". Returns the bytes used. */
 size_t number_format_float(char at[NUMBER_FLOAT_BYTES_MAX], long double value);
-/* Writes the shortest of %.15g, %.16g, %.17g that reads back as `value`; integers without a
- * point. Returns the bytes used, at most 40. */
+/* Writes the fewest of 15 to 17 digits that read back as `value`, as Redis shows scores since 7.2:
+ * integers up to 2^62 in full, other numbers with zeros or a power of ten ("0.000001", "1e-7",
+ * "1.5e+20"). Returns the bytes used, at most 40. */
 size_t number_format_double(char at[64], double value);
 
 #endif

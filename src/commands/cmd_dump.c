@@ -2,30 +2,18 @@
 /* DUMP and RESTORE: a value as bytes that Redis servers understand, and back. */
 #include "commands/command.h"
 
-#include "commands/rdb_reader.h"
-#include "commands/rdb_writer.h"
+#include "commands/value_codec.h"
 
 /* DUMP key */
 static void cmd_dump(struct command_context *ctx) {
-    struct entry_scratch scratch;
-    struct slice value;
-    enum store_status status = command_read_string(ctx, 1, &scratch, &value);
-    if (status == STORE_ABSENT) {
-        reply_null(ctx->reply);
-        return;
-    }
-    if (status != STORE_OK) {
-        command_reply_status(ctx, status);
-        return;
-    }
+    struct key key = command_key(ctx, 1);
+    const struct entry *entry = store_read(ctx->store, &key);
     struct buffer payload = {0};
-    struct rdb_writer writer;
-    rdb_writer_init(&writer, &payload, &RDB_WRITER_LIMITS_DEFAULT);
-    rdb_writer_string(&writer, value);
-    bool is_written = rdb_writer_end(&writer);
-    ensure(is_written);
-    reply_bulk(ctx->reply, buffer_slice(&payload));
-    rdb_writer_deinit(&writer);
+    if (entry != NULL && value_dump(ctx->store, entry, &RDB_WRITER_LIMITS_DEFAULT, &payload)) {
+        reply_bulk(ctx->reply, buffer_slice(&payload));
+    } else {
+        reply_null(ctx->reply);
+    }
     buffer_deinit(&payload);
 }
 
@@ -102,8 +90,8 @@ static bool restore_open(struct command_context *ctx, struct rdb_reader *reader)
     enum rdb_value_status status = rdb_value_check_footer(&payload);
     if (status == RDB_VALUE_OK) {
         status = rdb_reader_open(reader, payload, ctx->limits->value_bytes_max, ctx->store->seed);
-        if (status == RDB_VALUE_OK && reader->kind != RDB_KIND_STRING) {
-            status = RDB_VALUE_MALFORMED; /* the store has no such values */
+        if (status == RDB_VALUE_OK && !value_can_restore(reader->kind)) {
+            status = RDB_VALUE_MALFORMED;
         }
     }
     switch (status) {
@@ -124,7 +112,7 @@ static bool restore_open(struct command_context *ctx, struct rdb_reader *reader)
 
 /* Puts the value in place and writes the reply. */
 static void restore_apply(struct command_context *ctx, const struct restore_options *options,
-                          struct slice value) {
+                          struct rdb_reader *reader) {
     struct key key = command_key(ctx, 1);
     if (options->expire_unix_ms != 0 && (int64_t)options->expire_unix_ms <= ctx->store->now_ms) {
         if (store_delete(ctx->store, &key)) { /* it would expire at once */
@@ -133,8 +121,10 @@ static void restore_apply(struct command_context *ctx, const struct restore_opti
         reply_ok(ctx->reply);
         return;
     }
-    bool replaces = ctx->store->notify_classes != 0 && store_peek(ctx->store, &key) != NULL;
-    enum store_status status = strings_set(ctx->store, &key, value, options->expire_unix_ms);
+    /* A string is put in the place of what is there, any other value comes into being. */
+    bool replaces = ctx->store->notify_classes != 0 && reader->kind == RDB_KIND_STRING &&
+                    store_peek(ctx->store, &key) != NULL;
+    enum store_status status = value_restore(ctx->store, &key, reader, options->expire_unix_ms);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);
         return;
@@ -142,9 +132,12 @@ static void restore_apply(struct command_context *ctx, const struct restore_opti
     if (replaces) {
         store_notify(ctx->store, NOTIFY_NEW, "new", &key);
     }
-    store_notify(ctx->store, NOTIFY_GENERIC, "restore", &key);
     struct entry *entry = store_peek(ctx->store, &key);
-    require(entry != NULL);
+    if (entry == NULL) { /* all fields of a hash had expired */
+        reply_ok(ctx->reply);
+        return;
+    }
+    store_notify(ctx->store, NOTIFY_GENERIC, "restore", &key);
     if (options->idle_seconds >= 0) {
         int64_t seconds = options->idle_seconds;
         seconds = seconds < RESTORE_IDLE_SECONDS_MAX ? seconds : RESTORE_IDLE_SECONDS_MAX;
@@ -168,11 +161,8 @@ static void cmd_restore(struct command_context *ctx) {
         return;
     }
     struct rdb_reader reader = {0};
-    struct rdb_item item;
     if (restore_parse_ttl(ctx, &options) && restore_open(ctx, &reader)) {
-        bool is_there = rdb_reader_next(&reader, &item);
-        ensure(is_there);
-        restore_apply(ctx, &options, item.name);
+        restore_apply(ctx, &options, &reader);
     }
     rdb_reader_deinit(&reader);
 }

@@ -2,6 +2,8 @@
 /* OBJECT: how a value is kept and how much it is used. None of it counts as use. */
 #include "commands/command.h"
 #include "store/contested.h"
+#include "store/elements.h"
+#include "store/lists.h"
 
 enum {
     OBJECT_EMBEDDED_BYTES_MAX = 44,
@@ -23,14 +25,70 @@ static bool object_is_integer(const struct entry *entry) {
     case ENTRY_BYTES:
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_LARGE:
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
         return false;
     }
     impossible("an entry of no kind");
 }
 
+/* The bytes of an element in a listpack: as an integer if it is one, or with a length, and then a
+ * length to come from behind. */
+static uint64_t listpack_bytes(struct slice value) {
+    int64_t integer;
+    uint64_t bytes = value.size + (value.size < 64 ? 1 : value.size < 4096 ? 2 : 5);
+    if (number_parse_integer(value, &integer)) {
+        bytes = integer >= 0 && integer <= 127                      ? 1
+                : integer >= -4096 && integer <= 4095               ? 2
+                : integer >= INT16_MIN && integer <= INT16_MAX      ? 3
+                : integer >= -(1 << 23) && integer <= (1 << 23) - 1 ? 4
+                : integer >= INT32_MIN && integer <= INT32_MAX      ? 5
+                                                                    : 9;
+    }
+    return bytes + 1 + (bytes > 127) + (bytes > 16383) + (bytes > 2097151);
+}
+
+/* Would Redis pack the list as one listpack? It looks at no more than that has room for. One that
+ * was longer once is told as what it is now. */
+static bool list_is_small(const struct store *store, const struct elements *elements) {
+    enum { LISTPACK_ENDS_BYTES = 7 };
+    const struct store_packing *packing = &store->packing[VALUE_LIST];
+    struct list_cursor cursor;
+    uint64_t bytes = LISTPACK_ENDS_BYTES;
+    if (elements->count > packing->entries_max) {
+        return false;
+    }
+    for (bool is_there = list_seek(store, elements, 0, &cursor); is_there;
+         is_there = list_step(&cursor, LIST_RIGHT)) {
+        bytes += listpack_bytes(cursor.element.value);
+        if (bytes > packing->bytes_max) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *elements_encoding_name(const struct store *store, const struct entry *entry) {
+    struct elements elements;
+    elements_of(entry, &elements);
+    if (elements.type == VALUE_LIST) {
+        return list_is_small(store, &elements) ? "listpack" : "quicklist";
+    }
+    bool is_small = elements.collection == NULL || !elements.collection->is_large;
+    if (elements.type == VALUE_SET && is_small) {
+        bool is_integers = elements.count <= store->packing[VALUE_SET].integers_max &&
+                           elements_are_integers(store, &elements);
+        return is_integers ? "intset" : "listpack";
+    }
+    return is_small ? "listpack" : elements.type == VALUE_SORTED_SET ? "skiplist" : "hashtable";
+}
+
 /* The names are Redis's: clients and tests look at them, so what matters is that they change when
  * Redis's would, not what lies behind. */
-const char *command_encoding_name(const struct entry *entry) {
+const char *command_encoding_name(const struct store *store, const struct entry *entry) {
+    if (entry_type(entry) != VALUE_STRING) {
+        return elements_encoding_name(store, entry);
+    }
     if (object_is_integer(entry)) {
         return "int";
     }
@@ -55,7 +113,7 @@ static const struct entry *object_look(struct command_context *ctx) {
 static void cmd_object_encoding(struct command_context *ctx) {
     const struct entry *entry = object_look(ctx);
     if (entry != NULL) {
-        reply_bulk_text(ctx->reply, command_encoding_name(entry));
+        reply_bulk_text(ctx->reply, command_encoding_name(ctx->store, entry));
     }
 }
 

@@ -4,19 +4,9 @@
  * The cursor of SCAN is a position in the walk of the ordered table: the hash, without its low
  * bits, from which on keys are still to come. It needs no memory on the server, survives growth
  * and shrinking, and a key that stays is reported exactly once. */
-#include "commands/command.h"
-
 #include "base/glob.h"
+#include "commands/scan_options.h"
 #include "store/contested.h"
-
-enum {
-    SCAN_CURSOR_SHIFT = 8, /* positions of table_walk() are multiples of this power of two */
-    SCAN_COUNT_DEFAULT = 10,
-    SCAN_BUCKETS_FACTOR = 10, /* a call looks at no more than this times COUNT buckets */
-};
-
-static_assert(64 - TABLE_DEPTH_MAX - TABLE_TAG_BITS >= SCAN_CURSOR_SHIFT,
-              "a cursor keeps all of a position");
 
 static bool scan_is_expired(const struct store *store, const struct entry *entry) {
     uint64_t expire_unix_ms = entry_expire_unix_ms(entry);
@@ -69,60 +59,12 @@ static void cmd_randomkey(struct command_context *ctx) {
 
 struct scan {
     const struct store *store;
+    struct scan_options options;
     uint64_t position;
-    uint64_t count; /* keys to look at in this call */
-    bool has_pattern;
-    struct slice pattern;
-    bool has_type;
-    struct slice type;
     uint64_t seen_count;
     struct buffer found;   /* addresses of entries to report */
     struct buffer expired; /* addresses of entries whose time has come */
 };
-
-/* A cursor is digits only; none at all and leading zeros are accepted, as Redis does. */
-static bool scan_parse_cursor(struct slice text, uint64_t *cursor) {
-    *cursor = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned digit = (unsigned)(uint8_t)text.data[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(*cursor, UINT64_C(10), cursor) ||
-            __builtin_add_overflow(*cursor, (uint64_t)digit, cursor)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Reads the options; writes the error and returns false when they are wrong. */
-static bool scan_parse_options(struct command_context *ctx, struct scan *scan) {
-    for (size_t i = 2; i < ctx->args_count; i += 2) {
-        if (i + 1 == ctx->args_count) {
-            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-            return false;
-        }
-        if (command_word(ctx, i, "count")) {
-            int64_t count;
-            if (!command_integer(ctx, i + 1, &count, NULL)) {
-                return false;
-            }
-            if (count < 1) {
-                reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-                return false;
-            }
-            scan->count = (uint64_t)count;
-        } else if (command_word(ctx, i, "match")) {
-            scan->pattern = ctx->args[i + 1];
-            scan->has_pattern = !slice_equal(scan->pattern, SLICE("*"));
-        } else if (command_word(ctx, i, "type")) {
-            scan->type = ctx->args[i + 1];
-            scan->has_type = true;
-        } else {
-            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-            return false;
-        }
-    }
-    return true;
-}
 
 static void scan_visit(void *item, void *udata) {
     const struct entry *entry = item;
@@ -135,10 +77,10 @@ static void scan_visit(void *item, void *udata) {
         buffer_append(&scan->expired, &entry, sizeof(entry));
         return;
     }
-    if (scan->has_pattern && !glob_match(scan->pattern, entry_key(entry), false)) {
+    if (scan->options.has_pattern && !glob_match(scan->options.pattern, entry_key(entry), false)) {
         return;
     }
-    if (scan->has_type && !slice_is_word(scan->type, command_type_name(entry))) {
+    if (scan->options.has_type && !slice_is_word(scan->options.type, command_type_name(entry))) {
         return;
     }
     buffer_append(&scan->found, &entry, sizeof(entry));
@@ -155,10 +97,7 @@ static const struct entry *scan_entry(const struct buffer *entries, size_t index
 }
 
 static void scan_reply(struct command_context *ctx, const struct scan *scan) {
-    char cursor[NUMBER_INTEGER_BYTES_MAX];
-    size_t cursor_bytes = number_format_unsigned(cursor, scan->position >> SCAN_CURSOR_SHIFT);
-    reply_array(ctx->reply, 2);
-    reply_bulk(ctx->reply, slice_make(cursor, cursor_bytes));
+    scan_reply_cursor(ctx, scan->position);
     reply_array(ctx->reply, scan_entries_count(&scan->found));
     for (size_t i = 0; i < scan_entries_count(&scan->found); i++) {
         reply_bulk(ctx->reply, entry_key(scan_entry(&scan->found, i)));
@@ -167,27 +106,16 @@ static void scan_reply(struct command_context *ctx, const struct scan *scan) {
 
 /* SCAN cursor [MATCH pattern] [COUNT count] [TYPE type] */
 static void cmd_scan(struct command_context *ctx) {
-    uint64_t cursor;
-    if (!scan_parse_cursor(ctx->args[1], &cursor)) {
-        reply_error(ctx->reply, "ERR invalid cursor");
+    struct scan scan = {.store = ctx->store};
+    if (!scan_parse_options(ctx, 1, SCAN_TAKES_TYPE, &scan.options)) {
         return;
     }
-    struct scan scan = {
-        .store = ctx->store, .position = cursor << SCAN_CURSOR_SHIFT, .count = SCAN_COUNT_DEFAULT};
-    if (!scan_parse_options(ctx, &scan)) {
-        return;
-    }
+    scan.position = scan.options.position;
     const struct table *table = &ctx->store->dbs[ctx->db].table;
-    uint64_t buckets_max = scan.count > UINT64_MAX / SCAN_BUCKETS_FACTOR
-                               ? UINT64_MAX
-                               : scan.count * SCAN_BUCKETS_FACTOR;
-    if (cursor >> (64 - SCAN_CURSOR_SHIFT) != 0) {
-        buckets_max = 0; /* no cursor of ours: nothing comes after it */
-        scan.position = 0;
-    }
+    uint64_t buckets_max = scan_buckets_max(&scan.options);
     for (uint64_t used = 0; used < buckets_max; used++) {
         scan.position = table_walk(table, scan.position, scan_visit, &scan);
-        if (scan.position == 0 || scan.seen_count >= scan.count) {
+        if (scan.position == 0 || scan.seen_count >= scan.options.count) {
             break;
         }
     }

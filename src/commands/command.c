@@ -39,6 +39,10 @@ void command_reply_status(struct command_context *ctx, enum store_status status)
     case STORE_MALFORMED:
         reply_error(ctx->reply, "ERR Bad data format");
         return;
+    case STORE_NO_ROOM:
+        reply_error(ctx->reply, "ERR the list has no room between these elements; push at its "
+                                "ends, or copy it");
+        return;
     }
     impossible("a status that is no error has its own reply");
 }

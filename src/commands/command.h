@@ -9,6 +9,7 @@
 #define COMMANDS_COMMAND_H
 
 #include "proto/reply.h"
+#include "store/elements.h"
 #include "store/notify.h"
 #include "store/store.h"
 #include "store/strings.h"
@@ -52,6 +53,12 @@ enum {
     CATEGORY_HYPERLOGLOG = 1 << 6,
     CATEGORY_SCRIPTING = 1 << 7,
     CATEGORY_ADMIN = 1 << 8,
+    CATEGORY_HASH = 1 << 9,
+    CATEGORY_SET = 1 << 10,
+    CATEGORY_SORTED_SET = 1 << 11,
+    CATEGORY_LIST = 1 << 12,
+    CATEGORY_STREAM = 1 << 13,
+    CATEGORY_GEO = 1 << 14,
 };
 
 /* What a command does with its keys, as COMMAND GETKEYSANDFLAGS names it. */
@@ -136,6 +143,17 @@ extern const struct command_family cmd_object_family;
 extern const struct command_family cmd_expire_family;
 extern const struct command_family cmd_dump_family;
 extern const struct command_family cmd_database_family;
+extern const struct command_family cmd_hash_family;
+extern const struct command_family cmd_hash_expire_family;
+extern const struct command_family cmd_set_family;
+extern const struct command_family cmd_set_random_family;
+extern const struct command_family cmd_set_algebra_family;
+extern const struct command_family cmd_sorted_set_family;
+extern const struct command_family cmd_sorted_set_range_family;
+extern const struct command_family cmd_sorted_set_algebra_family;
+extern const struct command_family cmd_geo_family;
+extern const struct command_family cmd_sort_family;
+extern const struct command_family cmd_list_family;
 
 /* Ends a family file: names the family after its rows. */
 #define COMMAND_FAMILY(name, rows_array)                                                           \
@@ -175,11 +193,12 @@ static inline struct entry *command_look(struct command_context *ctx, size_t ind
 }
 /* What TYPE calls the entry's value. */
 static inline const char *command_type_name(const struct entry *entry) {
-    (void)entry; /* strings are all there is so far */
-    return "string";
+    static const char *const NAMES[VALUE_TYPES_COUNT] = {"string", "hash", "set",
+                                                         "zset",   "list", "stream"};
+    return NAMES[entry_type(entry)];
 }
 /* What OBJECT ENCODING calls the form in which the entry's value is kept. */
-const char *command_encoding_name(const struct entry *entry);
+const char *command_encoding_name(const struct store *store, const struct entry *entry);
 /* The string value of the key named by argument `index`: STORE_OK with `*value` valid until the
  * key changes, STORE_ABSENT, or STORE_WRONG_TYPE. Counts as a read. */
 enum store_status command_read_string(struct command_context *ctx, size_t index,
@@ -192,9 +211,9 @@ bool command_expire_time(struct command_context *ctx, size_t index, bool is_seco
 /* Tells of an expiry that store_expire() has set, removed (0), or carried out as it was past. */
 void command_notify_expiry(struct command_context *ctx, const struct key *key,
                            uint64_t expire_unix_ms);
-/* Is the entry a string? All entries are, until other types exist. */
+/* Is the entry a string? */
 static inline bool command_is_string(const struct entry *entry) {
-    return entry_kind(entry) <= ENTRY_CONTESTED;
+    return entry_type(entry) == VALUE_STRING;
 }
 
 #endif

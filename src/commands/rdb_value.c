@@ -94,9 +94,13 @@ void rdb_value_put_string(struct buffer *out, struct slice bytes, bool compress)
     buffer_append_slice(out, bytes);
 }
 
-void rdb_value_put_footer(struct buffer *out) {
-    rdb_put_little_endian(out, RDB_VALUE_VERSION_WRITTEN, 2);
+void rdb_value_put_footer_of(struct buffer *out, unsigned version) {
+    rdb_put_little_endian(out, version, 2);
     rdb_put_little_endian(out, crc64(0, buffer_slice(out)), 8);
+}
+
+void rdb_value_put_footer(struct buffer *out) {
+    rdb_value_put_footer_of(out, RDB_VALUE_VERSION_WRITTEN);
 }
 
 /* ---- reading ---- */

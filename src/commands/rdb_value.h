@@ -17,7 +17,7 @@
  *   11000011 length length bytes   LZF: compressed size, original size, compressed bytes
  *
  * We write version 10, since a server refuses versions above its own and nothing we write needs
- * more: Redis 7.0 and all later ones read it. */
+ * more, but for hashes with fields that expire: Redis 7.0 and all later ones read it. */
 #ifndef COMMANDS_RDB_VALUE_H
 #define COMMANDS_RDB_VALUE_H
 
@@ -65,6 +65,7 @@ enum rdb_type {
 
 enum {
     RDB_VALUE_VERSION_WRITTEN = 10,
+    RDB_VALUE_VERSION_EXPIRING = 12, /* written where fields of a hash expire */
     RDB_VALUE_VERSION_READ_MAX = 12, /* of Redis 7.4 */
     RDB_VALUE_FOOTER_BYTES = 10,
 };
@@ -74,8 +75,9 @@ enum {
 void rdb_value_put_length(struct buffer *out, uint64_t length);
 /* Appends a string in its shortest form; compression is tried where `compress`. */
 void rdb_value_put_string(struct buffer *out, struct slice bytes, bool compress);
-/* Appends the footer for all of `out`. */
+/* Appends the footer for all of `out`; of RDB_VALUE_VERSION_WRITTEN, or another version. */
 void rdb_value_put_footer(struct buffer *out);
+void rdb_value_put_footer_of(struct buffer *out, unsigned version);
 
 /* ---- reading ---- */
 

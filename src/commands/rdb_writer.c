@@ -63,6 +63,7 @@ static void begin_collection(struct rdb_writer *writer, enum rdb_kind kind, uint
     require(count > 0);
     writer->kind = kind;
     writer->count = count;
+    writer->expire_unix_ms_min = 0;
     writer->packed_count = 0;
     buffer_clear(&writer->packed);
     writer->is_packed = count <= packed_count_max;
@@ -272,6 +273,28 @@ void rdb_writer_field(struct rdb_writer *writer, struct slice name, struct slice
     if (writer->is_packed) {
         unpack_pairs(writer, RDB_TYPE_HASH);
     }
+    put_string(writer, name);
+    put_string(writer, value);
+}
+
+void rdb_writer_begin_hash_expiring(struct rdb_writer *writer, uint64_t count,
+                                    uint64_t expire_unix_ms_min) {
+    require(count > 0);
+    require(expire_unix_ms_min > 0);
+    writer->kind = RDB_KIND_HASH;
+    writer->count = count;
+    writer->is_packed = false;
+    writer->expire_unix_ms_min = expire_unix_ms_min;
+    put_type(writer, RDB_TYPE_HASH_METADATA);
+    rdb_put_little_endian(writer->out, expire_unix_ms_min, 8);
+    rdb_value_put_length(writer->out, count);
+}
+
+void rdb_writer_field_expiring(struct rdb_writer *writer, struct slice name, struct slice value,
+                               uint64_t expire_unix_ms) {
+    require(expire_unix_ms == 0 || expire_unix_ms >= writer->expire_unix_ms_min);
+    rdb_value_put_length(writer->out,
+                         expire_unix_ms == 0 ? 0 : expire_unix_ms - writer->expire_unix_ms_min + 1);
     put_string(writer, name);
     put_string(writer, value);
 }
@@ -488,6 +511,9 @@ bool rdb_writer_end(struct rdb_writer *writer) {
     } else if (writer->kind == RDB_KIND_STREAM && writer->is_too_large) {
         return false;
     }
-    rdb_value_put_footer(writer->out);
+    rdb_value_put_footer_of(writer->out,
+                            writer->kind == RDB_KIND_HASH && writer->expire_unix_ms_min > 0
+                                ? RDB_VALUE_VERSION_EXPIRING
+                                : RDB_VALUE_VERSION_WRITTEN);
     return true;
 }

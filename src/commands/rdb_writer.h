@@ -6,7 +6,8 @@
  *   list        LIST_QUICKLIST_2
  *   set         SET_INTSET while it is small and all integers, else SET (SET_LISTPACK needs
  *               version 11)
- *   hash        HASH_LISTPACK while it is small, else HASH
+ *   hash        HASH_LISTPACK while it is small, else HASH; where fields expire HASH_METADATA, of
+ *               version 12: Redis 7.4 reads it, earlier ones know no such fields
  *   sorted set  ZSET_LISTPACK while it is small, else ZSET_2
  *   stream      STREAM_LISTPACKS_2 (STREAM_LISTPACKS_3 needs version 11); when a consumer was
  *               active is lost
@@ -47,9 +48,10 @@ struct rdb_writer {
     uint64_t packed_count;       /* parts in `packed`: elements, members, pairs or entries */
     uint64_t packed_items_count; /* items of a listpack that a node's entries are */
     uint64_t names_count;
-    uint64_t count;       /* of the collection, or entries of the stream */
-    size_t nodes_at;      /* where the number of nodes goes */
-    uint64_t nodes_count; /* that were written */
+    uint64_t count;              /* of the collection, or entries of the stream */
+    uint64_t expire_unix_ms_min; /* of a hash's fields; 0: they do not expire */
+    size_t nodes_at;             /* where the number of nodes goes */
+    uint64_t nodes_count;        /* that were written */
     struct rdb_stream_id node_id, first_id;
     uint64_t pending_left, consumers_count; /* of the group */
 };
@@ -71,6 +73,13 @@ void rdb_writer_member(struct rdb_writer *writer, struct slice member);
 /* `count` fields, in any order. */
 void rdb_writer_begin_hash(struct rdb_writer *writer, uint64_t count);
 void rdb_writer_field(struct rdb_writer *writer, struct slice name, struct slice value);
+/* `count` fields of which some expire, the first of them at `expire_unix_ms_min`, which is not 0.
+ */
+void rdb_writer_begin_hash_expiring(struct rdb_writer *writer, uint64_t count,
+                                    uint64_t expire_unix_ms_min);
+/* `expire_unix_ms` 0: never. */
+void rdb_writer_field_expiring(struct rdb_writer *writer, struct slice name, struct slice value,
+                               uint64_t expire_unix_ms);
 /* `count` members by rising score, then by rising bytes: Redis takes a listpack as it is. */
 void rdb_writer_begin_sorted_set(struct rdb_writer *writer, uint64_t count);
 void rdb_writer_scored(struct rdb_writer *writer, struct slice member, double score);

@@ -194,8 +194,9 @@ enum tie { TIE_NONE, TIE_NAME_BELOW, TIE_NAME_UP_TO, TIE_ALL };
 struct key {
     double score;
     struct slice name;
-    enum tie inner; /* among the first pairs of children: the item sought lies in the last child
-                     * whose first pair is on the left */
+    const void *item; /* known to have this name, which is not asked for; may be NULL */
+    enum tie inner;   /* among the first pairs of children: the item sought lies in the last child
+                       * whose first pair is on the left */
     enum tie leaf;
 };
 
@@ -208,7 +209,10 @@ static struct key key_item(double score, struct slice name, enum order_side side
 }
 
 static bool tie_is_left(const struct order_tree *tree, const void *item, enum tie tie,
-                        struct slice name) {
+                        struct slice name, const void *known) {
+    if (item == known) {
+        return tie == TIE_NAME_UP_TO;
+    }
     switch (tie) {
     case TIE_NONE:
         return false;
@@ -252,7 +256,7 @@ entries_left(const struct order_tree *tree, const void *scores_first, const void
         unsigned middle = left + (right - left) / 2;
         const void *item = *(void *const *)(const void *)(items + middle * stride);
         if (score_at(scores, stride, middle) == key->score &&
-            tie_is_left(tree, item, tie, key->name)) {
+            tie_is_left(tree, item, tie, key->name, key->item)) {
             left = middle + 1;
         } else {
             right = middle;
@@ -300,7 +304,8 @@ static bool leaf_has(const struct order_tree *tree, const struct order_node *lea
         return false;
     }
     const struct order_pair *pair = &node_pairs(leaf)[at];
-    return pair->score == key->score && slice_equal(tree->name(pair->item), key->name);
+    return pair->score == key->score &&
+           (pair->item == key->item || slice_equal(tree->name(pair->item), key->name));
 }
 
 /* ---- lifecycle ---- */
@@ -466,12 +471,41 @@ struct order_cursor order_tree_seek_score(const struct order_tree *tree, double 
     return seek_key(tree, &key);
 }
 
+/* How many items lie on the left of a name, if they rise by name. */
+static unsigned names_left(const struct order_tree *tree, const void *items_first, size_t stride,
+                           unsigned count, struct slice name, enum tie tie) {
+    const char *items = items_first;
+    unsigned left = 0, right = count;
+    while (left < right) {
+        unsigned middle = left + (right - left) / 2;
+        const void *item = *(void *const *)(const void *)(items + middle * stride);
+        if (tie_is_left(tree, item, tie, name, NULL)) {
+            left = middle + 1;
+        } else {
+            right = middle;
+        }
+    }
+    return left;
+}
+
 struct order_cursor order_tree_seek_name(const struct order_tree *tree, struct slice name,
                                          enum order_side side) {
-    if (tree->root == NULL) {
+    enum tie leaf_tie = side == ORDER_AT ? TIE_NAME_BELOW : TIE_NAME_UP_TO;
+    const struct order_node *node = tree->root;
+    if (node == NULL) {
         return (struct order_cursor){.tree = tree};
     }
-    return order_tree_seek(tree, node_first(tree->root, tree->height).score, name, side);
+    uint64_t rank = 0;
+    for (unsigned level = tree->height; level > 0; level--) {
+        unsigned left =
+            names_left(tree, node_items(node), sizeof(void *), node->count, name, TIE_NAME_UP_TO);
+        unsigned at = left > 0 ? left - 1 : 0;
+        rank += counts_sum(node_counts(node), at);
+        node = node_children(node)[at];
+    }
+    rank += names_left(tree, &node_pairs(node)->item, sizeof(struct order_pair), node->count, name,
+                       leaf_tie);
+    return order_tree_seek_rank(tree, rank);
 }
 
 void order_cursor_next(struct order_cursor *cursor) {
@@ -662,15 +696,14 @@ static void tree_set_root(struct order_tree *tree, struct order_node *node) {
     tree->root = node_fit(tree, node, tree->height);
 }
 
-void *order_tree_remove(struct order_tree *tree, double score, struct slice name) {
-    struct key key = key_item(score, name, ORDER_AT);
+static void *tree_remove(struct order_tree *tree, const struct key *key) {
     if (tree->root == NULL) {
         return NULL;
     }
     struct path path;
-    path_find(&path, tree, &key);
+    path_find(&path, tree, key);
     struct order_node *child = path.nodes[0];
-    if (!leaf_has(tree, child, path.at[0], &key)) {
+    if (!leaf_has(tree, child, path.at[0], key)) {
         return NULL;
     }
     void *item = node_pairs(child)[path.at[0]].item;
@@ -699,14 +732,25 @@ void *order_tree_remove(struct order_tree *tree, double score, struct slice name
     return item;
 }
 
-void *order_tree_replace(struct order_tree *tree, double score, struct slice name, void *item) {
+void *order_tree_remove(struct order_tree *tree, double score, struct slice name) {
     struct key key = key_item(score, name, ORDER_AT);
+    return tree_remove(tree, &key);
+}
+
+void *order_tree_remove_known(struct order_tree *tree, double score, struct slice name,
+                              const void *item) {
+    struct key key = key_item(score, name, ORDER_AT);
+    key.item = item;
+    return tree_remove(tree, &key);
+}
+
+static void *tree_replace(struct order_tree *tree, const struct key *key, void *item) {
     if (tree->root == NULL) {
         return NULL;
     }
     struct path path;
-    path_find(&path, tree, &key);
-    if (!leaf_has(tree, path.nodes[0], path.at[0], &key)) {
+    path_find(&path, tree, key);
+    if (!leaf_has(tree, path.nodes[0], path.at[0], key)) {
         return NULL;
     }
     struct order_pair *pair = &node_pairs(path.nodes[0])[path.at[0]];
@@ -716,6 +760,18 @@ void *order_tree_replace(struct order_tree *tree, double score, struct slice nam
         node_items(path.nodes[level])[path.at[level]] = item;
     }
     return old;
+}
+
+void *order_tree_replace(struct order_tree *tree, double score, struct slice name, void *item) {
+    struct key key = key_item(score, name, ORDER_AT);
+    return tree_replace(tree, &key, item);
+}
+
+void *order_tree_replace_known(struct order_tree *tree, double score, struct slice name,
+                               const void *old, void *item) {
+    struct key key = key_item(score, name, ORDER_AT);
+    key.item = old;
+    return tree_replace(tree, &key, item);
 }
 
 struct removal {

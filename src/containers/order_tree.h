@@ -102,8 +102,8 @@ struct order_cursor order_tree_seek(const struct order_tree *tree, double score,
 /* The first item whose score is at least `score`, or above it. */
 struct order_cursor order_tree_seek_score(const struct order_tree *tree, double score,
                                           enum order_side side);
-/* The first item whose name is at least `name`, or above it, in a tree where all scores are equal.
- * Where they are not, only items with the lowest score are looked through. */
+/* The first item whose name is at least `name`, or above it, in a tree where names rise as items
+ * do: because all scores are equal, or otherwise. Where they do not, some item or the end. */
 struct order_cursor order_tree_seek_name(const struct order_tree *tree, struct slice name,
                                          enum order_side side);
 /* The item at `rank`; the end when rank is not below the count. */
@@ -125,6 +125,12 @@ void *order_tree_remove(struct order_tree *tree, double score, struct slice name
  * that moves. The old one must still be readable, so free it afterwards. NULL, with nothing
  * changed, when there is none. */
 void *order_tree_replace(struct order_tree *tree, double score, struct slice name, void *item);
+/* The same for an item that is known to be there under this score and name: it is told by its
+ * address and need not be readable any more. */
+void *order_tree_remove_known(struct order_tree *tree, double score, struct slice name,
+                              const void *item);
+void *order_tree_replace_known(struct order_tree *tree, double score, struct slice name,
+                               const void *old, void *item);
 
 typedef void (*order_visit_fn)(void *item, double score, void *udata);
 

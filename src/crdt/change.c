@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crdt/change.h"
 
+#include <assert.h>
+
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
 
 enum {
-    CHANGE_KIND_MASK = 0x1F,
+    CHANGE_KIND_MASK = 0x0F,
+    CHANGE_ELEMENT = 0x10,
     CHANGE_FRESH = 0x20,
     CHANGE_HAS_DB = 0x40,
     CHANGE_GOES_ON = 0x80,
-    /* Kind byte and all numbers of one change, generously. */
-    CHANGE_FIXED_BYTES_MAX = 1 + 6 * VARINT_BYTES_MAX,
+    TYPE_MASK = 0x07,
+    TYPE_KEY_FRESH = 0x40,
+    TYPE_SAME_KEY = 0x80,
+    /* Kind and type bytes and all numbers of one change, generously. */
+    CHANGE_FIXED_BYTES_MAX = 2 + 7 * VARINT_BYTES_MAX,
 };
+
+static_assert((int)CHANGE_MORE <= (int)CHANGE_KIND_MASK, "a kind has four bits");
 
 static bool change_has_key(enum change_kind kind) {
     return kind != CHANGE_FLUSH && kind != CHANGE_FLUSH_ALL && kind != CHANGE_SWAP;
@@ -27,6 +35,10 @@ static bool change_has_value(enum change_kind kind) {
 static bool change_can_be_fresh(enum change_kind kind) {
     return kind == CHANGE_SET_KEEPING || kind == CHANGE_COUNTER || kind == CHANGE_FLOAT_COUNTER ||
            kind == CHANGE_PATCH || kind == CHANGE_REGISTERS;
+}
+
+static bool change_can_be_of_element(enum change_kind kind) {
+    return change_has_key(kind) && kind != CHANGE_PATCH && kind != CHANGE_REGISTERS;
 }
 
 void change_writer_deinit(struct change_writer *writer) {
@@ -89,6 +101,29 @@ static size_t put_slice(char *at, struct slice bytes) {
     return size + bytes.size;
 }
 
+/* `begin` is where the writer's bytes end, `at` where the key goes. */
+static char *put_key(struct change_writer *writer, char *at, const char *begin, struct slice key) {
+    at += put_slice(at, key);
+    writer->key_offset = writer->bytes.size + (size_t)(at - begin) - key.size;
+    writer->key_bytes = key.size;
+    writer->has_key = true;
+    return at;
+}
+
+static char *put_element(struct change_writer *writer, char *at, const char *begin,
+                         const struct change *change) {
+    require(change_can_be_of_element(change->kind));
+    bool is_same =
+        writer->has_key && change->key.size == writer->key_bytes &&
+        memcmp(change->key.data, writer->bytes.data + writer->key_offset, writer->key_bytes) == 0;
+    *at++ = (char)(change->type | (change->is_key_fresh ? TYPE_KEY_FRESH : 0) |
+                   (is_same ? TYPE_SAME_KEY : 0));
+    if (!is_same) {
+        at = put_key(writer, at, begin, change->key);
+    }
+    return at + put_slice(at, change->element);
+}
+
 void change_writer_add(struct change_writer *writer, const struct change *change) {
     if (!writer->is_on) {
         return;
@@ -96,13 +131,15 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     uint64_t ticks = stamp_ticks(change->stamp);
     require(change->key.size <= CHANGE_KEY_BYTES_MAX);
     require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
-    char *begin = buffer_reserve(&writer->bytes,
-                                 CHANGE_FIXED_BYTES_MAX + change->key.size + change->value.size);
+    require(change->element.size <= CHANGE_KEY_BYTES_MAX);
+    char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + change->key.size +
+                                                     change->element.size + change->value.size);
     char *at = begin;
     if (writer->bytes.size == 0) {
         at += varint_put(at, ticks);
         writer->last_ticks = ticks;
         writer->last_db = 0;
+        writer->has_key = false;
     }
     require(ticks >= writer->last_ticks);
     writer->last_offset = writer->bytes.size + (size_t)(at - begin);
@@ -113,11 +150,17 @@ void change_writer_add(struct change_writer *writer, const struct change *change
         *kind = (char)(*kind | CHANGE_HAS_DB);
         at += varint_put(at, change->db);
         writer->last_db = change->db;
+        writer->has_key = false;
     }
     at += varint_put(at, ticks - writer->last_ticks);
     writer->last_ticks = ticks;
-    if (change_has_key(change->kind)) {
-        at += put_slice(at, change->key);
+    if (change->type != VALUE_STRING) {
+        *kind = (char)(*kind | CHANGE_ELEMENT);
+        at = put_element(writer, at, begin, change);
+    } else if (change_has_key(change->kind)) {
+        at = put_key(writer, at, begin, change->key);
+    } else {
+        writer->has_key = false;
     }
     switch (change->kind) {
     case CHANGE_SET_EXPIRING:
@@ -166,6 +209,7 @@ void change_writer_end_unit(struct change_writer *writer) {
 void change_writer_clear(struct change_writer *writer) {
     buffer_clear(&writer->bytes);
     writer->units_count = 0;
+    writer->has_key = false;
     /* One oversized batch must not pin its memory for good. */
     if (writer->bytes.capacity > 4 * (size_t)CHANGE_BATCH_BYTES) {
         buffer_deinit(&writer->bytes);
@@ -231,6 +275,37 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     return true;
 }
 
+static bool change_read_key(struct slice *rest, struct change *change) {
+    return varint_take_slice(rest, &change->key) && change->key.size <= CHANGE_KEY_BYTES_MAX;
+}
+
+/* `before` is the key of the change before, where `has_before`. */
+static bool change_read_element(struct slice *rest, struct change *change, bool has_before,
+                                struct slice before) {
+    if (rest->size == 0 || !change_can_be_of_element(change->kind)) {
+        return false;
+    }
+    uint8_t byte = (uint8_t)rest->data[0];
+    unsigned type = byte & TYPE_MASK;
+    *rest = slice_skip(*rest, 1);
+    if (type == VALUE_STRING || type >= VALUE_TYPES_COUNT ||
+        (byte & ~(TYPE_MASK | TYPE_KEY_FRESH | TYPE_SAME_KEY)) != 0) {
+        return false;
+    }
+    change->type = (enum value_type)type;
+    change->is_key_fresh = (byte & TYPE_KEY_FRESH) != 0;
+    if ((byte & TYPE_SAME_KEY) != 0) {
+        if (!has_before) {
+            return false;
+        }
+        change->key = before;
+    } else if (!change_read_key(rest, change)) {
+        return false;
+    }
+    return varint_take_slice(rest, &change->element) &&
+           change->element.size <= CHANGE_KEY_BYTES_MAX;
+}
+
 enum change_status change_reader_next(struct change_reader *reader, struct change *change) {
     if (reader->rest.size == 0) {
         return CHANGE_END;
@@ -254,8 +329,10 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
         return CHANGE_MALFORMED;
     }
     uint64_t ticks = reader->ticks + passed;
-    if (change_has_key(change->kind) &&
-        (!varint_take_slice(&rest, &change->key) || change->key.size > CHANGE_KEY_BYTES_MAX)) {
+    bool has_before = reader->has_key && db == reader->db;
+    if ((byte & CHANGE_ELEMENT) != 0
+            ? !change_read_element(&rest, change, has_before, reader->key)
+            : change_has_key(change->kind) && !change_read_key(&rest, change)) {
         return CHANGE_MALFORMED;
     }
     if (!change_read_payload(&rest, change, ticks)) {
@@ -265,6 +342,8 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     change->stamp = stamp_make(ticks, reader->slot);
     reader->db = (unsigned)db;
     reader->ticks = ticks;
+    reader->key = change->key;
+    reader->has_key = change_has_key(change->kind);
     reader->rest = rest;
     return CHANGE_OK;
 }

@@ -4,13 +4,17 @@
  *
  * A batch is the payload of one log record: the same bytes in memory, on disk and on the wire.
  *
- *   batch:  first ticks (varint) | changes
- *   change: kind byte | [database (varint)] | ticks since the change before (varint) | key |
- * payload
+ *   batch:   first ticks (varint) | changes
+ *   change:  kind byte | [database (varint)] | ticks since the change before (varint) | place |
+ *            payload
+ *   place:   key, or of an element: type byte | [key] | name
  *
- *   kind byte: bits 0-4 the kind, bit 5 "fresh", bit 6 "a database follows" (else that of the
- *              change before, 0 at the start of a batch), bit 7 "the unit goes on in the next
- * change" key:       length (varint) | bytes
+ *   kind byte: bits 0-3 the kind, bit 4 "of an element", bit 5 "fresh", bit 6 "a database follows"
+ *              (else that of the change before, 0 at the start of a batch), bit 7 "the unit goes on
+ *              in the next change"
+ *   type byte: bits 0-2 the type of the collection (enum value_type), bit 6 "the key is fresh",
+ *              bit 7 "the key is that of the change before": then it does not follow
+ *   key, name: length (varint) | bytes
  *
  *   kind              payload                                  effect
  *   SET               value                                    register; no expiry any more
@@ -30,6 +34,12 @@
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
  *
+ * An element is a field of a hash, a member of a set, and so on: a place of its own inside a key,
+ * with a register, parts of a counter and an expiry as a key has them. The kinds up to COUNTER and
+ * FLOAT_COUNTER, TAKE and MORE can be of an element. "The key is fresh" says that the writer saw no
+ * value under the key: an expiry of the key that it had seen goes. A change of an element also
+ * supersedes what its writer had seen under the key of other types.
+ *
  * Fresh says that the writer saw no value: an expiry that it had seen then goes, too, as it would
  * with SET. It is for kinds that leave expiries alone; one that takes the place of an older change
  * (crdt/coalesce.h) is fresh if either was.
@@ -47,6 +57,17 @@
 
 #include "base/buffer.h"
 #include "crdt/stamp.h"
+
+/* What a key holds. The numbers are those of files and streams. */
+enum value_type {
+    VALUE_STRING = 0,
+    VALUE_HASH,
+    VALUE_SET,
+    VALUE_SORTED_SET,
+    VALUE_LIST,
+    VALUE_STREAM,
+    VALUE_TYPES_COUNT,
+};
 
 enum change_kind {
     CHANGE_SET = 1,
@@ -84,11 +105,14 @@ enum {
 /* One change, decoded; the slices point into the bytes it was read from. */
 struct change {
     enum change_kind kind;
-    bool goes_on;  /* the unit has more changes */
-    bool is_fresh; /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS */
+    bool goes_on;         /* the unit has more changes */
+    bool is_fresh;        /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS */
+    enum value_type type; /* of the collection whose element it is; VALUE_STRING: of the key */
+    bool is_key_fresh;    /* of an element */
     unsigned db;
     uint64_t stamp;
     struct slice key;
+    struct slice element; /* its name */
     /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h) */
     struct slice value;
     uint64_t expire_unix_ms; /* SET_EXPIRING, EXPIRE (0 = never) */
@@ -114,11 +138,14 @@ void change_take_put(struct buffer *value, const struct change_take *take);
 
 /* Collects the changes of one replica. A zeroed struct is off and writes nothing. */
 struct change_writer {
-    struct buffer bytes;  /* the batch so far; empty when there is nothing to hand on */
-    bool is_on;           /* false: nobody wants the changes, so none are encoded */
-    unsigned last_db;     /* database of the change before */
-    uint64_t last_ticks;  /* ticks of the change before */
-    size_t last_offset;   /* where the change before starts */
+    struct buffer bytes; /* the batch so far; empty when there is nothing to hand on */
+    bool is_on;          /* false: nobody wants the changes, so none are encoded */
+    unsigned last_db;    /* database of the change before */
+    uint64_t last_ticks; /* ticks of the change before */
+    size_t last_offset;  /* where the change before starts */
+    size_t key_offset;   /* where the newest key's bytes are */
+    size_t key_bytes;
+    bool has_key;         /* the change before has that key */
     uint64_t units_count; /* whole units in the batch */
     bool is_unit_open;    /* the newest change waits for change_writer_end_unit() */
 };
@@ -146,6 +173,8 @@ struct change_reader {
     unsigned slot; /* of the replica whose batch it is */
     unsigned db;
     uint64_t ticks;
+    struct slice key; /* of the change before, where `has_key` */
+    bool has_key;
 };
 
 /* The next part, removed from the front of a TAKE's value; false at the end, or when the rest makes

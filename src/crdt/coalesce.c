@@ -17,8 +17,9 @@ struct coalesce_place {
     uint32_t run;
     uint32_t item;
     uint64_t hash;
-    struct slice key;
+    struct slice key, element;
     unsigned db;
+    enum value_type type; /* VALUE_STRING: of the key itself */
 };
 
 /* One change. */
@@ -27,7 +28,9 @@ struct coalesce_item {
     uint32_t previous;    /* the change of the same key before it that is left, or NONE */
     uint8_t kind;
     bool is_gone;
-    bool is_fresh; /* it, or one that it made needless */
+    bool is_fresh;     /* it, or one that it made needless */
+    bool is_key_fresh; /* likewise */
+    bool is_element;
 };
 
 void coalescer_deinit(struct coalescer *coalescer) {
@@ -118,16 +121,22 @@ static void places_grow(struct coalescer *coalescer) {
 }
 
 /* The key's place; its run is another one when the key is new. */
-static struct coalesce_place *find_place(struct coalescer *coalescer, unsigned db, struct slice key,
+static struct coalesce_place *find_place(struct coalescer *coalescer, const struct change *change,
                                          uint64_t *hash) {
     struct hash_seed seed = coalescer->seed;
-    seed.b ^= db;
-    *hash = hash_bytes(seed, key);
+    seed.b ^= change->db ^ (uint64_t)change->type << 32;
+    *hash = hash_bytes(seed, change->key);
+    if (change->type != VALUE_STRING) {
+        seed.a ^= *hash;
+        *hash = hash_bytes(seed, change->element);
+    }
     size_t mask = coalescer->places_capacity - 1, at = *hash & mask;
     for (;; at = (at + 1) & mask) {
         struct coalesce_place *place = &coalescer->places[at];
         if (place->run != coalescer->run ||
-            (place->hash == *hash && place->db == db && slice_equal(place->key, key))) {
+            (place->hash == *hash && place->db == change->db && place->type == change->type &&
+             slice_equal(place->key, change->key) &&
+             slice_equal(place->element, change->element))) {
             return place;
         }
     }
@@ -146,6 +155,8 @@ static struct coalesce_item *add_item(struct coalescer *coalescer, const struct 
     struct coalesce_item *item = &coalescer->items[coalescer->items_count++];
     *item = (struct coalesce_item){.kind = (uint8_t)change->kind,
                                    .is_fresh = change->is_fresh,
+                                   .is_key_fresh = change->is_key_fresh,
+                                   .is_element = change->type != VALUE_STRING,
                                    .start_ticks = change->start_ticks,
                                    .previous = COALESCE_NONE};
     return item;
@@ -160,9 +171,9 @@ struct coalesce_run {
 };
 
 /* Could it supersede more if its author's mark were newer? A counter's part touches nothing of
- * others, unless it is fresh: then expiries go. */
+ * others, unless it is fresh: then expiries go; or an element's: then other types do. */
 static bool is_bound(const struct coalesce_item *item) {
-    return !is_counter(item->kind) || item->is_fresh;
+    return !is_counter(item->kind) || item->is_fresh || item->is_element;
 }
 
 static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
@@ -175,13 +186,15 @@ static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
         return;
     }
     uint64_t hash;
-    struct coalesce_place *place = find_place(coalescer, change->db, change->key, &hash);
+    struct coalesce_place *place = find_place(coalescer, change, &hash);
     if (place->run != coalescer->run) {
         *place = (struct coalesce_place){.run = coalescer->run,
                                          .item = index,
                                          .hash = hash,
                                          .key = change->key,
-                                         .db = change->db};
+                                         .element = change->element,
+                                         .db = change->db,
+                                         .type = change->type};
         return;
     }
     uint32_t earlier = place->item;
@@ -195,6 +208,7 @@ static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
             run->bound_count += !is_bound(item);
             item->is_fresh = true;
         }
+        item->is_key_fresh |= gone->is_key_fresh;
         earlier = gone->previous;
     }
     item->previous = earlier;
@@ -261,6 +275,7 @@ static void write_joined(struct coalescer *coalescer, const struct slice *record
             const struct coalesce_item *item = &coalescer->items[index++];
             if (!item->is_gone) {
                 change.is_fresh = item->is_fresh;
+                change.is_key_fresh = item->is_key_fresh;
                 change_writer_add(writer, &change);
                 goes_on = change.goes_on;
                 result->changes_out++;

@@ -6,16 +6,14 @@
  * that it covers (previous of the first, last of the last), so nothing is missing: joining units
  * shows a reader fewer states, splitting one would show a state that never was.
  *
- * Which changes a later one C of the same key and author makes needless, from the one before it
- * backwards to the first that is not listed:
- *   SET, SET_EXPIRING, DELETE   SET*, DELETE, EXPIRE, COUNTERs, PATCH, REGISTERS: registers, edits,
- *                               expiries and the author's own part of before are all seen by C,
- *                               and go when C is applied
- *   SET_KEEPING                 SET_KEEPING, COUNTERs, PATCH, REGISTERS: neither touches the expiry
- *   COUNTER, FLOAT_COUNTER      its kind with the same start: a part is replaced by a newer one
- *   all others                  none
- * Nothing is left out across FLUSH, FLUSH_ALL and SWAP, which concern all keys. TAKE concerns other
- * replicas' parts and stays always.
+ * Which changes a later one C of the same place (key, or element of a key) and author makes
+ * needless, from the one before it backwards to the first that is not listed: SET, SET_EXPIRING,
+ * DELETE   SET*, DELETE, EXPIRE, COUNTERs, PATCH, REGISTERS: registers, edits, expiries and the
+ * author's own part of before are all seen by C, and go when C is applied SET_KEEPING SET_KEEPING,
+ * COUNTERs, PATCH, REGISTERS: neither touches the expiry COUNTER, FLOAT_COUNTER      its kind with
+ * the same start: a part is replaced by a newer one all others                  none Nothing is
+ * left out across FLUSH, FLUSH_ALL and SWAP, which concern all keys. TAKE concerns other replicas'
+ * parts and stays always.
  *
  * A joined record has one mark, the newest. Applied with it, a change of an earlier record would
  * supersede what its author had not yet seen when it made it. So a record with marks is joined to

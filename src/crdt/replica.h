@@ -101,6 +101,14 @@ static inline bool replicas_has_seen(const struct replicas *replicas, unsigned a
     return slot < replica->mark_count && stamp <= replica->mark[slot];
 }
 
+/* Had it seen anything of the replica in `slot`? Its own and settled stamps always. */
+static inline bool replicas_saw_slot(const struct replicas *replicas, unsigned author,
+                                     unsigned slot) {
+    const struct replica *replica = &replicas->slots[author];
+    return slot == STAMP_SLOT_SETTLED || slot == author || author == replicas->self ||
+           (slot < replica->mark_count && replica->mark[slot] != 0);
+}
+
 /* Orders stamps: by ticks, equal ones by the refs of their replicas. Below, at or above 0. */
 int replicas_compare_stamps(const struct replicas *replicas, uint64_t a, uint64_t b);
 

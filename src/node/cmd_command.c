@@ -41,9 +41,15 @@ enum command_category {
     CATEGORY_IS_KEYSPACE,
     CATEGORY_IS_READ,
     CATEGORY_IS_WRITE,
+    CATEGORY_IS_SET,
+    CATEGORY_IS_SORTED_SET,
+    CATEGORY_IS_LIST,
+    CATEGORY_IS_HASH,
     CATEGORY_IS_STRING,
     CATEGORY_IS_BITMAP,
     CATEGORY_IS_HYPERLOGLOG,
+    CATEGORY_IS_GEO,
+    CATEGORY_IS_STREAM,
     CATEGORY_IS_PUBSUB,
     CATEGORY_IS_ADMIN,
     CATEGORY_IS_FAST,
@@ -57,9 +63,10 @@ enum command_category {
 };
 
 static const char *const COMMAND_CATEGORIES[CATEGORIES_COUNT] = {
-    "@keyspace",    "@read",      "@write",      "@string",      "@bitmap",
-    "@hyperloglog", "@pubsub",    "@admin",      "@fast",        "@slow",
-    "@blocking",    "@dangerous", "@connection", "@transaction", "@scripting",
+    "@keyspace",   "@read",        "@write",     "@set",         "@sortedset", "@list",
+    "@hash",       "@string",      "@bitmap",    "@hyperloglog", "@geo",       "@stream",
+    "@pubsub",     "@admin",       "@fast",      "@slow",        "@blocking",  "@dangerous",
+    "@connection", "@transaction", "@scripting",
 };
 
 /* Categories follow from the flags, the group, and what the row adds. */
@@ -79,6 +86,18 @@ static bool command_has_category(const struct command *row, enum command_categor
         return (more & CATEGORY_BITMAP) != 0 || strcmp(row->group, "bitmap") == 0;
     case CATEGORY_IS_HYPERLOGLOG:
         return (more & CATEGORY_HYPERLOGLOG) != 0 || strcmp(row->group, "hyperloglog") == 0;
+    case CATEGORY_IS_SET:
+        return (more & CATEGORY_SET) != 0 || strcmp(row->group, "set") == 0;
+    case CATEGORY_IS_SORTED_SET:
+        return (more & CATEGORY_SORTED_SET) != 0 || strcmp(row->group, "sorted-set") == 0;
+    case CATEGORY_IS_LIST:
+        return (more & CATEGORY_LIST) != 0 || strcmp(row->group, "list") == 0;
+    case CATEGORY_IS_HASH:
+        return (more & CATEGORY_HASH) != 0 || strcmp(row->group, "hash") == 0;
+    case CATEGORY_IS_GEO:
+        return (more & CATEGORY_GEO) != 0 || strcmp(row->group, "geo") == 0;
+    case CATEGORY_IS_STREAM:
+        return (more & CATEGORY_STREAM) != 0 || strcmp(row->group, "stream") == 0;
     case CATEGORY_IS_PUBSUB:
         return (flags & CMD_PUBSUB) != 0;
     case CATEGORY_IS_ADMIN:

@@ -5,7 +5,7 @@
 
 #include "base/glob.h"
 #include "base/hash.h"
-#include "commands/rdb_value.h"
+#include "commands/value_codec.h"
 #include "config/config_words.h"
 #include "config/option_row.h"
 #include "node/debug_reload.h"
@@ -331,16 +331,17 @@ static void debug_object(struct command_context *ctx) {
     if (entry == NULL) {
         return;
     }
-    struct entry_scratch scratch;
+    struct rdb_writer_limits limits = RDB_WRITER_LIMITS_DEFAULT;
     struct buffer serialized = {0}, text = {0};
-    rdb_value_put_string(&serialized, entry_value(entry, &scratch),
-                         ctx->node->options->rdbcompression);
+    limits.compress = ctx->node->options->rdbcompression;
+    bool is_dumped = value_dump(ctx->store, entry, &limits, &serialized);
+    size_t extra_bytes = 1 + RDB_VALUE_FOOTER_BYTES; /* the type byte, and the footer */
     buffer_printf(
         &text,
         "+Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u "
         "lru_seconds_idle:%llu\r\n",
-        (const void *)entry, command_encoding_name(entry), serialized.size,
-        (unsigned)entry_access(entry),
+        (const void *)entry, command_encoding_name(ctx->store, entry),
+        is_dumped ? serialized.size - extra_bytes : 0, (unsigned)entry_access(entry),
         (unsigned long long)(ctx->store->uses_lfu ? 0 : store_idle_seconds(ctx->store, entry)));
     reply_raw(ctx->reply, buffer_slice(&text));
     buffer_deinit(&serialized);
@@ -353,7 +354,7 @@ static void debug_sdslen(struct command_context *ctx) {
     if (entry == NULL) {
         return;
     }
-    if (strcmp(command_encoding_name(entry), "int") == 0) {
+    if (strcmp(command_encoding_name(ctx->store, entry), "int") == 0) {
         reply_error(ctx->reply, "ERR Not an sds encoded string.");
         return;
     }
@@ -378,6 +379,11 @@ static void debug_digest_value(struct command_context *ctx) {
         if (entry != NULL) {
             struct entry_scratch scratch;
             struct slice value = entry_value(entry, &scratch);
+            uint8_t of_elements[20];
+            if (entry_type(entry) != VALUE_STRING) {
+                store_value_digest(ctx->store, entry, of_elements);
+                value = slice_make(of_elements, sizeof(of_elements));
+            }
             uint64_t words[3];
             for (int j = 0; j < 3; j++) {
                 words[j] = hash_fold(hash_bytes(SEEDS[j], value) ^ entry_expire_unix_ms(entry),

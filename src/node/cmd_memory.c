@@ -8,8 +8,8 @@
 
 /* MEMORY USAGE key [SAMPLES count]: the sample size is for types that have elements. */
 static void cmd_memory_usage(struct command_context *ctx) {
+    int64_t samples = ENTRY_MEMORY_SAMPLES;
     for (size_t i = 3; i < ctx->args_count; i += 2) {
-        int64_t samples;
         if (!command_word(ctx, i, "samples") || i + 1 >= ctx->args_count) {
             reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
             return;
@@ -29,8 +29,9 @@ static void cmd_memory_usage(struct command_context *ctx) {
     }
     const struct table *table = &ctx->store->dbs[ctx->db].table;
     uint64_t slot_bytes = memory_overview_table_bytes(table) / table->count;
-    reply_integer(ctx->reply,
-                  (int64_t)(entry_memory_bytes(entry) + (slot_bytes < 16 ? slot_bytes : 16)));
+    uint64_t bytes =
+        entry_memory_bytes_sampled(entry, samples == 0 ? UINT64_MAX : (uint64_t)samples);
+    reply_integer(ctx->reply, (int64_t)(bytes + (slot_bytes < 16 ? slot_bytes : 16)));
 }
 
 static void memory_reply_count(struct reply *reply, const char *name, uint64_t value) {

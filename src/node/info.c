@@ -286,6 +286,7 @@ static void info_stats(struct info_writer *w) {
     info_real(w, "instantaneous_output_repl_kbps", 0, 2);
     info_count(w, "rejected_connections", stats->connections_rejected);
     INFO_ZEROS(w, "sync_full", "sync_partial_ok", "sync_partial_err");
+    info_count(w, "expired_subkeys", store->expired_fields);
     info_count(w, "expired_keys", store->expired);
     info_real(w, "expired_stale_perc", store->expired_stale_percent, 2);
     info_count(w, "expired_time_cap_reached_count", stats->expired_time_cap_reached);

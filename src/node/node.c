@@ -70,6 +70,40 @@ static enum log_fsync fsync_of_option(int policy) {
     return LOG_FSYNC_EVERYSEC;
 }
 
+/* Up to where collections are packed; those that are there keep their form until they are written
+ * to. */
+static void node_take_packing(struct node *node) {
+    const struct options *options = node->options;
+    node->store.packing[VALUE_HASH] = (struct store_packing){
+        .entries_max = (uint64_t)options->hash_max_listpack_entries,
+        .bytes_max = (uint64_t)options->hash_max_listpack_value,
+    };
+    node->store.packing[VALUE_SET] = (struct store_packing){
+        .entries_max = (uint64_t)options->set_max_listpack_entries,
+        .integers_max = (uint64_t)options->set_max_intset_entries,
+        .bytes_max = (uint64_t)options->set_max_listpack_value,
+    };
+    node->store.packing[VALUE_SORTED_SET] = (struct store_packing){
+        .entries_max = (uint64_t)options->zset_max_listpack_entries,
+        .bytes_max = (uint64_t)options->zset_max_listpack_value,
+    };
+}
+
+/* Lists have one form; this says what OBJECT ENCODING calls them. */
+static void node_take_list_limits(struct node *node) {
+    enum { PIECE_BYTES = 4096, PIECE_SIZES = 5, COUNTED_BYTES = 8192 };
+    int64_t size = node->options->list_max_listpack_size;
+    struct store_packing *packing = &node->store.packing[VALUE_LIST];
+    if (size >= 0) {
+        *packing = (struct store_packing){.entries_max = size > 0 ? (uint64_t)size : 1,
+                                          .bytes_max = COUNTED_BYTES};
+    } else {
+        unsigned shift = (unsigned)(size < -PIECE_SIZES ? PIECE_SIZES : -size) - 1;
+        *packing = (struct store_packing){.entries_max = UINT64_MAX,
+                                          .bytes_max = (uint64_t)PIECE_BYTES << shift};
+    }
+}
+
 /* Takes over what the node itself reads often or hands to its parts. */
 static void node_take_options(struct node *node) {
     const struct options *options = node->options;
@@ -86,6 +120,8 @@ static void node_take_options(struct node *node) {
     bool uses_lru = policy == EVICTION_ALL_LRU || policy == EVICTION_VOLATILE_LRU;
     node->limits.shows_shared_integers =
         options->maxmemory == 0 || (!uses_lru && !node->store.uses_lfu);
+    node_take_packing(node);
+    node_take_list_limits(node);
     node->store.lfu_log_factor = (unsigned)options->lfu_log_factor;
     node->store.lfu_decay_minutes = (unsigned)options->lfu_decay_time;
     log_set_fsync(node->log, fsync_of_option(options->appendfsync));
@@ -115,14 +151,40 @@ bool node_apply_options(void *udata, const struct options *options,
 
 static void node_add_families(struct node *node) {
     const struct command_family *families[] = {
-        &cmd_string_family,   &cmd_bitmap_family, &cmd_hyperloglog_family,
-        &cmd_lcs_family,      &cmd_key_family,    &cmd_expire_family,
-        &cmd_scan_family,     &cmd_object_family, &cmd_dump_family,
-        &cmd_database_family, &cmd_server_family, &cmd_connection_family,
-        &cmd_client_family,   &cmd_config_family, &cmd_transaction_family,
-        &cmd_command_family,  &cmd_memory_family, &cmd_slowlog_family,
-        &cmd_latency_family,  &cmd_debug_family,  &cmd_persistence_family,
-        &cmd_mesh_family,     &cmd_pubsub_family,
+        &cmd_string_family,
+        &cmd_bitmap_family,
+        &cmd_hyperloglog_family,
+        &cmd_lcs_family,
+        &cmd_key_family,
+        &cmd_expire_family,
+        &cmd_scan_family,
+        &cmd_object_family,
+        &cmd_dump_family,
+        &cmd_database_family,
+        &cmd_server_family,
+        &cmd_connection_family,
+        &cmd_client_family,
+        &cmd_config_family,
+        &cmd_transaction_family,
+        &cmd_command_family,
+        &cmd_memory_family,
+        &cmd_slowlog_family,
+        &cmd_latency_family,
+        &cmd_debug_family,
+        &cmd_persistence_family,
+        &cmd_mesh_family,
+        &cmd_hash_family,
+        &cmd_hash_expire_family,
+        &cmd_set_family,
+        &cmd_set_random_family,
+        &cmd_set_algebra_family,
+        &cmd_sorted_set_family,
+        &cmd_sorted_set_range_family,
+        &cmd_sorted_set_algebra_family,
+        &cmd_geo_family,
+        &cmd_sort_family,
+        &cmd_pubsub_family,
+        &cmd_list_family,
     };
     command_table_init(&node->commands);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

@@ -271,6 +271,7 @@ static void data_hash_seed(void *udata, uint64_t seed[2]) {
 /* ---- sums of ranges, for MESH CHECK ---- */
 
 struct range_sums {
+    const struct store *store;
     unsigned db, ranges;
     uint64_t *sums;
 };
@@ -282,7 +283,7 @@ static void range_visit(void *item, void *udata) {
     const struct entry *entry = (const struct entry *)item;
     uint8_t digest[RANGE_DIGEST_BYTES];
     uint64_t word;
-    store_entry_digest(sums->db, entry, digest);
+    store_entry_digest(sums->store, sums->db, entry, digest);
     memcpy(&word, digest, sizeof(word));
     uint64_t hash = hash_bytes(SHARED_SEED, entry_key(entry));
     sums->sums[part_of(hash, sums->ranges)] += word;
@@ -292,7 +293,7 @@ static void data_range_digests(void *udata, unsigned ranges, uint64_t *digests) 
     const struct store *store = &((struct node *)udata)->store;
     memset(digests, 0, ranges * sizeof(digests[0]));
     for (unsigned db = 0; db < store->dbs_count; db++) {
-        struct range_sums sums = {.db = db, .ranges = ranges, .sums = digests};
+        struct range_sums sums = {.store = store, .db = db, .ranges = ranges, .sums = digests};
         uint64_t position = 0;
         do {
             position = table_walk(&store->dbs[db].table, position, range_visit, &sums);

@@ -104,6 +104,10 @@ void reply_deferred_map(struct reply *reply, size_t begin, size_t count) {
     }
 }
 
+void reply_deferred_set(struct reply *reply, size_t begin, size_t count) {
+    reply_insert_header(reply, begin, reply->protocol >= 3 ? '~' : '*', count);
+}
+
 void reply_null(struct reply *reply) {
     reply_raw(reply, reply->protocol >= 3 ? SLICE("_\r\n") : SLICE("$-1\r\n"));
 }

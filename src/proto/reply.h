@@ -31,11 +31,12 @@ void reply_array(struct reply *reply, size_t count);
 void reply_map(struct reply *reply, size_t count);
 void reply_set(struct reply *reply, size_t count);
 void reply_push(struct reply *reply, size_t count);
-/* An array or map whose count is known only at its end: remember what begin returns, write the
+/* An array, map or set whose count is known only at its end: remember what begin returns, write the
  * elements, and call the end function with their number. */
 size_t reply_deferred_begin(struct reply *reply);
 void reply_deferred_array(struct reply *reply, size_t begin, size_t count);
 void reply_deferred_map(struct reply *reply, size_t begin, size_t count);
+void reply_deferred_set(struct reply *reply, size_t begin, size_t count);
 void reply_null(struct reply *reply);       /* $-1 or _ */
 void reply_null_array(struct reply *reply); /* *-1 or _ */
 void reply_bool(struct reply *reply, bool value);

@@ -2,6 +2,7 @@
 #include "store/contested.h"
 
 #include "crdt/hyperloglog.h"
+#include "store/collection.h"
 #include "store/mutate.h"
 
 /* A compact entry has no place for more. */
@@ -414,6 +415,16 @@ void contested_drop_expiry(struct contested *contested, unsigned i) {
             (contested->expiries_count - i) * sizeof(contested->expiries[0]));
 }
 
+void contested_drop_value(struct contested *contested) {
+    while (contested->edits_count > 0) {
+        contested_drop_edit(contested, contested->edits_count - 1);
+    }
+    while (contested->registers_count > 0) {
+        contested_drop_register(contested, contested->registers_count - 1);
+    }
+    contested->parts_count = 0;
+}
+
 /* ---- what is shown ---- */
 
 /* Register and live parts as an integer; false when one of them is none. Only merging can exceed
@@ -464,8 +475,8 @@ static void show_number(struct contested *contested, bool base_is_integer, int64
     }
 }
 
-/* Brings `shown` up to date. */
-static void show(struct contested *contested) {
+/* Brings `shown` up to date, as far as strings go. */
+static void show_string(struct contested *contested) {
     const struct contested_register *top = contested_top(contested);
     if (contested->edits_count == 0) {
         forget_overlay(contested);
@@ -503,6 +514,55 @@ static void show(struct contested *contested) {
     }
 }
 
+uint64_t contested_newest_value(const struct store *store, const struct contested *contested) {
+    const struct contested_register *top = contested_top(contested);
+    uint64_t newest = top != NULL ? top->stamp : 0;
+    if (contested->edits_count > 0) {
+        uint64_t stamp = contested->edits[contested->edits_count - 1].stamp;
+        newest = replicas_compare_stamps(&store->replicas, stamp, newest) > 0 ? stamp : newest;
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        uint64_t stamp = contested->parts[i].stamp;
+        if (!contested_part_is_ghost(&contested->parts[i]) &&
+            replicas_compare_stamps(&store->replicas, stamp, newest) > 0) {
+            newest = stamp;
+        }
+    }
+    return newest;
+}
+
+/* Of several types that with the greatest stamp of a visible element is shown; ties: the greater
+ * type. */
+static void show_collections(const struct store *store, struct contested *contested) {
+    bool is_lone = contested->shown == CONTESTED_HIDDEN && contested->collections != NULL &&
+                   contested->collections->next == NULL;
+    uint64_t newest = contested->shown != CONTESTED_HIDDEN && !is_lone
+                          ? contested_newest_value(store, contested)
+                          : 0;
+    for (struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (collection_visible_count(collection) == 0) {
+            continue;
+        }
+        uint64_t stamp = is_lone ? 0 : collection_newest_visible(store, collection);
+        int order = replicas_compare_stamps(&store->replicas, stamp, newest);
+        if (contested->shown == CONTESTED_HIDDEN || order > 0 ||
+            (order == 0 && collection->type > contested_type(contested))) {
+            newest = stamp;
+            contested->shown = CONTESTED_SHOWS_COLLECTION;
+            contested->shown_collection = collection;
+        }
+    }
+}
+
+static void show(const struct store *store, struct contested *contested) {
+    contested->shown_collection = NULL;
+    show_string(contested);
+    if (contested->collections != NULL) {
+        show_collections(store, contested);
+    }
+}
+
 bool contested_hides_parts(const struct contested *contested) {
     return contested->shown == CONTESTED_SHOWS_BYTES && has_live_parts(contested);
 }
@@ -510,6 +570,7 @@ bool contested_hides_parts(const struct contested *contested) {
 struct slice contested_value(const struct contested *contested, struct entry_scratch *scratch) {
     switch (contested->shown) {
     case CONTESTED_HIDDEN:
+    case CONTESTED_SHOWS_COLLECTION:
         return slice_make("", 0);
     case CONTESTED_SHOWS_BYTES:
         return contested->shown_bytes;
@@ -536,6 +597,58 @@ const struct contested_expiry *contested_shown_expiry(const struct contested *co
     return latest;
 }
 
+/* ---- collections ---- */
+
+enum value_type contested_type(const struct contested *contested) {
+    return contested->shown == CONTESTED_SHOWS_COLLECTION ? contested->shown_collection->type
+                                                          : VALUE_STRING;
+}
+
+struct collection *contested_find_collection(const struct contested *contested,
+                                             enum value_type type) {
+    struct collection *collection = contested->collections;
+    while (collection != NULL && collection->type != type) {
+        collection = collection->next;
+    }
+    return collection;
+}
+
+void contested_add_collection(struct contested *contested, struct collection *collection) {
+    collection->entry = contested->entry;
+    collection->next = contested->collections;
+    contested->collections = collection;
+}
+
+void contested_note(const struct contested *contested, struct collection *collection) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        collection_note(collection, contested->registers[i].stamp);
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        collection_note(collection, contested->edits[i].stamp);
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        collection_note(collection, contested->parts[i].stamp);
+        collection_note(collection, contested->parts[i].off_by);
+    }
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        collection_note(collection, contested->expiries[i].stamp);
+    }
+}
+
+/* Collections without elements go. */
+static void drop_empty_collections(struct store *store, struct contested *contested) {
+    for (struct collection **at = &contested->collections; *at != NULL;) {
+        struct collection *collection = *at;
+        if (collection_count(collection) > 0) {
+            at = &collection->next;
+            continue;
+        }
+        *at = collection->next;
+        collection_detach(store, collection);
+        collection_free(collection);
+    }
+}
+
 /* ---- lifecycle ---- */
 
 struct contested *contested_new(void) {
@@ -555,6 +668,11 @@ void contested_free(struct contested *contested) {
     memory_free(contested->parts);
     memory_free(contested->expiries);
     forget_overlay(contested);
+    while (contested->collections != NULL) {
+        struct collection *collection = contested->collections;
+        contested->collections = collection->next;
+        collection_free(collection);
+    }
     memory_free(contested);
 }
 
@@ -591,15 +709,33 @@ static void unlist(struct store *store, struct contested *contested) {
     store->unsettled_count--;
 }
 
-void contested_detach(struct store *store, unsigned db, struct contested *contested) {
+/* One contested value more or less. */
+static void count_contested(struct store *store, struct contested *contested, int difference) {
+    store->contested_count += (uint64_t)(int64_t)difference;
+    if (contested->owner != NULL) {
+        contested->owner->contested_count += (uint64_t)(int64_t)difference;
+    }
+}
+
+void contested_detach(struct store *store, struct keyspace *space, struct contested *contested) {
     unlist(store, contested);
-    store->contested_count--;
-    store->dbs[db].hidden_count -= contested->shown == CONTESTED_HIDDEN;
+    count_contested(store, contested, -1);
+    space->hidden_count -= contested->shown == CONTESTED_HIDDEN;
+    for (struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        collection_detach(store, collection);
+    }
 }
 
 void contested_requeue(struct store *store, struct contested *contested) {
     unlist(store, contested);
     list(store, contested);
+}
+
+void contested_adopt(struct store *store, const struct key *key, struct contested *contested) {
+    contested->owner = key->in;
+    count_contested(store, contested, 1);
+    mutate_space(store, key)->hidden_count += contested->shown == CONTESTED_HIDDEN;
 }
 
 /* Takes the elements out of a compact entry. */
@@ -643,6 +779,14 @@ static void spell_out(const struct store *store, struct contested *contested,
         part->is_float = true;
         part->float_total = parts.float_total;
         break;
+    case ENTRY_PACKED:
+        contested_add_collection(contested,
+                                 collection_from_packed(store, parts.bytes, contested->database));
+        break;
+    case ENTRY_COLLECTION:
+        parts.collection->next = NULL;
+        contested_add_collection(contested, parts.collection);
+        break;
     case ENTRY_CONTESTED:
         impossible("it is spelled out already");
     }
@@ -653,7 +797,7 @@ static void spell_out(const struct store *store, struct contested *contested,
 }
 
 struct contested *contested_open(struct store *store, const struct key *key, uint64_t *slot) {
-    struct table *table = &store->dbs[key->db].table;
+    struct keyspace *space = mutate_space(store, key);
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     if (old != NULL && entry_kind(old) == ENTRY_CONTESTED) {
         return entry_contested(old);
@@ -661,13 +805,14 @@ struct contested *contested_open(struct store *store, const struct key *key, uin
     struct contested *contested = contested_new();
     struct entry_parts parts = {.kind = ENTRY_CONTESTED, .key = key->name, .contested = contested};
     contested->database = store->dbs[key->db].number;
-    store->contested_count++;
+    contested->owner = key->in;
+    count_contested(store, contested, 1);
     if (old == NULL) {
         parts.access = mutate_first_access(store);
         contested->entry = entry_new(&parts);
         require(contested->entry != NULL);
-        table_insert(table, key->hash, contested->entry, false);
-        store->dbs[key->db].hidden_count++;
+        table_insert(&space->table, key->hash, contested->entry, false);
+        space->hidden_count++;
         return contested;
     }
     spell_out(store, contested, old);
@@ -679,9 +824,14 @@ struct contested *contested_open(struct store *store, const struct key *key, uin
     contested->entry = entry_new(&parts);
     require(contested->entry != NULL);
     table_replace(slot, contested->entry);
-    /* Not entry_free(): a large value has moved over. */
+    if (contested->collections != NULL) {
+        contested->collections->entry = contested->entry;
+    }
+    /* Not entry_free(): a large value, or a collection, has moved over. */
     memory_free_sized(old, entry_block_bytes(old));
-    show(contested);
+    show(store, contested);
+    /* Of a compact entry only a collection can have lost all that is visible. */
+    space->hidden_count += contested->shown == CONTESTED_HIDDEN;
     return contested;
 }
 
@@ -739,12 +889,41 @@ static bool compact_part(const struct contested_part *part, const struct contest
            contested_is_plain_float(slice_make(reg->bytes, reg->size), parts->float_register);
 }
 
+static void compact_expiry(const struct contested *contested, struct entry_parts *parts) {
+    if (contested->expiries_count == 1) {
+        parts->expire_stamp = contested->expiries[0].stamp;
+        parts->expire_unix_ms = contested->expiries[0].unix_ms;
+        parts->has_expiry = parts->expire_unix_ms != 0;
+    }
+}
+
+/* The same for what is nothing but one collection with a visible element, which moves over. */
+static struct entry *make_compact_collection(struct contested *contested) {
+    struct collection *collection = contested->collections;
+    if (collection->next != NULL || contested->registers_count > 0 || contested->parts_count > 0) {
+        return NULL;
+    }
+    struct entry_parts parts = {.kind = ENTRY_COLLECTION,
+                                .stamp = contested->entry->stamp,
+                                .key = entry_key(contested->entry),
+                                .access = entry_access(contested->entry),
+                                .collection = collection};
+    compact_expiry(contested, &parts);
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    contested->collections = NULL;
+    return entry;
+}
+
 /* A compact entry that says the same, or NULL. What is large has moved to it. */
 static struct entry *make_compact(const struct store *store, struct contested *contested) {
     if (contested->registers_count > 1 || contested->parts_count > 1 ||
         contested->expiries_count > 1 || contested->edits_count > 0 ||
         contested->shown == CONTESTED_HIDDEN) {
         return NULL;
+    }
+    if (contested->collections != NULL) {
+        return make_compact_collection(contested);
     }
     struct entry_scratch scratch;
     struct entry_parts parts = {.key = entry_key(contested->entry),
@@ -754,11 +933,7 @@ static struct entry *make_compact(const struct store *store, struct contested *c
                                     : !compact_part(&contested->parts[0], reg, &parts)) {
         return NULL;
     }
-    if (contested->expiries_count == 1) {
-        parts.expire_stamp = contested->expiries[0].stamp;
-        parts.expire_unix_ms = contested->expiries[0].unix_ms;
-        parts.has_expiry = parts.expire_unix_ms != 0;
-    }
+    compact_expiry(contested, &parts);
     /* A walk that has the entry as it was must be able to tell that it changed. */
     uint64_t touched = contested->entry->stamp;
     if (store->walk != NULL && parts.stamp != touched && parts.expire_stamp != touched) {
@@ -772,6 +947,12 @@ static struct entry *make_compact(const struct store *store, struct contested *c
     return entry;
 }
 
+bool contested_has_types(const struct contested *contested) {
+    return contested->collections != NULL &&
+           (contested->collections->next != NULL || contested->registers_count > 0 ||
+            contested->edits_count > 0 || contested->parts_count > 0);
+}
+
 bool contested_can_settle(const struct contested *contested) {
     for (unsigned i = 0; i < contested->parts_count; i++) {
         if (contested_part_is_ghost(&contested->parts[i])) {
@@ -780,12 +961,14 @@ bool contested_can_settle(const struct contested *contested) {
     }
     return contested->registers_count > 1 || contested->edits_count > 0 ||
            contested->expiries_count > 1 ||
-           (contested->expiries_count > 0 && contested->shown == CONTESTED_HIDDEN);
+           (contested->expiries_count > 0 && contested->shown == CONTESTED_HIDDEN) ||
+           contested_has_types(contested);
 }
 
 static bool is_empty(const struct contested *contested) {
     return contested->registers_count == 0 && contested->edits_count == 0 &&
-           contested->parts_count == 0 && contested->expiries_count == 0;
+           contested->parts_count == 0 && contested->expiries_count == 0 &&
+           contested->collections == NULL;
 }
 
 static void set_header_expiry(struct contested *contested) {
@@ -797,7 +980,7 @@ static void set_header_expiry(struct contested *contested) {
 }
 
 bool contested_close(struct store *store, const struct key *key, uint64_t stamp) {
-    struct keyspace *keyspace = &store->dbs[key->db];
+    struct keyspace *keyspace = mutate_space(store, key);
     uint64_t *slot = mutate_slot(store, key);
     require(slot != NULL);
     struct entry *entry = table_item(*slot);
@@ -811,10 +994,11 @@ bool contested_close(struct store *store, const struct key *key, uint64_t stamp)
             entry_set_access(entry, mutate_first_access(store));
         }
     }
-    show(contested);
+    drop_empty_collections(store, contested);
+    show(store, contested);
     if (is_empty(contested)) {
         keyspace->hidden_count -= was_hidden;
-        store->contested_count--;
+        count_contested(store, contested, -1);
         unlist(store, contested);
         table_remove(&keyspace->table, key->hash, slot);
         table_shrink_segment(&keyspace->table, key->hash);
@@ -824,7 +1008,7 @@ bool contested_close(struct store *store, const struct key *key, uint64_t stamp)
     struct entry *compact = make_compact(store, contested);
     if (compact != NULL) {
         keyspace->hidden_count -= was_hidden;
-        store->contested_count--;
+        count_contested(store, contested, -1);
         unlist(store, contested);
         table_mark(&keyspace->table, key->hash, slot, entry_expire_unix_ms(compact) != 0);
         table_replace(slot, compact);
@@ -862,6 +1046,10 @@ uint64_t contested_memory_bytes(const struct contested *contested) {
     }
     if (contested->overlay != NULL) {
         bytes += sizeof(*contested->overlay) + contested->overlay->capacity;
+    }
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        bytes += collection_memory_bytes(collection, ENTRY_MEMORY_SAMPLES);
     }
     return bytes;
 }
@@ -901,11 +1089,12 @@ static void check_orders(const struct store *store, const struct contested *cont
 }
 
 /* What the elements make, made anew, is what is shown. */
-static void check_shown(const struct contested *contested) {
+static void check_shown(const struct store *store, const struct contested *contested) {
     struct contested again = *contested;
     again.overlay = NULL;
     again.edits_are_in_place = false;
-    show(&again);
+    show(store, &again);
+    require(again.shown_collection == contested->shown_collection);
     struct entry_scratch scratch, scratch_again;
     require(again.shown == contested->shown);
     struct slice value = contested_value(contested, &scratch);
@@ -925,7 +1114,13 @@ void contested_check(const struct store *store, const struct entry *entry) {
     require(contested->entry == entry);
     require(!is_empty(contested));
     check_orders(store, contested);
-    check_shown(contested);
+    check_shown(store, contested);
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        require(collection->entry == entry);
+        require(collection_count(collection) > 0);
+        collection_check(store, collection);
+    }
     const struct contested_expiry *expiry =
         contested->shown != CONTESTED_HIDDEN ? contested_shown_expiry(contested) : NULL;
     require(entry_expire_unix_ms(entry) == (expiry != NULL ? expiry->unix_ms : 0));

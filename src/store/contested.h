@@ -76,15 +76,20 @@ struct contested_expiry {
 };
 
 enum contested_shown {
-    CONTESTED_HIDDEN,        /* nothing */
-    CONTESTED_SHOWS_BYTES,   /* shown_bytes */
-    CONTESTED_SHOWS_INTEGER, /* shown_integer */
-    CONTESTED_SHOWS_FLOAT,   /* shown_float */
+    CONTESTED_HIDDEN,           /* nothing */
+    CONTESTED_SHOWS_BYTES,      /* shown_bytes */
+    CONTESTED_SHOWS_INTEGER,    /* shown_integer */
+    CONTESTED_SHOWS_FLOAT,      /* shown_float */
+    CONTESTED_SHOWS_COLLECTION, /* shown_collection */
 };
 
 struct contested {
-    struct entry *entry; /* its entry: kind ENTRY_CONTESTED, stamp of the newest change */
-    unsigned database;   /* number (not index) of its database */
+    struct entry *entry;      /* its entry: kind ENTRY_CONTESTED, stamp of the newest change */
+    unsigned database;        /* number (not index) of its database */
+    struct collection *owner; /* it is an element of; NULL: a key */
+    /* What concurrent writers put under the key as other types, each once; and a collection all of
+     * whose elements are hidden. Linked by their `next`. */
+    struct collection *collections;
     bool is_listed;
     struct contested *previous, *next; /* in store->unsettled */
     struct contested_register *registers;
@@ -99,6 +104,7 @@ struct contested {
     struct slice shown_bytes; /* of the shown register, or of `overlay` */
     int64_t shown_integer;
     long double shown_float;
+    struct collection *shown_collection;
     /* Register and edits as one, where the edits are not in the register; NULL: not needed. */
     struct large_string *overlay;
     bool overlay_is_stale;
@@ -115,6 +121,18 @@ static inline bool entry_is_hidden(const struct entry *entry) {
     return entry_kind(entry) == ENTRY_CONTESTED &&
            entry_contested(entry)->shown == CONTESTED_HIDDEN;
 }
+
+/* The type of what is shown. */
+enum value_type contested_type(const struct contested *contested);
+/* The collection of that type, or NULL. */
+struct collection *contested_find_collection(const struct contested *contested,
+                                             enum value_type type);
+/* Adds a collection, of a type that is not there yet; it knows its entry then. */
+void contested_add_collection(struct contested *contested, struct collection *collection);
+/* The greatest stamp of registers, edits and live parts; 0 without any. */
+uint64_t contested_newest_value(const struct store *store, const struct contested *contested);
+/* Notes all stamps of its elements in `collection`. */
+void contested_note(const struct contested *contested, struct collection *collection);
 
 static inline bool contested_part_is_ghost(const struct contested_part *part) {
     return part->off_seen == part->stamp;
@@ -153,6 +171,8 @@ void contested_drop_register(struct contested *contested, unsigned i);
 void contested_drop_edit(struct contested *contested, unsigned i);
 void contested_drop_part(struct contested *contested, unsigned i);
 void contested_drop_expiry(struct contested *contested, unsigned i);
+/* Drops all registers, edits and parts. */
+void contested_drop_value(struct contested *contested);
 
 /* ---- what is shown ---- */
 
@@ -189,13 +209,18 @@ struct contested *contested_open(struct store *store, const struct key *key, uin
  * that of the change that did it; 0: nothing but settling happened. `key->name` must not lie in the
  * entry. Tells nobody: mutate_after() is the caller's. True when the key is visible now. */
 bool contested_close(struct store *store, const struct key *key, uint64_t stamp);
+/* Has it values of more than one type? */
+bool contested_has_types(const struct contested *contested);
+/* Counts a contested value that was built outside of the store's tables, and has come into the
+ * table of `key`: then contested_close(). */
+void contested_adopt(struct store *store, const struct key *key, struct contested *contested);
 /* Could settling make it shorter? */
 bool contested_can_settle(const struct contested *contested);
 /* Puts a listed one at the end of the store's list. */
 void contested_requeue(struct store *store, struct contested *contested);
-/* Forgets it in the store's list and counts, before its entry, which is in the table of `db`, goes
- * in some other way. */
-void contested_detach(struct store *store, unsigned db, struct contested *contested);
+/* Forgets it in the store's list and counts, before its entry, which is in the table of `space`,
+ * goes in some other way. */
+void contested_detach(struct store *store, struct keyspace *space, struct contested *contested);
 
 /* ---- introspection ---- */
 

@@ -93,20 +93,95 @@ static bool settle_expiries(const struct store *store, struct contested *contest
     return changed;
 }
 
-/* Settles what it can of one value; it may be freed. */
-static void settle(struct store *store, struct contested *contested,
-                   const struct context *frontier) {
+static bool is_value_settled(const struct contested *contested, const struct context *frontier) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!is_settled(frontier, contested->registers[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        if (!is_settled(frontier, contested->edits[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        if (!is_settled(frontier, contested->parts[i].stamp) ||
+            !is_settled(frontier, contested->parts[i].off_by)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool are_collections_settled(const struct contested *contested,
+                                    const struct context *frontier) {
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        for (unsigned i = 0; i < collection->newest_count; i++) {
+            if (!is_settled(frontier, collection->newest[i].stamp)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Of several types only the shown one stays, once all of them are settled: whoever writes from now
+ * on has seen them all, and a change of one type takes the others away. */
+static bool settle_types(struct store *store, struct contested *contested,
+                         const struct context *frontier) {
+    if (!contested_has_types(contested) || contested->shown == CONTESTED_HIDDEN ||
+        !is_value_settled(contested, frontier) || !are_collections_settled(contested, frontier)) {
+        return false;
+    }
+    struct collection *shown =
+        contested->shown == CONTESTED_SHOWS_COLLECTION ? contested->shown_collection : NULL;
+    for (struct collection **at = &contested->collections; *at != NULL;) {
+        struct collection *collection = *at;
+        if (collection == shown) {
+            at = &collection->next;
+            continue;
+        }
+        *at = collection->next;
+        collection_detach(store, collection);
+        collection_free(collection);
+    }
+    if (shown != NULL) {
+        contested_drop_value(contested);
+    }
+    return true;
+}
+
+/* Settles what it can of one value, which may then be freed. `key` is its place. */
+static void settle_at(struct store *store, const struct key *key, struct contested *contested,
+                      const struct context *frontier) {
     bool changed = settle_parts(contested, frontier);
     changed = settle_value(store, contested, frontier) || changed;
     changed = settle_expiries(store, contested, frontier) || changed;
+    changed = settle_types(store, contested, frontier) || changed;
     if (changed || !contested_can_settle(contested)) {
-        struct buffer name = {0};
-        buffer_append_slice(&name, entry_key(contested->entry));
-        struct slice bytes = name.size > 0 ? buffer_slice(&name) : slice_make("", 0);
-        struct key key = store_key(store, store_database_index(store, contested->database), bytes);
-        (void)contested_close(store, &key, 0);
-        buffer_deinit(&name);
+        (void)contested_close(store, key, 0);
     }
+}
+
+static void settle(struct store *store, struct contested *contested,
+                   const struct context *frontier) {
+    struct buffer name = {0};
+    struct collection *owner = contested->owner;
+    buffer_append_slice(&name, entry_key(contested->entry));
+    struct slice bytes = name.size > 0 ? buffer_slice(&name) : slice_make("", 0);
+    unsigned db = store_database_index(store, contested->database);
+    if (owner == NULL) {
+        struct key key = store_key(store, db, bytes);
+        settle_at(store, &key, contested, frontier);
+    } else {
+        struct key key = collection_key(store, owner, db, bytes);
+        collection_before(store, &key);
+        settle_at(store, &key, contested, frontier);
+        collection_after(store, &key, 0);
+        collection_finish(store, owner, 0);
+    }
+    buffer_deinit(&name);
 }
 
 bool store_settle(struct store *store, const struct context *frontier, unsigned entries_max) {
@@ -115,7 +190,8 @@ bool store_settle(struct store *store, const struct context *frontier, unsigned 
     }
     uint64_t count = store->unsettled_count < entries_max ? store->unsettled_count : entries_max;
     bool is_through = count == store->unsettled_count;
-    for (uint64_t i = 0; i < count; i++) {
+    /* Of several types the losing ones take elements with them that are listed, too. */
+    for (uint64_t i = 0; i < count && store->unsettled != NULL; i++) {
         struct contested *contested = store->unsettled;
         /* What stays comes last in the next round. */
         contested_requeue(store, contested);

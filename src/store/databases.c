@@ -121,7 +121,7 @@ void store_swap(struct store *store, unsigned db, unsigned other_db) {
     put_order(&value, order, store->dbs_count);
     struct change change = {
         .kind = CHANGE_SWAP, .stamp = mutate_stamp(store), .value = buffer_slice(&value)};
-    mutate_record(store, &change);
+    mutate_record(store, NULL, &change);
     store->order_stamp = change.stamp;
     set_order(store, order);
     buffer_deinit(&value);

@@ -2,6 +2,7 @@
 #include "store/entry.h"
 
 #include "base/check.h"
+#include "store/collection.h"
 #include "store/contested.h"
 
 enum {
@@ -22,10 +23,12 @@ static size_t value_field_bytes(size_t value_bytes) {
 static size_t body_bytes(enum entry_kind kind, size_t value_bytes) {
     switch (kind) {
     case ENTRY_BYTES:
+    case ENTRY_PACKED:
         return value_field_bytes(value_bytes);
     case ENTRY_INTEGER:
     case ENTRY_LARGE:
     case ENTRY_CONTESTED:
+    case ENTRY_COLLECTION:
         return 8;
     case ENTRY_COUNTER:
         return ENTRY_COUNTER_BYTES;
@@ -84,7 +87,9 @@ static unsigned char *put_head(struct entry *entry, const struct entry_parts *pa
         at += 8;
     }
     if (has_own_stamp) {
-        entry_store64(at, parts->expire_stamp);
+        entry_store64(at, parts->kind == ENTRY_COLLECTION && parts->expire_stamp == 0
+                              ? parts->stamp
+                              : parts->expire_stamp);
         at += 8;
     }
     if (parts->key.size <= ENTRY_KEY_SHORT_MAX) {
@@ -103,9 +108,12 @@ static unsigned char *put_head(struct entry *entry, const struct entry_parts *pa
 
 struct entry *entry_new(const struct entry_parts *parts) {
     require(parts->key.size <= UINT32_MAX);
-    /* A contested entry always has the places, since its expiry changes in place. */
-    bool has_own_stamp = (parts->expire_stamp != 0 && parts->expire_stamp != parts->stamp) ||
-                         parts->kind == ENTRY_CONTESTED;
+    /* A contested entry always has the places, since its expiry changes in place; a collection with
+     * an expiry, since its stamp does. */
+    bool has_own_stamp =
+        (parts->expire_stamp != 0 && parts->expire_stamp != parts->stamp) ||
+        parts->kind == ENTRY_CONTESTED ||
+        (parts->kind == ENTRY_COLLECTION && (parts->has_expiry || parts->expire_stamp != 0));
     /* The stamp alone needs the time's place, too: the flags then place the key. */
     bool has_expiry_field = parts->has_expiry || has_own_stamp;
     size_t key_field = parts->key.size + (parts->key.size <= ENTRY_KEY_SHORT_MAX ? 1 : 5);
@@ -118,6 +126,7 @@ struct entry *entry_new(const struct entry_parts *parts) {
     unsigned char *body = put_head(entry, parts, has_own_stamp, has_expiry_field);
     switch (parts->kind) {
     case ENTRY_BYTES:
+    case ENTRY_PACKED:
         (void)put_bytes_field(body, parts->bytes);
         break;
     case ENTRY_INTEGER:
@@ -145,6 +154,10 @@ struct entry *entry_new(const struct entry_parts *parts) {
     case ENTRY_CONTESTED:
         entry_store64(body, (uint64_t)(uintptr_t)parts->contested);
         break;
+    case ENTRY_COLLECTION:
+        entry_store64(body, (uint64_t)(uintptr_t)parts->collection);
+        parts->collection->entry = entry;
+        break;
     }
     return entry;
 }
@@ -164,6 +177,7 @@ void entry_take_apart(const struct entry *entry, struct entry_parts *parts) {
     const unsigned char *body = entry_body(entry);
     switch (parts->kind) {
     case ENTRY_BYTES:
+    case ENTRY_PACKED:
         parts->bytes = take_bytes_field(body);
         break;
     case ENTRY_INTEGER:
@@ -189,13 +203,17 @@ void entry_take_apart(const struct entry *entry, struct entry_parts *parts) {
     case ENTRY_CONTESTED:
         parts->contested = entry_contested(entry);
         break;
+    case ENTRY_COLLECTION:
+        parts->collection = entry_collection(entry);
+        break;
     }
 }
 
 size_t entry_block_bytes(const struct entry *entry) {
     const unsigned char *body = entry_body(entry);
     enum entry_kind kind = entry_kind(entry);
-    size_t value_bytes = kind == ENTRY_BYTES ? take_bytes_field(body).size : 0;
+    size_t value_bytes =
+        kind == ENTRY_BYTES || kind == ENTRY_PACKED ? take_bytes_field(body).size : 0;
     size_t size = (size_t)(body - (const unsigned char *)entry) + body_bytes(kind, value_bytes);
     return memory_class_bytes(size);
 }
@@ -205,25 +223,30 @@ void entry_free(struct entry *entry) {
         large_string_free(entry_large(entry));
     } else if (entry_kind(entry) == ENTRY_CONTESTED) {
         contested_free(entry_contested(entry));
+    } else if (entry_kind(entry) == ENTRY_COLLECTION) {
+        collection_free(entry_collection(entry));
     }
     memory_free_sized(entry, entry_block_bytes(entry));
 }
 
 size_t entry_memory_bytes(const struct entry *entry) {
+    return entry_memory_bytes_sampled(entry, ENTRY_MEMORY_SAMPLES);
+}
+
+size_t entry_memory_bytes_sampled(const struct entry *entry, uint64_t samples) {
     size_t bytes = entry_block_bytes(entry);
     if (entry_kind(entry) == ENTRY_LARGE) {
         const struct large_string *large = entry_large(entry);
         bytes += sizeof(struct large_string) + large->capacity;
     } else if (entry_kind(entry) == ENTRY_CONTESTED) {
         bytes += contested_memory_bytes(entry_contested(entry));
+    } else if (entry_kind(entry) == ENTRY_COLLECTION) {
+        bytes += collection_memory_bytes(entry_collection(entry), samples);
     }
     return bytes;
 }
 
-bool entry_overwrite_bytes(struct entry *entry, struct slice value) {
-    if ((entry->meta & (ENTRY_KIND_MASK | ENTRY_HAS_EXPIRY)) != ENTRY_BYTES) {
-        return false;
-    }
+static bool overwrite(struct entry *entry, struct slice value) {
     unsigned char *body = entry_body(entry);
     size_t old_bytes = take_bytes_field(body).size;
     if (old_bytes != value.size) {
@@ -235,6 +258,40 @@ bool entry_overwrite_bytes(struct entry *entry, struct slice value) {
     }
     (void)put_bytes_field(body, value);
     return true;
+}
+
+bool entry_overwrite_bytes(struct entry *entry, struct slice value) {
+    return (entry->meta & (ENTRY_KIND_MASK | ENTRY_HAS_EXPIRY)) == ENTRY_BYTES &&
+           overwrite(entry, value);
+}
+
+bool entry_overwrite_packed(struct entry *entry, struct slice packed) {
+    require(entry_kind(entry) == ENTRY_PACKED);
+    return overwrite(entry, packed);
+}
+
+struct slice entry_packed(const struct entry *entry) {
+    require(entry_kind(entry) == ENTRY_PACKED);
+    return take_bytes_field(entry_body(entry));
+}
+
+enum value_type entry_type(const struct entry *entry) {
+    switch (entry_kind(entry)) {
+    case ENTRY_PACKED:
+        return packed_type(entry_packed(entry));
+    case ENTRY_COLLECTION:
+        return entry_collection(entry)->type;
+    case ENTRY_CONTESTED:
+        return contested_type(entry_contested(entry));
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+    case ENTRY_LARGE:
+        break;
+    }
+    return VALUE_STRING;
 }
 
 /* Register and total, saturated: only a merge can exceed the range, a local INCR refuses to. */
@@ -276,6 +333,9 @@ struct slice entry_value(const struct entry *entry, struct entry_scratch *scratc
         break;
     case ENTRY_CONTESTED:
         return contested_value(entry_contested(entry), scratch);
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
+        return slice_make("", 0);
     }
     return slice_make(scratch->bytes, number_format_integer(scratch->bytes, integer));
 }
@@ -302,6 +362,9 @@ bool entry_integer(const struct entry *entry, int64_t *value) {
     case ENTRY_FLOAT_COUNTER:
     case ENTRY_CONTESTED:
         break;
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
+        return false;
     }
     struct entry_scratch scratch;
     return number_parse_integer(entry_value(entry, &scratch), value);

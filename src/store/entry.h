@@ -20,6 +20,8 @@
  *                      (both long double, 16 bytes)
  *   LARGE              address of a struct large_string: its own allocation
  *   CONTESTED          address of a struct contested: all else (contested.h)
+ *   PACKED             as BYTES: a small collection (crdt/packed.h)
+ *   COLLECTION         address of a struct collection: a larger one (collection.h)
  *
  * A counter's value is register + total, where the total is the sum of this replica's increments
  * since `start` (crdt/change.h); the entry's stamp is that of its newest increment. Reads and
@@ -33,6 +35,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/slice.h"
+#include "crdt/packed.h"
 
 enum entry_kind {
     ENTRY_BYTES = 0,
@@ -42,6 +45,8 @@ enum entry_kind {
     ENTRY_FLOAT_COUNTER,
     ENTRY_LARGE,
     ENTRY_CONTESTED,
+    ENTRY_PACKED,
+    ENTRY_COLLECTION,
 };
 
 enum {
@@ -71,6 +76,7 @@ struct large_string {
 };
 
 struct contested;
+struct collection;
 
 /* What an entry is made of, for building a new one. */
 struct entry_parts {
@@ -82,15 +88,16 @@ struct entry_parts {
     bool has_expiry;
     uint64_t expire_unix_ms;
     uint64_t expire_stamp; /* 0 or `stamp`: none of its own */
-    struct slice bytes;    /* BYTES */
+    struct slice bytes;    /* BYTES, PACKED */
     int64_t integer;       /* INTEGER: the value; COUNTER*: the register */
     uint64_t start_ticks;  /* COUNTER*, FLOAT_COUNTER */
     int64_t total;         /* COUNTER* */
     uint64_t register_stamp;
     long double float_total;
     long double float_register;
-    struct large_string *large;  /* LARGE: moves into the entry */
-    struct contested *contested; /* CONTESTED: likewise */
+    struct large_string *large;    /* LARGE: moves into the entry */
+    struct contested *contested;   /* CONTESTED: likewise */
+    struct collection *collection; /* COLLECTION: likewise */
 };
 
 /* Room for the text of a number; reading a value may need one. */
@@ -164,7 +171,8 @@ static inline uint64_t entry_newest_stamp(const struct entry *entry) {
     return expire > entry->stamp ? expire : entry->stamp;
 }
 
-/* A new entry; the caller owns it. NULL when memory for a large one is out. */
+/* A new entry; the caller owns it. A collection then knows it as its own. NULL when memory for a
+ * large one is out. */
 struct entry *entry_new(const struct entry_parts *parts);
 /* Reads an entry back into parts; the slices point into it. */
 void entry_take_apart(const struct entry *entry, struct entry_parts *parts);
@@ -175,10 +183,22 @@ void entry_free(struct entry *entry);
 bool entry_overwrite_bytes(struct entry *entry, struct slice value);
 /* Bytes of the entry's own block. */
 size_t entry_block_bytes(const struct entry *entry);
-/* Bytes of all the entry's memory. */
+/* Bytes of all the entry's memory; of a collection estimated from so many elements, or from
+ * ENTRY_MEMORY_SAMPLES. */
+enum { ENTRY_MEMORY_SAMPLES = 32 };
 size_t entry_memory_bytes(const struct entry *entry);
+size_t entry_memory_bytes_sampled(const struct entry *entry, uint64_t samples);
 
-/* The value as bytes: a slice of the entry itself where it holds bytes, else text in `scratch`. */
+/* Overwrites the packed collection in place if the new one stays in its size class; false, with
+ * nothing changed, if not. */
+bool entry_overwrite_packed(struct entry *entry, struct slice packed);
+/* The bytes of a PACKED entry. */
+struct slice entry_packed(const struct entry *entry);
+/* What the key holds, as commands see it; VALUE_STRING of a hidden one. */
+enum value_type entry_type(const struct entry *entry);
+
+/* The value of a string as bytes (empty for other types): a slice of the entry itself where it
+ * holds bytes, else text in `scratch`. */
 struct slice entry_value(const struct entry *entry, struct entry_scratch *scratch);
 size_t entry_value_bytes(const struct entry *entry);
 /* The value as an integer: exact for INTEGER and COUNTER kinds, parsed otherwise; false when it is
@@ -189,6 +209,9 @@ static inline struct large_string *entry_large(const struct entry *entry) {
 }
 static inline struct contested *entry_contested(const struct entry *entry) {
     return (struct contested *)(uintptr_t)entry_load64(entry_body(entry));
+}
+static inline struct collection *entry_collection(const struct entry *entry) {
+    return (struct collection *)(uintptr_t)entry_load64(entry_body(entry));
 }
 /* A large string with room for `capacity` bytes, or NULL; freed by large_string_free(). */
 struct large_string *large_string_new(size_t size, size_t capacity);

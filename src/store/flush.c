@@ -71,6 +71,33 @@ static void flush_table(struct store *store, unsigned db) {
     }
 }
 
+/* Lists no collection of the database any more as one with expiring elements. */
+static void flush_unlist_expiring(struct store *store, unsigned db) {
+    unsigned number = store->dbs[db].number;
+    for (struct collection *collection = store->expiring; collection != NULL;) {
+        struct collection *next = collection->next_expiring;
+        if (collection->database == number) {
+            collection_set_expiring(store, collection, false);
+        }
+        collection = next;
+    }
+}
+
+static void relist(struct store *store, struct collection *collection) {
+    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+}
+
+static void flush_relist_expiring(struct store *store, struct entry *entry) {
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        relist(store, entry_collection(entry));
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        for (struct collection *collection = entry_contested(entry)->collections;
+             collection != NULL; collection = collection->next) {
+            relist(store, collection);
+        }
+    }
+}
+
 /* Empties a database as far as the writer had seen it. */
 static void flush_database(struct store *store, unsigned db, const struct change *change) {
     struct flush_walk walk = {
@@ -83,12 +110,14 @@ static void flush_database(struct store *store, unsigned db, const struct change
         struct key key = store_key(store, db, entry_key(walk.entries[i]));
         table_remove(table, key.hash, mutate_slot(store, &key));
     }
+    flush_unlist_expiring(store, db);
     if (table->count > 0) {
         flush_table(store, db);
     }
     for (size_t i = 0; i < walk.count; i++) {
         uint64_t hash = store_hash(store, entry_key(walk.entries[i]));
         table_insert(table, hash, walk.entries[i], entry_expire_unix_ms(walk.entries[i]) != 0);
+        flush_relist_expiring(store, walk.entries[i]);
     }
     for (size_t i = 0; i < walk.count; i++) {
         if (flush_has_part(&walk, walk.entries[i])) {
@@ -146,7 +175,7 @@ static uint64_t flush_local(struct store *store, enum change_kind kind, unsigned
     }
     struct change change = {.kind = kind, .db = first, .stamp = mutate_stamp(store)};
     flush_apply(store, &change);
-    mutate_record(store, &change);
+    mutate_record(store, NULL, &change);
     return count;
 }
 

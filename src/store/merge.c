@@ -39,6 +39,28 @@ static bool take_has_effect(const struct store *store, const struct contested_pa
     return false;
 }
 
+/* Its writer had seen something that is, or once was, in the collection. */
+static bool saw_some_of_collection(const struct merge *merge, const struct collection *collection) {
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (replicas_saw_slot(&merge->store->replicas, merge->author, collection->newest[i].slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool saw_some_of_packed(const struct merge *merge, struct slice packed) {
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        if (merge_saw(merge, element.stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool has_effect_on_contested(const struct merge *merge, const struct contested *contested) {
     if (merge->change->kind == CHANGE_TAKE) {
         for (unsigned i = 0; i < contested->parts_count; i++) {
@@ -73,6 +95,12 @@ static bool has_effect_on_contested(const struct merge *merge, const struct cont
             return true;
         }
     }
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (saw_some_of_collection(merge, collection)) {
+            return true;
+        }
+    }
     return contested_find_part(contested, merge->author) != NULL;
 }
 
@@ -88,9 +116,14 @@ static bool has_effect_on_compact(const struct merge *merge, const struct entry 
                take_has_effect(merge->store, &part, merge->change);
     }
     if (merge->change->kind == CHANGE_MORE) {
-        return stamp != 0 && stamp_slot(stamp) == merge->author;
+        return stamp != 0 && stamp_slot(stamp) == merge->author && parts.kind < ENTRY_PACKED;
     }
     bool has_expiry = (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0;
+    if (parts.kind == ENTRY_PACKED || parts.kind == ENTRY_COLLECTION) {
+        return (parts.kind == ENTRY_PACKED ? saw_some_of_packed(merge, parts.bytes)
+                                           : saw_some_of_collection(merge, parts.collection)) ||
+               (has_expiry && merge_saw(merge, entry_expire_stamp(entry)));
+    }
     return (stamp != 0 && merge_saw(merge, stamp)) || (has_part && merge_saw(merge, parts.stamp)) ||
            (has_expiry && merge_saw(merge, entry_expire_stamp(entry)));
 }
@@ -150,6 +183,16 @@ static void drop_value(struct merge *merge) {
     }
 }
 
+/* A change of a string supersedes what its writer had seen of other types, too. */
+static void drop_collections(struct merge *merge, const struct collection *except) {
+    for (struct collection *collection = merge->contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (collection != except) {
+            collection_delete_seen(merge->store, collection, merge->change->stamp);
+        }
+    }
+}
+
 static void drop_expiries(struct merge *merge) {
     struct contested *contested = merge->contested;
     for (unsigned i = contested->expiries_count; i-- > 0;) {
@@ -160,6 +203,19 @@ static void drop_expiries(struct merge *merge) {
 }
 
 /* ---- what comes ---- */
+
+void merge_drop_types(struct store *store, struct contested *contested,
+                      const struct collection *except, const struct change *change) {
+    struct merge merge = {.store = store,
+                          .change = change,
+                          .author = stamp_slot(change->stamp),
+                          .contested = contested};
+    drop_value(&merge);
+    drop_collections(&merge, except);
+    if (change->is_key_fresh) {
+        drop_expiries(&merge);
+    }
+}
 
 static bool merge_register(struct merge *merge) {
     const struct change *change = merge->change;
@@ -278,6 +334,10 @@ static void merge_takes(struct merge *merge) {
 
 static enum store_status merge_into(struct merge *merge) {
     bool is_done = true;
+    if (merge->contested->collections != NULL && merge->change->kind != CHANGE_EXPIRE &&
+        merge->change->kind != CHANGE_TAKE && merge->change->kind != CHANGE_MORE) {
+        drop_collections(merge, NULL);
+    }
     switch (merge->change->kind) {
     case CHANGE_SET:
     case CHANGE_SET_EXPIRING:
@@ -325,10 +385,29 @@ static void report(const struct merge *merge, const struct key *key, enum store_
     }
 }
 
+void merge_report_types(struct store *store, const struct key *key,
+                        const struct contested *contested, uint64_t stamp) {
+    struct merge merge = {.store = store};
+    uint64_t shown = contested->shown == CONTESTED_SHOWS_COLLECTION
+                         ? collection_newest_visible(store, contested->shown_collection)
+                         : contested_newest_value(store, contested);
+    uint64_t other = stamp;
+    if (shown == stamp) {
+        other = contested->shown == CONTESTED_SHOWS_COLLECTION
+                    ? contested_newest_value(store, contested)
+                    : collection_newest_visible(store, contested->collections);
+    }
+    report(&merge, key, STORE_CONFLICT_TYPE, shown, other);
+}
+
 /* Tells of a sibling that the change made, and of increments that it hides or that are hidden. */
-static void report_conflicts(const struct merge *merge, const struct key *key, bool hid_parts) {
+static void report_conflicts(const struct merge *merge, const struct key *key, bool hid_parts,
+                             bool had_types) {
     const struct contested *contested = merge->contested;
     uint64_t stamp = merge->change->stamp;
+    if (!had_types && contested_has_types(contested)) {
+        merge_report_types(merge->store, key, contested, stamp);
+    }
     bool is_register = merge->change->kind == CHANGE_SET ||
                        merge->change->kind == CHANGE_SET_EXPIRING ||
                        merge->change->kind == CHANGE_SET_KEEPING;
@@ -402,13 +481,14 @@ enum store_status merge_apply(struct store *store, const struct key *key,
     }
     merge.contested = contested_open(store, &own, slot);
     bool hid_parts = contested_hides_parts(merge.contested);
+    bool had_types = contested_has_types(merge.contested);
     enum store_status status = merge_into(&merge);
     bool is_visible = contested_close(store, &own, status == STORE_OK ? change->stamp : 0);
     if (status == STORE_OK) {
         slot = mutate_slot(store, &own);
         if (merge.author != store->replicas.self && slot != NULL &&
             entry_kind(table_item(*slot)) == ENTRY_CONTESTED) {
-            report_conflicts(&merge, &own, hid_parts);
+            report_conflicts(&merge, &own, hid_parts, had_types);
         }
         if (!was_visible && is_visible) {
             store_notify(store, NOTIFY_NEW, "new", &own);
@@ -470,13 +550,10 @@ static void put_takes(const struct store *store, struct buffer *list, const stru
     put_take(store, list, &part);
 }
 
-void merge_take(struct store *store, const struct key *key) {
-    uint64_t *slot = mutate_slot(store, key);
-    if (slot == NULL || !merge_is_intricate(store, table_item(*slot))) {
-        return;
-    }
+/* Of the value that is no collection. */
+static void take_value(struct store *store, const struct key *key, const struct entry *entry) {
     struct buffer list = {0};
-    put_takes(store, &list, table_item(*slot));
+    put_takes(store, &list, entry);
     if (list.size > 0) {
         struct change change = {.kind = CHANGE_TAKE,
                                 .db = key->db,
@@ -488,10 +565,49 @@ void merge_take(struct store *store, const struct key *key) {
     buffer_deinit(&list);
 }
 
+static void take_collections(struct store *store, const struct contested *contested,
+                             const struct collection *except) {
+    for (struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (collection != except) {
+            collection_take(store, collection);
+        }
+    }
+}
+
+void merge_take(struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (slot == NULL || !merge_is_intricate(store, table_item(*slot))) {
+        return;
+    }
+    struct entry *entry = table_item(*slot);
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        collection_take(store, entry_collection(entry));
+        return;
+    }
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        take_collections(store, entry_contested(entry), NULL);
+    }
+    take_value(store, key, entry);
+}
+
+void merge_take_types(struct store *store, const struct key *key, const struct collection *except) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    if (entry == NULL || entry_kind(entry) != ENTRY_CONTESTED ||
+        entry_contested(entry)->collections == NULL) {
+        return;
+    }
+    take_collections(store, entry_contested(entry), except);
+    if (except != NULL) {
+        take_value(store, key, entry);
+    }
+}
+
 enum store_status merge_write(struct store *store, const struct key *key, struct change *change) {
     enum store_status status = merge_apply(store, key, change);
     if (status == STORE_OK) {
-        mutate_record(store, change);
+        mutate_record(store, key, change);
     }
     return status;
 }

@@ -12,13 +12,17 @@
 #include "store/contested.h"
 #include "store/mutate.h"
 
-/* Does a local write to this entry need more than the shorter ways: is it contested, or a counter
- * with a part of somebody else? */
+/* Does a local write to this entry need more than the shorter ways: is it contested, a counter with
+ * a part of somebody else, or a collection with elements that may be one of these? */
 static inline bool merge_is_intricate(const struct store *store, const struct entry *entry) {
     if (store->is_alone) {
         return false;
     }
     enum entry_kind kind = entry_kind(entry);
+    if (unlikely(kind == ENTRY_COLLECTION)) {
+        const struct collection *collection = entry_collection(entry);
+        return collection->contested_count > 0 || collection->may_have_parts;
+    }
     return kind == ENTRY_CONTESTED || ((kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER ||
                                         kind == ENTRY_FLOAT_COUNTER) &&
                                        stamp_slot(entry->stamp) != store->replicas.self);
@@ -29,6 +33,13 @@ static inline bool merge_is_intricate(const struct store *store, const struct en
 enum store_status merge_apply(struct store *store, const struct key *key,
                               const struct change *change);
 
+/* What a change of an element of `except` does to its key beside that: takes away what its writer
+ * had seen of other types, and of expiries where it is fresh. */
+void merge_drop_types(struct store *store, struct contested *contested,
+                      const struct collection *except, const struct change *change);
+/* Tells of a key that has got values of more than one type by the change with `stamp`. */
+void merge_report_types(struct store *store, const struct key *key,
+                        const struct contested *contested, uint64_t stamp);
 /* Settles the elements of a replica that is retired, up to these ticks; its part becomes one with
  * the register. */
 void retire_elements(struct store *store, struct contested *contested, unsigned slot,
@@ -40,6 +51,9 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
 const struct contested_part *merge_own_part(const struct store *store, const struct entry *entry);
 /* Takes off what is here of others' parts, as SET and DELETE must first. */
 void merge_take(struct store *store, const struct key *key);
+/* Takes off what is here of others' parts of other types than that of `except` (NULL: a string), as
+ * a change of one type must first where there are several. */
+void merge_take_types(struct store *store, const struct key *key, const struct collection *except);
 /* Applies and records a change that has its stamp. OUT_OF_MEMORY: neither. */
 enum store_status merge_write(struct store *store, const struct key *key, struct change *change);
 /* Sets the value; `expire_unix_ms` as in strings_set(). */

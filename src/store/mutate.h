@@ -7,6 +7,7 @@
 #ifndef STORE_MUTATE_H
 #define STORE_MUTATE_H
 
+#include "store/collection.h"
 #include "store/contested.h"
 #include "store/snapshot_walk.h"
 #include "store/store.h"
@@ -17,9 +18,14 @@ static inline bool mutate_match(const void *item, const void *udata) {
     return key.size == name->size && memcmp(key.data, name->data, key.size) == 0;
 }
 
+/* Where the key, or the element, is. */
+static inline struct keyspace *mutate_space(const struct store *store, const struct key *key) {
+    return likely(key->in == NULL) ? &store->dbs[key->db] : &key->in->space;
+}
+
 /* The slot of the key, expired or not; NULL when absent. */
 static inline uint64_t *mutate_slot(const struct store *store, const struct key *key) {
-    return table_find(&store->dbs[key->db].table, key->hash, mutate_match, &key->name);
+    return table_find(&mutate_space(store, key)->table, key->hash, mutate_match, &key->name);
 }
 
 static inline bool mutate_is_expired(const struct store *store, const struct entry *entry) {
@@ -45,17 +51,21 @@ static inline uint64_t mutate_stamp(struct store *store) {
     return stamp;
 }
 
+/* For an element collection_before() has told the walks. */
 static inline void mutate_before(struct store *store, const struct key *key,
                                  const struct entry *entry) {
-    if (unlikely(store->walk != NULL)) {
+    if (unlikely(store->walk != NULL) && key->in == NULL) {
         snapshot_walk_before_change(store->walk, key->db, key->hash, entry);
     }
 }
 
+/* Tells who watches the key; for an element, its key. */
+void mutate_touch(struct store *store, const struct key *key);
+
 static inline void mutate_after(struct store *store, const struct key *key) {
     store->stats.dirty++;
     if (unlikely(store->watchers_count > 0)) {
-        store->touch(store->udata, key, STORE_TOUCH_KEY);
+        mutate_touch(store, key);
     }
 }
 
@@ -76,10 +86,18 @@ static inline bool mutate_has_seen(const struct store *store, unsigned author, u
            replicas_has_seen(&store->replicas, author, stamp);
 }
 
-/* Records the change; `change->db`, an index so far, becomes the database's number. */
-static inline void mutate_record(struct store *store, struct change *change) {
+/* Makes the change one of the element at `key`. */
+void mutate_set_element(const struct key *key, struct change *change);
+
+/* Records the change of the key, or element, at `key` (NULL: of none); `change->db`, an index so
+ * far, becomes the database's number. */
+static inline void mutate_record(struct store *store, const struct key *key,
+                                 struct change *change) {
     if (store->journal.is_on) {
         change->db = store->dbs[change->db].number;
+        if (unlikely(key != NULL && key->in != NULL)) {
+            mutate_set_element(key, change);
+        }
         if (unlikely(store->journal.bytes.size >= CHANGE_BATCH_BYTES) &&
             store->journal_full != NULL) {
             store->journal_full(store->udata);
@@ -109,6 +127,14 @@ void mutate_expire(struct store *store, const struct key *key, uint64_t *slot);
 uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_t stamp,
                              struct slice value, uint64_t expire_unix_ms);
 
+/* Applies a change to the key, or element, at `key`, which has none of another type: store.c. */
+enum store_status mutate_apply_place(struct store *store, const struct key *key,
+                                     const struct change *change);
+/* Can any writer have written this change of an element? */
+bool elements_change_is_sound(const struct change *change);
+/* Applying a change of an element: elements_apply.c. */
+enum store_status elements_apply(struct store *store, const struct key *key,
+                                 const struct change *change);
 /* Applying a recorded change, by kind of value: strings.c. */
 enum store_status strings_apply(struct store *store, const struct key *key,
                                 const struct change *change);

@@ -2,6 +2,7 @@
 #include "store/notify.h"
 
 #include "store/contested.h"
+#include "store/elements.h"
 #include "store/mutate.h"
 
 enum { HASHED_BYTES_MAX = 64 << 10 };
@@ -126,5 +127,101 @@ void notify_applied(struct store *store, const struct key *key, const struct cha
     if (tells_expiry && !is_told && after.is_there &&
         before.expire_unix_ms != after.expire_unix_ms) {
         store_notify(store, NOTIFY_GENERIC, after.expire_unix_ms != 0 ? "expire" : "persist", key);
+    }
+}
+
+/* ---- elements ---- */
+
+void notify_look_at_element(const struct store *store, const struct key *key,
+                            const struct change *change, struct notify_element *shown) {
+    const uint64_t *slot = mutate_slot(store, key);
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    struct elements elements;
+    struct element element;
+    *shown = (struct notify_element){0};
+    if (entry == NULL || entry_is_hidden(entry) || entry_type(entry) != change->type) {
+        return;
+    }
+    elements_of(entry, &elements);
+    if (!elements_find(store, &elements, change->element, &element)) {
+        return;
+    }
+    shown->is_there = true;
+    shown->expire_unix_ms = element.expire_unix_ms;
+    shown->hash = hash_bytes(store->seed, element.value) ^
+                  hash_bytes(store->seed, slice_make(&element.score, sizeof(element.score)));
+}
+
+struct element_events {
+    enum notify_class class_bit;
+    const char *set, *replace, *add, *add_float, *remove;
+};
+
+static const struct element_events *events_of(enum value_type type) {
+    static const struct element_events HASH = {NOTIFY_HASH, "hset",         "hset",
+                                               "hincrby",   "hincrbyfloat", "hdel"};
+    static const struct element_events SET = {NOTIFY_SET, "sadd", "sadd", "sadd", "sadd", "srem"};
+    static const struct element_events ZSET = {NOTIFY_ZSET, "zadd",  "zadd",
+                                               "zincr",     "zincr", "zrem"};
+    static const struct element_events LIST = {NOTIFY_LIST, "rpush", "lset",
+                                               "lset",      "lset",  "lrem"};
+    switch (type) {
+    case VALUE_HASH:
+        return &HASH;
+    case VALUE_SET:
+        return &SET;
+    case VALUE_LIST:
+        return &LIST;
+    default:
+        return &ZSET;
+    }
+}
+
+/* The changes of one command follow one another: they are one event. */
+static void notify_once(struct store *store, const struct key *key, const struct change *change,
+                        enum notify_class class_bit, const char *event) {
+    bool is_told = store->notify_told.event == event && store->notify_told.hash == key->hash &&
+                   store->notify_told.db == key->db &&
+                   store->notify_told.stamp + (1U << STAMP_SLOT_BITS) == change->stamp;
+    if (!is_told) {
+        store_notify(store, class_bit, event, key);
+    }
+    store->notify_told.event = event;
+    store->notify_told.hash = key->hash;
+    store->notify_told.db = key->db;
+    store->notify_told.stamp = change->stamp;
+}
+
+static const char *event_of_change(const struct element_events *events, const struct change *change,
+                                   bool was_there, bool is_there) {
+    if (!is_there) {
+        return events->remove;
+    }
+    switch (change->kind) {
+    case CHANGE_FLOAT_COUNTER:
+        return events->add_float;
+    case CHANGE_COUNTER:
+        return events->add;
+    default:
+        return was_there ? events->replace : events->set;
+    }
+}
+
+void notify_element_applied(struct store *store, const struct key *key, const struct change *change,
+                            const struct notify_element *before, bool key_was_there) {
+    const struct element_events *events = events_of(change->type);
+    struct notify_element after;
+    struct notify_shown shown;
+    notify_look_at_element(store, key, change, &after);
+    notify_look(store, key, &shown);
+    if (after.is_there != before->is_there || after.hash != before->hash) {
+        notify_once(store, key, change, events->class_bit,
+                    event_of_change(events, change, before->is_there, after.is_there));
+    } else if (after.is_there && after.expire_unix_ms != before->expire_unix_ms) {
+        notify_once(store, key, change, events->class_bit,
+                    after.expire_unix_ms != 0 ? "hexpire" : "hpersist");
+    }
+    if (key_was_there && !shown.is_there) {
+        store_notify(store, NOTIFY_GENERIC, "del", key);
     }
 }

@@ -34,7 +34,20 @@ static inline void store_notify(struct store *store, enum notify_class class_bit
     }
 }
 
+/* Of an element of a collection, as far as telling needs it. */
+struct notify_element {
+    bool is_there;
+    uint64_t hash;           /* of value or score */
+    uint64_t expire_unix_ms; /* of a field; 0: never */
+};
+
 void notify_look(const struct store *store, const struct key *key, struct notify_shown *shown);
+/* The element that the change is about, as it is shown. */
+void notify_look_at_element(const struct store *store, const struct key *key,
+                            const struct change *change, struct notify_element *shown);
+/* A change of an element from a peer was applied; `before` is what was shown before it. */
+void notify_element_applied(struct store *store, const struct key *key, const struct change *change,
+                            const struct notify_element *before, bool key_was_there);
 /* A change from a peer was applied; `before` is what was shown before it. */
 void notify_applied(struct store *store, const struct key *key, const struct change *change,
                     const struct notify_shown *before);

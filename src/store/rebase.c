@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/rebase.h"
 
+#include "store/rebase_elements.h"
 #include "store/strings.h"
 #include "store/sync_state.h"
 
@@ -36,6 +37,7 @@ void rebase_free(struct rebase *rebase) {
     while (rebase->first != NULL) {
         drop_item(rebase);
     }
+    rebase_elements_deinit(rebase);
     if (rebase->has_aside) {
         sync_aside_deinit(&rebase->aside);
     }
@@ -405,7 +407,11 @@ bool rebase_key(struct sync *sync, const struct sync_part *part, const struct ke
         state_merge_is_equal(table_item(*here), table_item(*there))) {
         return true;
     }
-    if (!compare(sync, &merge, key, here, staged, there)) {
+    struct entry *ours = here != NULL ? table_item(*here) : NULL;
+    struct entry *theirs = there != NULL ? table_item(*there) : NULL;
+    if (rebase_has_elements(ours, theirs)) {
+        rebase_elements(sync, &merge, key, ours, theirs, is_reissued);
+    } else if (!compare(sync, &merge, key, here, staged, there)) {
         return false;
     }
     here = mutate_slot(sync->store, key);
@@ -490,5 +496,7 @@ bool rebase_some(struct sync *sync, unsigned keys_max) {
         make_item(sync, rebase->first);
         drop_item(rebase);
     }
-    return rebase->first == NULL;
+    for (unsigned i = 0; i < keys_max && rebase->first == NULL && rebase_next_element(sync); i++) {
+    }
+    return rebase->first == NULL && rebase->first_element == NULL;
 }

@@ -29,12 +29,14 @@
 struct sync;
 struct sync_part;
 struct rebase_item;
+struct rebase_element;
 
 struct rebase {
     struct store aside;    /* values to be set, by key */
     bool has_aside;        /* it is in use */
     uint64_t newest_ticks; /* of the mesh's entry that is being compared; 0: there is none */
     struct rebase_item *first, *last;
+    struct rebase_element *first_element, *last_element; /* rebase_elements.h */
 };
 
 struct rebase *rebase_new(void);

@@ -21,6 +21,7 @@
 #include "base/number.h"
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
+#include "store/mutate.h"
 
 /* No string is so long that a patch could begin here. */
 #define RECEIVE_PATCH_OFFSET_MAX (SIZE_MAX / 4)
@@ -169,7 +170,7 @@ static bool receive_is_sound(const struct store *store, const struct change *cha
     if (change->kind == CHANGE_SWAP) {
         return databases_check_order(store, change->value);
     }
-    return true;
+    return change->type == VALUE_STRING || elements_change_is_sound(change);
 }
 
 /* Reads the batch through. `*is_open`: it ends inside a unit. */

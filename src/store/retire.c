@@ -20,6 +20,7 @@
  * was folded is superseded with its register, by whoever writes from now on; for a node that still
  * has the part, its writer has seen it (merge.c). */
 #include "store/merge.h"
+#include "store/sequence.h"
 
 struct retire_walk {
     struct store *store;
@@ -51,9 +52,25 @@ static void settle_stamp_at(unsigned char *at, unsigned slot) {
 
 /* ---- entries ---- */
 
-static bool is_counter(const struct entry *entry) {
-    enum entry_kind kind = entry_kind(entry);
-    return kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER || kind == ENTRY_FLOAT_COUNTER;
+static bool collection_has_slot(const struct collection *collection, unsigned slot) {
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool packed_has_slot(struct slice packed, unsigned slot) {
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        if (has_slot(element.stamp, slot)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool contested_has_slot(const struct contested *contested, unsigned slot) {
@@ -78,6 +95,12 @@ static bool contested_has_slot(const struct contested *contested, unsigned slot)
             return true;
         }
     }
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (collection_has_slot(collection, slot)) {
+            return true;
+        }
+    }
     return has_slot(contested->entry->stamp, slot);
 }
 
@@ -88,22 +111,45 @@ static void settle_header(struct entry *entry, unsigned slot) {
     }
 }
 
+static void retire_in_place(struct entry *entry, unsigned slot) {
+    settle_header(entry, slot);
+    if (entry_kind(entry) == ENTRY_COUNTER_REGISTER) {
+        settle_stamp_at(entry_body(entry) + 16, slot);
+    } else if (entry_kind(entry) == ENTRY_FLOAT_COUNTER) {
+        settle_stamp_at(entry_body(entry) + 24, slot);
+    }
+}
+
+/* Does retiring the slot take more than another stamp in its place? */
+static bool takes_more(const struct entry *entry, unsigned slot) {
+    switch (entry_kind(entry)) {
+    case ENTRY_CONTESTED:
+        return contested_has_slot(entry_contested(entry), slot);
+    case ENTRY_PACKED:
+        return packed_has_slot(entry_packed(entry), slot);
+    case ENTRY_COLLECTION:
+        return collection_has_slot(entry_collection(entry), slot);
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        return has_slot(entry->stamp, slot);
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_LARGE:
+        break;
+    }
+    return false;
+}
+
 /* Settles what can be done in place, and notes the entry if that is not all. */
 static void retire_visit(void *item, void *udata) {
     struct retire_walk *walk = (struct retire_walk *)udata;
     struct entry *entry = (struct entry *)item;
-    bool is_contested = entry_kind(entry) == ENTRY_CONTESTED;
-    if (is_contested ? contested_has_slot(entry_contested(entry), walk->slot)
-                     : is_counter(entry) && has_slot(entry->stamp, walk->slot)) {
+    if (takes_more(entry, walk->slot)) {
         buffer_append(&walk->entries, &entry, sizeof(entry));
         return;
     }
-    settle_header(entry, walk->slot);
-    if (entry_kind(entry) == ENTRY_COUNTER_REGISTER) {
-        settle_stamp_at(entry_body(entry) + 16, walk->slot);
-    } else if (entry_kind(entry) == ENTRY_FLOAT_COUNTER) {
-        settle_stamp_at(entry_body(entry) + 24, walk->slot);
-    }
+    retire_in_place(entry, walk->slot);
 }
 
 /* ---- parts ---- */
@@ -180,7 +226,8 @@ static bool is_quiet(const struct contested *contested, const struct context *fr
         }
     }
     return contested->registers_count <= 1 && contested->edits_count == 0 &&
-           contested->expiries_count <= 1 && contested->shown != CONTESTED_HIDDEN;
+           contested->expiries_count <= 1 && contested->shown != CONTESTED_HIDDEN &&
+           !contested_has_types(contested);
 }
 
 void retire_elements(struct store *store, struct contested *contested, unsigned slot,
@@ -203,9 +250,12 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
     }
 }
 
-/* False: the entry is not ready yet. */
-static bool retire_entry(struct store *store, unsigned db, struct entry *entry, unsigned slot,
-                         const struct context *frontier) {
+static bool retire_collection(struct store *store, struct collection *collection, unsigned slot,
+                              const struct context *frontier);
+
+/* The entry of the key, or element, at `key`. False: it is not ready yet. */
+static bool retire_place(struct store *store, const struct key *key, struct entry *entry,
+                         unsigned slot, const struct context *frontier) {
     struct entry_parts parts;
     if (entry_kind(entry) == ENTRY_CONTESTED) {
         if (!is_quiet(entry_contested(entry), frontier)) {
@@ -217,15 +267,109 @@ static bool retire_entry(struct store *store, unsigned db, struct entry *entry, 
             return false;
         }
     }
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        for (struct collection *collection = entry_contested(entry)->collections;
+             collection != NULL; collection = collection->next) {
+            if (!retire_collection(store, collection, slot, frontier)) {
+                return false;
+            }
+        }
+    }
+    struct contested *contested = contested_open(store, key, mutate_slot(store, key));
+    retire_elements(store, contested, slot, STAMP_TICKS_MAX);
+    settle_header(contested->entry, slot);
+    contested_close(store, key, 0);
+    return true;
+}
+
+/* Packed elements are put again with other stamps. */
+static void retire_packed(struct store *store, const struct key *key, struct entry *entry,
+                          unsigned slot) {
+    struct slice old = entry_packed(entry);
+    struct buffer packed = {0}, next = {0};
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, old);
+    settle_stamp(&reader.base, slot);
+    packed_begin(&packed, reader.type, reader.base);
+    packed_reader_init(&reader, old);
+    while (packed_next(&reader, &element)) {
+        settle_stamp(&element.stamp, slot);
+        buffer_clear(&next);
+        packed_put(&next, buffer_slice(&packed), NULL, &element);
+        struct buffer spare = packed;
+        packed = next;
+        next = spare;
+    }
+    struct entry_parts parts;
+    entry_take_apart(entry, &parts);
+    parts.bytes = buffer_slice(&packed);
+    struct entry *replaced = entry_new(&parts);
+    require(replaced != NULL);
+    settle_header(replaced, slot);
+    table_replace(mutate_slot(store, key), replaced);
+    entry_free(entry);
+    buffer_deinit(&packed);
+    buffer_deinit(&next);
+}
+
+/* False: the entry is not ready yet. */
+static bool retire_entry(struct store *store, unsigned db, struct entry *entry, unsigned slot,
+                         const struct context *frontier) {
+    bool is_done = true;
     struct buffer name = {0};
     buffer_append_slice(&name, entry_key(entry));
     struct key key = store_key(store, db, name.size > 0 ? buffer_slice(&name) : SLICE(""));
-    struct contested *contested = contested_open(store, &key, mutate_slot(store, &key));
-    retire_elements(store, contested, slot, STAMP_TICKS_MAX);
-    settle_header(contested->entry, slot);
-    contested_close(store, &key, 0);
+    if (entry_kind(entry) == ENTRY_PACKED) {
+        retire_packed(store, &key, entry, slot);
+    } else if (entry_kind(entry) == ENTRY_COLLECTION) {
+        is_done = retire_collection(store, entry_collection(entry), slot, frontier);
+        settle_header(entry, slot);
+        collection_finish(store, entry_collection(entry), 0);
+    } else {
+        is_done = retire_place(store, &key, entry, slot, frontier);
+    }
     buffer_deinit(&name);
-    return true;
+    return is_done;
+}
+
+/* ---- elements ---- */
+
+struct retire_element {
+    unsigned slot;
+    const struct context *frontier;
+    bool has_left_some;
+};
+
+static void retire_element(struct store *store, struct collection *collection, struct entry *entry,
+                           void *udata) {
+    struct retire_element *walk = (struct retire_element *)udata;
+    if (!takes_more(entry, walk->slot)) {
+        retire_in_place(entry, walk->slot);
+        return;
+    }
+    struct buffer name = {0};
+    buffer_append_slice(&name, entry_key(entry));
+    struct key key =
+        collection_key(store, collection, store_database_index(store, collection->database),
+                       name.size > 0 ? buffer_slice(&name) : SLICE(""));
+    collection_before(store, &key);
+    if (!retire_place(store, &key, entry, walk->slot, walk->frontier)) {
+        walk->has_left_some = true;
+    }
+    collection_after(store, &key, 0);
+    buffer_deinit(&name);
+}
+
+static bool retire_collection(struct store *store, struct collection *collection, unsigned slot,
+                              const struct context *frontier) {
+    struct retire_element walk = {.slot = slot, .frontier = frontier};
+    collection_walk(store, collection, retire_element, &walk);
+    walk.has_left_some |= !sequence_retire(collection, slot);
+    if (!walk.has_left_some) {
+        collection_retire_slot(collection, slot);
+    }
+    return !walk.has_left_some;
 }
 
 /* Do all others know from this node's records that it has seen all of the replica? */
@@ -237,7 +381,7 @@ static bool retire_is_told(struct store *store, unsigned slot) {
     }
     if (!store->retirement.has_told && store->journal.bytes.size == 0) {
         struct change nothing = {.kind = CHANGE_TAKE, .stamp = mutate_stamp(store)};
-        mutate_record(store, &nothing);
+        mutate_record(store, NULL, &nothing);
         store_end_unit(store);
         store->retirement.has_told = true;
     }

@@ -2,8 +2,10 @@
 #include "store/state.h"
 
 #include "store/databases.h"
+#include "store/elements_internal.h"
 #include "store/mutate.h"
 #include "store/state_codec.h"
+#include "store/state_collection.h"
 #include "store/state_elements.h"
 
 enum {
@@ -107,8 +109,15 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
                                                .flush = flush,
                                                .udata = udata};
         state_elements_put(&writer, entry_contested(entry));
+        state_put_collections(out, db, key, entry_contested(entry)->collections, flush, udata);
         break;
     }
+    case ENTRY_PACKED:
+        state_put_packed(out, entry_packed(entry));
+        break;
+    case ENTRY_COLLECTION:
+        state_put_collections(out, db, key, entry_collection(entry), flush, udata);
+        break;
     }
 }
 
@@ -151,18 +160,48 @@ static enum store_status take_large(struct slice *bytes, struct entry_parts *par
     return STORE_OK;
 }
 
+/* Reads a batch of elements into a collection; NULL when they make no sense, or memory is out. */
+static enum store_status take_batch(struct slice *bytes, struct state_piece *piece,
+                                    struct collection **collection) {
+    struct state_piece batch = {.store = piece->store, .slots = piece->slots};
+    *collection = NULL;
+    enum store_status status = state_take_batch(bytes, &batch);
+    if (status != STORE_OK) {
+        return status;
+    }
+    *collection = collection_new(piece->store, batch.type, piece->db);
+    status = state_add_elements(*collection, &batch);
+    if (status == STORE_OK && collection_count(*collection) == 0) {
+        status = STORE_MALFORMED;
+    }
+    if (status != STORE_OK) {
+        collection_free(*collection);
+        *collection = NULL;
+    }
+    piece->goes_on |= batch.goes_on;
+    return status;
+}
+
 static enum store_status take_contested(struct slice *bytes, struct state_piece *piece,
                                         struct entry_parts *parts) {
     struct contested *contested = contested_new();
+    enum state_elements_end end;
     enum store_status status =
-        state_elements_take(piece->store, piece->slots, bytes, contested, &piece->goes_on);
+        state_elements_take(piece->store, piece->slots, bytes, contested, &end);
+    piece->goes_on = end == STATE_ELEMENTS_GO_ON;
+    if (status == STORE_OK && end == STATE_ELEMENTS_BATCH) {
+        struct collection *collection;
+        status = take_batch(bytes, piece, &collection);
+        contested->collections = collection;
+    }
     if (status != STORE_OK) {
         contested_free(contested);
         return status;
     }
     if (contested->registers_count + contested->edits_count + contested->parts_count +
-            contested->expiries_count ==
-        0) {
+                contested->expiries_count ==
+            0 &&
+        contested->collections == NULL) {
         contested_free(contested);
         return STORE_MALFORMED;
     }
@@ -171,8 +210,9 @@ static enum store_status take_contested(struct slice *bytes, struct state_piece 
     return STORE_OK;
 }
 
+/* `packed` gets the bytes of a packed collection. */
 static enum store_status take_body(struct slice *bytes, struct state_piece *piece,
-                                   struct entry_parts *parts) {
+                                   struct entry_parts *parts, struct buffer *packed) {
     const uint16_t *slots = piece->slots;
     uint64_t number[4];
     switch (parts->kind) {
@@ -216,6 +256,13 @@ static enum store_status take_body(struct slice *bytes, struct state_piece *piec
     }
     case ENTRY_CONTESTED:
         return take_contested(bytes, piece, parts);
+    case ENTRY_PACKED: {
+        enum store_status status = state_take_packed(bytes, slots, packed);
+        parts->bytes = status == STORE_OK ? buffer_slice(packed) : (struct slice){0};
+        return status;
+    }
+    case ENTRY_COLLECTION:
+        return take_batch(bytes, piece, &parts->collection);
     }
     return STORE_MALFORMED;
 }
@@ -231,7 +278,7 @@ static bool take_db(struct slice *bytes, const struct store *store, unsigned *db
 
 static enum store_status take_entry(uint8_t byte, struct slice *bytes, struct state_piece *piece) {
     const uint16_t *slots = piece->slots;
-    if ((byte & ENTRY_KIND_MASK) > ENTRY_CONTESTED) {
+    if ((byte & ENTRY_KIND_MASK) > ENTRY_COLLECTION) {
         return STORE_MALFORMED;
     }
     struct entry_parts parts = {.kind = (enum entry_kind)(byte & ENTRY_KIND_MASK),
@@ -249,21 +296,30 @@ static enum store_status take_entry(uint8_t byte, struct slice *bytes, struct st
         return STORE_MALFORMED;
     }
     parts.has_expiry = parts.expire_unix_ms != 0;
-    enum store_status status = take_body(bytes, piece, &parts);
+    struct buffer packed = {0};
+    enum store_status status = take_body(bytes, piece, &parts, &packed);
+    if (status == STORE_OK) {
+        piece->entry = entry_new(&parts);
+    }
+    buffer_deinit(&packed);
     if (status != STORE_OK) {
         return status;
     }
-    piece->entry = entry_new(&parts);
     if (piece->entry == NULL) {
         if (parts.kind == ENTRY_LARGE) {
             large_string_free(parts.large);
         } else if (parts.kind == ENTRY_CONTESTED) {
             contested_free(parts.contested);
+        } else if (parts.kind == ENTRY_COLLECTION) {
+            collection_free(parts.collection);
         }
         return STORE_OUT_OF_MEMORY;
     }
     if (parts.kind == ENTRY_CONTESTED) {
         parts.contested->entry = piece->entry;
+        if (parts.contested->collections != NULL) {
+            parts.contested->collections->entry = piece->entry;
+        }
     }
     piece->key = parts.key;
     return STORE_OK;
@@ -279,10 +335,20 @@ static enum store_status take_more_elements(struct slice *bytes, struct state_pi
         return STORE_MALFORMED;
     }
     const char *begin = bytes->data;
-    bool goes_on;
-    enum store_status status =
-        state_elements_take(piece->store, piece->slots, bytes, NULL, &goes_on);
-    piece->bytes = slice_make(begin, (size_t)(bytes->data - begin));
+    enum state_elements_end end;
+    struct slice rest = *bytes;
+    enum store_status status = state_elements_take(piece->store, piece->slots, &rest, NULL, &end);
+    piece->goes_on = end == STATE_ELEMENTS_GO_ON;
+    if (status == STORE_OK && end == STATE_ELEMENTS_BATCH) {
+        struct state_piece batch = {.store = piece->store};
+        status = state_take_batch(&rest, &batch);
+        piece->goes_on = batch.goes_on;
+        piece->has_batch = true;
+    }
+    if (status == STORE_OK) {
+        *bytes = rest;
+        piece->bytes = slice_make(begin, (size_t)(rest.data - begin));
+    }
     return status;
 }
 
@@ -302,6 +368,9 @@ enum store_status state_decode(const struct store *store, const uint16_t *slots,
         piece->kind = STATE_PIECE_PART;
         piece->has_elements = true;
         status = take_more_elements(&rest, piece);
+    } else if (byte == STATE_COLLECTION_PIECE) {
+        piece->kind = STATE_PIECE_PART;
+        status = state_take_collection_piece(&rest, piece);
     } else if (byte == STATE_ORDER) {
         piece->kind = STATE_PIECE_ORDER;
         status = state_take_stamp(&rest, slots, &piece->order_stamp) &&
@@ -318,13 +387,59 @@ enum store_status state_decode(const struct store *store, const uint16_t *slots,
     return status;
 }
 
+/* More elements, and perhaps a batch, of a contested entry that is in no table. */
+static enum store_status add_more_elements(struct contested *contested,
+                                           const struct state_piece *part) {
+    struct slice bytes = part->bytes;
+    enum state_elements_end end;
+    enum store_status status =
+        state_elements_take(part->store, part->slots, &bytes, contested, &end);
+    if (status != STORE_OK || end != STATE_ELEMENTS_BATCH) {
+        return status;
+    }
+    struct state_piece piece = {.store = part->store, .slots = part->slots, .db = part->db};
+    struct collection *collection;
+    status = take_batch(&bytes, &piece, &collection);
+    if (status != STORE_OK) {
+        return status;
+    }
+    if (contested_find_collection(contested, collection->type) != NULL) {
+        collection_free(collection);
+        return STORE_MALFORMED;
+    }
+    contested_add_collection(contested, collection);
+    return STORE_OK;
+}
+
+/* The collection that a batch belongs to, of an entry that is in no table. */
+static enum store_status add_batch(struct entry *entry, const struct state_piece *part) {
+    struct collection *collection;
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        collection = entry_collection(entry);
+        if (collection->type != part->type) {
+            return STORE_MALFORMED;
+        }
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        collection = contested_find_collection(entry_contested(entry), part->type);
+        if (collection == NULL) {
+            collection = collection_new(part->store, part->type, part->db);
+            contested_add_collection(entry_contested(entry), collection);
+        }
+    } else {
+        return STORE_MALFORMED;
+    }
+    return state_add_elements(collection, part);
+}
+
 enum store_status state_add_part(struct entry *entry, const struct state_piece *part,
                                  bool *goes_on) {
+    *goes_on = part->goes_on;
+    if (part->type != VALUE_STRING) {
+        return add_batch(entry, part);
+    }
     if (part->has_elements) {
-        struct slice bytes = part->bytes;
         return entry_kind(entry) == ENTRY_CONTESTED
-                   ? state_elements_take(part->store, part->slots, &bytes, entry_contested(entry),
-                                         goes_on)
+                   ? add_more_elements(entry_contested(entry), part)
                    : STORE_MALFORMED;
     }
     if (entry_kind(entry) != ENTRY_LARGE) {
@@ -364,68 +479,151 @@ static void note_contested(struct store *store, const struct contested *conteste
     }
 }
 
+static void note_packed(struct store *store, struct slice packed) {
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        note_stamp(store, element.stamp);
+    }
+}
+
+/* Takes in the elements of a collection that was read as a whole. */
+static void load_collection(struct store *store, struct collection *collection) {
+    collection_adopt(store, collection);
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        note_stamp(store, collection->newest[i].stamp);
+    }
+    store->is_alone &= collection->contested_count == 0;
+}
+
 static void note_entry(struct store *store, const struct entry *entry) {
     note_stamp(store, entry->stamp);
     note_stamp(store, entry_expire_stamp(entry));
     if (entry_kind(entry) == ENTRY_CONTESTED) {
         note_contested(store, entry_contested(entry));
-    } else {
+    } else if (entry_kind(entry) == ENTRY_PACKED) {
+        note_packed(store, entry_packed(entry));
+    } else if (entry_kind(entry) != ENTRY_COLLECTION) {
         struct entry_parts parts;
         entry_take_apart(entry, &parts);
         note_stamp(store, parts.register_stamp);
     }
 }
 
-static enum store_status load_entry(struct store *store, const struct state_piece *piece) {
-    struct key key = store_key(store, store_database_index(store, piece->db), piece->key);
+/* Puts an entry that was read where there is none. */
+static enum store_status load_part(struct store *store, const struct key *key,
+                                   const struct state_piece *piece);
+
+static enum store_status load_entry(struct store *store, const struct key *key,
+                                    const struct state_piece *piece) {
     struct entry *entry = piece->entry;
-    if (mutate_slot(store, &key) != NULL) {
+    if (mutate_slot(store, key) != NULL ||
+        (key->in != NULL && !state_element_is_sound(key->in->type, entry))) {
         entry_free(entry);
         return STORE_MALFORMED;
     }
     note_entry(store, entry);
-    table_insert(&store->dbs[key.db].table, key.hash, entry, entry_expire_unix_ms(entry) != 0);
-    if (entry_kind(entry) == ENTRY_CONTESTED) {
-        /* Only a node that had peers writes such state. */
-        store->is_alone = false;
-        store->contested_count++;
-        store->dbs[key.db].hidden_count++;
-        contested_close(store, &key, 0);
+    if (entry_kind(entry) != ENTRY_CONTESTED) {
+        table_insert(&mutate_space(store, key)->table, key->hash, entry,
+                     entry_expire_unix_ms(entry) != 0);
+        if (entry_kind(entry) == ENTRY_COLLECTION) {
+            load_collection(store, entry_collection(entry));
+            collection_finish(store, entry_collection(entry), 0);
+        }
+        return STORE_OK;
     }
+    /* Only a node that had peers writes such state. */
+    store->is_alone = false;
+    struct contested *contested = entry_contested(entry);
+    table_insert(&mutate_space(store, key)->table, key->hash, entry, false);
+    contested_adopt(store, key, contested);
+    for (struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        load_collection(store, collection);
+    }
+    (void)contested_close(store, key, 0);
     return STORE_OK;
 }
 
-static enum store_status load_part(struct store *store, const struct state_piece *piece) {
-    struct key key = store_key(store, store_database_index(store, piece->db), piece->key);
+static enum store_status load_nested(struct store *store, struct collection *collection,
+                                     unsigned db, struct state_piece *piece) {
+    struct key key = collection_key(store, collection, db, piece->key);
+    if (piece->kind == STATE_PIECE_ORDER ||
+        (piece->kind == STATE_PIECE_PART && (piece->type != VALUE_STRING || piece->has_batch))) {
+        return STORE_MALFORMED;
+    }
+    collection_before(store, &key);
+    enum store_status status = piece->kind == STATE_PIECE_ENTRY ? load_entry(store, &key, piece)
+                                                                : load_part(store, &key, piece);
     uint64_t *slot = mutate_slot(store, &key);
+    if (status == STORE_OK && slot != NULL && collection->type == VALUE_LIST &&
+        !state_element_is_sound(VALUE_LIST, table_item(*slot))) {
+        status = STORE_MALFORMED;
+    }
+    collection_after(store, &key, 0);
+    return status;
+}
+
+/* A later batch of elements. */
+static enum store_status load_batch(struct store *store, const struct key *key,
+                                    const struct state_piece *piece) {
+    struct slice rest = piece->bytes;
+    enum store_status status = STORE_OK;
+    struct collection *collection = elements_need(store, key, piece->type);
+    collection->is_large |= piece->is_large;
+    while (rest.size > 0 && status == STORE_OK) {
+        struct state_piece nested;
+        status = state_decode(store, NULL, &rest, &nested);
+        if (status == STORE_OK) {
+            status = load_nested(store, collection, key->db, &nested);
+        }
+    }
+    collection_finish(store, collection, 0);
+    return status;
+}
+
+static enum store_status load_part(struct store *store, const struct key *key,
+                                   const struct state_piece *piece) {
+    uint64_t *slot = mutate_slot(store, key);
     bool goes_on;
     if (slot == NULL) {
         return STORE_MALFORMED;
+    }
+    if (piece->type != VALUE_STRING) {
+        return load_batch(store, key, piece);
     }
     if (!piece->has_elements) {
         return state_add_part(table_item(*slot), piece, &goes_on);
     }
     /* It may look like a compact one with what was loaded so far. */
-    struct contested *contested = contested_open(store, &key, slot);
+    struct contested *contested = contested_open(store, key, slot);
+    struct collection *before = contested->collections;
     enum store_status status = state_add_part(contested->entry, piece, &goes_on);
+    for (struct collection *collection = contested->collections; collection != before;
+         collection = collection->next) {
+        load_collection(store, collection);
+    }
     note_contested(store, contested);
-    contested_close(store, &key, 0);
+    store->is_alone = false;
+    contested_close(store, key, 0);
     return status;
 }
 
 enum store_status state_load(struct store *store, struct slice *bytes) {
     struct slice rest = *bytes;
     struct state_piece piece;
+    struct key key;
     enum store_status status = state_decode(store, NULL, &rest, &piece);
     if (status != STORE_OK) {
         return status;
     }
     switch (piece.kind) {
     case STATE_PIECE_ENTRY:
-        status = load_entry(store, &piece);
-        break;
     case STATE_PIECE_PART:
-        status = load_part(store, &piece);
+        key = store_key(store, store_database_index(store, piece.db), piece.key);
+        status = piece.kind == STATE_PIECE_ENTRY ? load_entry(store, &key, &piece)
+                                                 : load_part(store, &key, &piece);
         break;
     case STATE_PIECE_ORDER:
         databases_take_order(store, piece.order_stamp, piece.order);

@@ -8,7 +8,8 @@
  * Key and bytes carry a length (varint). Numbers are little endian; floats are text (%La). A LARGE
  * value is its size and its bytes; one that is longer than CHANGE_VALUE_BYTES_MAX is cut into
  * parts: see state_encode(). Databases go by their numbers; the order of all of them is a piece of
- * its own. The body of a CONTESTED entry is in state_elements.h.
+ * its own. The body of a CONTESTED entry is in state_elements.h, those of PACKED and COLLECTION
+ * ones in state_collection.h.
  *
  * Stamps have the slots of the node that wrote the state: another one translates them. */
 #ifndef STORE_STATE_H
@@ -42,6 +43,10 @@ struct state_piece {
     uint64_t offset;     /* PART: of a long value's bytes */
     struct slice bytes;
     bool has_elements; /* PART: `bytes` are elements of a contested entry */
+    bool has_batch;    /* and then a batch of a collection's */
+    /* PART: `bytes` are elements of a collection of this type (state_collection.h) */
+    enum value_type type;
+    bool is_large; /* of that collection */
     const struct store *store;
     const uint16_t *slots;
     uint64_t order_stamp; /* ORDER: for databases_take_order() */

@@ -18,6 +18,7 @@ enum element_tag {
     ELEMENT_EXPIRY,
     ELEMENT_MORE,
     ELEMENT_ABOUT,
+    ELEMENT_END_COLLECTIONS = 14, /* and collections follow */
     ELEMENT_GOES_ON = 15,
 };
 
@@ -110,7 +111,8 @@ void state_elements_put(struct state_elements_writer *writer, const struct conte
     }
     put_head(writer, ELEMENT_ABOUT, stamp_make(contested->horizon_ticks, STAMP_SLOT_SETTLED), 0);
     codec_put_varint(writer->out, contested->edits_are_in_place ? ABOUT_EDITS_ARE_IN_PLACE : 0);
-    buffer_append_byte(writer->out, ELEMENT_END);
+    buffer_append_byte(writer->out,
+                       contested->collections != NULL ? ELEMENT_END_COLLECTIONS : ELEMENT_END);
 }
 
 /* ---- reading ---- */
@@ -358,14 +360,17 @@ static enum store_status take_element(struct element_reader *reader, uint8_t tag
 
 enum store_status state_elements_take(const struct store *store, const uint16_t *slots,
                                       struct slice *bytes, struct contested *contested,
-                                      bool *goes_on) {
+                                      enum state_elements_end *end) {
+    *end = STATE_ELEMENTS_END;
     struct element_reader reader = {
         .store = store, .slots = slots, .rest = *bytes, .contested = contested};
     while (reader.rest.size > 0) {
         uint8_t tag = (uint8_t)reader.rest.data[0];
         reader.rest = slice_skip(reader.rest, 1);
-        if (tag == ELEMENT_END || tag == ELEMENT_GOES_ON) {
-            *goes_on = tag == ELEMENT_GOES_ON;
+        if (tag == ELEMENT_END || tag == ELEMENT_GOES_ON || tag == ELEMENT_END_COLLECTIONS) {
+            *end = tag == ELEMENT_GOES_ON ? STATE_ELEMENTS_GO_ON
+                   : tag == ELEMENT_END   ? STATE_ELEMENTS_END
+                                          : STATE_ELEMENTS_BATCH;
             *bytes = reader.rest;
             return STORE_OK;
         }

@@ -18,8 +18,8 @@
  *   10 ABOUT       flags (varint; 1: the edits are in the register's bytes): the last element; the
  *                  ticks of its stamp are the horizon
  *
- * The end byte is 0, or 15 where the elements go on in the next piece. Registers and edits come in
- * the order of their stamps. */
+ * The end byte is 0, or 15 where the elements go on in the next piece, or 14 where collections come
+ * in pieces after them. Registers and edits come in the order of their stamps. */
 #ifndef STORE_STATE_ELEMENTS_H
 #define STORE_STATE_ELEMENTS_H
 
@@ -38,12 +38,18 @@ struct state_elements_writer {
     void *udata;
 };
 
+enum state_elements_end {
+    STATE_ELEMENTS_END,
+    STATE_ELEMENTS_BATCH, /* a batch of a collection's elements follows */
+    STATE_ELEMENTS_GO_ON, /* in the next piece */
+};
+
 void state_elements_put(struct state_elements_writer *writer, const struct contested *contested);
 /* Reads elements from the front of `bytes`, which it skips, and adds them to `contested`; with
- * NULL it looks only where they end. `*goes_on`: not all of them are in this piece. What is shown
+ * NULL it looks only where they end. What is shown
  * is not computed. MALFORMED or OUT_OF_MEMORY: some may have been added. */
 enum store_status state_elements_take(const struct store *store, const uint16_t *slots,
                                       struct slice *bytes, struct contested *contested,
-                                      bool *goes_on);
+                                      enum state_elements_end *end);
 
 #endif

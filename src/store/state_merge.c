@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state_merge.h"
 
+#include "store/collection.h"
 #include "store/merge.h"
 
 enum { STATE_MERGE_STAMPS_MAX = 3 };
@@ -33,7 +34,7 @@ static bool is_same(uint64_t a, uint64_t b) {
 static unsigned element_stamps(const struct entry *entry, uint64_t stamps[STATE_MERGE_STAMPS_MAX]) {
     struct entry_parts parts;
     unsigned count = 0;
-    if (entry_kind(entry) == ENTRY_CONTESTED) {
+    if (entry_kind(entry) >= ENTRY_CONTESTED) {
         return 0;
     }
     entry_take_apart(entry, &parts);
@@ -47,6 +48,8 @@ static unsigned element_stamps(const struct entry *entry, uint64_t stamps[STATE_
     case ENTRY_COUNTER:
     case ENTRY_LARGE:
     case ENTRY_CONTESTED:
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
         break;
     case ENTRY_COUNTER_REGISTER:
     case ENTRY_FLOAT_COUNTER:
@@ -379,6 +382,46 @@ static bool is_covered(const uint64_t *seen, unsigned count, uint64_t stamp) {
     return stamp_slot(stamp) == STAMP_SLOT_SETTLED || covers(seen, count, stamp);
 }
 
+static bool packed_is_covered(struct slice packed, const uint64_t *seen, unsigned count) {
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        if (!is_covered(seen, count, element.stamp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct below_walk {
+    const uint64_t *seen;
+    unsigned count;
+    bool is_covered;
+};
+
+static void below_visit(void *item, void *udata) {
+    struct below_walk *walk = (struct below_walk *)udata;
+    walk->is_covered &=
+        state_merge_entry_is_covered((const struct entry *)item, walk->seen, walk->count);
+}
+
+static bool collection_is_below(const struct collection *collection, const uint64_t *seen,
+                                unsigned count) {
+    struct below_walk walk = {.seen = seen, .count = count, .is_covered = true};
+    struct ordered_map_cursor cursor;
+    uint64_t position = 0;
+    for (bool is_there = ordered_map_first(collection->map, &cursor); is_there;
+         is_there = ordered_map_next(collection->map, &cursor)) {
+        walk.is_covered &=
+            cursor.element.flags != 0 || is_covered(seen, count, cursor.element.stamp);
+    }
+    do {
+        position = table_walk(&collection->space.table, position, below_visit, &walk);
+    } while (position != 0);
+    return walk.is_covered;
+}
+
 static bool contested_is_covered(const struct contested *contested, const uint64_t *seen,
                                  unsigned count) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
@@ -400,6 +443,12 @@ static bool contested_is_covered(const struct contested *contested, const uint64
         const struct contested_part *part = &contested->parts[i];
         if (!is_covered(seen, count, part->stamp) || !is_covered(seen, count, part->off_seen) ||
             !is_covered(seen, count, part->off_by)) {
+            return false;
+        }
+    }
+    for (const struct collection *collection = contested->collections; collection != NULL;
+         collection = collection->next) {
+        if (!collection_is_below(collection, seen, count)) {
             return false;
         }
     }
@@ -425,6 +474,10 @@ bool state_merge_entry_is_covered(const struct entry *entry, const uint64_t *see
         return is_covered(seen, seen_count, parts.register_stamp);
     case ENTRY_CONTESTED:
         return contested_is_covered(entry_contested(entry), seen, seen_count);
+    case ENTRY_PACKED:
+        return packed_is_covered(entry_packed(entry), seen, seen_count);
+    case ENTRY_COLLECTION:
+        return collection_is_below(entry_collection(entry), seen, seen_count);
     }
     impossible("an entry has a kind");
 }

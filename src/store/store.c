@@ -4,7 +4,9 @@
 #include "base/mutation.h"
 
 #include "crdt/hyperloglog.h"
+#include "store/collection.h"
 #include "store/databases.h"
+#include "store/elements.h"
 #include "store/merge.h"
 #include "store/mutate.h"
 #include "store/notify.h"
@@ -13,6 +15,7 @@
 enum {
     /* Larger values are freed in the background. */
     STORE_FREE_LATER_BYTES = 64 << 10,
+    STORE_FREE_LATER_ELEMENTS = 64,
     LFU_INITIAL = 5,
 };
 
@@ -33,6 +36,12 @@ void store_init(struct store *store, const struct store_opts *opts) {
     prng_init(&store->prng, opts->seed);
     store->seed.a = prng_next(&store->prng);
     store->seed.b = prng_next(&store->prng);
+    store->element_seed.a = prng_next(&store->prng);
+    store->element_seed.b = prng_next(&store->prng);
+    for (unsigned type = 0; type < VALUE_TYPES_COUNT; type++) {
+        store->packing[type] = (struct store_packing){
+            .entries_max = type == VALUE_HASH ? 512 : 128, .integers_max = 512, .bytes_max = 64};
+    }
     store->dbs = memory_alloc_zero(opts->dbs_count * sizeof(store->dbs[0]));
     for (unsigned db = 0; db < opts->dbs_count; db++) {
         table_init(&store->dbs[db].table, store_table_hash, &store->seed);
@@ -60,14 +69,20 @@ void store_deinit(struct store *store) {
          contested = contested->next) {
         contested->is_listed = false;
     }
+    for (struct collection *collection = store->expiring; collection != NULL;
+         collection = collection->next_expiring) {
+        collection->is_expiring = false;
+    }
     for (unsigned db = 0; db < store->dbs_count; db++) {
         struct table *table = memory_alloc(sizeof(*table));
         *table = store->dbs[db].table;
         mutate_free_table(table);
     }
     memory_free(store->dbs);
+    memory_free(store->list_positions);
     replicas_deinit(&store->replicas);
     change_writer_deinit(&store->journal);
+    buffer_deinit(&store->packed_scratch);
     *store = (struct store){0};
 }
 
@@ -77,6 +92,8 @@ bool store_begin_replica(struct store *store, const struct replica_id *id) {
         return false;
     }
     store->replicas.self = slot;
+    memory_free(store->list_positions);
+    store->list_positions = NULL;
     return true;
 }
 
@@ -91,9 +108,52 @@ static void store_free_entry(void *object) {
     entry_free((struct entry *)object);
 }
 
+void mutate_touch(struct store *store, const struct key *key) {
+    if (key->in == NULL) {
+        store->touch(store->udata, key, STORE_TOUCH_KEY);
+    } else if (key->in->entry != NULL) {
+        struct key owner = collection_owner(store, key->in);
+        store->touch(store->udata, &owner, STORE_TOUCH_KEY);
+    }
+}
+
+void mutate_set_element(const struct key *key, struct change *change) {
+    change->type = key->in->type;
+    change->is_key_fresh = key->in->is_key_fresh;
+    key->in->is_key_fresh = false;
+    change->element = key->name;
+    change->key = entry_key(key->in->entry);
+}
+
+static bool is_freed_later(const struct entry *entry) {
+    switch (entry_kind(entry)) {
+    case ENTRY_LARGE:
+        return entry_large(entry)->capacity > STORE_FREE_LATER_BYTES;
+    case ENTRY_COLLECTION:
+        return collection_count(entry_collection(entry)) > STORE_FREE_LATER_ELEMENTS;
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+    case ENTRY_CONTESTED:
+    case ENTRY_PACKED:
+        break;
+    }
+    return false;
+}
+
+/* Its place in the table has gone. */
+static void detach(struct store *store, struct keyspace *space, struct entry *entry) {
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        contested_detach(store, space, entry_contested(entry));
+    } else if (entry_kind(entry) == ENTRY_COLLECTION) {
+        collection_detach(store, entry_collection(entry));
+    }
+}
+
 void mutate_free(struct store *store, struct entry *entry) {
-    if (unlikely(entry_kind(entry) == ENTRY_LARGE) && store->free_later != NULL &&
-        entry_large(entry)->capacity > STORE_FREE_LATER_BYTES) {
+    if (unlikely(is_freed_later(entry)) && store->free_later != NULL) {
         store->free_later(store->udata, store_free_entry, entry);
         return;
     }
@@ -101,27 +161,30 @@ void mutate_free(struct store *store, struct entry *entry) {
 }
 
 void mutate_put(struct store *store, const struct key *key, uint64_t *slot, struct entry *entry) {
-    struct table *table = &store->dbs[key->db].table;
+    struct keyspace *space = mutate_space(store, key);
+    struct table *table = &space->table;
     bool is_marked = entry_expire_unix_ms(entry) != 0;
     if (slot == NULL) {
         table_insert(table, key->hash, entry, is_marked);
-        store_notify(store, NOTIFY_NEW, "new", key);
+        if (key->in == NULL) {
+            store_notify(store, NOTIFY_NEW, "new", key);
+        }
         return;
     }
     struct entry *old = table_item(*slot);
     require(entry_kind(old) != ENTRY_CONTESTED);
+    detach(store, space, old);
     table_mark(table, key->hash, slot, is_marked);
     table_replace(slot, entry);
     mutate_free(store, old);
 }
 
 void mutate_remove(struct store *store, const struct key *key, uint64_t *slot) {
-    struct table *table = &store->dbs[key->db].table;
+    struct keyspace *space = mutate_space(store, key);
+    struct table *table = &space->table;
     struct entry *entry = table_item(*slot);
     mutate_before(store, key, entry);
-    if (unlikely(entry_kind(entry) == ENTRY_CONTESTED)) {
-        contested_detach(store, key->db, entry_contested(entry));
-    }
+    detach(store, space, entry);
     table_remove(table, key->hash, slot);
     table_shrink_segment(table, key->hash);
     /* `key` may point into the entry: tell first, free last. */
@@ -132,7 +195,7 @@ void mutate_remove(struct store *store, const struct key *key, uint64_t *slot) {
 static void store_record_delete(struct store *store, const struct key *key) {
     struct change change = {
         .kind = CHANGE_DELETE, .db = key->db, .stamp = mutate_stamp(store), .key = key->name};
-    mutate_record(store, &change);
+    mutate_record(store, key, &change);
 }
 
 void mutate_delete(struct store *store, const struct key *key, uint64_t *slot) {
@@ -145,6 +208,11 @@ void mutate_delete(struct store *store, const struct key *key, uint64_t *slot) {
 }
 
 void mutate_expire(struct store *store, const struct key *key, uint64_t *slot) {
+    if (key->in != NULL) {
+        mutate_delete(store, key, slot);
+        store->stats.expired_fields++; /* whoever works on the hash tells of it */
+        return;
+    }
     /* First, since `key` may lie in the entry; nobody can look in between. */
     store_notify(store, NOTIFY_EXPIRED, "expired", key);
     mutate_delete(store, key, slot);
@@ -166,7 +234,7 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
                             .key = key->name,
                             .value = slice_make(value.data, first),
                             .expire_unix_ms = expire_unix_ms};
-    mutate_record(store, &change);
+    mutate_record(store, key, &change);
     for (size_t offset = first; offset < value.size;) {
         size_t size = value.size - offset;
         size = size < CHANGE_VALUE_BYTES_MAX ? size : CHANGE_VALUE_BYTES_MAX;
@@ -176,7 +244,7 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
                               .stamp = stamp,
                               .key = key->name,
                               .value = slice_make(value.data + offset, size)};
-        mutate_record(store, &more);
+        mutate_record(store, key, &more);
         offset += size;
     }
     return stamp;
@@ -299,7 +367,7 @@ bool store_delete(struct store *store, const struct key *key) {
 /* Rebuilds the entry with another expiry; everything else stays. */
 static void store_put_expiry(struct store *store, const struct key *key, uint64_t *slot,
                              uint64_t stamp, uint64_t expire_unix_ms) {
-    struct table *table = &store->dbs[key->db].table;
+    struct table *table = &mutate_space(store, key)->table;
     struct entry *old = table_item(*slot);
     struct entry_parts parts;
     entry_take_apart(old, &parts);
@@ -313,7 +381,7 @@ static void store_put_expiry(struct store *store, const struct key *key, uint64_
     require(entry != NULL);
     table_mark(table, key->hash, slot, parts.has_expiry);
     table_replace(slot, entry);
-    /* Not entry_free(): a large value has moved over. */
+    /* Not entry_free(): a large value, or a collection, has moved over. */
     memory_free_sized(old, entry_block_bytes(old));
     mutate_after(store, key);
 }
@@ -337,7 +405,7 @@ bool store_expire(struct store *store, const struct key *key, uint64_t expire_un
         (void)merge_write(store, key, &change);
         return true;
     }
-    mutate_record(store, &change);
+    mutate_record(store, key, &change);
     store_put_expiry(store, key, mutate_slot(store, key), change.stamp, expire_unix_ms);
     return true;
 }
@@ -379,6 +447,9 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
             memcpy(parts->large->bytes, parts->bytes.data, parts->bytes.size);
         }
         break;
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
+        impossible("collections are copied by elements_copy()");
     }
     return STORE_OK;
 }
@@ -394,6 +465,9 @@ enum store_status store_copy(struct store *store, const struct key *from, const 
     }
     if (store_same_key(from, to)) {
         return STORE_OK;
+    }
+    if (entry_type(source) != VALUE_STRING) {
+        return elements_copy(store, from, to);
     }
     struct entry_scratch scratch;
     struct entry_parts parts;
@@ -526,29 +600,29 @@ uint64_t store_visible_count(const struct store *store, unsigned db) {
 
 /* ---- changes from the log ---- */
 
-static enum store_status store_apply_key(struct store *store, const struct change *change) {
-    struct key key = store_key(store, change->db, change->key);
+enum store_status mutate_apply_place(struct store *store, const struct key *key,
+                                     const struct change *change) {
     uint64_t *slot;
     unsigned author = stamp_slot(change->stamp);
     switch (change->kind) {
     case CHANGE_DELETE:
-        slot = mutate_slot(store, &key);
+        slot = mutate_slot(store, key);
         if (slot == NULL) {
             return STORE_OK;
         }
         if (!store->is_alone && !strings_is_covered(store, table_item(*slot), author)) {
-            return merge_apply(store, &key, change);
+            return merge_apply(store, key, change);
         }
-        mutate_remove(store, &key, slot);
+        mutate_remove(store, key, slot);
         return STORE_OK;
     case CHANGE_EXPIRE:
-        slot = mutate_slot(store, &key);
+        slot = mutate_slot(store, key);
         if (!store->is_alone &&
             (slot == NULL || !strings_expiry_is_covered(store, table_item(*slot), author))) {
-            return merge_apply(store, &key, change);
+            return merge_apply(store, key, change);
         }
         if (slot != NULL) {
-            store_put_expiry(store, &key, slot, change->stamp, change->expire_unix_ms);
+            store_put_expiry(store, key, slot, change->stamp, change->expire_unix_ms);
         }
         return STORE_OK;
     case CHANGE_SET:
@@ -560,7 +634,7 @@ static enum store_status store_apply_key(struct store *store, const struct chang
     case CHANGE_REGISTERS:
     case CHANGE_TAKE:
     case CHANGE_MORE:
-        return strings_apply(store, &key, change);
+        return strings_apply(store, key, change);
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
@@ -569,11 +643,26 @@ static enum store_status store_apply_key(struct store *store, const struct chang
     impossible("changes of whole databases are handled by the caller");
 }
 
+static enum store_status store_apply_key(struct store *store, const struct change *change) {
+    struct key key = store_key(store, change->db, change->key);
+    return change->type == VALUE_STRING ? mutate_apply_place(store, &key, change)
+                                        : elements_apply(store, &key, change);
+}
+
 /* Applies a change of one key and tells of it. */
 static enum store_status store_apply_telling(struct store *store, const struct change *change) {
     struct key key = store_key(store, change->db, change->key);
     struct notify_shown before;
     notify_look(store, &key, &before);
+    if (change->type != VALUE_STRING) {
+        struct notify_element element;
+        notify_look_at_element(store, &key, change, &element);
+        enum store_status applied = store_apply_key(store, change);
+        if (applied == STORE_OK) {
+            notify_element_applied(store, &key, change, &element, before.is_there);
+        }
+        return applied;
+    }
     enum store_status status = store_apply_key(store, change);
     if (status == STORE_OK) {
         notify_applied(store, &key, change, &before);
@@ -631,7 +720,48 @@ bool store_has_seen(const struct store *store, const struct change *change) {
 
 /* ---- introspection ---- */
 
-void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[20]) {
+struct value_digest {
+    enum value_type type;
+    uint64_t sums[3];
+};
+
+static void add_element_digest(void *udata, const struct element *element) {
+    static const struct hash_seed SEEDS[3] = {
+        {0x9216D5D98979FB1BULL, 0xD1310BA698DFB5ACULL},
+        {0x2FFD72DBD01ADFB7ULL, 0xB8E1AFED6A267E96ULL},
+        {0xBA7C9045F12C7F99ULL, 0x24A19947B3916CF7ULL},
+    };
+    struct value_digest *digest = (struct value_digest *)udata;
+    /* Two zeros are one score. */
+    double score = element->score == 0 ? 0 : element->score;
+    uint64_t bits;
+    memcpy(&bits, &score, sizeof(bits));
+    for (int i = 0; i < 3 && digest->type == VALUE_LIST; i++) {
+        /* By order, and not by position: those are not the client's data. */
+        digest->sums[i] =
+            hash_fold(digest->sums[i] ^ hash_bytes(SEEDS[i], element->value), SEEDS[i].a) + 1;
+    }
+    for (int i = 0; i < 3 && digest->type != VALUE_LIST; i++) {
+        uint64_t word = hash_bytes(SEEDS[i], element->name);
+        word = hash_fold(word ^ SEEDS[i].b, hash_bytes(SEEDS[i], element->value) | 1);
+        digest->sums[i] += hash_fold(word ^ bits ^ element->expire_unix_ms, SEEDS[i].a);
+    }
+}
+
+void store_value_digest(const struct store *store, const struct entry *entry, uint8_t digest[20]) {
+    struct elements elements;
+    elements_of(entry, &elements);
+    struct value_digest sums = {.type = elements.type};
+    elements_each(store, &elements, add_element_digest, &sums);
+    uint64_t words[3];
+    for (int i = 0; i < 3; i++) {
+        words[i] = hash_fold(sums.sums[i] ^ elements.type, 0x9E3779B97F4A7C15ULL + 2 * (unsigned)i);
+    }
+    memcpy(digest, words, 20);
+}
+
+void store_entry_digest(const struct store *store, unsigned db, const struct entry *entry,
+                        uint8_t digest[20]) {
     /* Fixed seeds: every node must come to the same bytes. */
     static const struct hash_seed seeds[3] = {
         {0x243F6A8885A308D3ULL, 0x13198A2E03707344ULL},
@@ -641,6 +771,11 @@ void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[2
     struct entry_scratch scratch;
     struct slice key = entry_key(entry), value = entry_value(entry, &scratch);
     uint64_t expire = entry_expire_unix_ms(entry), words[3];
+    uint8_t of_elements[20];
+    if (entry_type(entry) != VALUE_STRING) {
+        store_value_digest(store, entry, of_elements);
+        value = slice_make(of_elements, sizeof(of_elements));
+    }
     /* What a HyperLogLog has cached of its own count is not data: it comes with reads. */
     struct slice before_cache = {0};
     uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT];
@@ -667,6 +802,7 @@ void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[2
 }
 
 struct digest_walk {
+    const struct store *store;
     unsigned db;
     uint8_t *digest;
 };
@@ -677,7 +813,7 @@ static void store_digest_visit(void *item, void *udata) {
         return; /* what it keeps for merging is no data */
     }
     uint8_t one[20];
-    store_entry_digest(walk->db, (const struct entry *)item, one);
+    store_entry_digest(walk->store, walk->db, (const struct entry *)item, one);
     for (int i = 0; i < 20; i++) {
         walk->digest[i] ^= one[i];
     }
@@ -686,7 +822,7 @@ static void store_digest_visit(void *item, void *udata) {
 void store_digest(const struct store *store, uint8_t digest[20]) {
     memset(digest, 0, 20);
     for (unsigned db = 0; db < store->dbs_count; db++) {
-        struct digest_walk walk = {.db = db, .digest = digest};
+        struct digest_walk walk = {.store = store, .db = db, .digest = digest};
         uint64_t position = 0;
         do {
             position = table_walk(&store->dbs[db].table, position, store_digest_visit, &walk);
@@ -699,16 +835,41 @@ struct check_walk {
     uint64_t marked_count, hidden_count, contested_count, listed_count;
 };
 
+static void count_listed_visit(void *item, void *udata) {
+    const struct entry *entry = (const struct entry *)item;
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        *(uint64_t *)udata += entry_contested(entry)->is_listed;
+    }
+}
+
+static void add_contested_elements(struct check_walk *walk, const struct collection *collection) {
+    walk->contested_count += collection->contested_count;
+    uint64_t position = 0;
+    do {
+        position =
+            table_walk(&collection->space.table, position, count_listed_visit, &walk->listed_count);
+    } while (position != 0);
+}
+
 static void store_check_visit(void *item, void *udata) {
     struct check_walk *walk = (struct check_walk *)udata;
     const struct entry *entry = (const struct entry *)item;
-    require(entry_kind(entry) <= ENTRY_CONTESTED);
+    require(entry_kind(entry) <= ENTRY_COLLECTION);
     require(stamp_ticks(entry_newest_stamp(entry)) <= walk->store->clock.ticks);
     require(context_covers(&walk->store->context, entry_newest_stamp(entry)));
     if (entry_kind(entry) == ENTRY_LARGE) {
         require(entry_large(entry)->size <= entry_large(entry)->capacity);
     }
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        require(entry_collection(entry)->entry == entry);
+        collection_check(walk->store, entry_collection(entry));
+        add_contested_elements(walk, entry_collection(entry));
+    }
     if (entry_kind(entry) == ENTRY_CONTESTED) {
+        for (const struct collection *collection = entry_contested(entry)->collections;
+             collection != NULL; collection = collection->next) {
+            add_contested_elements(walk, collection);
+        }
         require(!walk->store->is_alone);
         contested_check(walk->store, entry);
         walk->contested_count++;

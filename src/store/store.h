@@ -32,13 +32,18 @@ enum store_status {
     STORE_NOT_FINITE,    /* the result is NaN or infinite */
     STORE_OUT_OF_MEMORY, /* a client-sized allocation failed; nothing changed */
     STORE_MALFORMED,     /* bytes from outside make no sense */
+    STORE_NO_ROOM,       /* there is no list position between two elements; nothing changed */
 };
 
-/* A key of one database with its hash: made once per command. */
+struct collection;
+
+/* A key of one database with its hash: made once per command. Or an element of a collection, which
+ * has all that a key has, in a table of its own (collection.h). */
 struct key {
     struct slice name;
     uint64_t hash;
-    unsigned db;
+    unsigned db;           /* of an element: of its key */
+    struct collection *in; /* whose element it is; NULL: a key */
 };
 
 struct store_opts {
@@ -50,6 +55,7 @@ struct store_stats {
     uint64_t dirty;               /* changes since the last snapshot began */
     uint64_t hits, misses;        /* of reads */
     uint64_t expired;             /* keys removed because their time had come */
+    uint64_t expired_fields;      /* of hashes, likewise */
     uint64_t evicted;             /* keys removed for memory */
     uint64_t expire_passes;       /* completed walks of active expiry */
     double expired_stale_percent; /* estimate of the share of expired keys still held */
@@ -111,12 +117,23 @@ struct notify_shown {
 };
 
 struct contested;
+struct list_positions;
 struct sync;
+
+/* Up to where collections of one type are packed. */
+struct store_packing {
+    uint64_t entries_max;
+    uint64_t integers_max; /* SET: of integers only */
+    uint64_t bytes_max;    /* of a name or a value; LIST: of all, as Redis would pack them */
+};
 
 struct store {
     struct keyspace *dbs;
     unsigned dbs_count;
     struct hash_seed seed;
+    struct hash_seed element_seed; /* of elements: stays the same when `seed` is a peer's */
+    struct store_packing packing[VALUE_TYPES_COUNT];
+    struct list_positions *list_positions; /* of this replica's runs; NULL until it pushes */
     struct prng prng;
     struct hybrid_clock clock;
     struct context context;   /* what this node has seen */
@@ -128,6 +145,8 @@ struct store {
     struct contested *unsettled, *unsettled_last;
     uint64_t unsettled_count, contested_count;
     uint64_t conflicts_count;
+    /* Collections with elements that have an expiry; where active expiry goes on among them. */
+    struct collection *expiring, *expiring_next;
     struct store_retirement retirement;
     store_conflict_fn conflict;     /* may be NULL */
     store_may_expire_fn may_expire; /* NULL: always */
@@ -138,6 +157,7 @@ struct store {
      * writer had seen is told by its marks, also where that was this node. */
     bool is_replaying;
     struct change_writer journal; /* the batch being collected; node/ hands it to the log */
+    struct buffer packed_scratch; /* for the bytes of packed elements, within one call */
     struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
     int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
     bool expiry_is_paused;        /* expired keys are hidden but not removed: loading, pause */
@@ -154,6 +174,11 @@ struct store {
         uint64_t hash;
         struct notify_shown before;
     } notify_taken; /* what was shown of a key before the change applied last, a TAKE */
+    struct {
+        const char *event;
+        unsigned db;
+        uint64_t hash, stamp;
+    } notify_told;                      /* of the newest change of an element from a peer */
     store_free_later_fn free_later;     /* NULL: free at once */
     store_journal_full_fn journal_full; /* NULL: let it grow */
     void *udata;
@@ -286,7 +311,10 @@ uint64_t store_visible_count(const struct store *store, unsigned db);
 /* 20 bytes that are equal when two stores hold equal data, in whatever order it came. */
 void store_digest(const struct store *store, uint8_t digest[20]);
 /* The share of one entry in store_digest(). */
-void store_entry_digest(unsigned db, const struct entry *entry, uint8_t digest[20]);
+void store_entry_digest(const struct store *store, unsigned db, const struct entry *entry,
+                        uint8_t digest[20]);
+/* Of a collection's elements alone: equal for equal ones, whatever key they are under. */
+void store_value_digest(const struct store *store, const struct entry *entry, uint8_t digest[20]);
 /* Walks all and asserts the invariants of tables and entries. */
 void store_check(const struct store *store);
 

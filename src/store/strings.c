@@ -45,7 +45,7 @@ static bool strings_is_intricate(const struct store *store, const uint64_t *slot
 }
 
 static bool strings_is_string(const struct entry *entry) {
-    return entry_kind(entry) <= ENTRY_CONTESTED;
+    return entry_kind(entry) < ENTRY_CONTESTED || entry_type(entry) == VALUE_STRING;
 }
 
 /* Fills in expiry and access as the new entry shall have them. */
@@ -133,8 +133,9 @@ static enum store_status put_register(struct store *store, const struct key *key
 /* A value is about to take the place of an expired one, which nobody removes before: for who is
  * told of it, that one goes and a new key comes. */
 static void tell_replaced(struct store *store, const struct key *key, const uint64_t *slot) {
-    if (store->notify_classes != 0 && slot != NULL && !entry_is_hidden(table_item(*slot)) &&
-        mutate_is_expired(store, table_item(*slot)) && !store->expiry_is_paused) {
+    if (store->notify_classes != 0 && key->in == NULL && slot != NULL &&
+        !entry_is_hidden(table_item(*slot)) && mutate_is_expired(store, table_item(*slot)) &&
+        !store->expiry_is_paused) {
         store_notify(store, NOTIFY_EXPIRED, "expired", key);
         store_notify(store, NOTIFY_NEW, "new", key);
     }
@@ -237,6 +238,9 @@ static bool float_base(const struct entry *entry, struct entry_parts *parts) {
     case ENTRY_LARGE:
     case ENTRY_CONTESTED:
         break;
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
+        return false;
     }
     struct entry_scratch scratch;
     return number_parse_float(entry_value(entry, &scratch), &parts->float_register);
@@ -288,6 +292,7 @@ static enum store_status add_float_merged(struct store *store, const struct key 
     if (!isfinite(value + delta) || !isfinite(total)) {
         return STORE_NOT_FINITE;
     }
+    merge_take_types(store, key, NULL);
     uint64_t stamp = mutate_stamp(store);
     struct change change = {.kind = CHANGE_FLOAT_COUNTER,
                             .db = key->db,
@@ -330,6 +335,7 @@ static enum store_status add_integer_merged(struct store *store, const struct ke
     if (__builtin_add_overflow(own != NULL ? own->total : 0, delta, &total)) {
         return merge_set(store, key, wanted, STRINGS_KEEP_EXPIRY);
     }
+    merge_take_types(store, key, NULL);
     uint64_t stamp = mutate_stamp(store);
     struct change change = {.kind = CHANGE_COUNTER,
                             .db = key->db,
@@ -354,13 +360,13 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
     int64_t value = 0, total = 0;
     uint64_t start_ticks = 0;
     bool has_part = false, begins_anew = false;
+    if (old != NULL && !strings_is_string(old)) {
+        return STORE_WRONG_TYPE;
+    }
     if (strings_is_intricate(store, slot)) {
         return add_integer_merged(store, key, old, delta, result);
     }
     if (old != NULL) {
-        if (!strings_is_string(old)) {
-            return STORE_WRONG_TYPE;
-        }
         if (!entry_integer(old, &value)) {
             return STORE_NOT_INTEGER;
         }
@@ -402,7 +408,7 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
                             .key = key->name,
                             .start_ticks = start_ticks,
                             .total = total};
-    mutate_record(store, &change);
+    mutate_record(store, key, &change);
     put_counter(store, key, slot, stamp, start_ticks, total);
     return STORE_OK;
 }
@@ -427,17 +433,15 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     uint64_t *slot;
     struct entry *old = strings_current(store, key, &slot);
     struct entry_parts parts = {0};
+    if (old != NULL && !strings_is_string(old)) {
+        return STORE_WRONG_TYPE;
+    }
     if (strings_is_intricate(store, slot) ||
         (unlikely(!store->is_alone) && old != NULL && float_loses_text(old))) {
         return add_float_merged(store, key, old, delta, result);
     }
-    if (old != NULL) {
-        if (!strings_is_string(old)) {
-            return STORE_WRONG_TYPE;
-        }
-        if (!float_base(old, &parts)) {
-            return STORE_NOT_FLOAT;
-        }
+    if (old != NULL && !float_base(old, &parts)) {
+        return STORE_NOT_FLOAT;
     }
     long double total = parts.float_total + delta;
     if (isnan(total + parts.float_register) || isinf(total + parts.float_register)) {
@@ -457,7 +461,7 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
                             .key = key->name,
                             .start_ticks = parts.start_ticks,
                             .value = slice_make(text, size)};
-    mutate_record(store, &change);
+    mutate_record(store, key, &change);
     *result = parts.float_register + parts.float_total;
     put_float_counter(store, key, slot, &parts);
     return STORE_OK;
@@ -592,6 +596,7 @@ static enum store_status patch_merged(struct store *store, const struct key *key
     bool is_whole = is_number || is_full || contested_is_hyperloglog(value) ||
                     (offset < HYPERLOGLOG_HEADER_BYTES && size <= HYPERLOGLOG_SPARSE_BYTES_LIMIT);
     if (!is_whole) {
+        merge_take_types(store, key, NULL);
         struct change change = {.kind = CHANGE_PATCH,
                                 .db = key->db,
                                 .stamp = mutate_stamp(store),
@@ -664,7 +669,7 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
                                 .key = key->name,
                                 .offset = offset + done,
                                 .value = piece};
-        mutate_record(store, &change);
+        mutate_record(store, key, &change);
         slot = mutate_slot(store, key);
         done += part;
     } while (done < bytes.size);
@@ -739,6 +744,7 @@ static enum store_status raise_merged(struct store *store, const struct key *key
     if (!is_sound || is_full || is_number || (old != NULL && raised.size == 0)) {
         status = strings_set(store, key, value, STRINGS_KEEP_EXPIRY);
     } else {
+        merge_take_types(store, key, NULL);
         struct change change = {.kind = CHANGE_REGISTERS,
                                 .db = key->db,
                                 .stamp = mutate_stamp(store),
@@ -768,7 +774,7 @@ enum store_status strings_set_registers(struct store *store, const struct key *k
                                     .stamp = stamp,
                                     .key = key->name,
                                     .value = pairs};
-            mutate_record(store, &change);
+            mutate_record(store, key, &change);
         }
         return status;
     }
@@ -800,6 +806,11 @@ static enum store_status apply_float_counter(struct store *store, const struct k
 static enum store_status apply_alone(struct store *store, const struct key *key, uint64_t *slot,
                                      const struct change *change) {
     int64_t integer;
+    bool is_whole = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
+                    change->kind == CHANGE_SET_KEEPING;
+    if (!is_whole && slot != NULL && !strings_is_string(table_item(*slot))) {
+        return STORE_MALFORMED;
+    }
     switch (change->kind) {
     case CHANGE_SET:
         return put_register(store, key, slot, change->stamp, change->value, 0, 0);
@@ -841,6 +852,18 @@ static enum store_status apply_alone(struct store *store, const struct key *key,
     impossible("not a change of a string");
 }
 
+static bool packed_is_covered(const struct store *store, struct slice packed, unsigned author) {
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        if (!mutate_has_seen(store, author, element.stamp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Is all of a compact entry but its expiry covered by what the change's writer had seen or wrote?
  */
 static bool value_is_covered(const struct store *store, const struct entry *entry,
@@ -858,6 +881,10 @@ static bool value_is_covered(const struct store *store, const struct entry *entr
         entry_take_apart(entry, &parts);
         return stamp_slot(entry->stamp) == author &&
                mutate_has_seen(store, author, parts.register_stamp);
+    case ENTRY_PACKED:
+        return packed_is_covered(store, entry_packed(entry), author);
+    case ENTRY_COLLECTION:
+        return collection_is_covered(store, entry_collection(entry), author);
     case ENTRY_CONTESTED:
         break;
     }
@@ -884,7 +911,7 @@ static bool fits_counter(const struct entry *entry, const struct change *change)
     unsigned author = stamp_slot(change->stamp);
     enum entry_kind kind = entry_kind(entry);
     int64_t integer;
-    if (kind == ENTRY_CONTESTED || change->is_fresh) {
+    if (kind >= ENTRY_CONTESTED || change->is_fresh) {
         return false;
     }
     if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER || kind == ENTRY_FLOAT_COUNTER) {

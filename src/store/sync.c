@@ -5,6 +5,7 @@
 #include "base/varint.h"
 #include "store/databases.h"
 #include "store/state.h"
+#include "store/sync_elements.h"
 #include "store/sync_state.h"
 
 /* More than mesh-max-clock-drift by default. */
@@ -30,6 +31,7 @@ void sync_aside_init(struct store *aside, const struct store *store) {
     replicas_deinit(&aside->replicas);
     aside->is_alone = false;
     aside->seed = store->seed;
+    aside->element_seed = store->element_seed;
     aside->now_ms = store->now_ms;
     aside->expiry_is_paused = true;
     for (unsigned db = 0; db < store->dbs_count; db++) {
@@ -51,11 +53,16 @@ struct entry *sync_take_out(struct store *store, const struct key *key) {
     return entry;
 }
 
-bool sync_copy(struct store *store, const struct key *key, const struct contested *from,
-               uint64_t stamp) {
+bool sync_copy(struct store *store, const struct key *key, struct contested *from, uint64_t stamp) {
     static const struct context nothing; /* seen, so all is taken */
     struct state_merge merge = {.store = store, .seen_here = &nothing};
     struct contested *contested = contested_open(store, key, NULL);
+    while (from->collections != NULL) {
+        struct collection *collection = from->collections;
+        from->collections = collection->next;
+        contested_add_collection(contested, collection);
+        collection_adopt(store, collection);
+    }
     bool is_done = state_merge_elements(&merge, contested, from);
     contested_close(store, key, stamp);
     return is_done;
@@ -65,6 +72,10 @@ bool sync_insert(struct store *store, const struct key *key, struct entry *entry
     if (entry_kind(entry) != ENTRY_CONTESTED) {
         table_insert(&store->dbs[key->db].table, key->hash, entry,
                      entry_expire_unix_ms(entry) != 0);
+        if (entry_kind(entry) == ENTRY_COLLECTION) {
+            collection_adopt(store, entry_collection(entry));
+            collection_finish(store, entry_collection(entry), 0);
+        }
         return true;
     }
     bool is_done = sync_copy(store, key, entry_contested(entry), entry->stamp);
@@ -556,6 +567,14 @@ static enum sync_status part_insert(struct sync *sync, struct sync_part *part) {
     struct entry *entry = intake->open;
     intake->open = NULL;
     struct store *store = sync->is_direct ? sync->store : &intake->staged;
+    if (!state_merge_entry_is_covered(entry, part->context, part->context_count)) {
+        entry_free(entry);
+        return SYNC_MALFORMED;
+    }
+    if (entry_kind(entry) == ENTRY_COLLECTION && collection_count(entry_collection(entry)) == 0) {
+        entry_free(entry);
+        return SYNC_MALFORMED;
+    }
     sync->stats.keys_came++;
     if (!sync->is_direct) {
         /* Raw, since it lives in no list; whoever takes it from there copies it. */
@@ -605,6 +624,7 @@ static enum sync_status part_take_piece(struct sync *sync, struct sync_part *par
     case STORE_OVERFLOW:
     case STORE_NOT_FINITE:
     case STORE_MALFORMED:
+    case STORE_NO_ROOM:
         return SYNC_MALFORMED;
     }
     switch (piece.kind) {
@@ -701,8 +721,13 @@ static bool part_merge_deep(struct sync *sync, const struct state_merge *merge,
     struct contested *theirs = there == NULL ? NULL : contested_open(staged, &key, there);
     struct contested *ours = contested_open(store, &key, here);
     state_merge_retire(merge, ours, staged, theirs);
-    bool is_done = state_merge_elements(merge, ours, theirs);
+    bool is_done = sync_merge_collections(merge, key.db, ours, staged, theirs) &&
+                   state_merge_elements(merge, ours, theirs);
     contested_close(store, &key, stamp);
+    here = mutate_slot(store, &key);
+    if (here != NULL && entry_kind(table_item(*here)) == ENTRY_COLLECTION) {
+        collection_finish(store, entry_collection(table_item(*here)), 0);
+    }
     sync->stats.keys_merged++;
     return is_done;
 }

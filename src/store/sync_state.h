@@ -86,9 +86,9 @@ static inline void sync_aside_lend(struct store *aside, const struct store *stor
 /* Puts an entry that is in no table into the store; a contested one is copied and freed. False when
  * memory is out, the entry is then freed. */
 bool sync_insert(struct store *store, const struct key *key, struct entry *entry);
-/* Puts a copy of these elements where there is no key. False when memory is out. */
-bool sync_copy(struct store *store, const struct key *key, const struct contested *from,
-               uint64_t stamp);
+/* Puts a copy of these elements where there is no key; collections move over. False when memory is
+ * out. */
+bool sync_copy(struct store *store, const struct key *key, struct contested *from, uint64_t stamp);
 /* Takes the entry out of its table without freeing it; it is compact. */
 struct entry *sync_take_out(struct store *store, const struct key *key);
 /* `key` with its name copied into `scratch`, so that it outlives its entry. */

@@ -211,13 +211,23 @@ void oracle_saw_key(struct sim_run *run, const struct sim_node *node, const char
 
 /* ---- at the end ---- */
 
+static bool ask_place(struct sim_node *node, struct buffer *text, const char *name,
+                      unsigned number) {
+    struct buffer command = {0};
+    workload_place(&command, "GET", "HGET", name, number);
+    bool is_answered = sim_ask(node, 0, text, "%s", buffer_text(&command));
+    buffer_deinit(&command);
+    return is_answered;
+}
+
 static void check_counters(struct sim_run *run, struct sim_node *node, struct buffer *text) {
     static const char *const names[] = {"up", "down", "float", "px", "py"};
     for (unsigned i = 0; i < 5; i++) {
         enum counter_kind kind = (enum counter_kind)(i < COUNTER_PAIR ? i : COUNTER_PAIR);
         for (unsigned key = 0; key < RUN_COUNTERS && !sim_has_failed(&run->world); key++) {
             const struct oracle_counter *counter = &run->oracle.counters[kind][key];
-            if (!sim_ask(node, 0, text, "GET %s:%u", names[i], key)) {
+            if (!(i < 3 ? ask_place(node, text, names[i], key)
+                        : sim_ask(node, 0, text, "GET %s:%u", names[i], key))) {
                 sim_fail(&run->world, "node %u does not answer at the end: %s", node->index,
                          buffer_text(text));
                 return;
@@ -243,7 +253,7 @@ static void check_once(struct sim_run *run, struct sim_node *node, struct buffer
         if (key->set == OUTCOME_NONE) {
             continue;
         }
-        (void)sim_ask(node, 0, text, "GET once:%u", i);
+        (void)ask_place(node, text, "once", i);
         struct sim_reply reply = {.type = '$',
                                   .is_null = text->size == 0,
                                   .text = buffer_slice(text),
@@ -261,7 +271,7 @@ static void check_die(struct sim_run *run, struct sim_node *node, struct buffer 
         if (key->set == OUTCOME_NONE) {
             continue;
         }
-        (void)sim_ask(node, 0, text, "GET die:%u", i);
+        (void)ask_place(node, text, "die", i);
         struct sim_reply reply = {.type = '$',
                                   .is_null = text->size == 0,
                                   .text = buffer_slice(text),

@@ -249,7 +249,7 @@ static void dump_visit(void *item, void *udata) {
     const struct entry *entry = (const struct entry *)item;
     struct slice name = entry_key(entry);
     uint8_t digest[20];
-    store_entry_digest(dump->db, entry, digest);
+    store_entry_digest(&dump->node->node->store, dump->db, entry, digest);
     sim_note(dump->node->world, "    node %u db %u %.*s: kind %d, digest %02x%02x%02x%02x",
              dump->node->index, dump->db, (int)name.size, name.data, (int)entry_kind(entry),
              digest[0], digest[1], digest[2], digest[3]);

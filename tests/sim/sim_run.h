@@ -164,7 +164,11 @@ void run_begin(struct sim_run *run, struct plan *plan, bool is_verbose);
 void run_carry_out(struct sim_run *run);
 void run_end(struct sim_run *run);
 
-/* sim_workload.c: begins an operation. */
+/* sim_workload.c. Appends a command about the key of that name and number, or about a field with
+ * that name. */
+void workload_place(struct buffer *out, const char *key_command, const char *field_command,
+                    const char *name, unsigned number);
+/* Begins an operation. */
 void workload_begin(struct sim_run *run, struct plan_op *op);
 /* Reads something at a node and has the oracle look at it. */
 void workload_sample(struct sim_run *run, struct sim_node *node);

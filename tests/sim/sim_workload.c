@@ -3,8 +3,10 @@
  *
  * Keys of database 0, by what is promised of them: up:, down:, float: counters, px: py: counters
  * in one unit, once: (die:, cause:, effect:) keys that are written once, x: y: pairs in one unit,
- * large, hll. Databases 1 to 3 are a mess: any command on few keys, for which only one thing is
- * promised, that all nodes end with the same. */
+ * large, hll. Counters and keys with odd numbers are fields of the hash `fields` (or `dying`, from
+ * which fields go), with the same names: what holds for a key holds for them. Databases 1 to 3 are
+ * a mess: any command on few keys, for which only one thing is promised, that all nodes end with
+ * the same. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -89,6 +91,45 @@ static void on_ignored(struct sim_world *world, void *udata, uint64_t number,
     (void)reply;
 }
 
+/* ---- places: a key, or a field with its name ---- */
+
+void workload_place(struct buffer *out, const char *key_command, const char *field_command,
+                    const char *name, unsigned number) {
+    bool is_dying = name[0] == 'd' && name[1] == 'i';
+    if (number % 2 == 0) {
+        buffer_printf(out, "%s %s:%u", key_command, name, number);
+    } else {
+        buffer_printf(out, "%s %s %s:%u", field_command, is_dying ? "dying" : "fields", name,
+                      number);
+    }
+}
+
+/* Sends the command about a key, or the one about a field, with the text after its name. */
+static void call_place(struct sim_run *run, struct sim_node *node, sim_reply_fn then,
+                       uint64_t number, const char *commands[2], const char *name, unsigned which,
+                       const char *rest) {
+    struct buffer text = {0};
+    workload_place(&text, commands[0], commands[1], name, which);
+    buffer_printf(&text, "%s", rest);
+    sim_call(node, 0, then, run, number, "%s", buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+static const char *SETS[2] = {"SET", "HSET"}, *GETS[2] = {"GET", "HGET"},
+                  *DELS[2] = {"DEL", "HDEL"};
+
+static void call_set(struct sim_run *run, struct sim_node *node, sim_reply_fn then, uint64_t number,
+                     const char *name, unsigned which) {
+    char rest[32];
+    (void)snprintf(rest, sizeof(rest), " v%u", which);
+    call_place(run, node, then, number, SETS, name, which, rest);
+}
+
+static void call_get(struct sim_run *run, struct sim_node *node, sim_reply_fn then, uint64_t number,
+                     const char *name, unsigned which) {
+    call_place(run, node, then, number, GETS, name, which, "");
+}
+
 /* ---- tokens: read your own write somewhere else ---- */
 
 static void on_token_read(struct sim_world *world, void *udata, uint64_t number,
@@ -111,7 +152,7 @@ static void on_token_waited(struct sim_world *world, void *udata, uint64_t numbe
     const struct plan_op *op = op_at(run, number);
     (void)world;
     if (reply->type == ':' && reply->integer == 1) {
-        sim_call(other_of(run, op), 0, on_token_read, run, number, "GET once:%u", op->number);
+        call_get(run, other_of(run, op), on_token_read, number, "once", op->number);
     }
 }
 
@@ -209,7 +250,7 @@ static void die_try(struct sim_world *world, void *object, uint64_t number) {
     const struct plan_op *op = op_at(run, number % RUN_OPS_MAX);
     (void)world;
     oracle_set(run, op, true, OUTCOME_OPEN);
-    sim_call(other_of(run, op), 0, on_deleted, run, number, "DEL die:%u", op->number);
+    call_place(run, other_of(run, op), on_deleted, number, DELS, "die", op->number, "");
 }
 
 static void on_die_written(struct sim_world *world, void *udata, uint64_t number,
@@ -242,8 +283,109 @@ static unsigned mess_key(struct prng *prng) {
     return (unsigned)prng_below(prng, RUN_MESS_KEYS);
 }
 
+/* Commands of collections, on keys that strings share with them. */
+static void mess_elements(struct prng *prng, struct buffer *out, unsigned a, unsigned b,
+                          unsigned n) {
+    unsigned f = n % 4;
+    switch (prng_below(prng, 34)) {
+    case 24:
+    case 25:
+        buffer_printf(out, "RPUSH m:%u l%u l%u", a, n, n % 9);
+        break;
+    case 26:
+        buffer_printf(out, "LPUSH m:%u l%u l%u", a, n, n % 9);
+        break;
+    case 27:
+        buffer_printf(out, "LSET m:%u %u t%u", a, n % 3, n);
+        break;
+    case 28:
+        buffer_printf(out, "LREM m:%u 1 l%u", a, n % 9);
+        break;
+    case 29:
+        buffer_printf(out, "LINSERT m:%u BEFORE l%u i%u", a, n % 9, n);
+        break;
+    case 30:
+        buffer_printf(out, "LTRIM m:%u %u %u", a, n % 2, 3 + n % 9);
+        break;
+    case 31:
+        buffer_printf(out, "LMOVE m:%u m:%u LEFT RIGHT", a, b);
+        break;
+    case 32:
+        buffer_printf(out, "RPOP m:%u", a);
+        break;
+    case 33:
+        buffer_printf(out, "SORT m:%u ALPHA STORE m:%u", a, b);
+        break;
+    case 12:
+    case 13:
+        buffer_printf(out, "SADD m:%u s%u s%u", a, n % 9, n % 5);
+        break;
+    case 14:
+        buffer_printf(out, "SREM m:%u s%u s%u", a, n % 9, n % 5);
+        break;
+    case 15:
+        buffer_printf(out, "SMOVE m:%u m:%u s%u", a, b, n % 9);
+        break;
+    case 16:
+        buffer_printf(out, "SUNIONSTORE m:%u m:%u m:%u", a, a, b);
+        break;
+    case 17:
+        buffer_printf(out, "SPOP m:%u", a);
+        break;
+    case 18:
+    case 19:
+        buffer_printf(out, "ZADD m:%u %u z%u", a, n, n % 7);
+        break;
+    case 20:
+    case 21:
+        buffer_printf(out, "ZINCRBY m:%u %u.5 z%u", a, n % 9, n % 7);
+        break;
+    case 22:
+        buffer_printf(out, "ZREM m:%u z%u", a, n % 7);
+        break;
+    case 23:
+        buffer_printf(out, "ZPOPMIN m:%u", a);
+        break;
+    case 0:
+    case 1:
+        buffer_printf(out, "HSET m:%u f%u v%u", a, f, n);
+        break;
+    case 2:
+        buffer_printf(out, "HSET m:%u f%u %u f%u w%u f9 z", a, f, n, (f + 1) % 4, n);
+        break;
+    case 3:
+    case 4:
+        buffer_printf(out, "HDEL m:%u f%u f%u", a, f, (f + 1) % 4);
+        break;
+    case 5:
+    case 6:
+        buffer_printf(out, "HINCRBY m:%u f%u %u", a, f, n);
+        break;
+    case 7:
+        buffer_printf(out, "HINCRBYFLOAT m:%u f%u %u.%u", a, f, n % 7, n % 4 * 25);
+        break;
+    case 8:
+        buffer_printf(out, "HSETNX m:%u f%u n%u", a, f, n);
+        break;
+    case 9:
+        buffer_printf(out, "MULTI;HSET m:%u f%u %u;HDEL m:%u f%u;DEL m:%u;HINCRBY m:%u f1 2;EXEC",
+                      a, f, n, b, f, b, b);
+        break;
+    case 10:
+        buffer_printf(out, "DEL m:%u", a);
+        break;
+    default:
+        buffer_printf(out, "COPY m:%u m:%u REPLACE", a, b);
+        break;
+    }
+}
+
 static void mess_command(struct prng *prng, struct buffer *out, bool is_wild) {
     unsigned a = mess_key(prng), b = mess_key(prng), n = (unsigned)prng_below(prng, 1000);
+    if (prng_below(prng, 2) == 0) {
+        mess_elements(prng, out, a, b, n);
+        return;
+    }
     switch (prng_below(prng, is_wild ? 29 : 27)) {
     case 0:
         buffer_printf(out, "SET m:%u v%u", a, n);
@@ -379,6 +521,9 @@ void workload_begin(struct sim_run *run, struct plan_op *op) {
     struct sim_node *node = node_of(run, op);
     uint64_t index = op_index(run, op);
     unsigned long long amount = 1ULL << (op->number % 64);
+    static const char *ADDS[2] = {"INCRBY", "HINCRBY"};
+    static const char *FLOAT_ADDS[2] = {"INCRBYFLOAT", "HINCRBYFLOAT"};
+    char rest[64];
     if (op->kind != OP_MESS && op->kind != OP_WILD && op->kind != OP_LARGE) {
         oracle_set(run, op, false, OUTCOME_OPEN);
         sim_note(&run->world, "node %u: %s %u %u", op->node, op_name(op->kind), op->key,
@@ -386,31 +531,33 @@ void workload_begin(struct sim_run *run, struct plan_op *op) {
     }
     switch (op->kind) {
     case OP_COUNT_UP:
-        sim_call(node, 0, on_written, run, index, "INCRBY up:%u %llu", op->key, amount);
+        (void)snprintf(rest, sizeof(rest), " %llu", amount);
+        call_place(run, node, on_written, index, ADDS, "up", op->key, rest);
         break;
     case OP_COUNT_DOWN:
-        sim_call(node, 0, on_written, run, index, "DECRBY down:%u %llu", op->key, amount);
+        (void)snprintf(rest, sizeof(rest), " -%llu", amount);
+        call_place(run, node, on_written, index, ADDS, "down", op->key, rest);
         break;
     case OP_COUNT_FLOAT:
         /* Powers of two: sums are exact. */
-        sim_call(node, 0, on_written, run, index, "INCRBYFLOAT float:%u %.10f", op->key,
-                 (double)(1ULL << op->number) / 1024);
+        (void)snprintf(rest, sizeof(rest), " %.10f", (double)(1ULL << op->number) / 1024);
+        call_place(run, node, on_written, index, FLOAT_ADDS, "float", op->key, rest);
         break;
     case OP_COUNT_PAIR:
         sim_call(node, 0, on_written, run, index, "MULTI;INCRBY px:%u %llu;INCRBY py:%u %llu;EXEC",
                  op->key, amount, op->key, amount);
         break;
     case OP_ONCE:
-        sim_call(node, 0, on_written, run, index, "SET once:%u v%u", op->number, op->number);
+        call_set(run, node, on_written, index, "once", op->number);
         break;
     case OP_TOKEN:
-        sim_call(node, 0, on_token_written, run, index, "SET once:%u v%u", op->number, op->number);
+        call_set(run, node, on_token_written, index, "once", op->number);
         break;
     case OP_CAUSE:
         sim_call(node, 0, on_cause_written, run, index, "SET cause:%u v%u", op->number, op->number);
         break;
     case OP_DIE:
-        sim_call(node, 0, on_die_written, run, index, "SET die:%u v%u", op->number, op->number);
+        call_set(run, node, on_die_written, index, "die", op->number);
         break;
     case OP_PAIR:
         if (run->plan->has_big_units && op->number % 8 == 1) {
@@ -520,7 +667,11 @@ void workload_sample(struct sim_run *run, struct sim_node *node) {
             begun[op->kind] = op->number + 1;
         }
     }
-    sim_call(node, 0, on_sample_counter, run, at | kind << 8 | key, "GET %s:%u", names[kind], key);
+    if (kind == COUNTER_PAIR) {
+        sim_call(node, 0, on_sample_counter, run, at | kind << 8 | key, "GET px:%u", key);
+    } else {
+        call_get(run, node, on_sample_counter, at | kind << 8 | key, names[kind], key);
+    }
     sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET px:%u;GET py:%u;EXEC", key, key);
     sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET x:%u;GET y:%u;EXEC", key, key);
     if (begun[OP_CAUSE] > 0) {
@@ -530,11 +681,10 @@ void workload_sample(struct sim_run *run, struct sim_node *node) {
     }
     if (begun[OP_ONCE] > 0) {
         unsigned number = sample_number(world, begun[OP_ONCE]);
-        sim_call(node, 0, on_sample_key, run, at | number, "GET once:%u", number);
+        call_get(run, node, on_sample_key, at | number, "once", number);
     }
     if (begun[OP_DIE] > 0) {
         unsigned number = sample_number(world, begun[OP_DIE]);
-        sim_call(node, 0, on_sample_key, run, at | number | (uint64_t)1 << 32, "GET die:%u",
-                 number);
+        call_get(run, node, on_sample_key, at | number | (uint64_t)1 << 32, "die", number);
     }
 }

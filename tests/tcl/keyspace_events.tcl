@@ -96,6 +96,48 @@ start_server {notify-keyspace-events AE} {
         }
     }
 
+    test "Each command on sets makes its event" {
+        set c [listen]
+        foreach {command wanted} {
+            {sadd s 1 2 3 a} {{sadd s}}
+            {sadd s 1} {}
+            {sadd t 1 2} {{sadd t}}
+            {srem s 9} {}
+            {srem s a} {{srem s}}
+            {srem nosuch a} {}
+            {smembers s} {}
+            {srandmember s} {}
+            {sinter s t} {}
+            {smove s t 3} {{srem s} {sadd t}}
+            {smove s t 1} {{srem s}}
+            {smove s t 9} {}
+            {smove t t 1} {}
+            {smove s t 2} {{srem s} {del s}}
+            {sinterstore d t t} {{sinterstore d}}
+            {sunionstore d t s} {{sunionstore d}}
+            {sdiffstore d t s} {{sdiffstore d}}
+            {sdiffstore d t t} {{del d}}
+            {sinterstore d t s} {}
+            {spop t} {{spop t}}
+            {spop t 0} {}
+            {spop t 1} {{spop t}}
+            {spop t 1} {{spop t} {del t}}
+            {spop t} {}
+            {sadd t 1 2} {{sadd t}}
+            {spop t 5} {{spop t} {del t}}
+            {sadd t 1} {{sadd t}}
+            {spop t} {{spop t} {del t}}
+            {sadd t 1 2} {{sadd t}}
+            {srem t 1 2 3} {{srem t} {del t}}
+            {sadd t 1 2} {{sadd t}}
+            {rename t u} {{rename_from t} {rename_to u}}
+            {copy u v} {{copy_to v}}
+            {del u v} {{del u} {del v}}
+        } {
+            expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
+        }
+        $c -close
+    }
     test "Each command on keys makes its event" {
         set c [listen]
         r mset k 1 l 2 m 3
@@ -262,6 +304,31 @@ start_server {notify-keyspace-events AE} {
             } {
                 expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
             }
+            $c -close
+        }
+        with_config {notify-keyspace-events Ensg} {
+            r flushall
+            set c [listen]
+            foreach {command wanted} {
+                {sadd s 1 2 3} {{new s} {sadd s}}
+                {sadd s 4} {{sadd s}}
+                {smove s t 1} {{srem s} {new t} {sadd t}}
+                {sunionstore u s t} {{new u} {sunionstore u}}
+                {sunionstore u s t} {{sunionstore u}}
+                {copy u v} {{new v} {copy_to v}}
+                {copy u v replace} {{new v} {copy_to v}}
+                {rename u v} {{new v} {rename_from u} {rename_to v}}
+                {rename v u} {{new u} {rename_from v} {rename_to u}}
+                {spop u 100} {{spop u} {del u}}
+            } {
+                expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
+            }
+            set big {}
+            for {set i 0} {$i < 200} {incr i} { lappend big m$i }
+            expect [events_of $c r sadd big {*}$big] {{new big} {sadd big}}
+            expect [events_of $c r sadd big more] {{sadd big}}
+            expect [events_of $c r copy big other] {{new other} {copy_to other}}
+            expect [events_of $c r sunionstore other big s] {{sunionstore other}}
             $c -close
         }
         with_config {notify-keyspace-events En$g} {

@@ -72,10 +72,10 @@ proc mesh::started {name next} {
 
 # A test that begins with all nodes running, all links healed and no keys anywhere.
 proc mesh_test {name body} {
-    test $name "
+    uplevel 1 [list test $name "
         mesh::begin
         $body
-    "
+    "]
 }
 
 proc mesh::begin {} {

@@ -199,6 +199,37 @@ static void floats_that_are_read(void **state) {
 
 /* ---- doubles ---- */
 
+/* Short decimals are read by arithmetic: to the bit as strtod() and strtold() read them. */
+static void plain_decimals_are_read_exactly(void **state) {
+    (void)state;
+    struct prng prng;
+    seed_prng(&prng, "plain_decimals_are_read_exactly", 0);
+    for (unsigned i = 0; i < 200000; i++) {
+        char text[64];
+        uint64_t whole = prng_next(&prng) >> (prng_below(&prng, 63) + 1);
+        int size = snprintf(text, sizeof(text), "%s%llu", prng_below(&prng, 2) ? "-" : "",
+                            (unsigned long long)whole);
+        if (prng_below(&prng, 4) > 0) {
+            size += snprintf(text + size, sizeof(text) - (size_t)size, ".%0*llu",
+                             (int)prng_below(&prng, 16),
+                             (unsigned long long)(prng_next(&prng) >> (prng_below(&prng, 63) + 1)));
+        }
+        double number = 0, wanted = strtod(text, NULL);
+        long double longer = 0, longer_wanted = strtold(text, NULL);
+        assert_true(number_parse_double(slice_of(text), &number));
+        assert_memory_equal(&number, &wanted, sizeof(number));
+        assert_true(number_parse_float(slice_of(text), &longer));
+        assert_true(longer == longer_wanted);
+        assert_true(signbit(longer) == signbit(longer_wanted));
+    }
+    static const char *const texts[] = {"0", "-0", "-0.0", "1.0", "007", "0.1", "00.10"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        double number = 42, wanted = strtod(texts[i], NULL);
+        assert_true(number_parse_double(slice_of(texts[i]), &number));
+        assert_memory_equal(&number, &wanted, sizeof(number));
+    }
+}
+
 static void doubles_come_back(void **state) {
     (void)state;
     static const struct {
@@ -210,8 +241,26 @@ static void doubles_come_back(void **state) {
         {1, "1"},
         {-1, "-1"},
         {0.1, "0.1"},
-        {1e15, "1e+15"},
+        {1e15, "1000000000000000"},
         {999999999999999, "999999999999999"},
+        {4503599627370497, "4503599627370497"},
+        {-4611686018427387904, "-4611686018427387904"},
+        {9223372036854775808.0, "9223372036854776000"},
+        {1.2345678901234567e20, "123456789012345670000"},
+        {1e20, "1e+20"},
+        {1.5e20, "1.5e+20"},
+        {0.001, "0.001"},
+        {0.000001, "0.000001"},
+        {1e-7, "1e-7"},
+        {-1.5e-7, "-1.5e-7"},
+        {0.0001234567, "1.234567e-4"},
+        {0.001234567, "0.001234567"},
+        {123.45678901234567, "123.45678901234567"},
+        {33140.285124, "33140.285124"},
+        {1234567.125, "1234567.125"},
+        {-49297.34523200001, "-4.929734523200001e+4"},
+        {5e-324, "4.94065645841247e-324"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
         {1.5, "1.5"},
         {1e300, "1e+300"},
         {3.14159265358979, "3.14159265358979"},
@@ -251,6 +300,7 @@ int main(void) {
         cmocka_unit_test(floats_in_positional_notation),
         cmocka_unit_test(random_floats_as_snprintf_has_them),
         cmocka_unit_test(floats_that_are_read),
+        cmocka_unit_test(plain_decimals_are_read_exactly),
         cmocka_unit_test(doubles_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,6 +167,43 @@ static void limits_of_hashes(void **state) {
     }
 }
 
+/* Fields that expire and fields that do not, small and large: what is read is what was written. */
+static void expiring_hashes(void **state) {
+    (void)state;
+    static const uint64_t FIRST[] = {1, 1000, UINT64_C(1) << 41, (UINT64_C(1) << 46) - 1};
+    char name[32];
+    for (unsigned i = 0; i < sizeof(FIRST) / sizeof(FIRST[0]); i++) {
+        struct world world;
+        struct rdb_writer *writer = begin(&world);
+        struct rdb_reader reader;
+        struct rdb_item item;
+        rdb_writer_begin_hash_expiring(writer, 3, FIRST[i]);
+        rdb_writer_field_expiring(writer, SLICE("never"), SLICE("v"), 0);
+        rdb_writer_field_expiring(writer, SLICE("first"), SLICE("1"), FIRST[i]);
+        rdb_writer_field_expiring(writer, numbered(name, 7), SLICE(""), FIRST[i] + 1);
+        assert_true(rdb_writer_end(writer));
+        struct slice payload = buffer_slice(writer->out);
+        assert_int_equal(payload.data[payload.size - RDB_VALUE_FOOTER_BYTES],
+                         RDB_VALUE_VERSION_EXPIRING);
+        assert_int_equal(rdb_value_check_footer(&payload), RDB_VALUE_OK);
+        assert_int_equal(rdb_reader_open(&reader, payload, RDB_TEXT_BYTES_MAX, RDB_TEXT_SEED),
+                         RDB_VALUE_OK);
+        assert_int_equal(reader.count, 3);
+        for (unsigned at = 0; at < 3; at++) {
+            assert_true(rdb_reader_next(&reader, &item));
+            assert_int_equal(item.kind, RDB_ITEM_FIELD);
+            assert_int_equal(item.expire_unix_ms, at == 0 ? 0 : FIRST[i] + at - 1);
+        }
+        assert_false(rdb_reader_next(&reader, &item));
+        rdb_reader_deinit(&reader);
+        /* A hash without them that follows is of the common version again. */
+        buffer_clear(writer->out);
+        rdb_writer_begin_hash(writer, 1);
+        rdb_writer_field(writer, SLICE("f"), SLICE("v"));
+        assert_int_equal(end(&world), RDB_TYPE_HASH_LISTPACK);
+    }
+}
+
 static void limits_of_sorted_sets(void **state) {
     (void)state;
     char long_text[65], name[32];
@@ -536,11 +573,11 @@ static void random_streams(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_stay_the_same), cmocka_unit_test(bytes_of_redis),
-        cmocka_unit_test(limits_of_hashes),     cmocka_unit_test(limits_of_sorted_sets),
-        cmocka_unit_test(limits_of_sets),       cmocka_unit_test(nodes_of_lists),
-        cmocka_unit_test(nodes_of_streams),     cmocka_unit_test(random_collections),
-        cmocka_unit_test(random_streams),
+        cmocka_unit_test(values_stay_the_same),  cmocka_unit_test(bytes_of_redis),
+        cmocka_unit_test(limits_of_hashes),      cmocka_unit_test(expiring_hashes),
+        cmocka_unit_test(limits_of_sorted_sets), cmocka_unit_test(limits_of_sets),
+        cmocka_unit_test(nodes_of_lists),        cmocka_unit_test(nodes_of_streams),
+        cmocka_unit_test(random_collections),    cmocka_unit_test(random_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -558,6 +558,48 @@ static void empty_trees_answer(void **state) {
     order_tree_deinit(&tree);
 }
 
+/* Items that are gone already are told by their addresses: where many share a score, and where they
+ * are the first below an inner node. */
+static void items_that_are_gone_can_be_taken_out(void **state) {
+    (void)state;
+    enum { COUNT = 5000 };
+    struct order_tree tree;
+    static struct item *items[COUNT];
+    order_tree_init(&tree, item_name);
+    for (unsigned i = 0; i < COUNT; i++) {
+        items[i] = memory_alloc_zero(sizeof(*items[i]));
+        items[i]->score = i % 3;
+        items[i]->name_size =
+            (uint8_t)snprintf(items[i]->name, sizeof(items[i]->name), "%u", i * 7919 % COUNT);
+        order_tree_insert(&tree, items[i]->score, items[i]);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct item copy = *items[i];
+        struct slice name = item_name(&copy);
+        void *gone = items[i];
+        memory_free(items[i]);
+        if (i % 2 == 0) {
+            assert_ptr_equal(order_tree_remove_known(&tree, copy.score, name, gone), gone);
+            items[i] = NULL;
+            continue;
+        }
+        items[i] = memory_alloc(sizeof(copy));
+        *items[i] = copy;
+        assert_ptr_equal(order_tree_replace_known(&tree, copy.score, name, gone, items[i]), gone);
+    }
+    order_tree_check(&tree);
+    assert_int_equal(tree.count, COUNT / 2);
+    for (unsigned i = 1; i < COUNT; i += 2) {
+        uint64_t rank;
+        assert_true(order_tree_rank(&tree, items[i]->score, item_name(items[i]), &rank));
+        assert_ptr_equal(order_tree_at(&tree, rank)->item, items[i]);
+    }
+    order_tree_deinit(&tree);
+    for (unsigned i = 1; i < COUNT; i += 2) {
+        memory_free(items[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trees_hold_what_the_model_holds),
@@ -570,6 +612,7 @@ int main(void) {
         cmocka_unit_test(small_trees_take_little),
         cmocka_unit_test(zeros_are_equal_and_infinities_are_last),
         cmocka_unit_test(empty_trees_answer),
+        cmocka_unit_test(items_that_are_gone_can_be_taken_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,8 @@ static inline void world_note_delta(struct world *world, struct world_op *op) {
         if (other->author == op->author &&
             (other->change.kind == CHANGE_COUNTER || other->change.kind == CHANGE_FLOAT_COUNTER) &&
             other->change.start_ticks == op->change.start_ticks &&
+            other->change.type == op->change.type &&
+            slice_equal(other->change.element, op->change.element) &&
             slice_equal(other->change.key, op->change.key)) {
             before = other;
         }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "store/lists.h"
 #include "unit/seed.h"
 #include "unit/store/world.h"
 
@@ -151,11 +152,54 @@ static void no_slot_retires_under_a_walk(void **state) {
     memory_free(world);
 }
 
+/* Elements of a list are settled in its map, those that are more than a register in its table. */
+static void lists_are_settled(void **state) {
+    (void)state;
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, 7);
+    struct store *store = &world->nodes[0].store, *other = &world->nodes[1].store;
+    struct key key = store_key(store, 0, SLICE("l")), same = store_key(other, 0, SLICE("l"));
+    struct elements_writer writer;
+    struct elements elements;
+    struct list_cursor cursor;
+    assert_int_equal(elements_open(store, &key, VALUE_LIST, &writer), STORE_OK);
+    for (unsigned i = 0; i < 500; i++) {
+        assert_int_equal(list_push(&writer, LIST_RIGHT, SLICE("value")), STORE_OK);
+    }
+    elements_close(&writer);
+    world_collect(world, 0);
+    world_deliver_all(world);
+    assert_int_equal(elements_open(other, &same, VALUE_LIST, &writer), STORE_OK);
+    assert_int_equal(list_set(&writer, 7, SLICE("other")), STORE_OK);
+    assert_int_equal(list_push(&writer, LIST_LEFT, SLICE("first")), STORE_OK);
+    elements_close(&writer);
+    world_collect(world, 1);
+    world_deliver_all(world);
+    struct context frontier = other->context;
+    struct replica_id gone = streams_id(0);
+    unsigned slot = replicas_find(&other->replicas, replica_ref(&gone));
+    assert_true(retire(world, 1, &frontier));
+    assert_int_equal(elements_read(other, &same, VALUE_LIST, &elements), STORE_OK);
+    assert_int_equal(elements.count, 501);
+    assert_true(list_seek(other, &elements, 0, &cursor));
+    for (unsigned i = 0; i < 501; i++) {
+        bool is_own = i == 0 || i == 8;
+        assert_int_equal(stamp_slot(cursor.at.element.stamp),
+                         is_own ? other->replicas.self : STAMP_SLOT_SETTLED);
+        assert_int_not_equal(stamp_slot(cursor.at.element.stamp), slot);
+        assert_int_equal(list_step(&cursor, LIST_RIGHT), i < 500);
+    }
+    store_check(other);
+    world_deinit(world);
+    memory_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_can_tell),
         cmocka_unit_test(the_slot_is_free_again),
         cmocka_unit_test(no_slot_retires_under_a_walk),
+        cmocka_unit_test(lists_are_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,10 +315,10 @@ static void print_difference(void *item, void *udata) {
     struct key key = store_key(other, walk->db, entry_key(entry));
     uint8_t mine[20], theirs[20] = {0};
     struct entry_scratch scratch;
-    store_entry_digest(0, entry, mine);
+    store_entry_digest(other, 0, entry, mine);
     twin = store_peek(other, &key);
     if (twin != NULL) {
-        store_entry_digest(0, twin, theirs);
+        store_entry_digest(other, 0, twin, theirs);
     }
     struct slice value = entry_value(entry, &scratch);
     if (memcmp(mine, theirs, 20) != 0) {

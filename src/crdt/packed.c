@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crdt/packed.h"
+
+#include <math.h>
+
+#include "base/number.h"
+#include "base/check.h"
+#include "base/codec.h"
+
+enum { PACKED_TYPE_BYTES = 1, PACKED_BASE_BYTES = 8 };
+
+/* Integral scores up to here are varints; all of them are exact. */
+#define PACKED_INTEGRAL_MAX 9007199254740992.0
+
+/* ---- reading ---- */
+
+/* The bytes were made here: what does not fit is a mistake of ours. */
+static uint64_t read_varint(struct slice *rest) {
+    /* Most are one byte. */
+    if (likely(rest->size > 0 && (rest->data[0] & 0x80) == 0)) {
+        uint64_t value = (uint8_t)rest->data[0];
+        *rest = slice_skip(*rest, 1);
+        return value;
+    }
+    uint64_t value = 0;
+    bool is_whole = varint_take(rest, &value);
+    require(is_whole);
+    return value;
+}
+
+static struct slice read_slice(struct slice *rest) {
+    uint64_t size = read_varint(rest);
+    require(size <= rest->size);
+    struct slice bytes = slice_make(rest->data, (size_t)size);
+    *rest = slice_skip(*rest, (size_t)size);
+    return bytes;
+}
+
+static double read_score(struct slice *rest) {
+    uint64_t number = read_varint(rest);
+    if (number != 0) {
+        return (double)varint_unzigzag(number - 1);
+    }
+    double score;
+    require(rest->size >= sizeof(score));
+    memcpy(&score, rest->data, sizeof(score));
+    *rest = slice_skip(*rest, sizeof(score));
+    return score;
+}
+
+static uint64_t read_stamp(struct slice *rest, uint64_t base) {
+    uint64_t number = read_varint(rest);
+    uint64_t ticks = stamp_ticks(base) + (uint64_t)varint_unzigzag(number >> 1);
+    unsigned slot = (number & 1) != 0 ? (unsigned)read_varint(rest) : stamp_slot(base);
+    return stamp_make(ticks, slot);
+}
+
+void packed_reader_init(struct packed_reader *reader, struct slice packed) {
+    struct slice rest = slice_skip(packed, PACKED_TYPE_BYTES);
+    *reader = (struct packed_reader){.bytes = packed, .type = packed_type(packed)};
+    reader->count = read_varint(&rest);
+    require(rest.size >= PACKED_BASE_BYTES);
+    memcpy(&reader->base, rest.data, PACKED_BASE_BYTES);
+    reader->at = packed.size - rest.size + PACKED_BASE_BYTES;
+}
+
+bool packed_next(struct packed_reader *reader, struct packed_element *element) {
+    if (reader->at == reader->bytes.size) {
+        return false;
+    }
+    struct slice rest = slice_skip(reader->bytes, reader->at);
+    element->begin = reader->at;
+    element->name = read_slice(&rest);
+    element->value = (struct slice){.data = ""};
+    element->score = 0;
+    if (reader->type == VALUE_HASH) {
+        element->value = read_slice(&rest);
+    } else if (reader->type == VALUE_SORTED_SET) {
+        element->score = read_score(&rest);
+    }
+    element->stamp = read_stamp(&rest, reader->base);
+    element->end = reader->at = reader->bytes.size - rest.size;
+    return true;
+}
+
+uint64_t packed_count(struct slice packed) {
+    struct slice rest = slice_skip(packed, PACKED_TYPE_BYTES);
+    return read_varint(&rest);
+}
+
+/* Behind the varint at `at`. */
+static inline size_t skip_varint(struct slice packed, size_t at) {
+    while (at < packed.size && (packed.data[at] & 0x80) != 0) {
+        at++;
+    }
+    return at + 1;
+}
+
+/* Behind the run of bytes whose length stands at `at`. */
+static inline size_t skip_slice(struct slice packed, size_t at) {
+    if (likely(at < packed.size && (packed.data[at] & 0x80) == 0)) {
+        return at + 1 + (uint8_t)packed.data[at];
+    }
+    struct slice rest = slice_skip(packed, at);
+    (void)read_slice(&rest);
+    return packed.size - rest.size;
+}
+
+/* Behind the value or score and the stamp of the element whose name ends at `at`. */
+static inline size_t skip_rest(struct slice packed, enum value_type type, size_t at) {
+    if (type == VALUE_HASH) {
+        at = skip_slice(packed, at);
+    } else if (type == VALUE_SORTED_SET) {
+        bool is_double = at < packed.size && packed.data[at] == 0;
+        at = is_double ? at + 1 + sizeof(double) : skip_varint(packed, at);
+    }
+    bool is_foreign = at < packed.size && (packed.data[at] & 1) != 0;
+    at = skip_varint(packed, at);
+    return is_foreign ? skip_varint(packed, at) : at;
+}
+
+bool packed_find(struct slice packed, struct slice name, struct packed_element *element) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    /* Only the one that is found is decoded: the others are passed over. */
+    for (size_t at = reader.at; at < packed.size;) {
+        size_t name_end = skip_slice(packed, at);
+        require(name_end <= packed.size);
+        if (name_end - at > name.size &&
+            memcmp(packed.data + name_end - name.size, name.data, name.size) == 0) {
+            reader.at = at;
+            (void)packed_next(&reader, element);
+            if (element->name.size == name.size) {
+                return true;
+            }
+        }
+        at = skip_rest(packed, reader.type, name_end);
+    }
+    return false;
+}
+
+/* ---- writing ---- */
+
+void packed_begin(struct buffer *out, enum value_type type, uint64_t base) {
+    require(type == VALUE_HASH || type == VALUE_SET || type == VALUE_SORTED_SET);
+    buffer_append_byte(out, (uint8_t)type);
+    buffer_append_byte(out, 0);
+    buffer_append(out, &base, sizeof(base));
+}
+
+static void put_score(struct buffer *out, double score) {
+    if (score == trunc(score) && fabs(score) <= PACKED_INTEGRAL_MAX &&
+        (score != 0 || !signbit(score))) {
+        codec_put_varint(out, varint_zigzag((int64_t)score) + 1);
+        return;
+    }
+    buffer_append_byte(out, 0);
+    buffer_append(out, &score, sizeof(score));
+}
+
+static void put_stamp(struct buffer *out, uint64_t stamp, uint64_t base) {
+    int64_t difference = (int64_t)(stamp_ticks(stamp) - stamp_ticks(base));
+    bool is_foreign = stamp_slot(stamp) != stamp_slot(base);
+    codec_put_varint(out, varint_zigzag(difference) << 1 | is_foreign);
+    if (is_foreign) {
+        codec_put_varint(out, stamp_slot(stamp));
+    }
+}
+
+static void put_element(struct buffer *out, const struct packed_reader *reader,
+                        const struct packed_element *element) {
+    codec_put_slice(out, element->name);
+    if (reader->type == VALUE_HASH) {
+        codec_put_slice(out, element->value);
+    } else if (reader->type == VALUE_SORTED_SET) {
+        put_score(out, element->score);
+    }
+    put_stamp(out, element->stamp, reader->base);
+}
+
+/* `element`: what is added, or NULL. */
+static void put_head(struct buffer *out, const struct packed_reader *reader, uint64_t count,
+                     const struct packed_element *element) {
+    uint8_t head =
+        (uint8_t)(reader->bytes.size > 0 ? (uint8_t)reader->bytes.data[0] : reader->type);
+    int64_t integer;
+    if (head == VALUE_SET && element != NULL && !number_parse_integer(element->name, &integer)) {
+        head |= PACKED_HAS_TEXT;
+    }
+    buffer_append_byte(out, head);
+    codec_put_varint(out, count);
+    buffer_append(out, &reader->base, sizeof(reader->base));
+}
+
+int packed_compare(const struct packed_element *a, const struct packed_element *b) {
+    if (a->score != b->score) {
+        return a->score < b->score ? -1 : 1;
+    }
+    return slice_compare(a->name, b->name);
+}
+
+/* Where the element belongs: before the first that is greater; `old` does not count. */
+static size_t find_place(const struct packed_reader *begin, const struct packed_element *old,
+                         const struct packed_element *element) {
+    if (begin->type != VALUE_SORTED_SET) {
+        return old != NULL ? old->begin : begin->bytes.size;
+    }
+    struct packed_reader reader = *begin;
+    struct packed_element other;
+    while (packed_next(&reader, &other)) {
+        if ((old == NULL || other.begin != old->begin) && packed_compare(&other, element) > 0) {
+            return other.begin;
+        }
+    }
+    return begin->bytes.size;
+}
+
+static void put_range(struct buffer *out, struct slice packed, size_t begin, size_t end,
+                      const struct packed_element *without) {
+    if (without != NULL && without->begin >= begin && without->begin < end) {
+        buffer_append(out, packed.data + begin, without->begin - begin);
+        begin = without->end;
+    }
+    if (end > begin) {
+        buffer_append(out, packed.data + begin, end - begin);
+    }
+}
+
+void packed_put(struct buffer *out, struct slice packed, const struct packed_element *old,
+                const struct packed_element *element) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    size_t begin = reader.at;
+    size_t place = find_place(&reader, old, element);
+    put_head(out, &reader, reader.count + (old == NULL), element);
+    put_range(out, packed, begin, place, old);
+    put_element(out, &reader, element);
+    put_range(out, packed, place, packed.size, old);
+}
+
+bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,
+                      const struct packed_element *element) {
+    enum { STAMP_BYTES_MAX = 2 * VARINT_BYTES_MAX };
+    char bytes[STAMP_BYTES_MAX];
+    struct buffer stamp = {.data = bytes, .capacity = sizeof(bytes)};
+    struct packed_reader reader;
+    packed_reader_init(&reader, slice_make(packed, size));
+    if (reader.type != VALUE_HASH || element->value.size != old->value.size) {
+        return false;
+    }
+    put_stamp(&stamp, element->stamp, reader.base);
+    size_t value_at = (size_t)(old->value.data - packed);
+    size_t stamp_at = value_at + old->value.size;
+    if (stamp.size != old->end - stamp_at) {
+        return false;
+    }
+    if (element->value.size > 0) {
+        memcpy(packed + value_at, element->value.data, element->value.size);
+    }
+    memcpy(packed + stamp_at, bytes, stamp.size);
+    return true;
+}
+
+void packed_begin_with(struct buffer *out, enum value_type type,
+                       const struct packed_element *element) {
+    struct packed_reader reader = {.type = type, .base = element->stamp};
+    require(type == VALUE_HASH || type == VALUE_SET || type == VALUE_SORTED_SET);
+    put_head(out, &reader, 1, element);
+    put_element(out, &reader, element);
+}
+
+void packed_remove(struct buffer *out, struct slice packed, const struct packed_element *old) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    put_head(out, &reader, reader.count - 1, NULL);
+    put_range(out, packed, reader.at, packed.size, old);
+}

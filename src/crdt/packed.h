@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A packed collection: the elements of a small hash, set or sorted set in one run of bytes, each
+ * with its stamp.
+ *
+ *   packed:   head byte | count (varint) | base stamp (8 bytes) | element...
+ *   head:     the type; and bit 7 of a set that has, or had, a member that is no integer: it then
+ *             is no set of integers any more (PACKED_HAS_TEXT)
+ *   element:  name (length varint, bytes) | [value] | stamp
+ *   value:    of a hash: length (varint) and bytes
+ *             of a sorted set: score, a varint: 0, then 8 bytes of a double; else the zigzag of an
+ *             integral score, and one
+ *             of a set: none
+ *   stamp:    varint: the zigzag of its ticks less those of the base, times two; and one where its
+ *             slot is not that of the base: then the slot follows (varint)
+ *
+ * Stamps are told against the base and not against their neighbour, so an element can be put in,
+ * replaced or taken out without touching others. Elements of a sorted set lie in its order, those
+ * of the others in the order in which they came.
+ *
+ * All elements are plain: one register, no part of a counter, no expiry. Whatever is more than that
+ * is a table (store/collection.h). Bytes of a packed collection never leave the node: stamps have
+ * local slots. */
+#ifndef CRDT_PACKED_H
+#define CRDT_PACKED_H
+
+#include "base/buffer.h"
+#include "crdt/change.h"
+
+/* One element, decoded; the slices point into the bytes it was read from. */
+struct packed_element {
+    struct slice name, value; /* value: of a hash */
+    double score;             /* of a sorted set */
+    uint64_t stamp;
+    size_t begin, end; /* where it lies */
+};
+
+/* Reads elements one after the other. */
+struct packed_reader {
+    struct slice bytes;
+    size_t at;
+    uint64_t count; /* of all elements */
+    uint64_t base;  /* stamp */
+    enum value_type type;
+};
+
+enum { PACKED_HAS_TEXT = 0x80 };
+
+static inline enum value_type packed_type(struct slice packed) {
+    return (enum value_type)((uint8_t)packed.data[0] & ~PACKED_HAS_TEXT);
+}
+
+/* Of a set: was there ever a member that is no integer? */
+static inline bool packed_has_text(struct slice packed) {
+    return ((uint8_t)packed.data[0] & PACKED_HAS_TEXT) != 0;
+}
+
+void packed_reader_init(struct packed_reader *reader, struct slice packed);
+/* False at the end. */
+bool packed_next(struct packed_reader *reader, struct packed_element *element);
+uint64_t packed_count(struct slice packed);
+/* The element of that name; false when there is none. */
+bool packed_find(struct slice packed, struct slice name, struct packed_element *element);
+
+/* Appends a packed collection without elements; stamps will be told against `base`. */
+void packed_begin(struct buffer *out, enum value_type type, uint64_t base);
+/* Appends to `out` what `packed` becomes when `element` (name, value or score, stamp) takes the
+ * place of `old`, or is new where that is NULL. `old` came from packed_find(). The element's slices
+ * do not point into `out`. */
+void packed_put(struct buffer *out, struct slice packed, const struct packed_element *old,
+                const struct packed_element *element);
+/* Appends a packed collection of one element. */
+void packed_begin_with(struct buffer *out, enum value_type type,
+                       const struct packed_element *element);
+/* Does what packed_put() does in the bytes themselves, if it is a field of a hash and its value and
+ * stamp are as long as before; false, with nothing changed, if not. `element->value` does not lie
+ * in the bytes. */
+bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,
+                      const struct packed_element *element);
+/* Appends what `packed` becomes without `old`. */
+void packed_remove(struct buffer *out, struct slice packed, const struct packed_element *old);
+/* Is the order of scores and names; below, at or above 0. */
+int packed_compare(const struct packed_element *a, const struct packed_element *b);
+
+#endif

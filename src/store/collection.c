@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/collection.h"
+
+#include <stdlib.h>
+
+#include "store/merge.h"
+#include "store/sequence.h"
+
+enum {
+    BUCKET_ENTRIES_MAX = 4096, /* a bucket holds eight, and what spills over */
+};
+
+/* ---- lifecycle ---- */
+
+static uint64_t element_hash(const void *item, const void *udata) {
+    return hash_bytes(*(const struct hash_seed *)udata, entry_key((const struct entry *)item));
+}
+
+static struct slice element_name(const void *item) {
+    return entry_key((const struct entry *)item);
+}
+
+struct collection *collection_new(const struct store *store, enum value_type type,
+                                  unsigned number) {
+    struct collection *collection = memory_alloc_zero(sizeof(*collection));
+    collection->type = type;
+    collection->database = number;
+    collection->space.number = number;
+    table_init(&collection->space.table, element_hash, &store->element_seed);
+    if (type == VALUE_SORTED_SET) {
+        order_tree_init(&collection->order, element_name);
+    }
+    return collection;
+}
+
+static void free_visit(void *item, void *udata) {
+    (void)udata;
+    entry_free((struct entry *)item);
+}
+
+void collection_free(struct collection *collection) {
+    uint64_t position = 0;
+    require(!collection->is_expiring);
+    if (collection->type == VALUE_SORTED_SET) {
+        order_tree_deinit(&collection->order);
+    }
+    ordered_map_free(&collection->map, NULL, NULL);
+    do {
+        position = table_walk(&collection->space.table, position, free_visit, NULL);
+    } while (position != 0);
+    table_deinit(&collection->space.table);
+    memory_free(collection->newest);
+    memory_free(collection);
+}
+
+struct key collection_key(const struct store *store, struct collection *collection, unsigned db,
+                          struct slice name) {
+    return (struct key){
+        .name = name, .hash = hash_bytes(store->element_seed, name), .db = db, .in = collection};
+}
+
+struct key collection_owner(const struct store *store, const struct collection *collection) {
+    return store_key(store, store_database_index(store, collection->database),
+                     entry_key(collection->entry));
+}
+
+/* ---- lists of the store ---- */
+
+void collection_set_expiring(struct store *store, struct collection *collection, bool is_expiring) {
+    if (collection->is_expiring == is_expiring) {
+        return;
+    }
+    collection->is_expiring = is_expiring;
+    if (is_expiring) {
+        collection->previous_expiring = NULL;
+        collection->next_expiring = store->expiring;
+        if (store->expiring != NULL) {
+            store->expiring->previous_expiring = collection;
+        }
+        store->expiring = collection;
+        return;
+    }
+    if (store->expiring_next == collection) {
+        store->expiring_next = collection->next_expiring;
+    }
+    if (collection->previous_expiring != NULL) {
+        collection->previous_expiring->next_expiring = collection->next_expiring;
+    } else {
+        store->expiring = collection->next_expiring;
+    }
+    if (collection->next_expiring != NULL) {
+        collection->next_expiring->previous_expiring = collection->previous_expiring;
+    }
+    collection->previous_expiring = collection->next_expiring = NULL;
+}
+
+struct element_walk {
+    struct store *store;
+    struct collection *collection;
+    unsigned count;
+    struct entry *entries[BUCKET_ENTRIES_MAX];
+};
+
+static void gather_visit(void *item, void *udata) {
+    struct element_walk *walk = (struct element_walk *)udata;
+    require(walk->count < BUCKET_ENTRIES_MAX);
+    walk->entries[walk->count++] = (struct entry *)item;
+}
+
+void collection_walk(struct store *store, struct collection *collection,
+                     void (*each)(struct store *store, struct collection *collection,
+                                  struct entry *element, void *udata),
+                     void *udata) {
+    struct element_walk *walk = memory_alloc(sizeof(*walk));
+    uint64_t position = 0;
+    walk->store = store;
+    do {
+        walk->count = 0;
+        position = table_walk(&collection->space.table, position, gather_visit, walk);
+        for (unsigned i = 0; i < walk->count; i++) {
+            each(store, collection, walk->entries[i], udata);
+        }
+    } while (position != 0);
+    memory_free(walk);
+}
+
+static void detach_element(struct store *store, struct collection *collection,
+                           struct entry *element, void *udata) {
+    (void)udata;
+    if (entry_kind(element) == ENTRY_CONTESTED) {
+        contested_detach(store, &collection->space, entry_contested(element));
+    }
+}
+
+void collection_detach(struct store *store, struct collection *collection) {
+    collection_set_expiring(store, collection, false);
+    if (collection->contested_count > 0) {
+        collection_walk(store, collection, detach_element, NULL);
+    }
+}
+
+/* ---- what is noted of elements ---- */
+
+void collection_note(struct collection *collection, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp), i = 0;
+    while (i < collection->newest_count && collection->newest[i].slot != slot) {
+        i++;
+    }
+    if (i == collection->newest_count) {
+        collection->newest = memory_resize(collection->newest, (collection->newest_count + 1) *
+                                                                   sizeof(collection->newest[0]));
+        collection->newest[collection->newest_count++] =
+            (struct collection_newest){.slot = slot, .stamp = stamp};
+    } else if (stamp > collection->newest[i].stamp) {
+        collection->newest[i].stamp = stamp;
+    }
+}
+
+void collection_retire_slot(struct collection *collection, unsigned slot) {
+    uint64_t ticks = 0;
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == slot) {
+            ticks = stamp_ticks(collection->newest[i].stamp);
+            collection->newest[i] = collection->newest[--collection->newest_count];
+            break;
+        }
+    }
+    collection_note(collection, stamp_make(ticks, STAMP_SLOT_SETTLED));
+}
+
+double collection_score(const struct entry *element) {
+    struct entry_scratch scratch;
+    int64_t integer;
+    long double number = 0;
+    if (entry_kind(element) == ENTRY_INTEGER && entry_integer(element, &integer)) {
+        return (double)integer;
+    }
+    if (entry_kind(element) == ENTRY_CONTESTED) {
+        const struct contested *contested = entry_contested(element);
+        if (contested->shown == CONTESTED_SHOWS_INTEGER) {
+            return (double)contested->shown_integer;
+        }
+        if (contested->shown == CONTESTED_SHOWS_FLOAT) {
+            return (double)contested->shown_float;
+        }
+    }
+    /* A score was checked before it was taken in; from a peer it is a number, or counts as 0. */
+    (void)number_parse_float(entry_value(element, &scratch), &number);
+    return (double)number;
+}
+
+static void index_add(struct collection *collection, struct entry *element) {
+    if (collection->type == VALUE_SORTED_SET && !entry_is_hidden(element)) {
+        order_tree_insert(&collection->order, collection_score(element), element);
+    }
+}
+
+/* Notes what the order has for the element that is about to change. */
+static void index_note(struct collection *collection, const struct entry *element) {
+    require(collection->indexed == NULL);
+    if (!entry_is_hidden(element)) {
+        collection->indexed = element;
+        collection->indexed_score = collection_score(element);
+    }
+}
+
+/* Makes the order what it should be for the element of that name, which has changed, or is gone:
+ * NULL. Mostly the entry is where it was, and often its score is what it was. */
+static void index_update(struct collection *collection, struct slice name, struct entry *element) {
+    struct order_tree *order = &collection->order;
+    const struct entry *indexed = collection->indexed;
+    double old_score = collection->indexed_score, score = 0;
+    bool is_shown = element != NULL && !entry_is_hidden(element);
+    collection->indexed = NULL;
+    if (is_shown) {
+        score = collection_score(element);
+    }
+    /* By their bytes: the two zeros are to be told apart. */
+    bool is_same_score = is_shown && memcmp(&score, &old_score, sizeof(score)) == 0;
+    if (indexed != NULL && is_same_score) {
+        if (indexed != element) {
+            const void *old = order_tree_replace_known(order, score, name, indexed, element);
+            ensure(old == indexed);
+        }
+        return;
+    }
+    if (indexed != NULL) {
+        const void *removed = order_tree_remove_known(order, old_score, name, indexed);
+        ensure(removed == indexed);
+    }
+    if (is_shown) {
+        order_tree_insert(order, score, element);
+    }
+}
+
+static void note_parts(struct collection *collection, const struct entry *element) {
+    struct entry_parts parts;
+    collection_note(collection, element->stamp);
+    collection_note(collection, entry_expire_stamp(element));
+    switch (entry_kind(element)) {
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        entry_take_apart(element, &parts);
+        if (parts.register_stamp != 0) {
+            collection_note(collection, parts.register_stamp);
+        }
+        collection->may_have_parts = true;
+        break;
+    case ENTRY_COUNTER:
+        collection->may_have_parts = true;
+        break;
+    case ENTRY_CONTESTED:
+        contested_note(entry_contested(element), collection);
+        collection->may_have_parts |= entry_contested(element)->parts_count > 0;
+        break;
+    case ENTRY_BYTES:
+    case ENTRY_INTEGER:
+    case ENTRY_LARGE:
+    case ENTRY_PACKED:
+    case ENTRY_COLLECTION:
+        break;
+    }
+}
+
+/* ---- around each change ---- */
+
+void collection_before_owner(struct store *store, struct collection *collection) {
+    if (unlikely(store->walk != NULL) && collection->entry != NULL) {
+        struct key owner = collection_owner(store, collection);
+        mutate_before(store, &owner, collection->entry);
+    }
+}
+
+void collection_before(struct store *store, const struct key *key) {
+    struct collection *collection = key->in;
+    collection_before_owner(store, collection);
+    if (collection->type == VALUE_LIST) {
+        sequence_promote(store, collection, key->name);
+        return;
+    }
+    if (collection->type == VALUE_SORTED_SET) {
+        uint64_t *slot = mutate_slot(store, key);
+        if (slot != NULL) {
+            index_note(collection, table_item(*slot));
+        }
+    }
+}
+
+void collection_after(struct store *store, const struct key *key, uint64_t stamp) {
+    struct collection *collection = key->in;
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *element = slot != NULL ? table_item(*slot) : NULL;
+    if (collection->type == VALUE_SORTED_SET) {
+        index_update(collection, key->name, element);
+    }
+    if (element != NULL) {
+        note_parts(collection, element);
+    }
+    if (stamp != 0 && collection->entry != NULL) {
+        collection_note(collection, stamp);
+        collection->entry->stamp = stamp;
+    }
+    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+    if (collection->type == VALUE_LIST) {
+        sequence_demote(key);
+    }
+}
+
+/* ---- packing ---- */
+
+struct integers_walk {
+    bool are_integers;
+};
+
+static void integers_visit(void *item, void *udata) {
+    int64_t integer;
+    ((struct integers_walk *)udata)->are_integers &=
+        number_parse_integer(entry_key((const struct entry *)item), &integer);
+}
+
+static bool are_integers(const struct collection *collection) {
+    struct integers_walk walk = {.are_integers = true};
+    uint64_t position = 0;
+    do {
+        position = table_walk(&collection->space.table, position, integers_visit, &walk);
+    } while (position != 0 && walk.are_integers);
+    return walk.are_integers;
+}
+
+/* Are there more elements than are packed? Of a set of integers more are. */
+static bool is_beyond_packing(const struct store *store, const struct collection *collection) {
+    const struct store_packing *packing = &store->packing[collection->type];
+    uint64_t count = collection->space.table.count;
+    return count > COLLECTION_PACKED_MAX ||
+           (count > packing->entries_max &&
+            !(collection->type == VALUE_SET && count <= packing->integers_max &&
+              !collection->has_text && are_integers(collection)));
+}
+
+static int compare_packed(const void *a, const void *b) {
+    return packed_compare((const struct packed_element *)a, (const struct packed_element *)b);
+}
+
+/* Can it be packed, and did it never grow too large for that? */
+static bool is_packable(const struct store *store, const struct collection *collection) {
+    return collection->type != VALUE_LIST && !collection->is_large &&
+           collection->contested_count == 0 && !collection->may_have_parts &&
+           collection->space.table.marked_count == 0 && collection->entry != NULL &&
+           entry_kind(collection->entry) == ENTRY_COLLECTION &&
+           !is_beyond_packing(store, collection);
+}
+
+struct pack_walk {
+    struct packed_element elements[COLLECTION_PACKED_MAX];
+    char texts[COLLECTION_PACKED_MAX][NUMBER_INTEGER_BYTES_MAX]; /* of values that are integers */
+    unsigned count;
+    bool is_plain;
+    bool has_scores;
+};
+
+/* A plain element's value; `text` has room for an integer. */
+static struct slice packed_value(const struct entry *entry, char *text) {
+    int64_t integer;
+    if (entry_kind(entry) == ENTRY_INTEGER && entry_integer(entry, &integer)) {
+        return slice_make(text, number_format_integer(text, integer));
+    }
+    return entry_value(entry, NULL);
+}
+
+static void pack_visit(void *item, void *udata) {
+    struct pack_walk *walk = (struct pack_walk *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    enum entry_kind kind = entry_kind(entry);
+    /* An expiry that is "never" has a stamp of its own, and has to be kept. */
+    walk->is_plain &= (kind == ENTRY_BYTES || kind == ENTRY_INTEGER) &&
+                      (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) == 0 &&
+                      walk->count < COLLECTION_PACKED_MAX;
+    if (!walk->is_plain) {
+        return;
+    }
+    struct packed_element *element = &walk->elements[walk->count];
+    *element = (struct packed_element){.name = entry_key(entry), .stamp = entry->stamp};
+    if (walk->has_scores) {
+        element->score = collection_score(entry);
+    } else {
+        element->value = packed_value(entry, walk->texts[walk->count]);
+    }
+    walk->count++;
+}
+
+/* Puts a packed entry in the place of the collection's, which is freed. */
+static void pack(struct store *store, struct collection *collection) {
+    struct pack_walk *walk = memory_alloc_zero(sizeof(*walk));
+    uint64_t position = 0;
+    walk->is_plain = true;
+    walk->has_scores = collection->type == VALUE_SORTED_SET;
+    do {
+        position = table_walk(&collection->space.table, position, pack_visit, walk);
+    } while (position != 0);
+    if (walk->is_plain) {
+        struct buffer packed = {0}, next = {0};
+        if (walk->has_scores) {
+            qsort(walk->elements, walk->count, sizeof(walk->elements[0]), compare_packed);
+        }
+        packed_begin(&packed, collection->type, walk->elements[0].stamp);
+        for (unsigned i = 0; i < walk->count; i++) {
+            buffer_clear(&next);
+            packed_put(&next, buffer_slice(&packed), NULL, &walk->elements[i]);
+            struct buffer spare = packed;
+            packed = next;
+            next = spare;
+        }
+        if (collection->has_text) {
+            packed.data[0] = (char)(packed.data[0] | PACKED_HAS_TEXT);
+        }
+        struct entry *old = collection->entry;
+        struct key owner = collection_owner(store, collection);
+        uint64_t *slot = mutate_slot(store, &owner);
+        struct entry_parts parts;
+        entry_take_apart(old, &parts);
+        parts.kind = ENTRY_PACKED;
+        parts.bytes = buffer_slice(&packed);
+        struct entry *entry = entry_new(&parts);
+        require(entry != NULL);
+        collection_detach(store, collection);
+        table_replace(slot, entry);
+        entry_free(old);
+        buffer_deinit(&packed);
+        buffer_deinit(&next);
+    }
+    memory_free(walk);
+}
+
+static void put_packed_element(const struct store *store, struct collection *collection,
+                               const struct packed_element *element) {
+    char text[64];
+    struct entry_parts parts = {.kind = ENTRY_BYTES,
+                                .stamp = element->stamp,
+                                .key = element->name,
+                                .access = mutate_first_access(store),
+                                .bytes = element->value};
+    if (collection->type == VALUE_SORTED_SET) {
+        parts.bytes = slice_make(text, number_format_double(text, element->score));
+    }
+    if (parts.bytes.size > 0 && number_parse_integer(parts.bytes, &parts.integer)) {
+        parts.kind = ENTRY_INTEGER;
+    }
+    if (parts.bytes.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+        parts.kind = ENTRY_LARGE;
+        parts.large = large_string_new(parts.bytes.size, parts.bytes.size);
+        require(parts.large != NULL);
+        memcpy(parts.large->bytes, parts.bytes.data, parts.bytes.size);
+    }
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    table_insert(&collection->space.table, hash_bytes(store->element_seed, element->name), entry,
+                 false);
+    index_add(collection, entry);
+    collection_note(collection, element->stamp);
+}
+
+struct collection *collection_from_packed(const struct store *store, struct slice packed,
+                                          unsigned number) {
+    struct collection *collection = collection_new(store, packed_type(packed), number);
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, packed);
+    collection->has_text = packed_has_text(packed);
+    table_expect(&collection->space.table, reader.count);
+    while (packed_next(&reader, &element)) {
+        put_packed_element(store, collection, &element);
+    }
+    return collection;
+}
+
+struct collection *collection_unpack(struct store *store, const struct key *key, uint64_t *slot) {
+    struct entry *old = table_item(*slot);
+    struct entry_parts parts;
+    entry_take_apart(old, &parts);
+    parts.kind = ENTRY_COLLECTION;
+    parts.collection = collection_from_packed(store, parts.bytes, store->dbs[key->db].number);
+    parts.bytes = (struct slice){0};
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    table_replace(slot, entry);
+    entry_free(old);
+    return parts.collection;
+}
+
+/* ---- the owner ---- */
+
+/* The key of the owner, with a name of its own. */
+static struct key own_owner(const struct store *store, const struct collection *collection,
+                            struct buffer *name) {
+    struct key key = collection_owner(store, collection);
+    buffer_append_slice(name, key.name);
+    key.name = name->size > 0 ? buffer_slice(name) : slice_make("", 0);
+    return key;
+}
+
+void collection_finish(struct store *store, struct collection *collection, uint64_t stamp) {
+    struct entry *entry = collection->entry;
+    collection->is_key_fresh = false;
+    if (likely(entry_kind(entry) == ENTRY_COLLECTION && collection_visible_count(collection) > 0)) {
+        if (stamp != 0 && !store->uses_lfu) {
+            entry_set_access(entry, mutate_first_access(store));
+        }
+        collection->is_large = collection->is_large || is_beyond_packing(store, collection);
+        if (is_packable(store, collection)) {
+            pack(store, collection);
+        }
+        return;
+    }
+    struct buffer name = {0};
+    struct key owner = own_owner(store, collection, &name);
+    uint64_t *slot = mutate_slot(store, &owner);
+    ensure(slot != NULL);
+    if (store->is_alone) {
+        mutate_remove(store, &owner, slot);
+        buffer_deinit(&name);
+        return;
+    }
+    (void)contested_open(store, &owner, slot);
+    (void)contested_close(store, &owner, stamp);
+    buffer_deinit(&name);
+}
+
+bool collection_is_covered(const struct store *store, const struct collection *collection,
+                           unsigned author) {
+    if (collection->contested_count > 0 || collection->may_have_parts) {
+        return store->is_alone;
+    }
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (!mutate_has_seen(store, author, collection->newest[i].stamp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct delete_walk {
+    uint64_t stamp;
+};
+
+static void delete_element(struct store *store, struct collection *collection,
+                           struct entry *element, void *udata) {
+    const struct delete_walk *walk = (const struct delete_walk *)udata;
+    struct buffer name = {0};
+    struct slice bytes = entry_key(element);
+    buffer_append_slice(&name, bytes);
+    struct key key =
+        collection_key(store, collection, store_database_index(store, collection->database),
+                       name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
+    struct change change = {.kind = CHANGE_DELETE, .stamp = walk->stamp};
+    collection_before(store, &key);
+    (void)mutate_apply_place(store, &key, &change);
+    collection_after(store, &key, walk->stamp);
+    buffer_deinit(&name);
+}
+
+void collection_delete_seen(struct store *store, struct collection *collection, uint64_t stamp) {
+    struct delete_walk walk = {.stamp = stamp};
+    if (collection->type == VALUE_LIST) {
+        sequence_delete_seen(store, collection, stamp);
+    }
+    collection_walk(store, collection, delete_element, &walk);
+}
+
+static void take_element(struct store *store, struct collection *collection, struct entry *element,
+                         void *udata) {
+    (void)udata;
+    if (!merge_is_intricate(store, element)) {
+        return;
+    }
+    struct buffer name = {0};
+    buffer_append_slice(&name, entry_key(element));
+    struct key key =
+        collection_key(store, collection, store_database_index(store, collection->database),
+                       name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
+    collection_before(store, &key);
+    merge_take(store, &key);
+    collection_after(store, &key, store->context.stamps[store->replicas.self]);
+    buffer_deinit(&name);
+}
+
+void collection_take(struct store *store, struct collection *collection) {
+    if (collection->contested_count > 0 || collection->may_have_parts) {
+        collection_walk(store, collection, take_element, NULL);
+    }
+}
+
+/* ---- adopting ---- */
+
+static void adopt_element(struct store *store, struct collection *collection, struct entry *element,
+                          void *udata) {
+    struct key key =
+        collection_key(store, collection, *(const unsigned *)udata, entry_key(element));
+    if (entry_kind(element) == ENTRY_CONTESTED) {
+        struct buffer name = {0};
+        buffer_append_slice(&name, key.name);
+        key.name = name.size > 0 ? buffer_slice(&name) : slice_make("", 0);
+        contested_adopt(store, &key, entry_contested(element));
+        (void)contested_close(store, &key, 0);
+        collection_after(store, &key, 0);
+        buffer_deinit(&name);
+        return;
+    }
+    index_add(collection, element);
+    note_parts(collection, element);
+    if (collection->type == VALUE_LIST) {
+        /* A large value is whole now. */
+        struct buffer name = {0};
+        buffer_append_slice(&name, key.name);
+        key.name = buffer_slice(&name);
+        sequence_demote(&key);
+        buffer_deinit(&name);
+    }
+}
+
+void collection_adopt(struct store *store, struct collection *collection) {
+    unsigned db = store_database_index(store, collection->database);
+    collection_walk(store, collection, adopt_element, &db);
+    sequence_note(collection);
+    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+}
+
+/* ---- reading ---- */
+
+struct newest_walk {
+    const struct store *store;
+    uint64_t stamp;
+};
+
+/* The greatest stamp of the element's register and part. */
+static uint64_t newest_value(const struct store *store, const struct entry *entry) {
+    struct entry_parts parts;
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        return contested_newest_value(store, entry_contested(entry));
+    }
+    entry_take_apart(entry, &parts);
+    return replicas_compare_stamps(&store->replicas, parts.register_stamp, entry->stamp) > 0
+               ? parts.register_stamp
+               : entry->stamp;
+}
+
+static void newest_visit(void *item, void *udata) {
+    struct newest_walk *walk = (struct newest_walk *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    if (!entry_is_hidden(entry)) {
+        uint64_t stamp = newest_value(walk->store, entry);
+        if (replicas_compare_stamps(&walk->store->replicas, stamp, walk->stamp) > 0) {
+            walk->stamp = stamp;
+        }
+    }
+}
+
+uint64_t collection_newest_visible(const struct store *store, const struct collection *collection) {
+    struct newest_walk walk = {.store = store};
+    struct ordered_map_cursor cursor;
+    uint64_t position = 0;
+    for (bool is_there = ordered_map_first(collection->map, &cursor); is_there;
+         is_there = ordered_map_next(collection->map, &cursor)) {
+        if (cursor.element.flags == 0 &&
+            replicas_compare_stamps(&store->replicas, cursor.element.stamp, walk.stamp) > 0) {
+            walk.stamp = cursor.element.stamp;
+        }
+    }
+    do {
+        position = table_walk(&collection->space.table, position, newest_visit, &walk);
+    } while (position != 0);
+    return walk.stamp;
+}
+
+/* ---- introspection ---- */
+
+struct memory_walk {
+    uint64_t bytes, count;
+};
+
+static void memory_visit(void *item, void *udata) {
+    struct memory_walk *walk = (struct memory_walk *)udata;
+    walk->bytes += entry_memory_bytes((const struct entry *)item);
+    walk->count++;
+}
+
+uint64_t collection_memory_bytes(const struct collection *collection, uint64_t samples) {
+    struct memory_walk walk = {0};
+    uint64_t position = 0, count = collection->space.table.count;
+    do {
+        position = table_walk(&collection->space.table, position, memory_visit, &walk);
+    } while (position != 0 && walk.count < samples);
+    uint64_t elements = walk.count > 0 ? walk.bytes * count / walk.count : 0;
+    return sizeof(*collection) + table_memory_bytes(&collection->space.table) + elements +
+           collection->newest_count * sizeof(collection->newest[0]) +
+           ordered_map_memory_bytes(collection->map) +
+           (collection->type == VALUE_SORTED_SET ? order_tree_memory_bytes(&collection->order) : 0);
+}
+
+struct collection_check_walk {
+    const struct store *store;
+    const struct collection *collection;
+    uint64_t hidden_count, contested_count, marked_count;
+};
+
+void collection_check_note(const struct collection *collection, uint64_t stamp) {
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == stamp_slot(stamp)) {
+            require(stamp <= collection->newest[i].stamp);
+            return;
+        }
+    }
+    require(stamp_slot(stamp) == STAMP_SLOT_SETTLED);
+}
+
+static void check_visit(void *item, void *udata) {
+    struct collection_check_walk *walk = (struct collection_check_walk *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    bool is_hidden = entry_is_hidden(entry);
+    collection_check_note(walk->collection, entry->stamp);
+    require(stamp_ticks(entry->stamp) <= walk->store->clock.ticks);
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        require(entry_contested(entry)->owner == walk->collection);
+        contested_check(walk->store, entry);
+        walk->contested_count++;
+    }
+    require(entry_kind(entry) != ENTRY_COLLECTION);
+    require(entry_kind(entry) != ENTRY_PACKED);
+    walk->hidden_count += is_hidden;
+    walk->marked_count += entry_expire_unix_ms(entry) != 0;
+    if (walk->collection->type == VALUE_SORTED_SET && !is_hidden) {
+        uint64_t rank;
+        bool is_there = order_tree_rank(&walk->collection->order, collection_score(entry),
+                                        entry_key(entry), &rank);
+        require(is_there);
+        require(order_tree_at(&walk->collection->order, rank)->item == entry);
+    }
+}
+
+void collection_check(const struct store *store, const struct collection *collection) {
+    struct collection_check_walk walk = {.store = store, .collection = collection};
+    uint64_t position = 0;
+    table_check(&collection->space.table);
+    do {
+        position = table_walk(&collection->space.table, position, check_visit, &walk);
+    } while (position != 0);
+    require(walk.hidden_count == collection->space.hidden_count);
+    require(walk.contested_count == collection->contested_count);
+    require(walk.marked_count == collection->space.table.marked_count);
+    require(collection->is_expiring == (walk.marked_count > 0));
+    if (collection->type == VALUE_SORTED_SET) {
+        order_tree_check(&collection->order);
+        require(collection->order.count == collection_visible_count(collection));
+    }
+    if (collection->type == VALUE_LIST) {
+        sequence_check(store, collection);
+    }
+    if (entry_kind(collection->entry) == ENTRY_COLLECTION) {
+        require(collection_visible_count(collection) > 0);
+    }
+}

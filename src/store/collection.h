@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A collection: the elements of a hash, set or sorted set that is not packed, each an entry of its
+ * own in a table of its own.
+ *
+ * A key holds an OR-Map of elements as a database holds an OR-Map of keys, so an element is a
+ * struct entry and its place a struct key with `in` set: what strings.c, merge.c and contested.c do
+ * with a key they do with a field of a hash. A set member is a register without bytes, a sorted
+ * set's member a register that is a number, with parts of counters where it was incremented.
+ *
+ * What a collection adds is done around each change of an element: collection_before() and
+ * collection_after(). They hand the owner's entry to running walks, keep the order index, and note
+ * stamps. collection_finish() then puts the owner right: a collection without elements goes, one
+ * whose elements all are hidden hides its key, a small plain one is packed.
+ *
+ * Invariants, checked by collection_check():
+ *   I1  each stamp of an element is at or below `newest` of its slot.
+ *   I2  the order index holds the visible elements of a sorted set, under their scores.
+ *   I3  a collection under an ENTRY_COLLECTION has a visible element.
+ *   I4  contested_count is the number of contested elements.
+ *   I5  the map of a list holds all its elements in order: those that are plain, and the places of
+ *       those that are in the table (sequence.h). */
+#ifndef STORE_COLLECTION_H
+#define STORE_COLLECTION_H
+
+#include "containers/order_tree.h"
+#include "containers/ordered_map.h"
+#include "store/store.h"
+
+/* No more elements are packed, whatever the options say. */
+enum { COLLECTION_PACKED_MAX = 1024 };
+
+/* The greatest stamp of one slot that an element has, or once had. */
+struct collection_newest {
+    unsigned slot;
+    uint64_t stamp;
+};
+
+struct collection {
+    struct entry *entry;     /* of its key: COLLECTION, or CONTESTED */
+    struct collection *next; /* of another type, under the same contested key */
+    unsigned database;       /* number (not index) of its database */
+    enum value_type type;
+    bool is_key_fresh;     /* its next recorded change says that there was no value */
+    bool may_have_parts;   /* an element was incremented: others may have parts of it */
+    bool is_large;         /* it outgrew the packed form, and keeps this one */
+    bool has_text;         /* SET: it was no set of integers when it was packed */
+    struct keyspace space; /* the elements */
+    uint64_t contested_count;
+    struct order_tree order; /* SORTED_SET */
+    /* Between collection_before() and collection_after(): what the order has for the element that
+     * changes, which may be freed meanwhile; NULL: nothing. */
+    const struct entry *indexed;
+    double indexed_score;
+    struct ordered_map *map; /* LIST */
+    struct collection_newest *newest;
+    unsigned newest_count;
+    /* In store->expiring while an element has an expiry. */
+    bool is_expiring;
+    struct collection *previous_expiring, *next_expiring;
+};
+
+/* ---- lifecycle ---- */
+
+/* An empty one, under no key. */
+struct collection *collection_new(const struct store *store, enum value_type type, unsigned number);
+/* Frees it with its elements, of which none is listed as unsettled: collection_detach(). On any
+ * thread. */
+void collection_free(struct collection *collection);
+/* Forgets it in the store's lists and counts, before it is freed or moves to another store. */
+void collection_detach(struct store *store, struct collection *collection);
+/* Puts it into the store's list of those whose elements expire, or takes it out. */
+void collection_set_expiring(struct store *store, struct collection *collection, bool is_expiring);
+/* Takes in the elements of a collection that was built outside of the store's tables: lists what is
+ * contested, builds the order index. Its key is in the table. */
+void collection_adopt(struct store *store, struct collection *collection);
+
+/* The place of the element of that name. `db` is the index of the owner's database. */
+struct key collection_key(const struct store *store, struct collection *collection, unsigned db,
+                          struct slice name);
+/* The place of its key; the name lies in the entry. */
+struct key collection_owner(const struct store *store, const struct collection *collection);
+
+/* ---- around each change of an element ---- */
+
+/* Hands the owner's entry to running walks, before anything of it changes. */
+void collection_before_owner(struct store *store, struct collection *collection);
+/* Before the element at `key` changes, is added, or goes. */
+void collection_before(struct store *store, const struct key *key);
+/* After it; `stamp` is that of the change, 0: it only settled. */
+void collection_after(struct store *store, const struct key *key, uint64_t stamp);
+/* After one or more changes of elements: the owner may be removed, hidden, or packed, and
+ * `collection` freed. `stamp` is that of the last change, 0: nothing but settling happened. */
+void collection_finish(struct store *store, struct collection *collection, uint64_t stamp);
+
+/* Had the writer in slot `author` seen all of it, and is nothing of it left by a DELETE? */
+bool collection_is_covered(const struct store *store, const struct collection *collection,
+                           unsigned author);
+/* Applies a DELETE with this stamp to all elements; the collection may be empty then, and the owner
+ * is not finished. */
+void collection_delete_seen(struct store *store, struct collection *collection, uint64_t stamp);
+/* Calls `each` for all elements; it may change or remove the one that it is given. */
+void collection_walk(struct store *store, struct collection *collection,
+                     void (*each)(struct store *store, struct collection *collection,
+                                  struct entry *element, void *udata),
+                     void *udata);
+/* All its stamps of that slot have been settled. */
+void collection_retire_slot(struct collection *collection, unsigned slot);
+/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */
+void collection_take(struct store *store, struct collection *collection);
+/* Notes that stamps up to that one may occur. */
+void collection_note(struct collection *collection, uint64_t stamp);
+/* Makes a packed collection a table, as an entry of its key in the same place. The key's slot in
+ * its table is `slot`. Returns the collection. */
+struct collection *collection_unpack(struct store *store, const struct key *key, uint64_t *slot);
+/* The collection made of packed elements, under no key. */
+struct collection *collection_from_packed(const struct store *store, struct slice packed,
+                                          unsigned number);
+
+/* ---- reading ---- */
+
+/* All elements, hidden ones included. */
+static inline uint64_t collection_count(const struct collection *collection) {
+    return collection->type == VALUE_LIST ? ordered_map_count(collection->map)
+                                          : collection->space.table.count;
+}
+/* Elements that are not hidden; expired ones count. */
+static inline uint64_t collection_visible_count(const struct collection *collection) {
+    if (collection->type == VALUE_LIST) {
+        return ordered_map_count(collection->map); /* none is ever hidden */
+    }
+    return collection->space.table.count - collection->space.hidden_count;
+}
+/* The score of a sorted set's element. */
+double collection_score(const struct entry *element);
+/* The greatest stamp of its visible elements: walks all. */
+uint64_t collection_newest_visible(const struct store *store, const struct collection *collection);
+
+/* ---- introspection ---- */
+
+/* Estimated from about `samples` elements, where there are more. */
+uint64_t collection_memory_bytes(const struct collection *collection, uint64_t samples);
+/* Asserts that the stamp of an element was noted. */
+void collection_check_note(const struct collection *collection, uint64_t stamp);
+void collection_check(const struct store *store, const struct collection *collection);
+
+#endif

@@ -1,0 +1,832 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/elements_internal.h"
+
+#include <math.h>
+
+#include "store/lists.h"
+#include "store/merge.h"
+#include "store/notify.h"
+#include "store/sequence.h"
+#include "store/strings.h"
+
+/* ---- reading ---- */
+
+void elements_of(const struct entry *entry, struct elements *elements) {
+    *elements = (struct elements){.type = entry_type(entry)};
+    if (entry_kind(entry) == ENTRY_PACKED) {
+        elements->packed = entry_packed(entry);
+        elements->count = packed_count(elements->packed);
+        return;
+    }
+    elements->collection = entry_kind(entry) == ENTRY_COLLECTION
+                               ? entry_collection(entry)
+                               : entry_contested(entry)->shown_collection;
+    require(elements->collection != NULL);
+    elements->count = collection_visible_count(elements->collection);
+}
+
+enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements) {
+    const struct entry *entry = store_read(store, key);
+    *elements = (struct elements){.type = type};
+    if (entry == NULL) {
+        return STORE_ABSENT;
+    }
+    if (entry_type(entry) != type) {
+        return STORE_WRONG_TYPE;
+    }
+    elements_of(entry, elements);
+    return STORE_OK;
+}
+
+void element_view(const struct entry *entry, enum value_type type, struct element *element) {
+    element->name = entry_key(entry);
+    element->value = (struct slice){.data = ""};
+    element->score = 0;
+    element->expire_unix_ms = entry_expire_unix_ms(entry);
+    if (type == VALUE_SORTED_SET) {
+        element->score = collection_score(entry);
+    } else if (type == VALUE_HASH || type == VALUE_LIST) {
+        element->value = entry_value(entry, &element->scratch);
+    }
+}
+
+static void view_packed(const struct packed_element *packed, struct element *element) {
+    element->name = packed->name;
+    element->value = packed->value;
+    element->score = packed->score;
+    element->expire_unix_ms = 0;
+}
+
+bool elements_find(const struct store *store, const struct elements *elements, struct slice name,
+                   struct element *element) {
+    struct packed_element packed;
+    if (elements->collection == NULL) {
+        if (elements->packed.size == 0 || !packed_find(elements->packed, name, &packed)) {
+            return false;
+        }
+        view_packed(&packed, element);
+        return true;
+    }
+    struct key key = collection_key(store, elements->collection, 0, name);
+    uint64_t *slot = mutate_slot(store, &key);
+    require(elements->type != VALUE_LIST);
+    if (slot == NULL || mutate_is_invisible(store, table_item(*slot))) {
+        return false;
+    }
+    element_view(table_item(*slot), elements->type, element);
+    return true;
+}
+
+struct each_walk {
+    const struct store *store;
+    enum value_type type;
+    element_fn each;
+    void *udata;
+};
+
+static void each_visit(void *item, void *udata) {
+    struct each_walk *walk = (struct each_walk *)udata;
+    if (!mutate_is_invisible(walk->store, (const struct entry *)item)) {
+        struct element element;
+        element_view((const struct entry *)item, walk->type, &element);
+        walk->each(walk->udata, &element);
+    }
+}
+
+uint64_t elements_scan(const struct store *store, const struct elements *elements,
+                       uint64_t position, element_fn each, void *udata) {
+    if (elements->collection != NULL && elements->type == VALUE_LIST) {
+        sequence_each(store, elements->collection, each, udata);
+        return 0;
+    }
+    if (elements->collection != NULL) {
+        struct each_walk walk = {
+            .store = store, .type = elements->type, .each = each, .udata = udata};
+        return table_walk(&elements->collection->space.table, position, each_visit, &walk);
+    }
+    /* All at once: it is small. */
+    if (elements->packed.size > 0) {
+        struct packed_reader reader;
+        struct packed_element packed;
+        struct element element;
+        packed_reader_init(&reader, elements->packed);
+        while (packed_next(&reader, &packed)) {
+            view_packed(&packed, &element);
+            each(udata, &element);
+        }
+    }
+    return 0;
+}
+
+void elements_each(const struct store *store, const struct elements *elements, element_fn each,
+                   void *udata) {
+    uint64_t position = 0;
+    do {
+        position = elements_scan(store, elements, position, each, udata);
+    } while (position != 0);
+}
+
+struct visible_walk {
+    const struct store *store;
+    const struct entry *found; /* NULL so far */
+};
+
+static void visible_visit(void *item, void *udata) {
+    struct visible_walk *walk = (struct visible_walk *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    if (walk->found == NULL && !mutate_is_invisible(walk->store, entry)) {
+        walk->found = entry;
+    }
+}
+
+bool elements_random(struct store *store, const struct elements *elements,
+                     struct element *element) {
+    enum { TRIES_MAX = 100 };
+    if (elements->count == 0) {
+        return false;
+    }
+    if (elements->collection == NULL) {
+        struct packed_reader reader;
+        struct packed_element packed;
+        uint64_t index = prng_below(&store->prng, elements->count);
+        packed_reader_init(&reader, elements->packed);
+        for (uint64_t i = 0; packed_next(&reader, &packed) && i < index; i++) {
+        }
+        view_packed(&packed, element);
+        return true;
+    }
+    struct table *table = &elements->collection->space.table;
+    for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+        struct entry *entry = table_random(table, &store->prng, false);
+        if (!mutate_is_invisible(store, entry)) {
+            element_view(entry, elements->type, element);
+            return true;
+        }
+    }
+    /* Hardly any is visible: the first one behind a random place. */
+    struct visible_walk walk = {.store = store};
+    uint64_t begin = prng_next(&store->prng);
+    for (uint64_t position = begin; walk.found == NULL;) {
+        position = table_walk(table, position, visible_visit, &walk);
+        if (position == 0) {
+            break;
+        }
+    }
+    for (uint64_t position = 0; walk.found == NULL;) {
+        position = table_walk(table, position, visible_visit, &walk);
+        if (position == 0 || position > begin) {
+            break;
+        }
+    }
+    if (walk.found != NULL) {
+        element_view(walk.found, elements->type, element);
+    }
+    return walk.found != NULL;
+}
+
+static void integers_visit(void *udata, const struct element *element) {
+    int64_t integer;
+    *(bool *)udata &= number_parse_integer(element->name, &integer);
+}
+
+bool elements_are_integers(const struct store *store, const struct elements *elements) {
+    bool are_integers = true;
+    if (elements->collection == NULL) {
+        return elements->packed.size == 0 || !packed_has_text(elements->packed);
+    }
+    elements_each(store, elements, integers_visit, &are_integers);
+    return are_integers;
+}
+
+/* ---- a writer ---- */
+
+enum store_status elements_open(struct store *store, const struct key *key, enum value_type type,
+                                struct elements_writer *writer) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    *writer = (struct elements_writer){.store = store, .key = *key, .type = type};
+    if (entry != NULL && !entry_is_hidden(entry) && mutate_is_expired(store, entry) &&
+        !store->expiry_is_paused) {
+        mutate_expire(store, key, slot);
+        slot = mutate_slot(store, key);
+        entry = slot != NULL ? table_item(*slot) : NULL;
+    }
+    writer->is_key_fresh = entry == NULL || entry_is_hidden(entry);
+    return writer->is_key_fresh || entry_type(entry) == type ? STORE_OK : STORE_WRONG_TYPE;
+}
+
+static struct entry *writer_entry(const struct elements_writer *writer) {
+    uint64_t *slot = mutate_slot(writer->store, &writer->key);
+    return slot != NULL ? table_item(*slot) : NULL;
+}
+
+void elements_written(const struct elements_writer *writer, struct elements *elements) {
+    struct entry *entry = writer_entry(writer);
+    *elements = (struct elements){.type = writer->type, .collection = writer->collection};
+    if (writer->collection != NULL) {
+        elements->count = collection_visible_count(writer->collection);
+    } else if (entry != NULL && !entry_is_hidden(entry)) {
+        elements_of(entry, elements);
+    }
+}
+
+/* A stamp that no walk has seen, for an entry that was not there when it began. */
+static uint64_t unseen_stamp(const struct store *store) {
+    return stamp_make(store->clock.ticks + 1, store->replicas.self);
+}
+
+struct collection *elements_need(struct store *store, const struct key *key, enum value_type type) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    unsigned number = store->dbs[key->db].number;
+    if (entry == NULL) {
+        struct entry_parts parts = {.kind = ENTRY_COLLECTION,
+                                    .stamp = unseen_stamp(store),
+                                    .key = key->name,
+                                    .access = mutate_first_access(store),
+                                    .collection = collection_new(store, type, number)};
+        struct entry *created = entry_new(&parts);
+        require(created != NULL);
+        table_insert(&store->dbs[key->db].table, key->hash, created, false);
+        return parts.collection;
+    }
+    if (entry_kind(entry) == ENTRY_PACKED && entry_type(entry) == type) {
+        return collection_unpack(store, key, slot);
+    }
+    if (entry_kind(entry) == ENTRY_COLLECTION && entry_type(entry) == type) {
+        return entry_collection(entry);
+    }
+    mutate_before(store, key, entry);
+    struct contested *contested = contested_open(store, key, slot);
+    struct collection *collection = contested_find_collection(contested, type);
+    if (collection == NULL) {
+        collection = collection_new(store, type, number);
+        contested_add_collection(contested, collection);
+    }
+    return collection;
+}
+
+struct collection *elements_writer_collection(struct elements_writer *writer) {
+    if (writer->collection == NULL) {
+        writer->collection = elements_need(writer->store, &writer->key, writer->type);
+        writer->collection->is_key_fresh =
+            writer->is_key_fresh && !writer->has_written && !writer->store->is_alone;
+    }
+    return writer->collection;
+}
+
+static struct key writer_place(struct elements_writer *writer, struct slice name) {
+    return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
+}
+
+/* The stamp of the newest own change. */
+static uint64_t own_stamp(const struct store *store) {
+    return store->context.stamps[store->replicas.self];
+}
+
+void elements_writer_take(struct elements_writer *writer) {
+    if (!writer->has_written) {
+        merge_take_types(writer->store, &writer->key, writer->collection);
+    }
+}
+
+/* Before the element at `place` is certain to change. */
+static void writer_before(struct elements_writer *writer, const struct key *place) {
+    elements_writer_take(writer);
+    collection_before(writer->store, place);
+}
+
+void elements_writer_supersede(struct elements_writer *writer) {
+    struct store *store = writer->store;
+    struct entry *entry = writer->collection->entry;
+    if (unlikely(entry_kind(entry) == ENTRY_CONTESTED) && !writer->has_written) {
+        /* What was here of other types, and of expiries without a value, goes as it does for those
+         * who apply the change. */
+        struct change change = {.stamp = own_stamp(store), .is_key_fresh = writer->is_key_fresh};
+        merge_drop_types(store, entry_contested(entry), writer->collection, &change);
+    }
+    writer->has_written = true;
+}
+
+static void writer_after(struct elements_writer *writer, const struct key *place) {
+    collection_after(writer->store, place, own_stamp(writer->store));
+    elements_writer_supersede(writer);
+}
+
+/* A key that has lost its last element is gone, and its expiry with it: that has to be said, since
+ * elsewhere an element may be there that was not seen here. */
+static void delete_emptied(struct elements_writer *writer) {
+    uint64_t *slot = mutate_slot(writer->store, &writer->key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    if (entry != NULL && entry_is_hidden(entry) && entry_contested(entry)->expiries_count > 0) {
+        merge_delete(writer->store, &writer->key);
+    }
+}
+
+void elements_close(struct elements_writer *writer) {
+    if (writer->collection != NULL) {
+        collection_finish(writer->store, writer->collection,
+                          writer->has_written ? own_stamp(writer->store) : 0);
+        writer->collection = NULL;
+        if (writer->has_written) {
+            delete_emptied(writer);
+        }
+    }
+    if (unlikely((writer->store->notify_classes & NOTIFY_NEW) != 0) && writer->is_key_fresh &&
+        writer->has_written && !writer->hides_new &&
+        store_peek(writer->store, &writer->key) != NULL) {
+        store_notify(writer->store, NOTIFY_NEW, "new", &writer->key);
+    }
+}
+
+/* ---- packed ---- */
+
+/* May an element of that size be packed with `count` others? */
+static bool fits_packed(const struct store *store, enum value_type type, uint64_t count,
+                        struct slice name, struct slice value) {
+    const struct store_packing *packing = &store->packing[type];
+    int64_t integer;
+    if (name.size > packing->bytes_max || value.size > packing->bytes_max ||
+        count > COLLECTION_PACKED_MAX) {
+        return false;
+    }
+    return count <= packing->entries_max || (type == VALUE_SET && count <= packing->integers_max &&
+                                             number_parse_integer(name, &integer));
+}
+
+/* After the packed elements of the entry became others where they lie. */
+static void after_overwriting(struct store *store, const struct key *key, struct entry *entry,
+                              uint64_t stamp) {
+    entry->stamp = stamp;
+    if (!store->uses_lfu) {
+        entry_set_access(entry, mutate_first_access(store));
+    }
+    mutate_after(store, key);
+}
+
+/* Puts these packed elements in the place of those of the entry at `slot`, or of none. The walks
+ * have been told. */
+static void put_packed(struct store *store, const struct key *key, uint64_t *slot,
+                       struct slice packed, uint64_t stamp) {
+    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
+    if (old != NULL && entry_overwrite_packed(old, packed)) {
+        after_overwriting(store, key, old, stamp);
+        return;
+    }
+    struct entry_parts parts = {.key = key->name, .access = mutate_first_access(store)};
+    if (old != NULL) {
+        uint64_t expire_stamp = entry_expire_stamp(old);
+        bool has_own_stamp = expire_stamp != old->stamp || entry_expire_unix_ms(old) != 0;
+        entry_take_apart(old, &parts);
+        /* Its expiry keeps the stamp that it had, which may have been the value's. */
+        parts.expire_stamp = has_own_stamp ? expire_stamp : 0;
+        parts.access = store->uses_lfu ? parts.access : mutate_first_access(store);
+    }
+    parts.kind = ENTRY_PACKED;
+    parts.stamp = stamp;
+    parts.bytes = packed;
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    if (slot == NULL) {
+        table_insert(&store->dbs[key->db].table, key->hash, entry, false);
+    } else {
+        table_replace(slot, entry);
+        entry_free(old);
+    }
+    mutate_after(store, key);
+}
+
+/* An empty buffer for the packed elements of the next moment: most are small, and it keeps its
+ * memory. */
+static struct buffer *begin_scratch(struct store *store) {
+    buffer_clear(&store->packed_scratch);
+    return &store->packed_scratch;
+}
+
+static void end_scratch(struct store *store) {
+    enum { KEPT_BYTES_MAX = 65536 };
+    if (unlikely(store->packed_scratch.capacity > KEPT_BYTES_MAX)) {
+        buffer_deinit(&store->packed_scratch);
+    }
+}
+
+bool elements_set_packed(struct store *store, const struct key *key, uint64_t *slot,
+                         enum value_type type, const struct packed_element *old,
+                         const struct packed_element *element) {
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    struct slice before = entry != NULL ? entry_packed(entry) : slice_make("", 0);
+    uint64_t count = (entry != NULL ? packed_count(before) : 0) + (old == NULL);
+    if (!fits_packed(store, type, count, element->name, element->value) ||
+        (type == VALUE_SET && count > store->packing[type].entries_max && entry != NULL &&
+         packed_has_text(before))) {
+        return false;
+    }
+    if (entry != NULL) {
+        mutate_before(store, key, entry);
+        if (old != NULL && packed_overwrite((char *)before.data, before.size, old, element)) {
+            after_overwriting(store, key, entry, element->stamp);
+            return true;
+        }
+    }
+    struct buffer *packed = begin_scratch(store);
+    if (entry == NULL) {
+        packed_begin_with(packed, type, element);
+    } else {
+        packed_put(packed, before, old, element);
+    }
+    put_packed(store, key, slot, buffer_slice(packed), element->stamp);
+    end_scratch(store);
+    return true;
+}
+
+bool elements_leave_expiry(const struct store *store, const struct entry *entry) {
+    return !store->is_alone && packed_count(entry_packed(entry)) == 1 &&
+           (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0;
+}
+
+void elements_delete_packed(struct store *store, const struct key *key, const struct entry *entry,
+                            const struct packed_element *old, uint64_t stamp) {
+    struct slice before = entry_packed(entry);
+    uint64_t *slot = mutate_slot(store, key);
+    if (packed_count(before) == 1) {
+        mutate_remove(store, key, slot);
+        return;
+    }
+    struct buffer *packed = begin_scratch(store);
+    packed_remove(packed, before, old);
+    mutate_before(store, key, entry);
+    put_packed(store, key, slot, buffer_slice(packed), stamp);
+    end_scratch(store);
+}
+
+/* Records a change of an element of a packed collection. */
+static void record_packed(struct elements_writer *writer, struct change *change) {
+    struct store *store = writer->store;
+    change->db = writer->key.db;
+    change->key = writer->key.name;
+    change->type = writer->type;
+    change->is_key_fresh = writer->is_key_fresh && !writer->has_written && !store->is_alone;
+    mutate_record(store, NULL, change);
+    writer->has_written = true;
+}
+
+/* The key's entry, if the writer may still hope to find it packed. */
+static bool may_be_packed(const struct elements_writer *writer, const struct entry *entry) {
+    return writer->collection == NULL && writer->type != VALUE_LIST &&
+           (entry == NULL || entry_kind(entry) == ENTRY_PACKED);
+}
+
+/* ---- setting ---- */
+
+static bool set_packed(struct elements_writer *writer, struct packed_element *element,
+                       struct slice recorded, bool *is_new) {
+    struct store *store = writer->store;
+    if (writer->collection != NULL) {
+        return false;
+    }
+    uint64_t *slot = mutate_slot(store, &writer->key);
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    struct packed_element old;
+    if (!may_be_packed(writer, entry) ||
+        !fits_packed(store, writer->type, 1, element->name, element->value)) {
+        return false;
+    }
+    *is_new = entry == NULL || !packed_find(entry_packed(entry), element->name, &old);
+    if (!*is_new && store->is_alone &&
+        (writer->type == VALUE_SET ||
+         (writer->type == VALUE_SORTED_SET && old.score == element->score))) {
+        return true;
+    }
+    uint64_t stamp = mutate_stamp(store);
+    element->stamp = stamp;
+    if (!elements_set_packed(store, &writer->key, slot, writer->type, *is_new ? NULL : &old,
+                             element)) {
+        return false;
+    }
+    struct change change = {
+        .kind = CHANGE_SET, .stamp = stamp, .element = element->name, .value = recorded};
+    record_packed(writer, &change);
+    return true;
+}
+
+enum store_status element_set(struct elements_writer *writer, struct slice name, struct slice value,
+                              bool keeps_expiry, bool *is_new) {
+    struct store *store = writer->store;
+    struct packed_element packed = {.name = name, .value = value};
+    if (set_packed(writer, &packed, value, is_new)) {
+        return STORE_OK;
+    }
+    struct key place = writer_place(writer, name);
+    uint64_t *slot = mutate_slot(store, &place);
+    *is_new = slot == NULL || mutate_is_invisible(store, table_item(*slot));
+    if (!*is_new && store->is_alone && writer->type == VALUE_SET) {
+        return STORE_OK;
+    }
+    writer_before(writer, &place);
+    enum store_status status =
+        strings_set(store, &place, value, keeps_expiry ? STRINGS_KEEP_EXPIRY : 0);
+    writer_after(writer, &place);
+    writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max ||
+                                    value.size > store->packing[writer->type].bytes_max;
+    return status;
+}
+
+enum store_status element_set_score(struct elements_writer *writer, struct slice name, double score,
+                                    bool *is_new) {
+    struct store *store = writer->store;
+    char text[64];
+    require(!isnan(score));
+    /* One zero: scores compare as numbers, and -0 would print as such. */
+    struct slice value = slice_make(text, number_format_double(text, score));
+    struct packed_element packed = {.name = name, .score = score};
+    if (set_packed(writer, &packed, value, is_new)) {
+        return STORE_OK;
+    }
+    struct key place = writer_place(writer, name);
+    uint64_t *slot = mutate_slot(store, &place);
+    *is_new = slot == NULL || mutate_is_invisible(store, table_item(*slot));
+    if (!*is_new && store->is_alone && collection_score(table_item(*slot)) == score) {
+        return STORE_OK;
+    }
+    writer_before(writer, &place);
+    enum store_status status = strings_set(store, &place, value, 0);
+    writer_after(writer, &place);
+    writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max;
+    return status;
+}
+
+/* ---- deleting ---- */
+
+bool element_delete(struct elements_writer *writer, struct slice name) {
+    struct store *store = writer->store;
+    struct entry *entry = writer_entry(writer);
+    if (writer->collection == NULL && (entry == NULL || entry_is_hidden(entry))) {
+        return false;
+    }
+    struct packed_element old;
+    if (may_be_packed(writer, entry) && !packed_find(entry_packed(entry), name, &old)) {
+        return false;
+    }
+    if (may_be_packed(writer, entry) && !elements_leave_expiry(store, entry)) {
+        struct change change = {
+            .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = name};
+        /* Before the name goes, which may lie in the entry. */
+        record_packed(writer, &change);
+        elements_delete_packed(store, &writer->key, entry, &old, change.stamp);
+        return true;
+    }
+    struct key place = writer_place(writer, name);
+    uint64_t *slot = mutate_slot(store, &place);
+    if (writer->type != VALUE_LIST && (slot == NULL || entry_is_hidden(table_item(*slot)))) {
+        return false;
+    }
+    struct ordered_map_cursor cursor;
+    if (writer->type == VALUE_LIST && !ordered_map_find(writer->collection->map, name, &cursor)) {
+        return false;
+    }
+    bool is_expired = slot != NULL && mutate_is_expired(store, table_item(*slot));
+    struct buffer own = {0};
+    buffer_append_slice(&own, name);
+    place.name = own.size > 0 ? buffer_slice(&own) : slice_make("", 0);
+    writer_before(writer, &place);
+    (void)store_delete(store, &place);
+    writer_after(writer, &place);
+    buffer_deinit(&own);
+    return !is_expired;
+}
+
+/* ---- adding ---- */
+
+static bool writer_find(struct elements_writer *writer, struct slice name,
+                        struct element *element) {
+    struct elements elements;
+    elements_written(writer, &elements);
+    return elements_find(writer->store, &elements, name, element);
+}
+
+/* With no peers, a number is a register like any other. */
+enum store_status element_add_integer(struct elements_writer *writer, struct slice name,
+                                      int64_t delta, int64_t *result) {
+    struct store *store = writer->store;
+    struct element element;
+    int64_t value = 0;
+    if (writer_find(writer, name, &element) && !number_parse_integer(element.value, &value)) {
+        return STORE_NOT_INTEGER;
+    }
+    if (__builtin_add_overflow(value, delta, result)) {
+        return STORE_OVERFLOW;
+    }
+    if (store->is_alone) {
+        bool is_new;
+        char text[NUMBER_INTEGER_BYTES_MAX];
+        return element_set(writer, name, slice_make(text, number_format_integer(text, *result)),
+                           true, &is_new);
+    }
+    struct key place = writer_place(writer, name);
+    writer_before(writer, &place);
+    enum store_status status = strings_add_integer(store, &place, delta, result);
+    if (status == STORE_OK) {
+        writer_after(writer, &place);
+    } else {
+        collection_after(store, &place, 0);
+    }
+    return status;
+}
+
+enum store_status element_add_float(struct elements_writer *writer, struct slice name,
+                                    long double delta, long double *result) {
+    struct store *store = writer->store;
+    struct element element;
+    long double value = 0;
+    if (writer_find(writer, name, &element) && !number_parse_float(element.value, &value)) {
+        return STORE_NOT_FLOAT;
+    }
+    *result = value + delta;
+    if (!isfinite(*result)) {
+        return STORE_NOT_FINITE;
+    }
+    if (store->is_alone) {
+        bool is_new;
+        struct entry_scratch scratch;
+        return element_set(writer, name,
+                           slice_make(scratch.bytes, number_format_float(scratch.bytes, *result)),
+                           true, &is_new);
+    }
+    struct key place = writer_place(writer, name);
+    writer_before(writer, &place);
+    enum store_status status = strings_add_float(store, &place, delta, result);
+    if (status == STORE_OK) {
+        writer_after(writer, &place);
+    } else {
+        collection_after(store, &place, 0);
+    }
+    return status;
+}
+
+enum store_status element_add_score(struct elements_writer *writer, struct slice name, double delta,
+                                    double *result) {
+    struct store *store = writer->store;
+    struct element element;
+    bool is_there = writer_find(writer, name, &element), is_new;
+    *result = (is_there ? element.score : 0) + delta;
+    if (isnan(*result)) {
+        return STORE_NOT_FINITE;
+    }
+    /* What is infinite is no sum of parts. */
+    if (store->is_alone || !isfinite(*result) || !isfinite(delta) ||
+        (is_there && !isfinite(element.score))) {
+        return element_set_score(writer, name, *result, &is_new);
+    }
+    struct key place = writer_place(writer, name);
+    long double sum;
+    writer_before(writer, &place);
+    enum store_status status = strings_add_float(store, &place, (long double)delta, &sum);
+    if (status == STORE_OK) {
+        writer_after(writer, &place);
+        *result = collection_score(table_item(*mutate_slot(store, &place)));
+    } else {
+        collection_after(store, &place, 0);
+    }
+    return status;
+}
+
+/* ---- expiries of fields ---- */
+
+bool element_expire(struct elements_writer *writer, struct slice name, uint64_t expire_unix_ms) {
+    struct store *store = writer->store;
+    struct element element;
+    if (!writer_find(writer, name, &element) ||
+        (expire_unix_ms == 0 && element.expire_unix_ms == 0)) {
+        return false;
+    }
+    struct key place = writer_place(writer, name);
+    writer_before(writer, &place);
+    bool is_done = store_expire(store, &place, expire_unix_ms);
+    writer_after(writer, &place);
+    return is_done;
+}
+
+enum {
+    EXPIRE_PLACES = 16,      /* of hashes, in a call */
+    EXPIRE_BUCKETS = 64,     /* at a place */
+    EXPIRE_FIELDS_MAX = 256, /* of a place; what is more waits for the next pass */
+};
+
+struct expired_fields {
+    const struct store *store;
+    struct buffer names; /* length and bytes of each */
+    unsigned count;
+};
+
+static void expired_visit(void *item, void *udata) {
+    struct expired_fields *fields = (struct expired_fields *)udata;
+    const struct entry *entry = (const struct entry *)item;
+    if (fields->count < EXPIRE_FIELDS_MAX && !entry_is_hidden(entry) &&
+        mutate_is_expired(fields->store, entry) && mutate_may_expire(fields->store, entry)) {
+        struct slice name = entry_key(entry);
+        buffer_append(&fields->names, &name.size, sizeof(name.size));
+        buffer_append_slice(&fields->names, name);
+        fields->count++;
+    }
+}
+
+/* Removes the fields of that hash, which may be gone then; returns how many. */
+static unsigned remove_expired(struct store *store, const struct collection *collection,
+                               const struct expired_fields *fields) {
+    struct key owner = collection_owner(store, collection);
+    struct buffer owner_name = {0};
+    struct elements_writer writer;
+    unsigned removed = 0;
+    bool is_expired;
+    buffer_append_slice(&owner_name, owner.name);
+    owner.name = owner_name.size > 0 ? buffer_slice(&owner_name) : slice_make("", 0);
+    /* It may lie behind a value of another type, or its key may have expired by now. */
+    if (elements_open(store, &owner, collection->type, &writer) == STORE_OK &&
+        !writer.is_key_fresh) {
+        for (size_t at = 0; at < fields->names.size;) {
+            size_t size;
+            memcpy(&size, fields->names.data + at, sizeof(size));
+            at += sizeof(size);
+            (void)element_delete(&writer, slice_make(fields->names.data + at, size));
+            at += size;
+        }
+        elements_close(&writer);
+        removed = fields->count;
+        store_notify(store, NOTIFY_HASH, "hexpired", &owner);
+        if (!store_holds(store, &owner, &is_expired)) {
+            store_notify(store, NOTIFY_GENERIC, "del", &owner);
+        }
+        store_end_unit(store);
+    }
+    buffer_deinit(&owner_name);
+    return removed;
+}
+
+uint64_t elements_expire_some(struct store *store, bool *pass_done) {
+    uint64_t removed = 0;
+    *pass_done = store->expiring == NULL;
+    for (unsigned i = 0; i < EXPIRE_PLACES && !*pass_done; i++) {
+        struct collection *collection =
+            store->expiring_next != NULL ? store->expiring_next : store->expiring;
+        struct expired_fields fields = {.store = store};
+        struct keyspace *space = &collection->space;
+        space->expire_position = table_walk_marked(&space->table, space->expire_position,
+                                                   EXPIRE_BUCKETS, expired_visit, &fields);
+        /* One hash after the other, and each to its end. */
+        bool is_last = space->expire_position == 0 && collection->next_expiring == NULL;
+        store->expiring_next = space->expire_position == 0 ? collection->next_expiring : collection;
+        if (fields.count > 0) {
+            removed += remove_expired(store, collection, &fields);
+        }
+        buffer_deinit(&fields.names);
+        *pass_done = is_last || store->expiring == NULL;
+    }
+    return removed;
+}
+
+/* ---- copying ---- */
+
+struct copy_walk {
+    struct elements_writer writer;
+    enum store_status status;
+};
+
+static void copy_visit(void *udata, const struct element *element) {
+    struct copy_walk *walk = (struct copy_walk *)udata;
+    bool is_new;
+    if (walk->status != STORE_OK) {
+        return;
+    }
+    if (walk->writer.type == VALUE_LIST) {
+        walk->status = list_push(&walk->writer, LIST_RIGHT, element->value);
+        return;
+    }
+    walk->status = walk->writer.type == VALUE_SORTED_SET
+                       ? element_set_score(&walk->writer, element->name, element->score, &is_new)
+                       : element_set(&walk->writer, element->name, element->value, false, &is_new);
+    if (walk->status == STORE_OK && element->expire_unix_ms != 0) {
+        (void)element_expire(&walk->writer, element->name, element->expire_unix_ms);
+    }
+}
+
+enum store_status elements_copy(struct store *store, const struct key *from, const struct key *to) {
+    struct entry *source = store_peek(store, from);
+    if (source == NULL) {
+        return STORE_ABSENT;
+    }
+    struct elements elements;
+    struct copy_walk walk = {.status = STORE_OK};
+    elements_of(source, &elements);
+    uint64_t expire_unix_ms = entry_expire_unix_ms(source);
+    bool replaces = store_delete(store, to);
+    walk.status = elements_open(store, to, elements.type, &walk.writer);
+    ensure(walk.status == STORE_OK);
+    walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
+    elements_each(store, &elements, copy_visit, &walk);
+    elements_close(&walk.writer);
+    if (walk.status == STORE_OK && expire_unix_ms != 0) {
+        (void)store_expire(store, to, expire_unix_ms);
+    }
+    return walk.status;
+}

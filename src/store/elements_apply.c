@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Recorded changes of elements: by the one rule, at the element's place.
+ *
+ * A plain change of packed elements that its writer had seen is done in place. All others go to the
+ * element's entry in an unpacked collection, by the same code as changes of keys. A change of an
+ * element also supersedes what its writer had seen under the key of other types: to its writer the
+ * key had this type, so the others had lost. */
+#include "store/elements_internal.h"
+
+#include <math.h>
+
+#include "crdt/list_position.h"
+#include "store/merge.h"
+#include "store/sequence.h"
+
+static bool adds_something(const struct change *change) {
+    return change->kind != CHANGE_DELETE && change->kind != CHANGE_TAKE &&
+           change->kind != CHANGE_MORE;
+}
+
+/* ---- packed ---- */
+
+/* Does the key's expiry stay what it is? */
+static bool leaves_expiry(const struct entry *entry, const struct change *change) {
+    return !change->is_key_fresh || entry == NULL ||
+           (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) == 0;
+}
+
+/* True: it is done, or without effect. */
+static bool apply_packed(struct store *store, const struct key *key, uint64_t *slot,
+                         const struct change *change) {
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    struct packed_element old,
+        element = {.name = change->element, .value = change->value, .stamp = change->stamp};
+    bool is_there = entry != NULL && packed_find(entry_packed(entry), change->element, &old);
+    if (is_there && !mutate_has_seen(store, stamp_slot(change->stamp), old.stamp)) {
+        return change->kind == CHANGE_DELETE;
+    }
+    if (change->kind == CHANGE_DELETE) {
+        if (is_there && elements_leave_expiry(store, entry)) {
+            return false;
+        }
+        if (is_there) {
+            elements_delete_packed(store, key, entry, &old, change->stamp);
+        }
+        return true;
+    }
+    if (change->kind != CHANGE_SET || !leaves_expiry(entry, change)) {
+        return false;
+    }
+    if (change->type == VALUE_SORTED_SET) {
+        (void)number_parse_double(change->value, &element.score);
+        element.value = slice_make("", 0);
+    }
+    return elements_set_packed(store, key, slot, change->type, is_there ? &old : NULL, &element);
+}
+
+/* ---- any ---- */
+
+/* What else the change does to the key: other types and expiries. */
+static void supersede_beside(struct store *store, struct collection *collection,
+                             const struct change *change) {
+    struct entry *entry = collection->entry;
+    /* What one takes off, or goes on to write, was another change's. */
+    if (entry_kind(entry) == ENTRY_CONTESTED && change->kind != CHANGE_TAKE &&
+        change->kind != CHANGE_MORE) {
+        merge_drop_types(store, entry_contested(entry), collection, change);
+    }
+}
+
+/* As writers do: what is too long to be packed makes the collection large for good. */
+static void note_size(const struct store *store, struct collection *collection,
+                      const struct change *change) {
+    size_t bytes_max = store->packing[change->type].bytes_max;
+    bool is_register = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
+                       change->kind == CHANGE_SET_KEEPING;
+    bool has_long_value = change->type == VALUE_HASH && change->value.size > bytes_max;
+    collection->is_large |= is_register && (has_long_value || change->element.size > bytes_max);
+}
+
+/* A key that the change makes fresh, or that holds another type, is spelled out. */
+static void open_where_needed(struct store *store, const struct key *key,
+                              const struct change *change) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    if (entry == NULL || entry_kind(entry) == ENTRY_CONTESTED ||
+        (leaves_expiry(entry, change) && entry_type(entry) == change->type)) {
+        return;
+    }
+    mutate_before(store, key, entry);
+    (void)contested_open(store, key, slot);
+}
+
+bool elements_change_is_sound(const struct change *change) {
+    double score;
+    bool is_register = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
+                       change->kind == CHANGE_SET_KEEPING;
+    if (change->type == VALUE_STRING || change->type > VALUE_LIST) {
+        return false;
+    }
+    if (change->type == VALUE_LIST) {
+        return (change->kind == CHANGE_SET || change->kind == CHANGE_DELETE ||
+                change->kind == CHANGE_MORE) &&
+               list_position_is_valid(change->element);
+    }
+    return change->type != VALUE_SORTED_SET || !is_register ||
+           (number_parse_double(change->value, &score) && !isnan(score));
+}
+
+enum store_status elements_apply(struct store *store, const struct key *key,
+                                 const struct change *change) {
+    uint64_t *slot = mutate_slot(store, key);
+    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    if (!elements_change_is_sound(change)) {
+        return STORE_MALFORMED;
+    }
+    if (entry == NULL && !adds_something(change)) {
+        return STORE_OK;
+    }
+    if (change->type != VALUE_LIST &&
+        (entry == NULL ||
+         (entry_kind(entry) == ENTRY_PACKED && entry_type(entry) == change->type)) &&
+        apply_packed(store, key, slot, change)) {
+        return STORE_OK;
+    }
+    bool is_contested = entry != NULL && entry_kind(entry) == ENTRY_CONTESTED;
+    bool had_types = is_contested && contested_has_types(entry_contested(entry));
+    open_where_needed(store, key, change);
+    struct collection *collection = elements_need(store, key, change->type);
+    struct key place = collection_key(store, collection, key->db, change->element);
+    enum store_status status;
+    if (change->type == VALUE_LIST) {
+        status = sequence_apply(store, &place, change);
+    } else {
+        collection_before(store, &place);
+        status = mutate_apply_place(store, &place, change);
+        collection_after(store, &place, status == STORE_OK ? change->stamp : 0);
+    }
+    note_size(store, collection, change);
+    supersede_beside(store, collection, change);
+    if (entry_kind(collection->entry) != ENTRY_CONTESTED) {
+        collection_finish(store, collection, change->stamp);
+        return status;
+    }
+    (void)contested_close(store, key, change->stamp);
+    slot = mutate_slot(store, key);
+    entry = slot != NULL ? table_item(*slot) : NULL;
+    if (!had_types && entry != NULL && entry_kind(entry) == ENTRY_CONTESTED &&
+        contested_has_types(entry_contested(entry)) &&
+        stamp_slot(change->stamp) != store->replicas.self) {
+        merge_report_types(store, key, entry_contested(entry), change->stamp);
+    }
+    return status;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What local writes of elements and recorded changes of them share. For the files of store/ only.
+ */
+#ifndef STORE_ELEMENTS_INTERNAL_H
+#define STORE_ELEMENTS_INTERNAL_H
+
+#include "store/elements.h"
+
+/* The writer's collection, unpacked; what elements_need() says of absent ones holds. */
+struct collection *elements_writer_collection(struct elements_writer *writer);
+/* Before the first change of the writer is made: takes off others' parts of other types. */
+void elements_writer_take(struct elements_writer *writer);
+/* After each change is made and noted: what was here of other types, and of expiries without a
+ * value, goes with the first one. */
+void elements_writer_supersede(struct elements_writer *writer);
+/* The key's collection of that type, unpacked, and added if there is none: then the key must get an
+ * element before collection_finish(). `key->name` does not lie in the entry. */
+struct collection *elements_need(struct store *store, const struct key *key, enum value_type type);
+/* Puts one element into the packed ones of the entry at `slot` (NULL: none yet), which are of that
+ * type, in the place of `old` (NULL: it is new); false, with nothing changed, when they would be
+ * too many or too large. */
+bool elements_set_packed(struct store *store, const struct key *key, uint64_t *slot,
+                         enum value_type type, const struct packed_element *old,
+                         const struct packed_element *element);
+/* Would taking out the last of the packed elements leave an expiry behind, which may be seen again
+ * with an element of somebody else? Then they have to be unpacked for it. */
+bool elements_leave_expiry(const struct store *store, const struct entry *entry);
+/* Takes `old` out of the packed elements; the key goes with the last one. */
+void elements_delete_packed(struct store *store, const struct key *key, const struct entry *entry,
+                            const struct packed_element *old, uint64_t stamp);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/sorted_set.h"
+
+#include <math.h>
+
+#include "base/check.h"
+
+/* ---- packed ---- */
+
+/* Counts the packed members before the first that `is_at_end` accepts. */
+typedef bool (*packed_end_fn)(const struct packed_element *element, const void *udata);
+
+static uint64_t packed_rank(const struct elements *elements, packed_end_fn is_at_end,
+                            const void *udata) {
+    struct packed_reader reader;
+    struct packed_element element;
+    uint64_t rank = 0;
+    if (elements->packed.size == 0) {
+        return 0;
+    }
+    packed_reader_init(&reader, elements->packed);
+    while (packed_next(&reader, &element) && !is_at_end(&element, udata)) {
+        rank++;
+    }
+    return rank;
+}
+
+struct score_end {
+    double score;
+    enum order_side side;
+};
+
+static bool is_score_end(const struct packed_element *element, const void *udata) {
+    const struct score_end *end = (const struct score_end *)udata;
+    return end->side == ORDER_AT ? element->score >= end->score : element->score > end->score;
+}
+
+struct name_end {
+    struct slice name;
+    enum order_side side;
+};
+
+static bool is_name_end(const struct packed_element *element, const void *udata) {
+    const struct name_end *end = (const struct name_end *)udata;
+    int order = slice_compare(element->name, end->name);
+    return end->side == ORDER_AT ? order >= 0 : order > 0;
+}
+
+/* ---- ranges ---- */
+
+/* How many members lie before that side of `score`. */
+static uint64_t score_rank(const struct elements *elements, double score, enum order_side side) {
+    if (elements->collection != NULL) {
+        return order_tree_seek_score(&elements->collection->order, score, side).rank;
+    }
+    struct score_end end = {.score = score, .side = side};
+    return packed_rank(elements, is_score_end, &end);
+}
+
+struct rank_range sorted_set_by_score(const struct elements *elements,
+                                      const struct score_range *range) {
+    require(!isnan(range->min) && !isnan(range->max));
+    return (struct rank_range){
+        .from = score_rank(elements, range->min, range->is_min_exclusive ? ORDER_AFTER : ORDER_AT),
+        .to = score_rank(elements, range->max, range->is_max_exclusive ? ORDER_AT : ORDER_AFTER)};
+}
+
+static uint64_t name_rank(const struct elements *elements, struct slice name, enum name_limit limit,
+                          enum order_side side) {
+    struct name_end end = {.name = name, .side = side};
+    if (limit == NAME_LOWEST || elements->count == 0) {
+        return 0;
+    }
+    if (limit == NAME_HIGHEST) {
+        return elements->count;
+    }
+    if (elements->collection != NULL) {
+        return order_tree_seek_name(&elements->collection->order, name, side).rank;
+    }
+    return packed_rank(elements, is_name_end, &end);
+}
+
+struct rank_range sorted_set_by_name(const struct elements *elements,
+                                     const struct name_range *range) {
+    return (struct rank_range){
+        .from = name_rank(elements, range->min, range->min_limit,
+                          range->min_limit == NAME_EXCLUSIVE ? ORDER_AFTER : ORDER_AT),
+        .to = name_rank(elements, range->max, range->max_limit,
+                        range->max_limit == NAME_EXCLUSIVE ? ORDER_AT : ORDER_AFTER)};
+}
+
+bool sorted_set_rank(const struct store *store, const struct elements *elements, struct slice name,
+                     uint64_t *rank, double *score) {
+    if (elements->collection != NULL) {
+        struct element element;
+        if (!elements_find(store, elements, name, &element)) {
+            return false;
+        }
+        *score = element.score;
+        return order_tree_rank(&elements->collection->order, element.score, name, rank);
+    }
+    struct packed_reader reader;
+    struct packed_element element;
+    if (elements->packed.size == 0) {
+        return false;
+    }
+    packed_reader_init(&reader, elements->packed);
+    for (*rank = 0; packed_next(&reader, &element); *rank += 1) {
+        if (slice_equal(element.name, name)) {
+            *score = element.score;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- walking ---- */
+
+static struct order_tree *walk_order(const struct sorted_set_walk *walk) {
+    return (struct order_tree *)(uintptr_t)&walk->collection->order;
+}
+
+/* Puts the reader before the first packed member of the range; going backward, notes where all of
+ * them are. */
+static void walk_begin_packed(struct sorted_set_walk *walk) {
+    struct packed_element element;
+    packed_reader_init(&walk->reader, walk->packed);
+    require(walk->reader.count <= COLLECTION_PACKED_MAX);
+    uint64_t skipped = walk->is_backward ? walk->range.to : walk->range.from;
+    for (uint64_t rank = 0; rank < skipped; rank++) {
+        walk->offsets[rank] = (uint32_t)walk->reader.at;
+        (void)packed_next(&walk->reader, &element);
+    }
+}
+
+void sorted_set_walk_init(struct sorted_set_walk *walk, const struct elements *elements,
+                          struct rank_range range, bool is_backward) {
+    walk->range = range;
+    walk->range.to = range.to < elements->count ? range.to : elements->count;
+    walk->is_backward = is_backward;
+    walk->collection = elements->collection;
+    walk->packed = elements->packed;
+    if (rank_range_count(walk->range) == 0) {
+        walk->range = (struct rank_range){0};
+    } else if (walk->collection == NULL) {
+        walk_begin_packed(walk);
+    } else {
+        walk->cursor = order_tree_seek_rank(walk_order(walk),
+                                            is_backward ? walk->range.to - 1 : walk->range.from);
+    }
+}
+
+static void walk_next_packed(struct sorted_set_walk *walk, struct slice *name, double *score) {
+    struct packed_element element;
+    if (walk->is_backward) {
+        walk->reader.at = walk->offsets[walk->range.to - 1];
+    }
+    bool is_there = packed_next(&walk->reader, &element);
+    ensure(is_there);
+    *name = element.name;
+    *score = element.score;
+}
+
+bool sorted_set_walk_next(struct sorted_set_walk *walk, struct slice *name, double *score) {
+    if (walk->range.from >= walk->range.to) {
+        return false;
+    }
+    if (walk->collection == NULL) {
+        walk_next_packed(walk, name, score);
+    } else {
+        ensure(walk->cursor.pair != NULL);
+        *name = entry_key((const struct entry *)walk->cursor.pair->item);
+        *score = walk->cursor.pair->score;
+        if (walk->range.to - walk->range.from == 1) {
+            /* The cursor need not go on. */
+        } else if (walk->is_backward) {
+            (void)order_cursor_previous(&walk->cursor);
+        } else {
+            order_cursor_next(&walk->cursor);
+        }
+    }
+    walk->range.from += !walk->is_backward;
+    walk->range.to -= walk->is_backward;
+    return true;
+}
+
+void sorted_set_at(const struct elements *elements, uint64_t rank, struct slice *name,
+                   double *score) {
+    require(rank < elements->count);
+    if (elements->collection != NULL) {
+        const struct order_pair *pair = order_tree_at(&elements->collection->order, rank);
+        *name = entry_key((const struct entry *)pair->item);
+        *score = pair->score;
+        return;
+    }
+    struct packed_reader reader;
+    struct packed_element element;
+    packed_reader_init(&reader, elements->packed);
+    for (uint64_t i = 0; packed_next(&reader, &element) && i < rank; i++) {
+    }
+    *name = element.name;
+    *score = element.score;
+}
+
+/* ---- removing ---- */
+
+uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range range,
+                           bool is_backward, sorted_set_removed_fn removed, void *udata) {
+    struct elements elements;
+    struct buffer own = {0};
+    elements_written(writer, &elements);
+    range.to = range.to < elements.count ? range.to : elements.count;
+    uint64_t count = rank_range_count(range), gone = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        struct slice name;
+        double score;
+        sorted_set_at(&elements, is_backward ? range.to - 1 - i : range.from, &name, &score);
+        if (removed != NULL) {
+            removed(udata, name, score);
+        }
+        buffer_clear(&own);
+        buffer_append_slice(&own, name);
+        gone += element_delete(writer, own.size > 0 ? buffer_slice(&own) : slice_make("", 0));
+        elements_written(writer, &elements);
+    }
+    buffer_deinit(&own);
+    return gone;
+}

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What concurrent operations on lists converge to, over real processes: the rows L1 to L8 of
+# docs/mesh.md.
+
+if {![server_is_starling]} {
+    return
+}
+
+start_mesh 3 {appendonly no} {
+
+    mesh_test "L1: two insertions at one place: both, in one order" {
+        node A rpush l x
+        converged
+        concurrently {{linsert l after x y1}} {{linsert l after x y2}}
+        expect_true { [node A lrange l 0 -1] in {{x y1 y2} {x y2 y1}} }
+        everywhere [node A lrange l 0 -1] lrange l 0 -1
+    }
+
+    mesh_test "L2: a push survives a deletion that had not seen it" {
+        node A rpush l x
+        converged
+        concurrently {{lpush l y}} {{del l}}
+        everywhere y lrange l 0 -1
+    }
+
+    mesh_test "L3: two pops of one element: it is gone once" {
+        node A rpush l x y z
+        converged
+        concurrently {{rpop l}} {{rpop l}}
+        everywhere {x y} lrange l 0 -1
+    }
+
+    mesh_test "L4, L5: runs of pushes are not mixed" {
+        concurrently {{rpush l a1} {rpush l a2} {rpush l a3}} {{rpush l b1} {rpush l b2} {rpush l b3}}
+        expect_true { [node A lrange l 0 -1] in {{a1 a2 a3 b1 b2 b3} {b1 b2 b3 a1 a2 a3}} }
+        everywhere [node A lrange l 0 -1] lrange l 0 -1
+        concurrently {{lpush k a1} {lpush k a2} {lpush k a3}} {{lpush k b1} {lpush k b2} {lpush k b3}}
+        expect_true { [node A lrange k 0 -1] in {{a3 a2 a1 b3 b2 b1} {b3 b2 b1 a3 a2 a1}} }
+        everywhere [node A lrange k 0 -1] lrange k 0 -1
+    }
+
+    mesh_test "L6: a trim takes what it saw" {
+        node A rpush l 1 2 3 4 5
+        converged
+        concurrently {{ltrim l 0 2}} {{rpush l 6}}
+        everywhere {1 2 3 6} lrange l 0 -1
+    }
+
+    mesh_test "L7: an update that was not seen survives a removal" {
+        node A rpush l a b
+        converged
+        concurrently {{lset l 0 x}} {{lrem l 1 a}}
+        everywhere {x b} lrange l 0 -1
+    }
+
+    mesh_test "L8: the same element is removed once" {
+        node A rpush l a a
+        converged
+        concurrently {{lrem l 1 a}} {{lrem l 1 a}}
+        everywhere a lrange l 0 -1
+    }
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Packed elements against a plain array of them: put, overwritten in place, removed, found. */
+#include "base/memory.h"
+#include "base/prng.h"
+#include "crdt/packed.h"
+
+#include "unit/seed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { NAMES = 40, NAME_BYTES_MAX = 300, STEPS = 20000 };
+
+struct model_element {
+    bool is_there;
+    size_t name_size, value_size;
+    char name[NAME_BYTES_MAX], value[NAME_BYTES_MAX];
+    double score;
+    uint64_t stamp;
+};
+
+struct model {
+    struct model_element elements[NAMES];
+    unsigned count;
+    struct buffer packed;
+};
+
+/* Many names are ends of others, which a search must tell apart; one is empty. */
+static void name_model(struct model *model) {
+    for (unsigned i = 0; i < NAMES; i++) {
+        struct model_element *element = &model->elements[i];
+        element->name_size = i < NAMES / 2 ? i : i * 7;
+        for (size_t at = 0; at < element->name_size; at++) {
+            element->name[element->name_size - 1 - at] = (char)('a' + at % 3);
+        }
+    }
+}
+
+static struct packed_element model_view(const struct model_element *element) {
+    return (struct packed_element){.name = slice_make(element->name, element->name_size),
+                                   .value = slice_make(element->value, element->value_size),
+                                   .score = element->score,
+                                   .stamp = element->stamp};
+}
+
+static void check_model(const struct model *model, enum value_type type) {
+    struct slice packed = buffer_slice(&model->packed);
+    assert_int_equal(packed_count(packed), model->count);
+    for (unsigned i = 0; i < NAMES; i++) {
+        const struct model_element *element = &model->elements[i];
+        struct packed_element wanted = model_view(element), found;
+        assert_int_equal(packed_find(packed, wanted.name, &found), element->is_there);
+        if (element->is_there) {
+            assert_true(slice_equal(found.name, wanted.name));
+            assert_true(type != VALUE_HASH || slice_equal(found.value, wanted.value));
+            assert_true(type != VALUE_SORTED_SET || found.score == wanted.score);
+            assert_true(found.stamp == wanted.stamp);
+        }
+    }
+    struct packed_reader reader;
+    struct packed_element element, last = {0};
+    unsigned count = 0;
+    packed_reader_init(&reader, packed);
+    while (packed_next(&reader, &element)) {
+        assert_true(type != VALUE_SORTED_SET || count == 0 || packed_compare(&last, &element) < 0);
+        last = element;
+        count++;
+    }
+    assert_int_equal(count, model->count);
+}
+
+static void change_model(struct model_element *element, struct prng *prng) {
+    static const double SCORES[] = {0, -1, 1.5, 1e300, -3e9, 9007199254740993.0, 17};
+    if (prng_below(prng, 3) > 0) {
+        element->value_size = (size_t)prng_below(prng, prng_below(prng, 10) == 0 ? 300 : 20);
+    }
+    for (size_t at = 0; at < element->value_size; at++) {
+        element->value[at] = (char)prng_below(prng, 256);
+    }
+    element->score = SCORES[prng_below(prng, sizeof(SCORES) / sizeof(SCORES[0]))];
+    element->stamp =
+        stamp_make(1000000 + prng_below(prng, prng_below(prng, 2) == 0 ? 60 : UINT64_C(1) << 40),
+                   prng_below(prng, 4) == 0 ? (unsigned)prng_below(prng, 300) : 1);
+}
+
+static void put_model(struct model *model, struct model_element *element, struct prng *prng,
+                      unsigned *overwritten) {
+    struct slice packed = buffer_slice(&model->packed);
+    struct packed_element old, wanted;
+    struct buffer out = {0};
+    bool is_there = model->count > 0 && packed_find(packed, model_view(element).name, &old);
+    change_model(element, prng);
+    wanted = model_view(element);
+    if (is_there && packed_overwrite(model->packed.data, model->packed.size, &old, &wanted)) {
+        (*overwritten)++;
+        return;
+    }
+    if (model->count == 0) {
+        packed_begin_with(&out, packed_type(packed), &wanted);
+    } else {
+        packed_put(&out, packed, is_there ? &old : NULL, &wanted);
+    }
+    buffer_deinit(&model->packed);
+    model->packed = out;
+    model->count += !is_there;
+    element->is_there = true;
+}
+
+static void remove_model(struct model *model, struct model_element *element) {
+    struct packed_element old;
+    struct buffer out = {0};
+    if (packed_find(buffer_slice(&model->packed), model_view(element).name, &old)) {
+        packed_remove(&out, buffer_slice(&model->packed), &old);
+        buffer_deinit(&model->packed);
+        model->packed = out;
+        model->count--;
+        element->is_there = false;
+    }
+}
+
+static void run_model(enum value_type type, bool is_overwritten) {
+    struct prng prng;
+    struct model *model = memory_alloc_zero(sizeof(*model));
+    unsigned overwritten = 0;
+    seed_prng(&prng, "test_packed", (uint64_t)type);
+    name_model(model);
+    packed_begin(&model->packed, type, stamp_make(1, 1));
+    for (unsigned step = 0; step < STEPS; step++) {
+        struct model_element *element = &model->elements[prng_below(&prng, NAMES)];
+        if (prng_below(&prng, 3) > 0) {
+            put_model(model, element, &prng, &overwritten);
+        } else {
+            remove_model(model, element);
+        }
+        if (step % 16 == 0) {
+            check_model(model, type);
+        }
+    }
+    assert_true(is_overwritten == (overwritten > STEPS / 100));
+    buffer_deinit(&model->packed);
+    memory_free(model);
+}
+
+static void hashes_follow_the_model(void **state) {
+    (void)state;
+    run_model(VALUE_HASH, true);
+}
+
+static void sets_follow_the_model(void **state) {
+    (void)state;
+    run_model(VALUE_SET, false);
+}
+
+static void sorted_sets_follow_the_model(void **state) {
+    (void)state;
+    run_model(VALUE_SORTED_SET, false);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hashes_follow_the_model),
+        cmocka_unit_test(sets_follow_the_model),
+        cmocka_unit_test(sorted_sets_follow_the_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
