@@ -136,16 +136,20 @@ enum store_status elements_apply(struct store *store, const struct key *key,
         status = mutate_apply_place(store, &place, change);
         collection_after(store, &place, status == STORE_OK ? change->stamp : 0);
     }
-    note_size(store, collection, change);
-    supersede_beside(store, collection, change);
+    /* What is refused leaves no trace: neither its stamp nor what it would have superseded. */
+    uint64_t stamp = status == STORE_OK ? change->stamp : 0;
+    if (status == STORE_OK) {
+        note_size(store, collection, change);
+        supersede_beside(store, collection, change);
+    }
     if (entry_kind(collection->entry) != ENTRY_CONTESTED) {
-        collection_finish(store, collection, change->stamp);
+        collection_finish(store, collection, stamp);
         return status;
     }
-    (void)contested_close(store, key, change->stamp);
+    (void)contested_close(store, key, stamp);
     slot = mutate_slot(store, key);
     entry = slot != NULL ? table_item(*slot) : NULL;
-    if (!had_types && entry != NULL && entry_kind(entry) == ENTRY_CONTESTED &&
+    if (status == STORE_OK && !had_types && entry != NULL && entry_kind(entry) == ENTRY_CONTESTED &&
         contested_has_types(entry_contested(entry)) &&
         stamp_slot(change->stamp) != store->replicas.self) {
         merge_report_types(store, key, entry_contested(entry), change->stamp);

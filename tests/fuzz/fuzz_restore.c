@@ -64,7 +64,9 @@ static void restore_and_dump(struct slice value) {
     static const struct slice FIRST = {"first", 5}, SECOND = {"second", 6};
     struct store store;
     struct store_opts opts = {.dbs_count = 1, .seed = 1};
+    static const struct replica_id SELF = {.node = {1}};
     store_init(&store, &opts);
+    require(replicas_add_at(&store.replicas, STAMP_SLOT_SELF, &SELF));
     store.is_alone = true;
     for (unsigned type = 0; type < VALUE_TYPES_COUNT; type++) {
         store.packing[type] = (struct store_packing){4, 6, 8};
