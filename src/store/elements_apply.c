@@ -146,9 +146,14 @@ enum store_status elements_apply(struct store *store, const struct key *key,
         collection_finish(store, collection, stamp);
         return status;
     }
-    (void)contested_close(store, key, stamp);
+    bool is_visible = contested_close(store, key, stamp);
     slot = mutate_slot(store, key);
     entry = slot != NULL ? table_item(*slot) : NULL;
+    /* Alone, nobody can write concurrently with what is gone: no expiry is kept for it. */
+    if (store->is_alone && !is_visible && entry != NULL) {
+        mutate_remove(store, key, slot);
+        return status;
+    }
     if (status == STORE_OK && !had_types && entry != NULL && entry_kind(entry) == ENTRY_CONTESTED &&
         contested_has_types(entry_contested(entry)) &&
         stamp_slot(change->stamp) != store->replicas.self) {
