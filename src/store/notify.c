@@ -4,6 +4,7 @@
 #include "store/contested.h"
 #include "store/elements.h"
 #include "store/mutate.h"
+#include "store/sequence.h"
 
 enum { HASHED_BYTES_MAX = 64 << 10 };
 
@@ -132,6 +133,26 @@ void notify_applied(struct store *store, const struct key *key, const struct cha
 
 /* ---- elements ---- */
 
+/* An element of a list is found by its position, which is its name. */
+static void look_at_list_element(const struct store *store, struct collection *collection,
+                                 struct slice name, struct notify_element *shown) {
+    struct ordered_map_cursor cursor;
+    if (collection == NULL || !ordered_map_find(collection->map, name, &cursor)) {
+        return;
+    }
+    struct slice value = cursor.element.value;
+    struct entry_scratch scratch;
+    if (cursor.element.flags != 0) {
+        struct entry *entry = sequence_intricate(store, collection, &cursor);
+        if (entry == NULL || entry_is_hidden(entry)) {
+            return;
+        }
+        value = entry_value(entry, &scratch);
+    }
+    shown->is_there = true;
+    shown->hash = hash_bytes(store->seed, value);
+}
+
 void notify_look_at_element(const struct store *store, const struct key *key,
                             const struct change *change, struct notify_element *shown) {
     const uint64_t *slot = mutate_slot(store, key);
@@ -143,6 +164,10 @@ void notify_look_at_element(const struct store *store, const struct key *key,
         return;
     }
     elements_of(entry, &elements);
+    if (change->type == VALUE_LIST) {
+        look_at_list_element(store, elements.collection, change->element, shown);
+        return;
+    }
     if (!elements_find(store, &elements, change->element, &element)) {
         return;
     }

@@ -53,6 +53,29 @@ start_mesh 3 {appendonly no} {
         everywhere {x b} lrange l 0 -1
     }
 
+    mesh_test "Events of lists from other nodes" {
+        node B config set notify-keyspace-events KEA
+        set listener [node_connect B]
+        $listener psubscribe __keyevent@*
+        node A rpush k 1 2
+        converged
+        node A lset k 0 3
+        converged
+        node A lrem k 0 2
+        converged
+        node A lpop k
+        converged
+        node A set end 1
+        set events {}
+        while 1 {
+            set event [lindex [split [lindex [$listener -receive] 2] :] end]
+            if {$event eq "set"} break
+            lappend events $event
+        }
+        node B config set notify-keyspace-events ""
+        expect $events {rpush lset lrem lrem del}
+    }
+
     mesh_test "L8: the same element is removed once" {
         node A rpush l a a
         converged
