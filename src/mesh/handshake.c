@@ -148,7 +148,15 @@ void handshake_begin(struct mesh_link *link) {
 
 /* ---- once the other side is proven ---- */
 
-/* Keeps one of several links with the same node; false when this one is the loser. */
+/* Is that link in use, and lately heard? One whose peer was cut off may look up for long. */
+static bool is_in_use(const struct mesh_link *link) {
+    return link_is_up(link) &&
+           link->mesh->monotonic_us - link->heard_us <= MESH_PING_MS * 1500ULL;
+}
+
+/* Keeps one of several links with the same node; false when this one is the loser. Of two that
+ * are coming up, both sides keep the one that the smaller node id dialled. One that is in use stays:
+ * it carries broadcasts that nobody sends again. */
 static bool keep_one(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     bool is_mine = memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES) < 0;
@@ -156,6 +164,10 @@ static bool keep_one(struct mesh_link *link) {
         if (other == link || other->is_closing || other->is_gone || other->member != link->member ||
             other->member == NULL) {
             continue;
+        }
+        if (is_in_use(other) && other->peer.generation == link->peer.generation) {
+            link_close(link, MESH_REASON_DUPLICATE, true);
+            return false;
         }
         if (other->is_dialled != link->is_dialled) {
             struct mesh_link *loser = link->is_dialled == is_mine ? other : link;
