@@ -47,14 +47,28 @@ static bool is_covered(const struct context *seen, const struct context *by) {
     return true;
 }
 
+static void begin_waiting(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    catchup->state = CATCHUP_WAITING;
+    catchup->mode = MESH_JOIN_TAKE;
+    catchup->started_us = mesh->monotonic_us;
+    catchup->had_peers_data = false;
+    if (catchup->goal == NULL) {
+        catchup->goal = memory_alloc(sizeof(*catchup->goal));
+    }
+    memset(catchup->goal, 0, sizeof(*catchup->goal));
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->catchup.is_counted = false;
+    }
+}
+
 void catchup_init(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     *catchup = (struct catchup){0};
-    if (mesh->settings.seeds_count > 0 && mesh->data.keys_count(mesh->data.udata) == 0 &&
-        is_context_empty(mesh->data.context(mesh->data.udata))) {
-        catchup->state = CATCHUP_WAITING;
-        catchup->started_us = mesh->monotonic_us;
-        catchup->goal = memory_alloc_zero(sizeof(*catchup->goal));
+    if (mesh->settings.seeds_count > 0) {
+        catchup->is_fresh = mesh->data.keys_count(mesh->data.udata) == 0 &&
+                            is_context_empty(mesh->data.context(mesh->data.udata));
+        begin_waiting(mesh);
     }
 }
 
@@ -112,7 +126,7 @@ static bool pull_frame(struct mesh_link *link, struct slice payload) {
     if (count == 0) {
         return true;
     }
-    link->catchup.pulls = true;
+    link->catchup.pulls = link->peer_is_joining = true;
     if (catchup_is_joining(&mesh->catchup)) {
         send_end(link, (unsigned)part, END_JOINING);
         return true;
@@ -327,6 +341,50 @@ static uint64_t lost_ms(struct mesh_link *link) {
     return (now_us - lost->lost_since_us) / 1000;
 }
 
+/* Does no peer's log serve this node? */
+static bool all_lost(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        bool is_lost = link->catchup.lost_us != 0 && mesh->monotonic_us - link->catchup.lost_us <
+                                                         CATCHUP_LOST_MS * UINT64_C(1000);
+        if (link_is_up(link) && !is_lost) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All that any of the linked peers has seen. */
+static void seen_by_links(struct mesh *mesh, struct context *all) {
+    *all = (struct context){0};
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct context seen;
+        if (!link_is_up(link) || link->member == NULL) {
+            continue;
+        }
+        seen_context(link, &seen);
+        for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+            if (seen.stamps[slot] > all->stamps[slot]) {
+                all->stamps[slot] = seen.stamps[slot];
+            }
+        }
+    }
+}
+
+void catchup_wait(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (has_unsent(link)) {
+        catchup_consider(link, true, true);
+        return;
+    }
+    if (mesh->catchup.state == CATCHUP_IDLE && !mesh->is_leaving) {
+        mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: %s says that this node is behind: it catches up",
+                 link->peer_address);
+        mesh->is_admitted = false;
+        stop_serving(mesh);
+        begin_waiting(mesh);
+    }
+}
+
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
@@ -334,7 +392,8 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     uint64_t since_ms = lost_ms(link);
-    bool is_urgent = lacks_settled || was_forgotten || catchup->state == CATCHUP_WAITING;
+    bool is_urgent = lacks_settled || was_forgotten ||
+                     (catchup->state == CATCHUP_WAITING && (catchup->is_fresh || all_lost(mesh)));
     if (!is_urgent && (since_ms < CATCHUP_LOST_MS || !has_more(mesh, link))) {
         return;
     }
@@ -352,7 +411,11 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
                  */
     }
     struct context needed;
-    seen_context(link, &needed);
+    if (lacks_settled || was_forgotten) {
+        seen_by_links(mesh, &needed); /* each of them wants it to have seen all that it has */
+    } else {
+        seen_context(link, &needed);
+    }
     was_forgotten |= lacks_settled && has_unsent(link);
     if (was_forgotten && compare_with_peer(link) > 0) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
@@ -392,7 +455,7 @@ static void give_up_part(struct mesh_link *link, bool tells) {
 }
 
 void catchup_peer_is_back(struct mesh_link *link) {
-    link->catchup.pulls = false;
+    link->catchup.pulls = link->peer_is_joining = false;
 }
 
 void catchup_link_closed(struct mesh_link *link) {
@@ -621,6 +684,7 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
+    catchup->is_fresh = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
@@ -654,6 +718,7 @@ static void try_to_end(struct mesh *mesh) {
     if (!mesh->data.sync_is_ready(mesh->data.udata)) {
         return;
     }
+    mesh->is_admitted = true;
     mesh->stats.syncs_snapshot++;
     mesh->stats.rebases += catchup->mode == MESH_JOIN_REBASE;
     mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
@@ -726,6 +791,18 @@ static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     link->catchup.is_counted = true;
 }
 
+/* Who had what is missing may be gone; a node with data waits only for what is to be had. */
+static void lower_goal(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    struct context all;
+    seen_by_links(mesh, &all);
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (all.stamps[slot] < catchup->goal->stamps[slot]) {
+            catchup->goal->stamps[slot] = all.stamps[slot];
+        }
+    }
+}
+
 static void wait_for_peers(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     unsigned up = 0, coming = 0;
@@ -743,9 +820,13 @@ static void wait_for_peers(struct mesh *mesh) {
     if (is_patient && (up == 0 || coming > 0)) {
         return;
     }
+    if (!catchup->is_fresh) {
+        lower_goal(mesh);
+    }
     if (!is_covered(catchup->goal, mesh->data.context(mesh->data.udata))) {
         return; /* the logs of the peers bring it, or say that they cannot */
     }
+    mesh->is_admitted = up > 0;
     mesh->stats.syncs_log += catchup->had_peers_data;
     mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
     mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: ready, %s",
@@ -830,6 +911,9 @@ void catchup_tick(struct mesh *mesh) {
             }
             begin(mesh, catchup->mode);
         }
+    }
+    if (catchup->state == CATCHUP_WAITING && !catchup->is_fresh) {
+        look_for_tie(mesh);
     }
     if (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING) {
         warn_if_slow(mesh);
