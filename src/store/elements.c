@@ -257,7 +257,8 @@ struct collection *elements_need(struct store *store, const struct key *key, enu
     if (entry_kind(entry) == ENTRY_COLLECTION && entry_type(entry) == type) {
         return entry_collection(entry);
     }
-    mutate_before(store, key, entry);
+    /* The walks are told of a change once one is certain; spelled out, and with an empty
+     * collection, the value is what it was. */
     struct contested *contested = contested_open(store, key, slot);
     struct collection *collection = contested_find_collection(contested, type);
     if (collection == NULL) {
