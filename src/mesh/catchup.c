@@ -291,7 +291,7 @@ static int compare_with_peer(const struct mesh_link *link) {
     const struct mesh *mesh = link->mesh;
     uint64_t company = catchup_company(link);
     uint64_t keys = mesh->data.keys_count(mesh->data.udata);
-    if (company != link->peer_members) {
+    if (company != link->peer_members && link->peer_members != 0) {
         return company < link->peer_members ? -1 : 1;
     }
     if (keys != link->peer_keys) {
@@ -706,6 +706,10 @@ static void finish_parts(struct mesh *mesh) {
         begin(mesh, catchup->mode);
         return;
     }
+    /* It stands on the mesh's state: what it had settled by itself is nobody's concern any more. */
+    for (size_t i = 0; i < mesh->membership.members_count; i++) {
+        membership_admit_life(mesh->membership.members[i]);
+    }
     catchup->state = CATCHUP_ADVANCING;
     catchup->warned_us = mesh->monotonic_us;
     mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",
@@ -746,30 +750,27 @@ static bool must_change_seed(const struct mesh *mesh) {
     return is_any_foreign && mesh->catchup.parts_done < CATCHUP_PARTS;
 }
 
-/* All linked peers are joining, too: one must not, or nobody has anything to take over. */
+/* All linked peers are joining, too: one must not, or nobody has anything to take over. The one
+ * with most to give ends first; who has nothing left to give, since parts came, does not. */
 static void look_for_tie(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    unsigned up = 0;
-    bool has_most = true;
+    unsigned up = 0, better = 0;
+    bool is_any_ready = false;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (!link_is_up(link)) {
-            continue;
+        if (link_is_up(link)) {
+            up++;
+            is_any_ready |= !link->peer_is_joining;
+            better += compare_with_peer(link) < 0;
         }
-        up++;
-        uint64_t keys = mesh->data.keys_count(mesh->data.udata);
-        bool has_more = keys != link->peer_keys ? keys > link->peer_keys
-                                                : memcmp(mesh->opts.node_id, link->peer.node,
-                                                         REPLICA_NODE_ID_BYTES) < 0;
-        has_most &= link->peer_is_joining && has_more;
     }
-    if (up == 0 || !has_most || catchup->has_begun) {
+    if (up == 0 || is_any_ready || catchup->has_begun) {
         catchup->tied_us = 0;
         return;
     }
     if (catchup->tied_us == 0) {
         catchup->tied_us = mesh->monotonic_us;
     }
-    if (mesh->monotonic_us - catchup->tied_us >= CATCHUP_TIED_MS * 1000ULL) {
+    if (mesh->monotonic_us - catchup->tied_us >= (1 + better) * CATCHUP_TIED_MS * 1000ULL) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {

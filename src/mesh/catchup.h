@@ -39,7 +39,8 @@ enum {
     CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
     CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
     CATCHUP_ALONE_MS = 3000,    /* a fresh node that reaches nobody begins by itself */
-    CATCHUP_TIED_MS = 1000,     /* of all peers joining, before one of them stops */
+    CATCHUP_TIED_MS =
+        2000, /* of all peers joining, before one of them stops: for each that has more */
 };
 
 /* Of one link. */
