@@ -406,7 +406,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         begin(mesh, catchup->mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : catchup->mode);
         return;
     }
-    if (is_source(mesh)) {
+    if (catchup->state == CATCHUP_IDLE && is_source(mesh)) {
         return; /* first the other one, else both would wait for each other; it will be said again
                  */
     }

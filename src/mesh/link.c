@@ -362,7 +362,11 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
     if (!varint_take(&payload, &number) || !varint_take(&payload, &peer_unix_ms)) {
         return false;
     }
-    link->peer_is_joining = payload.size > 0 && ((uint8_t)payload.data[0] & PING_IS_JOINING) != 0;
+    if (payload.size > 0 && ((uint8_t)payload.data[0] & PING_IS_JOINING) != 0) {
+        link->peer_is_joining = true;
+    } else {
+        catchup_peer_is_back(link);
+    }
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
             send_ping(link, MESH_FRAME_PONG, number);
