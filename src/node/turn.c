@@ -612,14 +612,15 @@ static void hold_output(struct node *node) {
 
 void turn_release_holds(struct node *node) {
     uint64_t acknowledged = log_acknowledged_position(node->log);
-    uint64_t failed = log_failed_position(node->log);
     for (struct client **at = &node->held; *at != NULL;) {
         struct client *client = *at;
         size_t released = 0;
-        while (released < client->holds_count && client->holds[released].position <= acknowledged) {
+        while (released < client->holds_count && client->holds[released].position <= acknowledged &&
+               !log_is_in_doubt(node->log, client->holds[released].position)) {
             released++;
         }
-        if (released < client->holds_count && client->holds[released].position <= failed) {
+        if (released < client->holds_count &&
+            log_is_in_doubt(node->log, client->holds[released].position)) {
             /* The write may or may not survive: no reply is the honest one. */
             node_client_close(client, false);
         }
