@@ -891,6 +891,18 @@ void catchup_run(struct mesh *mesh) {
     }
 }
 
+/* Has it by now all that one of its peers has? Then this life is admitted, wherever it began. */
+static void look_for_admission(struct mesh *mesh) {
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct context seen;
+        if (link_is_up(link) && link->member != NULL && !link->peer_is_joining) {
+            seen_context(link, &seen);
+            mesh->is_admitted |= is_covered(&seen, own);
+        }
+    }
+}
+
 void catchup_tick(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
@@ -912,6 +924,9 @@ void catchup_tick(struct mesh *mesh) {
             }
             begin(mesh, catchup->mode);
         }
+    }
+    if (catchup->state == CATCHUP_IDLE && !mesh->is_admitted) {
+        look_for_admission(mesh);
     }
     if (catchup->state == CATCHUP_WAITING && !catchup->is_fresh) {
         look_for_tie(mesh);
