@@ -7,12 +7,18 @@
 #include "mesh/mesh_state.h"
 
 void admission_note_life(struct mesh *mesh, struct member *member) {
-    if (!member->owes_all) {
-        return;
-    }
     const struct context *own = mesh->data.context(mesh->data.udata);
-    member->owes_all = false;
-    membership_owe(member, own);
+    if (member->owes_all) {
+        member->owes_all = false;
+        membership_owe(member, own);
+    }
+    /* Nobody who counts this node has settled what it has not seen: changes of the member's own
+     * earlier lives, most of all, that it may have made anew. */
+    for (unsigned slot = 1; member->owed != NULL && slot < STAMP_SLOTS_COUNT; slot++) {
+        if (member->owed->stamps[slot] > own->stamps[slot]) {
+            member->owed->stamps[slot] = own->stamps[slot];
+        }
+    }
 }
 
 static bool is_seen(const struct context *owed, const struct context *seen) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/rebase.h"
 
+#include "crdt/hyperloglog.h"
 #include "store/rebase_compare.h"
 #include "store/rebase_elements.h"
 #include "store/strings.h"
@@ -185,6 +186,31 @@ static void make_increment(struct sync *sync, const struct rebase_item *item, co
     }
 }
 
+/* A HyperLogLog has lost nothing if it is joined with what is there by now. False: one of them is
+ * none. */
+static bool make_joined(struct sync *sync, const struct key *key, struct slice wanted) {
+    struct entry_scratch scratch;
+    const struct entry *entry = store_peek(sync->store, key);
+    if (entry == NULL || !contested_is_hyperloglog(wanted) || entry_type(entry) != VALUE_STRING ||
+        !contested_is_hyperloglog(entry_value(entry, &scratch))) {
+        return false;
+    }
+    struct slice here = entry_value(entry, &scratch);
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    if (hyperloglog_join(registers, here) != HYPERLOGLOG_OK ||
+        hyperloglog_join(registers, wanted) != HYPERLOGLOG_OK) {
+        return false;
+    }
+    struct buffer joined = {0};
+    hyperloglog_set_registers(&joined, registers,
+                              hyperloglog_is_dense(here) || hyperloglog_is_dense(wanted),
+                              HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    bool is_done = strings_set_registers(sync->store, key, buffer_slice(&joined),
+                                         (struct slice){0}) == STORE_OK;
+    buffer_deinit(&joined);
+    return is_done;
+}
+
 static void make_item(struct sync *sync, const struct rebase_item *item) {
     struct store *store = sync->store;
     struct key key = store_key(store, store_database_index(store, item->number),
@@ -215,8 +241,9 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
                               store_database_index(&sync->rebase->aside, item->number), key.name);
         wanted = rebase_entry_at(&sync->rebase->aside, &aside_key);
         require(wanted != NULL);
-        if (!is_changed && strings_set(store, &key, entry_value(wanted, &scratch),
-                                       item->verdict.expire_unix_ms) != STORE_OK) {
+        if (!make_joined(sync, &key, entry_value(wanted, &scratch)) && !is_changed &&
+            strings_set(store, &key, entry_value(wanted, &scratch), item->verdict.expire_unix_ms) !=
+                STORE_OK) {
             sync->stats.keys_unclear++;
         }
         rebase_drop(&sync->rebase->aside, &aside_key);
