@@ -317,8 +317,8 @@ static bool parse_end(struct command_context *ctx, size_t index, enum list_end *
     return true;
 }
 
-/* Opens the list at argument `index` if a pop is to look at it; `*is_done` when it is not a list and
- * the error is written. */
+/* Opens the list at argument `index` if a pop is to look at it; `*is_done` when it is not a list
+ * and the error is written. */
 static bool open_filled(struct command_context *ctx, size_t index, struct elements_writer *writer,
                         bool *is_done) {
     struct key key = command_key(ctx, index);
@@ -372,10 +372,9 @@ static void cmd_brpop(struct command_context *ctx) {
     blocking_pop(ctx, LIST_RIGHT);
 }
 
-/* LMPOP, and with a timeout BLMPOP; numkeys is argument `index`. */
-static void multi_pop(struct command_context *ctx, size_t index, const int64_t *timeout_ms) {
+static void multi_pop(struct command_context *ctx, bool blocks) {
     struct multi_pop pop;
-    if (!multi_pop_parse(ctx, index, "left", "right", &pop)) {
+    if (!multi_pop_parse(ctx, blocks, "left", "right", &pop)) {
         return;
     }
     for (size_t i = pop.keys_first; i < pop.keys_first + pop.keys_count; i++) {
@@ -391,20 +390,17 @@ static void multi_pop(struct command_context *ctx, size_t index, const int64_t *
             return;
         }
     }
-    multi_pop_found_nothing(ctx, &pop, VALUE_LIST, timeout_ms);
+    multi_pop_found_nothing(ctx, &pop, VALUE_LIST);
 }
 
 /* LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count] */
 static void cmd_lmpop(struct command_context *ctx) {
-    multi_pop(ctx, 1, NULL);
+    multi_pop(ctx, false);
 }
 
 /* BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count] */
 static void cmd_blmpop(struct command_context *ctx) {
-    int64_t timeout_ms;
-    if (command_timeout(ctx, 1, &timeout_ms)) {
-        multi_pop(ctx, 2, &timeout_ms);
-    }
+    multi_pop(ctx, true);
 }
 
 /* LREM key count element */

@@ -410,10 +410,9 @@ static void cmd_bzpopmax(struct command_context *ctx) {
     blocking_pop(ctx, true);
 }
 
-/* ZMPOP, and with a timeout BZMPOP; numkeys is argument `index`. */
-static void multi_pop(struct command_context *ctx, size_t index, const int64_t *timeout_ms) {
+static void multi_pop(struct command_context *ctx, bool blocks) {
     struct multi_pop arguments;
-    if (!multi_pop_parse(ctx, index, "min", "max", &arguments)) {
+    if (!multi_pop_parse(ctx, blocks, "min", "max", &arguments)) {
         return;
     }
     for (size_t i = 0; i < arguments.keys_count; i++) {
@@ -421,8 +420,7 @@ static void multi_pop(struct command_context *ctx, size_t index, const int64_t *
         bool is_done;
         if (read_filled(ctx, arguments.keys_first + i, &elements, &is_done)) {
             struct key key = command_key(ctx, arguments.keys_first + i);
-            uint64_t popped =
-                arguments.count < elements.count ? arguments.count : elements.count;
+            uint64_t popped = arguments.count < elements.count ? arguments.count : elements.count;
             reply_array(ctx->reply, 2);
             reply_bulk(ctx->reply, key.name);
             reply_array(ctx->reply, popped);
@@ -433,20 +431,17 @@ static void multi_pop(struct command_context *ctx, size_t index, const int64_t *
             return;
         }
     }
-    multi_pop_found_nothing(ctx, &arguments, VALUE_SORTED_SET, timeout_ms);
+    multi_pop_found_nothing(ctx, &arguments, VALUE_SORTED_SET);
 }
 
 /* ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count] */
 static void cmd_zmpop(struct command_context *ctx) {
-    multi_pop(ctx, 1, NULL);
+    multi_pop(ctx, false);
 }
 
 /* BZMPOP timeout numkeys key [key ...] <MIN | MAX> [COUNT count] */
 static void cmd_bzmpop(struct command_context *ctx) {
-    int64_t timeout_ms;
-    if (command_timeout(ctx, 1, &timeout_ms)) {
-        multi_pop(ctx, 2, &timeout_ms);
-    }
+    multi_pop(ctx, true);
 }
 
 /* ---- drawing ---- */

@@ -115,8 +115,8 @@ struct command_limits {
 /* What a handler waits for that has found nothing: the keys named by `keys_count` arguments from
  * `keys_first` on. */
 struct command_wait {
-    bool is_wanted; /* set by command_block() */
-    bool wants_any; /* is executed again for any change of a key, its removal included ... */
+    bool is_wanted;       /* set by command_block() */
+    bool wants_any;       /* is executed again for any change of a key, its removal included ... */
     enum value_type type; /* ... else only when the key that changed holds this */
     size_t keys_first, keys_count;
     int64_t timeout_ms; /* 0: for ever */
@@ -199,11 +199,11 @@ bool command_timeout(struct command_context *ctx, size_t index, int64_t *timeout
  * its time is over the reply is null. False where a command must not block: reply as if its time
  * were over. */
 bool command_block(struct command_context *ctx, const struct command_wait *wait);
-/* Is there to be looked at this key? A request that is executed again looks at the key that changed:
- * the others had nothing for it, or are served in their turn. */
+/* Is there to be looked at this key? A request that is executed again looks at the key that
+ * changed: the others had nothing for it, or are served in their turn. */
 static inline bool command_looks_at(const struct command_context *ctx, const struct key *key) {
-    return likely(ctx->ready_key == NULL) || (ctx->ready_key->hash == key->hash &&
-                                              slice_equal(ctx->ready_key->name, key->name));
+    return likely(ctx->ready_key == NULL) ||
+           (ctx->ready_key->hash == key->hash && slice_equal(ctx->ready_key->name, key->name));
 }
 /* Is argument `index` this word, in any case? `lower` is in lower case. */
 static inline bool command_word(const struct command_context *ctx, size_t index,

@@ -3,8 +3,9 @@
 
 #include "commands/scored_members.h"
 
-bool multi_pop_parse(struct command_context *ctx, size_t index, const char *first_end,
+bool multi_pop_parse(struct command_context *ctx, bool blocks, const char *first_end,
                      const char *second_end, struct multi_pop *pop) {
+    size_t index = blocks ? 2 : 1; /* of numkeys */
     int64_t keys_count, count = 1;
     if (!command_integer_from(ctx, index, 1, &keys_count, "ERR numkeys should be greater than 0")) {
         return false;
@@ -14,7 +15,8 @@ bool multi_pop_parse(struct command_context *ctx, size_t index, const char *firs
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return false;
     }
-    *pop = (struct multi_pop){.keys_first = index + 1, .keys_count = (size_t)keys_count};
+    *pop = (struct multi_pop){
+        .keys_first = index + 1, .keys_count = (size_t)keys_count, .blocks = blocks};
     size_t end = pop->keys_first + pop->keys_count;
     pop->is_second_end = command_word(ctx, end, second_end);
     if (!pop->is_second_end && !command_word(ctx, end, first_end)) {
@@ -32,7 +34,7 @@ bool multi_pop_parse(struct command_context *ctx, size_t index, const char *firs
         }
     }
     pop->count = (uint64_t)count;
-    return true;
+    return !blocks || command_timeout(ctx, 1, &pop->timeout_ms);
 }
 
 int multi_pop_keys(const struct slice *args, size_t args_count, int *positions, size_t room) {
@@ -45,15 +47,12 @@ int multi_pop_blocking_keys(const struct slice *args, size_t args_count, int *po
 }
 
 void multi_pop_found_nothing(struct command_context *ctx, const struct multi_pop *pop,
-                             enum value_type type, const int64_t *timeout_ms) {
-    if (timeout_ms != NULL) {
-        struct command_wait wait = {.type = type,
-                                    .keys_first = pop->keys_first,
-                                    .keys_count = pop->keys_count,
-                                    .timeout_ms = *timeout_ms};
-        if (command_block(ctx, &wait)) {
-            return;
-        }
+                             enum value_type type) {
+    struct command_wait wait = {.type = type,
+                                .keys_first = pop->keys_first,
+                                .keys_count = pop->keys_count,
+                                .timeout_ms = pop->timeout_ms};
+    if (!pop->blocks || !command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
     }
-    reply_null_array(ctx->reply);
 }

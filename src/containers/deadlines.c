@@ -47,10 +47,9 @@ static void move_down(struct deadlines *deadlines, size_t index, struct deadline
 void deadlines_add(struct deadlines *deadlines, struct deadline *deadline, uint64_t at_us) {
     require(deadline->place == 0);
     if (deadlines->count == deadlines->capacity) {
-        deadlines->capacity =
-            deadlines->capacity == 0 ? CAPACITY_FIRST : 2 * deadlines->capacity;
-        deadlines->heap = memory_resize(deadlines->heap,
-                                        deadlines->capacity * sizeof(struct deadline *));
+        deadlines->capacity = deadlines->capacity == 0 ? CAPACITY_FIRST : 2 * deadlines->capacity;
+        deadlines->heap =
+            memory_resize(deadlines->heap, deadlines->capacity * sizeof(struct deadline *));
     }
     deadline->at_us = at_us;
     deadline->order = deadlines->next_order++;

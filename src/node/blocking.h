@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blocking commands: BLPOP and its kin.
  *
- * A handler that has found nothing asks for it (command_block()); its client is parked with a copy of
- * the request. Whatever changes a key that somebody waits for, a client's command or a peer's unit,
- * marks it as ready, by the hook that WATCH has, too. Between commands, transactions and units, never
- * inside one, ready keys are served: the request is executed again for each client that waits, the
- * longest waiting first. A request that finds nothing again keeps its place. One that gets its
- * reply is accounted then, as one call that took as long as all its executions together. */
+ * A handler that has found nothing asks for it (command_block()); its client is parked with a copy
+ * of the request. Whatever changes a key that somebody waits for, a client's command or a peer's
+ * unit, marks it as ready, by the hook that WATCH has, too. Between commands, transactions and
+ * units, never inside one, ready keys are served: the request is executed again for each client
+ * that waits, the longest waiting first. A request that finds nothing again keeps its place. One
+ * that gets its reply is accounted then, as one call that took as long as all its executions
+ * together. */
 #ifndef NODE_BLOCKING_H
 #define NODE_BLOCKING_H
 
@@ -41,8 +42,8 @@ void blocking_deinit(struct node *node);
 /* Parks the client, whose request asked for it by `ctx->wait`. False, with nothing changed, when
  * memory is out. */
 bool blocking_park(const struct command_context *ctx, uint64_t duration_us);
-/* Ends the wait of a parked client without a reply; no effect on another. node_client_unblock() does
- * this, too. */
+/* Ends the wait of a parked client without a reply; no effect on another. node_client_unblock()
+ * does this, too. */
 void blocking_stop(struct client *client);
 /* Writes the reply to a parked request that ends without being executed: the error, or null for
  * NULL, when its time is over; and accounts it. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who waits for which keys: a queue for each key, served in the order of coming.
  *
- * A waiter stands in the queues of one or more keys at once, at their ends when it comes. A key that
- * changed is marked as ready; ready keys are taken in the order in which they were marked, and the
- * waiters of each are gone through from the longest waiting on. Whoever is served leaves all its
- * queues in one step; the others keep their places.
+ * A waiter stands in the queues of one or more keys at once, at their ends when it comes. A key
+ * that changed is marked as ready; ready keys are taken in the order in which they were marked, and
+ * the waiters of each are gone through from the longest waiting on. Whoever is served leaves all
+ * its queues in one step; the others keep their places.
  *
  *     queues --> queue "a" --> place of 1 --> place of 2
  *                queue "b" --> place of 2 --> place of 3
