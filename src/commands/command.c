@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "proto/request.h"
+
 struct key command_key(const struct command_context *ctx, size_t index) {
     if (ctx->has_first_key_hash && (int)index == ctx->row->keys.first) {
         return (struct key){.name = ctx->args[index], .hash = ctx->first_key_hash, .db = ctx->db};
@@ -95,7 +97,13 @@ bool command_block(struct command_context *ctx, const struct command_wait *wait)
         return false;
     }
     ctx->wait = *wait;
+    ctx->wait.args = NULL;
     ctx->wait.is_wanted = true;
+    if (ctx->ready_key == NULL) {
+        /* Else it is kept already. */
+        ctx->wait.args_kept = request_args_copy(wait->args != NULL ? wait->args : ctx->args,
+                                                ctx->args_count, &ctx->wait.args_kept_bytes);
+    }
     return true;
 }
 

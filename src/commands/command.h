@@ -115,11 +115,17 @@ struct command_limits {
 /* What a handler waits for that has found nothing: the keys named by `keys_count` arguments from
  * `keys_first` on. */
 struct command_wait {
-    bool is_wanted;       /* set by command_block() */
     bool wants_any;       /* is executed again for any change of a key, its removal included ... */
     enum value_type type; /* ... else only when the key that changed holds this */
     size_t keys_first, keys_count;
     int64_t timeout_ms; /* 0: for ever */
+    /* What is to be executed again, as many arguments as there are, where those of the request
+     * would mean something else by then; NULL: as they are. */
+    const struct slice *args;
+    /* Set by command_block(): */
+    bool is_wanted;
+    struct slice *args_kept; /* a copy, as request_args_copy() makes it; NULL: memory is out */
+    size_t args_kept_bytes;
 };
 
 struct command_context {
@@ -194,10 +200,10 @@ bool command_integer_from(struct command_context *ctx, size_t index, int64_t min
 /* Reads the timeout argument of a blocking command, in seconds with a fraction, as milliseconds;
  * false, with the error written, when it is none. */
 bool command_timeout(struct command_context *ctx, size_t index, int64_t *timeout_ms);
-/* Blocks the client: after a handler that has changed and replied nothing, and returns at once, its
- * request is kept, and executed again when there may be something for it, with `ready_key`. When
- * its time is over the reply is null. False where a command must not block: reply as if its time
- * were over. */
+/* Blocks the client: its request is kept, and executed again, with `ready_key`, when there may be
+ * something for it. The handler has replied nothing then, and writes nothing afterwards. When the
+ * time is over the reply is null. False where a command must not block: reply as if the time were
+ * over. `wait` and what it points to need to be valid during the call only. */
 bool command_block(struct command_context *ctx, const struct command_wait *wait);
 /* Is there to be looked at this key? A request that is executed again looks at the key that
  * changed: the others had nothing for it, or are served in their turn. */

@@ -58,24 +58,24 @@ bool blocking_park(const struct command_context *ctx, uint64_t duration_us) {
     struct blocked_request *request =
         memory_try_alloc(sizeof(*request) + wait->keys_count * sizeof(request->places[0]));
     if (request == NULL) {
+        memory_free(wait->args_kept);
         return false;
     }
     *request = (struct blocked_request){
         .client = client,
         .row = ctx->row,
+        .args = wait->args_kept,
         .args_count = ctx->args_count,
         .type = wait->type,
         .skips_reply = (client->flags & CLIENT_REPLY_SKIP) != 0,
         .duration_us = duration_us,
         .waiter = {.wants_any = wait->wants_any, .places = request->places},
     };
-    size_t args_bytes;
-    request->args = request_args_copy(ctx->args, ctx->args_count, &args_bytes);
     if (request->args == NULL || !request_queue(node, request, wait)) {
         request_free(node, request);
         return false;
     }
-    request->bytes = sizeof(*request) + args_bytes + key_queues_bytes(&request->waiter);
+    request->bytes = sizeof(*request) + wait->args_kept_bytes + key_queues_bytes(&request->waiter);
     if (wait->timeout_ms != 0) {
         /* By the clock that nobody sets. What is beyond its end is for ever. */
         uint64_t us = (uint64_t)wait->timeout_ms, at_us;

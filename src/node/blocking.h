@@ -39,8 +39,8 @@ struct blocked_request {
 void blocking_init(struct node *node);
 /* All clients are gone. */
 void blocking_deinit(struct node *node);
-/* Parks the client, whose request asked for it by `ctx->wait`. False, with nothing changed, when
- * memory is out. */
+/* Parks the client, whose request asked for it by `ctx->wait`, and takes the arguments kept there.
+ * False, with nothing else changed, when memory is out. */
 bool blocking_park(const struct command_context *ctx, uint64_t duration_us);
 /* Ends the wait of a parked client without a reply; no effect on another. node_client_unblock()
  * does this, too. */
