@@ -710,6 +710,19 @@ start_server {} {
     }
 }
 
+start_server {} {
+    starling_test "NOQUORUM: likewise" {
+        set c [blocks bzpopmin z 0]
+        r multi
+        r zadd z 1 a
+        r config set mesh-min-peers-to-write 1
+        r exec
+        expect_error "NOQUORUM*" { $c -receive }
+        r config set mesh-min-peers-to-write 0
+        expect [r zrange z 0 -1] a
+    }
+}
+
 start_server {appendonly yes appendfsync always} {
     test "appendfsync always: what was popped stays popped" {
         set c [blocks blpop k 0]

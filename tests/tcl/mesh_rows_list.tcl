@@ -149,3 +149,34 @@ start_mesh 3 {appendonly no} {
         everywhere 0 exists l
     }
 }
+
+start_mesh 2 {appendonly no mesh-backlog-size 64kb} {
+    mesh_test "A client waits while its node takes over the state of others" {
+        node A set before 1
+        converged
+        set syncs [mesh_field B mesh_syncs_snapshot]
+        set c [node_connect B]
+        set other [node_connect B]
+        $c -send blpop l 0
+        $other -send bzpopmin l none 0
+        wait_until { [regexp {blocked_clients:2\r} [node B info clients]] }
+        cut A
+        # More than the log remembers.
+        node A rpush l x y
+        for {set i 0} {$i < 40} {incr i} {
+            node A set key:$i [string repeat $i 5000]
+        }
+        heal
+        expect [$c -receive] {l x}
+        converged
+        expect_true { [mesh_field B mesh_syncs_snapshot] > $syncs }
+        everywhere y lrange l 0 -1
+        expect_match [node B info clients] "*blocked_clients:1\r*"
+        # The other one is still found, also if names have other hashes now.
+        node A del l
+        node A zadd l 1 m
+        expect [$other -receive] {l m 1}
+        converged
+        everywhere 0 exists l
+    }
+}
