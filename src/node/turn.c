@@ -477,12 +477,18 @@ static void batch_put_back(struct client *client) {
     }
 }
 
-/* The reply is complete: it goes out, with what was pushed meanwhile, or the client is closed. */
-static void batch_finish_reply(struct node *node, struct client *client) {
+/* What there is goes out, with what was pushed meanwhile; without any the buffer goes back. */
+static void batch_send(struct node *node, struct client *client) {
     batch_take_pushes(node, client);
-    if (client->out.size > 0) {
+    if (likely(client->out.size > 0)) {
         node_client_wants_output(client);
+    } else {
+        buffer_take_back(node, &client->out);
     }
+}
+
+static void batch_finish_reply(struct node *node, struct client *client) {
+    batch_send(node, client);
     if (!check_output_limit(node, client)) {
         node_count_client_memory(client);
     }
@@ -498,10 +504,7 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
                   request->row, request->hash, request->has_hash);
     node->running = NULL;
     if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
-        batch_take_pushes(node, client);
-        if (client->out.size > 0) {
-            node_client_wants_output(client);
-        }
+        batch_send(node, client);
         batch_put_back(client);
         return;
     }
@@ -531,9 +534,6 @@ bool turn_run_again(struct client *client, const struct key *key) {
     node->running = NULL;
     if (skips) {
         client->out.size = out_before;
-    }
-    if (client->out.size == 0) {
-        buffer_take_back(node, &client->out);
     }
     batch_finish_reply(node, client);
     return is_done;

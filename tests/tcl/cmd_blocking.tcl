@@ -749,6 +749,12 @@ start_server {appendonly yes appendfsync always} {
 }
 
 start_server {maxmemory-clients 0} {
+    starling_test "A client that waits has no buffers" {
+        set c [blocks blpop k 0]
+        expect_match [client_line $c] "* qbuf=0 qbuf-free=0 * rbs=0 *"
+        regexp {tot-mem=(\d+)} [client_line $c] -> memory
+        expect_range $memory 1 2000
+    }
     starling_test "What a blocked client keeps is counted as its memory" {
         regexp {tot-mem=(\d+)} [client_line [connect]] -> plain
         set keys {}
