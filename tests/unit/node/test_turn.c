@@ -530,6 +530,90 @@ static void blocked_clients_may_go(void **state) {
     world_deinit(&world);
 }
 
+/* A command as those of groups of consumers will be: it wants to be told of everything, changes its
+ * key each time, and has its argument replaced: WAITGONE key, then "WAITGONE key again". */
+static void handle_waitgone(struct command_context *ctx) {
+    struct key key = command_key(ctx, 1);
+    int64_t count;
+    bool is_again = ctx->ready_key != NULL;
+    assert_int_equal(slice_equal(ctx->args[2], SLICE("again")), is_again);
+    enum store_status status = STORE_ABSENT;
+    if (!is_again || store_peek(ctx->store, &key) != NULL) {
+        status = strings_add_integer(ctx->store, &key, 1, &count);
+    }
+    if (status != STORE_OK) {
+        command_reply_status(ctx, status);
+        return;
+    }
+    struct slice args[3] = {ctx->args[0], ctx->args[1], SLICE("again")};
+    struct command_wait wait = {
+        .wants_any = true, .keys_first = 1, .keys_count = 1, .timeout_ms = 1000, .args = args};
+    if (!command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
+    }
+}
+
+static const struct command waiting_rows[] = {
+    {.name = "waitgone",
+     .handler = handle_waitgone,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_BLOCKING,
+     .keys = {1, 1, 1}},
+};
+
+COMMAND_FAMILY(waiting_family, waiting_rows);
+
+static void waiting_for_anything(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    struct node *node = world.node;
+    size_t count_before = node->commands.count;
+    command_table_add(&node->commands, &waiting_family);
+    node->command_stats =
+        memory_resize(node->command_stats, node->commands.count * sizeof(node->command_stats[0]));
+    memset(node->command_stats + count_before, 0, sizeof(node->command_stats[0]));
+    const struct command_stats *stats = &node->command_stats[count_before];
+    say(&world, 0, "MULTI\r\nWAITGONE a x\r\nEXEC\r\n");
+    say(&world, 1, "WAITGONE k x\r\n");
+    say(&world, 2, "WAITGONE k x\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+QUEUED\r\n*1\r\n*-1\r\n");
+    assert_int_equal(node->blocking.queues.wants_any_count, 1);
+    /* Executed once more each, as the second one changed the key while the first one waited; and
+     * what they change when they find nothing wakes nobody. */
+    say(&world, 0, "GET k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "$1\r\n4\r\n");
+    say(&world, 0, "SET k 10\r\nGET k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n$2\r\n12\r\n");
+    /* They are told of another type, here by an error, and the first one's going is no matter. */
+    node_client_free(world.ends[2].client);
+    world.ends[2].client = NULL;
+    say(&world, 0, "MULTI\r\nDEL k\r\nRPUSH k a\r\nEXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 1,
+                    "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+    assert_int_equal(stats->calls, 2);
+    assert_int_equal(stats->failed, 1);
+    /* Of a removal, and of a flush. */
+    buffer_clear(&world.ends[0].received);
+    say(&world, 1, "WAITGONE a x\r\n");
+    say(&world, 0, "DEL a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, ":1\r\n");
+    assert_received(&world, 1, "-ERR no such key\r\n");
+    say(&world, 1, "WAITGONE b x\r\n");
+    world_run(&world, true);
+    say(&world, 0, "FLUSHALL\r\n");
+    world_run(&world, true);
+    assert_received(&world, 1, "-ERR no such key\r\n");
+    key_queues_check(&node->blocking.queues);
+    assert_int_equal(node->blocking.queues.wants_any_count, 0);
+    world_deinit(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_gives_the_same_replies),
@@ -541,6 +625,7 @@ int main(void) {
         cmocka_unit_test(pops_of_blocked_clients_wait_for_the_disk),
         cmocka_unit_test(waiting_ends_with_its_time),
         cmocka_unit_test(blocked_clients_may_go),
+        cmocka_unit_test(waiting_for_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
