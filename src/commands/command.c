@@ -96,13 +96,14 @@ bool command_block(struct command_context *ctx, const struct command_wait *wait)
     if (ctx->in_transaction) {
         return false;
     }
-    ctx->wait = *wait;
-    ctx->wait.args = NULL;
-    ctx->wait.is_wanted = true;
+    *ctx->wait = *wait;
+    ctx->wait->args = NULL;
+    ctx->wait->args_kept = NULL;
+    ctx->is_blocked = true;
     if (ctx->ready_key == NULL) {
         /* Else it is kept already. */
-        ctx->wait.args_kept = request_args_copy(wait->args != NULL ? wait->args : ctx->args,
-                                                ctx->args_count, &ctx->wait.args_kept_bytes);
+        ctx->wait->args_kept = request_args_copy(wait->args != NULL ? wait->args : ctx->args,
+                                                 ctx->args_count, &ctx->wait->args_kept_bytes);
     }
     return true;
 }

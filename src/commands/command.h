@@ -123,7 +123,6 @@ struct command_wait {
      * would mean something else by then; NULL: as they are. */
     const struct slice *args;
     /* Set by command_block(): */
-    bool is_wanted;
     struct slice *args_kept; /* a copy, as request_args_copy() makes it; NULL: memory is out */
     size_t args_kept_bytes;
 };
@@ -141,7 +140,8 @@ struct command_context {
     uint64_t first_key_hash; /* of args[row->keys.first], where has_first_key_hash */
     bool has_first_key_hash;
     bool in_transaction; /* inside EXEC: must not block */
-    struct command_wait wait;
+    bool is_blocked;     /* command_block() was called; `wait` has for what */
+    struct command_wait *wait;
     const struct key *ready_key; /* that changed, for a request that is executed again; or NULL */
 };
 

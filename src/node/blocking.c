@@ -52,7 +52,7 @@ static bool request_queue(struct node *node, struct blocked_request *request,
 bool blocking_park(const struct command_context *ctx, uint64_t duration_us) {
     struct node *node = ctx->node;
     struct client *client = ctx->client;
-    const struct command_wait *wait = &ctx->wait;
+    const struct command_wait *wait = ctx->wait;
     require(client->blocked == NULL);
     require(wait->keys_first + wait->keys_count <= ctx->args_count);
     struct blocked_request *request =

@@ -18,7 +18,8 @@
 struct blocking {
     struct key_queues queues;
     struct deadlines deadlines;
-    unsigned requests_count; /* parked */
+    unsigned requests_count;  /* parked */
+    struct command_wait wait; /* of the running command */
 };
 
 /* A parked request: one block, with the places behind it; its arguments are another. */
@@ -39,7 +40,7 @@ struct blocked_request {
 void blocking_init(struct node *node);
 /* All clients are gone. */
 void blocking_deinit(struct node *node);
-/* Parks the client, whose request asked for it by `ctx->wait`, and takes the arguments kept there.
+/* Parks the client, whose request asked for it by `*ctx->wait`, and takes the arguments kept there.
  * False, with nothing else changed, when memory is out. */
 bool blocking_park(const struct command_context *ctx, uint64_t duration_us);
 /* Ends the wait of a parked client without a reply; no effect on another. node_client_unblock()

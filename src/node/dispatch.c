@@ -11,6 +11,9 @@
 
 enum { UNKNOWN_ARGS_BYTES_MAX = 128 };
 
+/* Into the path of every request, also where there is a second, rare caller. */
+#define HOT_INLINE inline __attribute__((always_inline))
+
 /* ---- refusals ---- */
 
 static void count_error(struct node *node, struct slice line) {
@@ -223,7 +226,8 @@ static bool is_for_loading(const struct command *row, const struct client *clien
 }
 
 /* True after an error reply that refuses the request. */
-static bool check_refuses(struct node *node, struct client *client, const struct command *row) {
+static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
+                                     const struct command *row) {
     struct reply *reply = &client->reply;
     if ((client->flags & CLIENT_AUTHENTICATED) == 0 && (row->flags & CMD_NO_AUTH) == 0) {
         reply_error(reply, "NOAUTH Authentication required.");
@@ -365,9 +369,9 @@ static void count_duration(struct node *node, struct client *client, const struc
     }
 }
 
-void node_count_call(struct node *node, struct client *client, const struct command *row,
-                     const struct slice *args, size_t args_count, uint64_t duration_us,
-                     unsigned errors_before) {
+static HOT_INLINE void count_call(struct node *node, struct client *client,
+                                  const struct command *row, const struct slice *args,
+                                  size_t args_count, uint64_t duration_us, unsigned errors_before) {
     struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
     stats->calls++;
     node->stats.commands_processed++;
@@ -380,6 +384,12 @@ void node_count_call(struct node *node, struct client *client, const struct comm
         stats->failed++;
     }
     count_duration(node, client, row, args, args_count, stats, duration_us);
+}
+
+void node_count_call(struct node *node, struct client *client, const struct command *row,
+                     const struct slice *args, size_t args_count, uint64_t duration_us,
+                     unsigned errors_before) {
+    count_call(node, client, row, args, args_count, duration_us, errors_before);
 }
 
 /* Parks the client, or lets it stay parked; false, after an error reply, when memory is out. */
@@ -397,7 +407,7 @@ static bool park(struct command_context *ctx, uint64_t duration_us) {
 
 /* Calls the handler, and accounts the request unless it waits now. `earlier_us` is how long it took
  * before. */
-static void call(struct command_context *ctx, uint64_t earlier_us) {
+static HOT_INLINE void call(struct command_context *ctx, uint64_t earlier_us) {
     struct node *node = ctx->node;
     struct client *client = ctx->client;
     const struct command *row = ctx->row;
@@ -420,16 +430,16 @@ static void call(struct command_context *ctx, uint64_t earlier_us) {
     /* The end of one command is the beginning of the next: one look at the clock for each. */
     node->now_us = node->host.monotonic_us(node->host.udata);
     uint64_t duration_us = earlier_us + node->now_us - began_us;
-    if (unlikely(ctx->wait.is_wanted) && park(ctx, duration_us)) {
+    if (unlikely(ctx->is_blocked) && park(ctx, duration_us)) {
         return;
     }
-    node_count_call(node, client, row, ctx->args, ctx->args_count, duration_us, errors_before);
+    count_call(node, client, row, ctx->args, ctx->args_count, duration_us, errors_before);
 }
 
-static struct command_context context_of(struct node *node, struct client *client,
-                                         const struct command *row, const struct slice *args,
-                                         size_t args_count) {
-    return (struct command_context){
+void node_call(struct node *node, struct client *client, const struct command *row,
+               const struct slice *args, size_t args_count, uint64_t first_key_hash,
+               bool has_first_key_hash) {
+    struct command_context ctx = {
         .store = &node->store,
         .node = node,
         .client = client,
@@ -439,16 +449,13 @@ static struct command_context context_of(struct node *node, struct client *clien
         .db = client->db,
         .reply = &client->reply,
         .limits = &node->limits,
+        .first_key_hash = first_key_hash,
+        .has_first_key_hash = has_first_key_hash && row->keys.first > 0,
         .in_transaction = (client->flags & CLIENT_IN_TRANSACTION) != 0,
+        .is_blocked = false,
+        .wait = &node->blocking.wait,
+        .ready_key = NULL,
     };
-}
-
-void node_call(struct node *node, struct client *client, const struct command *row,
-               const struct slice *args, size_t args_count, uint64_t first_key_hash,
-               bool has_first_key_hash) {
-    struct command_context ctx = context_of(node, client, row, args, args_count);
-    ctx.first_key_hash = first_key_hash;
-    ctx.has_first_key_hash = has_first_key_hash && row->keys.first > 0;
     call(&ctx, 0);
 }
 
@@ -459,10 +466,20 @@ bool node_call_again(struct node *node, struct client *client, const struct key 
         refuse(node, client, request->row, errors_before);
         return true;
     }
-    struct command_context ctx =
-        context_of(node, client, request->row, request->args, request->args_count);
-    ctx.ready_key = key;
+    struct command_context ctx = {
+        .store = &node->store,
+        .node = node,
+        .client = client,
+        .row = request->row,
+        .args = request->args,
+        .args_count = request->args_count,
+        .db = client->db,
+        .reply = &client->reply,
+        .limits = &node->limits,
+        .wait = &node->blocking.wait,
+        .ready_key = key,
+    };
     call(&ctx, request->duration_us);
     store_end_unit(&node->store);
-    return !ctx.wait.is_wanted;
+    return !ctx.is_blocked;
 }
