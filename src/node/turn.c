@@ -697,6 +697,10 @@ void node_run(struct node *node) {
     /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
      * and must not wait for a disk that may never come back. */
     bool holds = !log_is_failing(node->log, NULL);
+    if (unlikely(node->pause_until_ms != 0) && node->pause_until_ms <= node->now_ms) {
+        /* Not only at the next tick: what has expired is no value for the requests of this turn. */
+        node_end_pause(node);
+    }
     run_ready(node);
     node_mesh_run(node);
     if (key_queues_has_ready(&node->blocking.queues)) {

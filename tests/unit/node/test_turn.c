@@ -402,6 +402,30 @@ static void quitting_closes_after_the_reply(void **state) {
     world_deinit(&world);
 }
 
+/* With the time of a pause ends all of it: a write finds no key that has expired meanwhile. */
+static void a_pause_ends_before_requests(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "RPUSH k a\r\nPEXPIRE k 500\r\nCLIENT PAUSE 1000 WRITE\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, ":1\r\n:1\r\n+OK\r\n");
+    say(&world, 0, "RPUSH k b\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "");
+    say(&world, 1, "RPUSH k c\r\n");
+    node_set_time(world.node, INT64_C(1800000002000), 3000000);
+    node_run(world.node);
+    world_deliver(&world);
+    node_set_time(world.node, INT64_C(1800000002000), 3000000);
+    (void)node_tick(world.node);
+    world_run(&world, true);
+    say(&world, 2, "LLEN k\r\nPTTL k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 2, ":2\r\n:-1\r\n");
+    world_deinit(&world);
+}
+
 /* ---- clients that wait ---- */
 
 static void blocked_clients_are_served_in_their_order(void **state) {
@@ -621,6 +645,7 @@ int main(void) {
         cmocka_unit_test(replies_wait_for_the_disk),
         cmocka_unit_test(acknowledged_writes_survive),
         cmocka_unit_test(quitting_closes_after_the_reply),
+        cmocka_unit_test(a_pause_ends_before_requests),
         cmocka_unit_test(blocked_clients_are_served_in_their_order),
         cmocka_unit_test(pops_of_blocked_clients_wait_for_the_disk),
         cmocka_unit_test(waiting_ends_with_its_time),
