@@ -55,8 +55,8 @@ bool blocking_park(const struct command_context *ctx, uint64_t duration_us) {
     const struct command_wait *wait = ctx->wait;
     require(client->blocked == NULL);
     require(wait->keys_first + wait->keys_count <= ctx->args_count);
-    struct blocked_request *request =
-        memory_try_alloc(sizeof(*request) + wait->keys_count * sizeof(request->places[0]));
+    size_t bytes = sizeof(struct blocked_request) + wait->keys_count * sizeof(struct key_place);
+    struct blocked_request *request = memory_try_alloc(bytes);
     if (request == NULL) {
         memory_free(wait->args_kept);
         return false;
@@ -75,7 +75,7 @@ bool blocking_park(const struct command_context *ctx, uint64_t duration_us) {
         request_free(node, request);
         return false;
     }
-    request->bytes = sizeof(*request) + wait->args_kept_bytes + key_queues_bytes(&request->waiter);
+    request->bytes = bytes + wait->args_kept_bytes + key_queues_bytes(&request->waiter);
     if (wait->timeout_ms != 0) {
         /* By the clock that nobody sets. What is beyond its end is for ever. */
         uint64_t us = (uint64_t)wait->timeout_ms, at_us;

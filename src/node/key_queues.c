@@ -150,8 +150,7 @@ void key_queues_remove(struct key_queues *queues, struct key_waiter *waiter) {
 size_t key_queues_bytes(const struct key_waiter *waiter) {
     size_t bytes = 0;
     for (size_t i = 0; i < waiter->places_count; i++) {
-        bytes += sizeof(struct key_place) + sizeof(struct key_queue) +
-                 waiter->places[i].queue->name_bytes;
+        bytes += sizeof(struct key_queue) + waiter->places[i].queue->name_bytes;
     }
     return bytes;
 }
