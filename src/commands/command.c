@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "commands/command.h"
 
+#include <math.h>
+
+#include "proto/request.h"
+
 struct key command_key(const struct command_context *ctx, size_t index) {
     if (ctx->has_first_key_hash && (int)index == ctx->row->keys.first) {
         return (struct key){.name = ctx->args[index], .hash = ctx->first_key_hash, .db = ctx->db};
@@ -53,6 +57,55 @@ bool command_integer(struct command_context *ctx, size_t index, int64_t *value, 
     }
     reply_error(ctx->reply, error != NULL ? error : COMMAND_NOT_INTEGER);
     return false;
+}
+
+bool command_integer_from(struct command_context *ctx, size_t index, int64_t min, int64_t *value,
+                          const char *error) {
+    if (!command_integer(ctx, index, value, error)) {
+        return false;
+    }
+    if (*value < min) {
+        reply_error(ctx->reply, error);
+        return false;
+    }
+    return true;
+}
+
+bool command_timeout(struct command_context *ctx, size_t index, int64_t *timeout_ms) {
+    /* The next float is beyond 64 bits. */
+    static const long double MAX_MS = 9223372036854775807.0L;
+    long double seconds;
+    if (!number_parse_float(ctx->args[index], &seconds)) {
+        reply_error(ctx->reply, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    long double ms = ceill(seconds * 1000);
+    if (ms < 0) {
+        reply_error(ctx->reply, "ERR timeout is negative");
+        return false;
+    }
+    if (ms >= MAX_MS || (int64_t)ms > INT64_MAX - ctx->store->now_ms) {
+        reply_error(ctx->reply, "ERR timeout is out of range");
+        return false;
+    }
+    *timeout_ms = (int64_t)ms;
+    return true;
+}
+
+bool command_block(struct command_context *ctx, const struct command_wait *wait) {
+    if (ctx->in_transaction) {
+        return false;
+    }
+    *ctx->wait = *wait;
+    ctx->wait->args = NULL;
+    ctx->wait->args_kept = NULL;
+    ctx->is_blocked = true;
+    if (ctx->ready_key == NULL) {
+        /* Else it is kept already. */
+        ctx->wait->args_kept = request_args_copy(wait->args != NULL ? wait->args : ctx->args,
+                                                 ctx->args_count, &ctx->wait->args_kept_bytes);
+    }
+    return true;
 }
 
 enum store_status command_read_string(struct command_context *ctx, size_t index,

@@ -822,7 +822,9 @@ enum store_status elements_copy(struct store *store, const struct key *from, con
     uint64_t expire_unix_ms = entry_expire_unix_ms(source);
     bool replaces = store_delete(store, to);
     walk.status = elements_open(store, to, elements.type, &walk.writer);
-    ensure(walk.status == STORE_OK);
+    if (walk.status != STORE_OK) {
+        return walk.status; /* it has expired, and must not be removed now: a pause */
+    }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
     elements_each(store, &elements, copy_visit, &walk);
     elements_close(&walk.writer);
