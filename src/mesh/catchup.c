@@ -431,7 +431,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         begin(mesh, MESH_JOIN_TAKE);
     } else if (since_ms >= CATCHUP_MERGE_MS && compare_with_peer(link) < 0) {
         need(catchup, &needed);
-        begin(mesh, MESH_JOIN_REBASE); /* neither log reaches back, and it is this node that joins */
+        begin(mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
     }
 }
 
@@ -523,7 +523,7 @@ static void refuse_part(struct mesh_link *link) {
         mesh->monotonic_us - mesh->catchup.started_us < CATCHUP_REFUSED_MS * UINT64_C(1000);
     if (!is_any_left && !is_patient && mesh->catchup.parts_done == 0 &&
         mesh->catchup.mode != MESH_JOIN_REBASE) {
-        begin(mesh, MESH_JOIN_REBASE);
+        begin(mesh, mesh->catchup.mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : MESH_JOIN_REBASE);
     }
 }
 
