@@ -256,7 +256,7 @@ static void pop(struct command_context *ctx, enum list_end end) {
         reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->row->name);
         return;
     }
-    if (has_count && !command_integer(ctx, 2, &count, NULL)) {
+    if (has_count && !command_integer(ctx, 2, &count, COUNT_NOT_POSITIVE)) {
         return;
     }
     if (count < 0) {
@@ -581,12 +581,7 @@ static bool parse_lpos(struct command_context *ctx, struct lpos_options *options
             return false;
         }
         if (is_rank) {
-            if (!command_integer(ctx, i + 1, &options->rank, NULL)) {
-                return false;
-            }
-            if (options->rank == INT64_MIN) {
-                reply_error(ctx->reply, "ERR value is out of range, value must between "
-                                        "-9223372036854775807 and 9223372036854775807");
+            if (!command_signed_count(ctx, i + 1, &options->rank)) {
                 return false;
             }
             if (options->rank == 0) {
@@ -662,6 +657,9 @@ static void cmd_lpos(struct command_context *ctx) {
         .cost = "O(1)", .syntax = (syntax_), .summary = (summary_)                                 \
     }
 
+static const struct key_spec lmpop_specs[] = {
+    KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+
 static const struct command cmd_list_rows[] = {
     LIST_COMMAND("lpush", cmd_lpush, -3, CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
                  KEY_READ_WRITE | KEY_INSERT, "1.0.0", "O(1) for each element.",
@@ -700,6 +698,7 @@ static const struct command cmd_list_rows[] = {
      .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
      .find_keys = lmpop_keys,
+     .key_specs = lmpop_specs,
      .group = "list",
      .since = "7.0.0",
      .cost = "O(N+M) where N is the number of keys and M that of the elements returned.",

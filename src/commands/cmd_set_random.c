@@ -174,12 +174,7 @@ static void cmd_srandmember(struct command_context *ctx) {
         return;
     }
     if (ctx->args_count == 3) {
-        if (!command_integer(ctx, 2, &count, NULL)) {
-            return;
-        }
-        if (count == INT64_MIN) {
-            reply_error(ctx->reply, "ERR value is out of range, value must between "
-                                    "-9223372036854775807 and 9223372036854775807");
+        if (!command_signed_count(ctx, 2, &count)) {
             return;
         }
     }

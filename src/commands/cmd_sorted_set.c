@@ -499,7 +499,7 @@ static void cmd_zrandmember(struct command_context *ctx) {
     bool is_done, has_count = ctx->args_count > 2, with_scores = ctx->args_count > 3;
     /* So that a reply stays within what may be built. */
     int64_t count_max = (int64_t)(ctx->limits->value_bytes_max / 16);
-    if (has_count && !command_integer(ctx, 2, &count, NULL)) {
+    if (has_count && !command_signed_count(ctx, 2, &count)) {
         return;
     }
     if (ctx->args_count > 4 || (with_scores && !command_word(ctx, 3, "withscores"))) {
@@ -543,15 +543,13 @@ static size_t scan_write(struct command_context *ctx, const struct scan_options 
 static void cmd_zscan(struct command_context *ctx) {
     struct scan_options options;
     struct elements elements;
-    bool is_done;
-    if (!scan_parse_options(ctx, 2, 0, &options)) {
-        return;
-    }
-    (void)read_sorted_set(ctx, 1, &elements, &is_done);
-    if (!is_done) {
+    if (scan_parse(ctx, VALUE_SORTED_SET, 0, &options, &elements)) {
         scan_elements(ctx, &elements, &options, scan_write);
     }
 }
+
+static const struct key_spec zmpop_specs[] = {
+    KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
 
 #define SORTED_SET_ROW .keys = {1, 1, 1}, .group = "sorted-set"
 
@@ -603,6 +601,7 @@ static const struct command cmd_sorted_set_rows[] = {
      .summary = "Removes and returns the members with the highest scores."},
     {.name = "zmpop", .handler = cmd_zmpop, .arity = -4, .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = zmpop_keys,
+     .key_specs = zmpop_specs,
      .group = "sorted-set", .since = "7.0.0",
      .cost = "O(K) + O(M*log(N)) where K is the number of keys, N that of members and M that of "
              "members popped.",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "commands/command.h"
 
+#include <inttypes.h>
+
 struct key command_key(const struct command_context *ctx, size_t index) {
     if (ctx->has_first_key_hash && (int)index == ctx->row->keys.first) {
         return (struct key){.name = ctx->args[index], .hash = ctx->first_key_hash, .db = ctx->db};
@@ -53,6 +55,19 @@ bool command_integer(struct command_context *ctx, size_t index, int64_t *value, 
     }
     reply_error(ctx->reply, error != NULL ? error : COMMAND_NOT_INTEGER);
     return false;
+}
+
+bool command_signed_count(struct command_context *ctx, size_t index, int64_t *count) {
+    if (!command_integer(ctx, index, count, NULL)) {
+        return false;
+    }
+    if (*count == INT64_MIN) {
+        reply_errorf(ctx->reply,
+                     "ERR value is out of range, value must between -%" PRId64 " and %" PRId64,
+                     INT64_MAX, INT64_MAX);
+        return false;
+    }
+    return true;
 }
 
 enum store_status command_read_string(struct command_context *ctx, size_t index,

@@ -23,6 +23,7 @@ enum {
     OUTPUT_BYTES_MAX_UNAUTHENTICATED = 17 << 10,
     SPARE_BUFFERS_MAX = 64,
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
+    ARGS_KEPT_MAX = 8192,              /* after a batch; a request may have a million */
 };
 
 struct batch_request {
@@ -520,6 +521,9 @@ static void batch_execute(struct node *node, size_t count) {
         }
     }
     node->turn_args.count = 0;
+    if (unlikely(node->turn_args.capacity > ARGS_KEPT_MAX)) {
+        request_args_deinit(&node->turn_args);
+    }
     buffer_clear(&node->turn_scratch);
 }
 
