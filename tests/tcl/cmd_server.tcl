@@ -466,6 +466,25 @@ start_server {} {
         set argument [lindex [dict get $docs get arguments] 0]
         expect [dict get $argument name] key
         expect [dict get $argument type] key
+        # Types of arguments, by their names.
+        foreach {command wanted} {
+            zadd {key key score double member string}
+            zrange {key key start string stop string}
+            zcount {key key min double max double}
+            zlexcount {key key min string max string}
+            zrangestore {dst key src key min string max string}
+            geoadd {key key longitude double latitude double member string}
+            lrange {key key start integer stop integer}
+            sort {key key by-pattern pattern get-pattern pattern}
+            hincrbyfloat {key key field string increment double}
+            zincrby {key key increment integer member string}
+            lmpop {numkeys integer key key}
+        } {
+            set arguments [dict get [lindex [r command docs $command] 1] arguments]
+            foreach {name type} $wanted {
+                expect_match $arguments "*name $name *type $type*"
+            }
+        }
         r hello 3
         r command docs get
         expect [r -type] %
