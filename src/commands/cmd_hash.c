@@ -317,6 +317,9 @@ static void reply_repeated(struct command_context *ctx, const struct elements *e
     while (i < count && elements_random(ctx->store, elements, &element)) {
         write_field(fields, &element);
         i++;
+        if (command_reply_is_too_long(ctx, begin)) {
+            return;
+        }
     }
     size_t flat = fields->writes == WRITES_NAMES || fields->is_nested ? 1 : 2;
     reply_deferred_array(ctx->reply, begin, (size_t)i * flat);
@@ -335,7 +338,7 @@ static void cmd_hrandfield(struct command_context *ctx) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return;
     }
-    if (count < -(INT64_MAX / 2) || (has_values && count > INT64_MAX / 2)) {
+    if (has_values && (count < -(INT64_MAX / 2) || count > INT64_MAX / 2)) {
         reply_error(ctx->reply, "ERR value is out of range");
         return;
     }

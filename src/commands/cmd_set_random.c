@@ -134,9 +134,7 @@ static void srandmember_repeated(struct command_context *ctx, const struct eleme
             return;
         }
         reply_bulk(ctx->reply, element.name);
-        if (ctx->reply->out->size - begin > ctx->limits->value_bytes_max) {
-            ctx->reply->out->size = begin;
-            reply_error(ctx->reply, "ERR the reply would be longer than proto-max-bulk-len");
+        if (command_reply_is_too_long(ctx, begin)) {
             return;
         }
     }

@@ -434,8 +434,9 @@ static int zmpop_keys(const struct slice *args, size_t args_count, int *position
 /* `count` members, each drawn from all; there are some. */
 static void draw_repeated(struct command_context *ctx, const struct elements *elements,
                           uint64_t count, bool with_scores) {
+    size_t begin = ctx->reply->out->size;
     scored_reply_begin(ctx->reply, count, with_scores);
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count && !command_reply_is_too_long(ctx, begin); i++) {
         struct slice name;
         double score;
         sorted_set_at(elements, prng_below(&ctx->store->prng, elements->count), &name, &score);
@@ -497,8 +498,6 @@ static void cmd_zrandmember(struct command_context *ctx) {
     struct elements elements;
     int64_t count = 0;
     bool is_done, has_count = ctx->args_count > 2, with_scores = ctx->args_count > 3;
-    /* So that a reply stays within what may be built. */
-    int64_t count_max = (int64_t)(ctx->limits->value_bytes_max / 16);
     if (has_count && !command_signed_count(ctx, 2, &count)) {
         return;
     }
@@ -506,7 +505,7 @@ static void cmd_zrandmember(struct command_context *ctx) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return;
     }
-    if (count < -count_max || (with_scores && count > INT64_MAX / 2)) {
+    if (with_scores && (count < -(INT64_MAX / 2) || count > INT64_MAX / 2)) {
         reply_error(ctx->reply, OUT_OF_RANGE);
         return;
     }

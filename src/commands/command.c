@@ -70,6 +70,20 @@ bool command_signed_count(struct command_context *ctx, size_t index, int64_t *co
     return true;
 }
 
+bool command_reply_is_too_long(struct command_context *ctx, size_t begin) {
+    size_t bytes = ctx->reply->out->size - begin;
+    int64_t output_bytes_max = *ctx->output_bytes_max;
+    if (output_bytes_max > 0 && bytes > (uint64_t)output_bytes_max) {
+        return true;
+    }
+    if (bytes <= ctx->limits->value_bytes_max) {
+        return false;
+    }
+    ctx->reply->out->size = begin;
+    reply_error(ctx->reply, "ERR the reply would be longer than proto-max-bulk-len");
+    return true;
+}
+
 enum store_status command_read_string(struct command_context *ctx, size_t index,
                                       struct entry_scratch *scratch, struct slice *value) {
     struct key key = command_key(ctx, index);

@@ -145,7 +145,8 @@ struct command_context {
     unsigned db; /* the client's database */
     struct reply *reply;
     const struct command_limits *limits;
-    uint64_t first_key_hash; /* of args[row->keys.first], where has_first_key_hash */
+    const int64_t *output_bytes_max; /* with more output the client is disconnected; 0: none */
+    uint64_t first_key_hash;         /* of args[row->keys.first], where has_first_key_hash */
     bool has_first_key_hash;
     bool in_transaction; /* inside EXEC: must not block */
 };
@@ -201,6 +202,10 @@ void command_reply_status(struct command_context *ctx, enum store_status status)
 bool command_integer(struct command_context *ctx, size_t index, int64_t *value, const char *error);
 /* Likewise, as a count that may be negative but can be negated. */
 bool command_signed_count(struct command_context *ctx, size_t index, int64_t *count);
+/* Is the reply that began at `begin` so long that the handler has to return at once? Either the
+ * client will be disconnected for it, or it is replaced by an error. For replies whose length a
+ * client can choose freely. */
+bool command_reply_is_too_long(struct command_context *ctx, size_t begin);
 /* Is argument `index` this word, in any case? `lower` is in lower case. */
 static inline bool command_word(const struct command_context *ctx, size_t index,
                                 const char *lower) {

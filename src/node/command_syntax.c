@@ -136,22 +136,14 @@ static const struct {
     const char *full_name, *name;
     enum command_argument_type type;
 } SYNTAX_TYPES_OF[] = {
-    {"incrbyfloat", "increment", ARGUMENT_DOUBLE},
-    {"hincrbyfloat", "increment", ARGUMENT_DOUBLE},
-    {"zrange", "start", ARGUMENT_STRING},
-    {"zrange", "stop", ARGUMENT_STRING},
-    {"zrangestore", "min", ARGUMENT_STRING},
-    {"zrangestore", "max", ARGUMENT_STRING},
-    {"zlexcount", "min", ARGUMENT_STRING},
-    {"zlexcount", "max", ARGUMENT_STRING},
-    {"zrangebylex", "min", ARGUMENT_STRING},
-    {"zrangebylex", "max", ARGUMENT_STRING},
-    {"zrevrangebylex", "min", ARGUMENT_STRING},
-    {"zrevrangebylex", "max", ARGUMENT_STRING},
-    {"zremrangebylex", "min", ARGUMENT_STRING},
-    {"zremrangebylex", "max", ARGUMENT_STRING},
-    {"setbit", "value", ARGUMENT_INTEGER},
-    {"bitfield", "value", ARGUMENT_INTEGER},
+    {"incrbyfloat", "increment", ARGUMENT_DOUBLE}, {"hincrbyfloat", "increment", ARGUMENT_DOUBLE},
+    {"zrange", "start", ARGUMENT_STRING},          {"zrange", "stop", ARGUMENT_STRING},
+    {"zrangestore", "min", ARGUMENT_STRING},       {"zrangestore", "max", ARGUMENT_STRING},
+    {"zlexcount", "min", ARGUMENT_STRING},         {"zlexcount", "max", ARGUMENT_STRING},
+    {"zrangebylex", "min", ARGUMENT_STRING},       {"zrangebylex", "max", ARGUMENT_STRING},
+    {"zrevrangebylex", "min", ARGUMENT_STRING},    {"zrevrangebylex", "max", ARGUMENT_STRING},
+    {"zremrangebylex", "min", ARGUMENT_STRING},    {"zremrangebylex", "max", ARGUMENT_STRING},
+    {"setbit", "value", ARGUMENT_INTEGER},         {"bitfield", "value", ARGUMENT_INTEGER},
 };
 
 static enum command_argument_type syntax_type(const struct syntax_reader *reader,

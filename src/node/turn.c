@@ -400,12 +400,16 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
     return count;
 }
 
+const int64_t *node_output_bytes_max(const struct client *client) {
+    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
+    return &client->node->options->client_output_buffer_limit
+                .classes[is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL]
+                .hard_bytes;
+}
+
 /* Closes the client when `bytes` of output are more than its hard limit; true if they are. */
 static bool check_output_bytes(struct node *node, struct client *client, size_t bytes) {
-    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
-    int64_t hard = node->options->client_output_buffer_limit
-                       .classes[is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL]
-                       .hard_bytes;
+    int64_t hard = *node_output_bytes_max(client);
     /* Whoever has not shown a password must not be able to fill the memory with errors. */
     if (unlikely((client->flags & CLIENT_AUTHENTICATED) == 0) &&
         (hard == 0 || hard > OUTPUT_BYTES_MAX_UNAUTHENTICATED)) {
