@@ -273,10 +273,14 @@ static int syntax_read_plain(struct syntax_reader *reader) {
     }
     struct command_argument *argument = syntax_argument(reader, index);
     argument->name = name;
+    int last_spec = reader->key_specs_count - 1;
     if (argument->type == ARGUMENT_KEY) {
-        int last_spec = reader->key_specs_count - 1;
         argument->key_spec_index = reader->keys_seen < last_spec ? reader->keys_seen : last_spec;
         reader->keys_seen++;
+    } else if (slice_equal(name, SLICE("by-pattern")) || slice_equal(name, SLICE("get-pattern"))) {
+        /* What they lead to are keys as well: the second spec is that of both. */
+        argument->key_spec_index = last_spec < 1 ? last_spec : 1;
+        reader->keys_seen = 2;
     }
     return index;
 }

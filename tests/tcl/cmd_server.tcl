@@ -138,7 +138,6 @@ start_server {} {
     test "INFO memory follows the data" {
         set before [info_field memory used_memory]
         populate 2000 k: 1000
-        # What the tests before left may be freed only now.
         expect_range [expr {[info_field memory used_memory] - $before}] 1800000 4000000
         r flushall
         wait_until {[info_field memory used_memory] < $before + 600000}
@@ -401,12 +400,14 @@ test "configuration from standard input" {
     expect_match $output "*2*nosuchoption*"
     start_server {} {
         stop_server
-        exec $::server_path - --port [server port] --dir [server dir] << "timeout 44\nsave \"\"\n" \
-            >>[server log] 2>@1 &
+        set pid [exec $::server_path - --port [server port] --dir [server dir] \
+            << "timeout 44\nsave \"\"\n" >>[server log] 2>@1 &]
         wait_until {![catch { set c [connect] }] && ![catch { $c ping }]}
         expect [lindex [$c config get timeout] 1] 44
         catch { $c shutdown nosave }
         expect_true {[$c -eof]}
+        # Only when it has ended does it give up its directory.
+        wait_until {[catch { read_file /proc/$pid/stat } state] || [string match "* Z *" $state]}
         start_again
     }
 }
