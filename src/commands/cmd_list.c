@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lists: pushing, popping, and elements by index and value. */
-#include "commands/command.h"
+#include "commands/multi_pop.h"
 #include "store/lists.h"
 
 #define COUNT_NOT_POSITIVE "ERR value is out of range, must be positive"
@@ -246,10 +246,23 @@ static void pop_some(struct command_context *ctx, struct elements_writer *writer
     }
 }
 
-static void pop(struct command_context *ctx, enum list_end end) {
-    struct elements_writer writer;
+/* Replies with the element at an end, which goes. */
+static void pop_one(struct command_context *ctx, struct elements_writer *writer,
+                    enum list_end end) {
     struct elements elements;
     struct list_cursor cursor;
+    elements_written(writer, &elements);
+    uint64_t index = end == LIST_LEFT ? 0 : elements.count - 1;
+    bool is_there = list_seek(ctx->store, &elements, index, &cursor);
+    ensure(is_there);
+    reply_bulk(ctx->reply, cursor.element.value);
+    list_remove(writer, index, 1);
+    elements_close(writer);
+    notify_removed(ctx, &writer->key, pop_event(end));
+}
+
+static void pop(struct command_context *ctx, enum list_end end) {
+    struct elements_writer writer;
     int64_t count = 1;
     bool has_count = ctx->args_count > 2;
     if (ctx->args_count > 3) {
@@ -277,16 +290,9 @@ static void pop(struct command_context *ctx, enum list_end end) {
     }
     if (has_count) {
         pop_some(ctx, &writer, end, (uint64_t)count);
-        return;
+    } else {
+        pop_one(ctx, &writer, end);
     }
-    elements_written(&writer, &elements);
-    uint64_t index = end == LIST_LEFT ? 0 : elements.count - 1;
-    bool is_there = list_seek(ctx->store, &elements, index, &cursor);
-    ensure(is_there);
-    reply_bulk(ctx->reply, cursor.element.value);
-    list_remove(&writer, index, 1);
-    elements_close(&writer);
-    notify_removed(ctx, &writer.key, pop_event(end));
 }
 
 /* LPOP key [count] */
@@ -311,74 +317,90 @@ static bool parse_end(struct command_context *ctx, size_t index, enum list_end *
     return true;
 }
 
-/* Reads the options of LMPOP from argument `index` on. */
-static bool parse_count(struct command_context *ctx, size_t index, int64_t *count) {
-    static const char RANGE_ERROR[] = "ERR count should be greater than 0";
-    *count = 1;
-    for (bool is_given = false; index < ctx->args_count; index += 2, is_given = true) {
-        if (is_given || !command_word(ctx, index, "count") || index + 1 >= ctx->args_count) {
-            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-            return false;
-        }
-        if (!command_integer(ctx, index + 1, count, RANGE_ERROR)) {
-            return false;
-        }
-        if (*count < 1) {
-            reply_error(ctx->reply, RANGE_ERROR);
-            return false;
-        }
+/* Opens the list at argument `index` if a pop is to look at it; `*is_done` when it is not a list
+ * and the error is written. */
+static bool open_filled(struct command_context *ctx, size_t index, struct elements_writer *writer,
+                        bool *is_done) {
+    struct key key = command_key(ctx, index);
+    *is_done = false;
+    if (!command_looks_at(ctx, &key)) {
+        return false;
+    }
+    if (!open_list_at(ctx, &key, writer)) {
+        *is_done = true;
+        return false;
+    }
+    if (writer->is_key_fresh) {
+        elements_close(writer);
+        return false;
     }
     return true;
 }
 
-/* LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count] */
-static void cmd_lmpop(struct command_context *ctx) {
-    static const char RANGE_ERROR[] = "ERR numkeys should be greater than 0";
-    int64_t keys_count, count;
-    enum list_end end;
-    if (!command_integer(ctx, 1, &keys_count, RANGE_ERROR)) {
+/* BLPOP and BRPOP: from the first list that has any. */
+static void blocking_pop(struct command_context *ctx, enum list_end end) {
+    struct elements_writer writer;
+    struct command_wait wait = {
+        .type = VALUE_LIST, .keys_first = 1, .keys_count = ctx->args_count - 2};
+    if (!command_timeout(ctx, ctx->args_count - 1, &wait.timeout_ms)) {
         return;
     }
-    if (keys_count < 1) {
-        reply_error(ctx->reply, RANGE_ERROR);
-        return;
-    }
-    if ((uint64_t)keys_count > ctx->args_count - 3) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-        return;
-    }
-    size_t end_index = 2 + (size_t)keys_count;
-    if (!parse_end(ctx, end_index, &end) || !parse_count(ctx, end_index + 1, &count)) {
-        return;
-    }
-    for (size_t i = 2; i < end_index; i++) {
-        struct elements_writer writer;
-        struct key key = command_key(ctx, i);
-        if (!open_list_at(ctx, &key, &writer)) {
+    for (size_t i = 1; i <= wait.keys_count; i++) {
+        bool is_done;
+        if (open_filled(ctx, i, &writer, &is_done)) {
+            reply_array(ctx->reply, 2);
+            reply_bulk(ctx->reply, ctx->args[i]);
+            pop_one(ctx, &writer, end);
             return;
         }
-        if (writer.is_key_fresh) {
-            elements_close(&writer);
-            continue;
+        if (is_done) {
+            return;
         }
-        reply_array(ctx->reply, 2);
-        reply_bulk(ctx->reply, ctx->args[i]);
-        pop_some(ctx, &writer, end, (uint64_t)count);
-        return;
     }
-    reply_null_array(ctx->reply);
+    if (!command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
+    }
 }
 
-static int lmpop_keys(const struct slice *args, size_t args_count, int *positions, size_t room) {
-    int64_t count;
-    if (args_count < 4 || !number_parse_integer(args[1], &count) || count < 1 ||
-        (uint64_t)count > args_count - 3) {
-        return -1;
+/* BLPOP key [key ...] timeout */
+static void cmd_blpop(struct command_context *ctx) {
+    blocking_pop(ctx, LIST_LEFT);
+}
+
+/* BRPOP key [key ...] timeout */
+static void cmd_brpop(struct command_context *ctx) {
+    blocking_pop(ctx, LIST_RIGHT);
+}
+
+static void multi_pop(struct command_context *ctx, bool blocks) {
+    struct multi_pop pop;
+    if (!multi_pop_parse(ctx, blocks, "left", "right", &pop)) {
+        return;
     }
-    for (size_t i = 0; i < (size_t)count && i < room; i++) {
-        positions[i] = 2 + (int)i;
+    for (size_t i = pop.keys_first; i < pop.keys_first + pop.keys_count; i++) {
+        struct elements_writer writer;
+        bool is_done;
+        if (open_filled(ctx, i, &writer, &is_done)) {
+            reply_array(ctx->reply, 2);
+            reply_bulk(ctx->reply, ctx->args[i]);
+            pop_some(ctx, &writer, pop.is_second_end ? LIST_RIGHT : LIST_LEFT, pop.count);
+            return;
+        }
+        if (is_done) {
+            return;
+        }
     }
-    return (int)count;
+    multi_pop_found_nothing(ctx, &pop, VALUE_LIST);
+}
+
+/* LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count] */
+static void cmd_lmpop(struct command_context *ctx) {
+    multi_pop(ctx, false);
+}
+
+/* BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count] */
+static void cmd_blmpop(struct command_context *ctx) {
+    multi_pop(ctx, true);
 }
 
 /* LREM key count element */
@@ -476,7 +498,9 @@ static void move_between(struct command_context *ctx, struct elements_writer *wr
     reply_bulk(ctx->reply, value);
 }
 
-static void move(struct command_context *ctx, enum list_end from, enum list_end to) {
+/* With a timeout it waits for an element of the source. */
+static void move(struct command_context *ctx, enum list_end from, enum list_end to,
+                 const int64_t *timeout_ms) {
     struct elements_writer writer;
     struct elements elements;
     struct list_cursor cursor;
@@ -485,8 +509,14 @@ static void move(struct command_context *ctx, enum list_end from, enum list_end 
         return;
     }
     if (writer.is_key_fresh) {
+        struct command_wait wait = {.type = VALUE_LIST,
+                                    .keys_first = 1,
+                                    .keys_count = 1,
+                                    .timeout_ms = timeout_ms != NULL ? *timeout_ms : 0};
         elements_close(&writer);
-        reply_null(ctx->reply);
+        if (timeout_ms == NULL || !command_block(ctx, &wait)) {
+            reply_null(ctx->reply);
+        }
         return;
     }
     elements_written(&writer, &elements);
@@ -510,13 +540,31 @@ static void move(struct command_context *ctx, enum list_end from, enum list_end 
 static void cmd_lmove(struct command_context *ctx) {
     enum list_end from, to;
     if (parse_end(ctx, 3, &from) && parse_end(ctx, 4, &to)) {
-        move(ctx, from, to);
+        move(ctx, from, to, NULL);
+    }
+}
+
+/* BLMOVE source destination LEFT|RIGHT LEFT|RIGHT timeout */
+static void cmd_blmove(struct command_context *ctx) {
+    enum list_end from, to;
+    int64_t timeout_ms;
+    if (parse_end(ctx, 3, &from) && parse_end(ctx, 4, &to) &&
+        command_timeout(ctx, 5, &timeout_ms)) {
+        move(ctx, from, to, &timeout_ms);
     }
 }
 
 /* RPOPLPUSH source destination */
 static void cmd_rpoplpush(struct command_context *ctx) {
-    move(ctx, LIST_RIGHT, LIST_LEFT);
+    move(ctx, LIST_RIGHT, LIST_LEFT, NULL);
+}
+
+/* BRPOPLPUSH source destination timeout */
+static void cmd_brpoplpush(struct command_context *ctx) {
+    int64_t timeout_ms;
+    if (command_timeout(ctx, 3, &timeout_ms)) {
+        move(ctx, LIST_RIGHT, LIST_LEFT, &timeout_ms);
+    }
 }
 
 /* ---- reading ---- */
@@ -595,11 +643,7 @@ static bool parse_lpos(struct command_context *ctx, struct lpos_options *options
         const char *error =
             is_count ? "ERR COUNT can't be negative" : "ERR MAXLEN can't be negative";
         int64_t *number = is_count ? &options->count : &options->compared_max;
-        if (!command_integer(ctx, i + 1, number, error)) {
-            return false;
-        }
-        if (*number < 0) {
-            reply_error(ctx->reply, error);
+        if (!command_integer_from(ctx, i + 1, 0, number, error)) {
             return false;
         }
     }
@@ -648,10 +692,12 @@ static void cmd_lpos(struct command_context *ctx) {
         .cost = (cost_), .syntax = (syntax_), .summary = (summary_)                                \
     }
 
-#define LIST_MOVE(name_, handler_, arity_, since_, syntax_, summary_)                              \
+#define BLOCKING_FLAGS (CMD_WRITE | CMD_NO_SCRIPT | CMD_BLOCKING)
+
+#define LIST_MOVE(name_, handler_, arity_, flags_, since_, syntax_, summary_)                      \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_),                                 \
-        .flags = CMD_WRITE | CMD_DENY_OOM, .keys = {1, 1, 1},                                      \
+        .flags = CMD_WRITE | CMD_DENY_OOM | (flags_), .keys = {1, 1, 1},                           \
         .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .more_keys = {2, 2, 1},             \
         .more_key_flags = KEY_READ_WRITE | KEY_INSERT, .group = "list", .since = (since_),         \
         .cost = "O(1)", .syntax = (syntax_), .summary = (summary_)                                 \
@@ -659,6 +705,16 @@ static void cmd_lpos(struct command_context *ctx) {
 
 static const struct key_spec lmpop_specs[] = {
     KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+static const struct key_spec blmpop_specs[] = {
+    KEY_SPEC_COUNTED(2, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+
+#define LIST_POP_WAITING(name_, handler_, summary_)                                                \
+    {                                                                                              \
+        .name = (name_), .handler = (handler_), .arity = -3, .flags = BLOCKING_FLAGS,              \
+        .keys = {1, -2, 1}, .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,                 \
+        .group = "list", .since = "2.0.0", .cost = "O(N) where N is the number of keys.",          \
+        .syntax = "key [key ...] timeout", .summary = (summary_)                                   \
+    }
 
 static const struct command cmd_list_rows[] = {
     LIST_COMMAND("lpush", cmd_lpush, -3, CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
@@ -697,23 +753,47 @@ static const struct command cmd_list_rows[] = {
      .arity = -4,
      .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
-     .find_keys = lmpop_keys,
+     .find_keys = multi_pop_keys,
      .key_specs = lmpop_specs,
      .group = "list",
      .since = "7.0.0",
      .cost = "O(N+M) where N is the number of keys and M that of the elements returned.",
      .syntax = "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
      .summary = "Removes elements from the first of some lists that is not empty."},
+    LIST_POP_WAITING("blpop", cmd_blpop,
+                     "Removes the first element of the first of some lists that has any, once one "
+                     "has."),
+    LIST_POP_WAITING("brpop", cmd_brpop,
+                     "Removes the last element of the first of some lists that has any, once one "
+                     "has."),
+    {.name = "blmpop",
+     .handler = cmd_blmpop,
+     .arity = -5,
+     .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
+     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
+     .find_keys = multi_pop_blocking_keys,
+     .key_specs = blmpop_specs,
+     .group = "list",
+     .since = "7.0.0",
+     .cost = "O(N+M) where N is the number of keys and M that of the elements returned.",
+     .syntax = "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+     .summary = "Removes elements from the first of some lists that has any, once one has."},
     LIST_COMMAND("lrem", cmd_lrem, 4, CMD_WRITE, KEY_READ_WRITE | KEY_DELETE, "1.0.0",
                  "O(N) where N is the length of the list.", "key count element",
                  "Removes elements of a list that equal a value."),
     LIST_COMMAND("ltrim", cmd_ltrim, 4, CMD_WRITE, KEY_READ_WRITE | KEY_DELETE, "1.0.0",
                  "O(N) where N is the number of elements removed.", "key start stop",
                  "Removes the elements of a list outside a range."),
-    LIST_MOVE("lmove", cmd_lmove, 5, "6.2.0", "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
+    LIST_MOVE("lmove", cmd_lmove, 5, 0, "6.2.0", "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
               "Moves an element from an end of one list to an end of another."),
-    LIST_MOVE("rpoplpush", cmd_rpoplpush, 3, "1.2.0", "source destination",
+    LIST_MOVE("rpoplpush", cmd_rpoplpush, 3, 0, "1.2.0", "source destination",
               "Moves the last element of a list to the front of another."),
+    LIST_MOVE("blmove", cmd_blmove, 6, BLOCKING_FLAGS, "6.2.0",
+              "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
+              "Moves an element from an end of one list to an end of another, once there is one."),
+    LIST_MOVE("brpoplpush", cmd_brpoplpush, 4, BLOCKING_FLAGS, "2.2.0",
+              "source destination timeout",
+              "Moves the last element of a list to the front of another, once there is one."),
     LIST_COMMAND("llen", cmd_llen, 2, CMD_READ | CMD_FAST, KEY_READ_ONLY, "1.0.0", "O(1)", "key",
                  "Tells how many elements a list has."),
     LIST_COMMAND("lindex", cmd_lindex, 3, CMD_READ, KEY_READ_ONLY | KEY_ACCESS, "1.0.0",

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "commands/scan_options.h"
+#include "commands/multi_pop.h"
 #include "commands/scored_members.h"
 
 #define NOT_A_NUMBER "ERR resulting score is not a number (NaN)"
@@ -365,68 +366,82 @@ static void cmd_zpopmax(struct command_context *ctx) {
     pop_command(ctx, true);
 }
 
-/* Reads "numkeys key [key ...] <MIN | MAX> [COUNT count]" from argument `at` on; writes the error
- * and returns false when it is wrong. */
-static bool mpop_arguments(struct command_context *ctx, size_t at, size_t *keys_count, bool *is_max,
-                           int64_t *count) {
-    int64_t number;
-    bool has_count = false;
-    if (!number_parse_integer(ctx->args[at], &number) || number < 1) {
-        reply_error(ctx->reply, "ERR numkeys should be greater than 0");
-        return false;
-    }
-    size_t rest = ctx->args_count - at - 1;
-    size_t where = at + 1 + (size_t)number;
-    bool is_whole = (uint64_t)number < rest;
-    *keys_count = (size_t)number;
-    *count = 1;
-    if (!is_whole || (!command_word(ctx, where, "min") && !command_word(ctx, where, "max"))) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-        return false;
-    }
-    *is_max = command_word(ctx, where, "max");
-    for (size_t i = where + 1; i < ctx->args_count; i += 2, has_count = true) {
-        if (has_count || i + 1 == ctx->args_count || !command_word(ctx, i, "count")) {
-            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-            return false;
-        }
-        if (!number_parse_integer(ctx->args[i + 1], count) || *count < 1) {
-            reply_error(ctx->reply, "ERR count should be greater than 0");
-            return false;
-        }
-    }
-    return true;
+/* Looks at argument `index` as read_sorted_set() does, if a pop is to look at it. */
+static bool read_filled(struct command_context *ctx, size_t index, struct elements *elements,
+                        bool *is_done) {
+    struct key key = command_key(ctx, index);
+    *is_done = false;
+    return command_looks_at(ctx, &key) && read_sorted_set(ctx, index, elements, is_done);
 }
 
-/* ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count] */
-static void cmd_zmpop(struct command_context *ctx) {
-    size_t keys_count;
-    bool is_max;
-    int64_t count;
-    if (!mpop_arguments(ctx, 1, &keys_count, &is_max, &count)) {
+/* BZPOPMIN and BZPOPMAX: from the first sorted set that has any. */
+static void blocking_pop(struct command_context *ctx, bool is_max) {
+    struct command_wait wait = {
+        .type = VALUE_SORTED_SET, .keys_first = 1, .keys_count = ctx->args_count - 2};
+    if (!command_timeout(ctx, ctx->args_count - 1, &wait.timeout_ms)) {
         return;
     }
-    for (size_t i = 0; i < keys_count; i++) {
+    for (size_t i = 1; i <= wait.keys_count; i++) {
         struct elements elements;
         bool is_done;
-        if (read_sorted_set(ctx, 2 + i, &elements, &is_done)) {
-            struct key key = command_key(ctx, 2 + i);
-            uint64_t popped = (uint64_t)count < elements.count ? (uint64_t)count : elements.count;
-            reply_array(ctx->reply, 2);
+        if (read_filled(ctx, i, &elements, &is_done)) {
+            struct key key = command_key(ctx, i);
+            reply_array(ctx->reply, 3);
             reply_bulk(ctx->reply, key.name);
-            reply_array(ctx->reply, popped);
-            pop(ctx, &key, is_max, popped, elements.count, pop_reply_nested);
+            pop(ctx, &key, is_max, 1, elements.count, pop_reply_flat);
             return;
         }
         if (is_done) {
             return;
         }
     }
-    reply_null_array(ctx->reply);
+    if (!command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
+    }
 }
 
-static int zmpop_keys(const struct slice *args, size_t args_count, int *positions, size_t room) {
-    return command_counted_keys(args, args_count, 0, 1, positions, room);
+/* BZPOPMIN key [key ...] timeout */
+static void cmd_bzpopmin(struct command_context *ctx) {
+    blocking_pop(ctx, false);
+}
+
+/* BZPOPMAX key [key ...] timeout */
+static void cmd_bzpopmax(struct command_context *ctx) {
+    blocking_pop(ctx, true);
+}
+
+static void multi_pop(struct command_context *ctx, bool blocks) {
+    struct multi_pop arguments;
+    if (!multi_pop_parse(ctx, blocks, "min", "max", &arguments)) {
+        return;
+    }
+    for (size_t i = 0; i < arguments.keys_count; i++) {
+        struct elements elements;
+        bool is_done;
+        if (read_filled(ctx, arguments.keys_first + i, &elements, &is_done)) {
+            struct key key = command_key(ctx, arguments.keys_first + i);
+            uint64_t popped = arguments.count < elements.count ? arguments.count : elements.count;
+            reply_array(ctx->reply, 2);
+            reply_bulk(ctx->reply, key.name);
+            reply_array(ctx->reply, popped);
+            pop(ctx, &key, arguments.is_second_end, popped, elements.count, pop_reply_nested);
+            return;
+        }
+        if (is_done) {
+            return;
+        }
+    }
+    multi_pop_found_nothing(ctx, &arguments, VALUE_SORTED_SET);
+}
+
+/* ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count] */
+static void cmd_zmpop(struct command_context *ctx) {
+    multi_pop(ctx, false);
+}
+
+/* BZMPOP timeout numkeys key [key ...] <MIN | MAX> [COUNT count] */
+static void cmd_bzmpop(struct command_context *ctx) {
+    multi_pop(ctx, true);
 }
 
 /* ---- drawing ---- */
@@ -549,6 +564,8 @@ static void cmd_zscan(struct command_context *ctx) {
 
 static const struct key_spec zmpop_specs[] = {
     KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+static const struct key_spec bzmpop_specs[] = {
+    KEY_SPEC_COUNTED(2, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
 
 #define SORTED_SET_ROW .keys = {1, 1, 1}, .group = "sorted-set"
 
@@ -599,13 +616,38 @@ static const struct command cmd_sorted_set_rows[] = {
      .syntax = "key [count]",
      .summary = "Removes and returns the members with the highest scores."},
     {.name = "zmpop", .handler = cmd_zmpop, .arity = -4, .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
-     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = zmpop_keys,
+     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = multi_pop_keys,
      .key_specs = zmpop_specs,
      .group = "sorted-set", .since = "7.0.0",
      .cost = "O(K) + O(M*log(N)) where K is the number of keys, N that of members and M that of "
              "members popped.",
      .syntax = "numkeys key [key ...] <MIN | MAX> [COUNT count]",
      .summary = "Removes and returns members of the first sorted set that has any."},
+    {.name = "bzpopmin", .handler = cmd_bzpopmin, .arity = -3,
+     .flags = CMD_WRITE | CMD_NO_SCRIPT | CMD_BLOCKING | CMD_FAST,
+     .keys = {1, -2, 1}, .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
+     .group = "sorted-set", .since = "5.0.0",
+     .cost = "O(K) + O(log(N)) where K is the number of keys and N that of members.",
+     .syntax = "key [key ...] timeout",
+     .summary = "Removes and returns the member with the lowest score of the first sorted set that "
+                "has any, once one has."},
+    {.name = "bzpopmax", .handler = cmd_bzpopmax, .arity = -3,
+     .flags = CMD_WRITE | CMD_NO_SCRIPT | CMD_BLOCKING | CMD_FAST,
+     .keys = {1, -2, 1}, .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
+     .group = "sorted-set", .since = "5.0.0",
+     .cost = "O(K) + O(log(N)) where K is the number of keys and N that of members.",
+     .syntax = "key [key ...] timeout",
+     .summary = "Removes and returns the member with the highest score of the first sorted set that "
+                "has any, once one has."},
+    {.name = "bzmpop", .handler = cmd_bzmpop, .arity = -5,
+     .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
+     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = multi_pop_blocking_keys,
+     .key_specs = bzmpop_specs,
+     .group = "sorted-set", .since = "7.0.0",
+     .cost = "O(K) + O(M*log(N)) where K is the number of keys, N that of members and M that of "
+             "members popped.",
+     .syntax = "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
+     .summary = "Removes and returns members of the first sorted set that has any, once one has."},
     {.name = "zrandmember", .handler = cmd_zrandmember, .arity = -2, .flags = CMD_READ,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS, SORTED_SET_ROW, .since = "6.2.0",
      .cost = "O(M*log(N)) where N is the number of members and M that of members returned.",

@@ -2,6 +2,9 @@
 #include "commands/command.h"
 
 #include <inttypes.h>
+#include <math.h>
+
+#include "proto/request.h"
 
 struct key command_key(const struct command_context *ctx, size_t index) {
     if (ctx->has_first_key_hash && (int)index == ctx->row->keys.first) {
@@ -70,6 +73,18 @@ bool command_signed_count(struct command_context *ctx, size_t index, int64_t *co
     return true;
 }
 
+bool command_integer_from(struct command_context *ctx, size_t index, int64_t min, int64_t *value,
+                          const char *error) {
+    if (!command_integer(ctx, index, value, error)) {
+        return false;
+    }
+    if (*value < min) {
+        reply_error(ctx->reply, error);
+        return false;
+    }
+    return true;
+}
+
 bool command_reply_is_too_long(struct command_context *ctx, size_t begin) {
     size_t bytes = ctx->reply->out->size - begin;
     int64_t output_bytes_max = *ctx->output_bytes_max;
@@ -81,6 +96,43 @@ bool command_reply_is_too_long(struct command_context *ctx, size_t begin) {
     }
     ctx->reply->out->size = begin;
     reply_error(ctx->reply, "ERR the reply would be longer than proto-max-bulk-len");
+    return true;
+}
+
+bool command_timeout(struct command_context *ctx, size_t index, int64_t *timeout_ms) {
+    /* The next float is beyond 64 bits. */
+    static const long double MAX_MS = 9223372036854775807.0L;
+    long double seconds;
+    if (!number_parse_float(ctx->args[index], &seconds)) {
+        reply_error(ctx->reply, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    long double ms = ceill(seconds * 1000);
+    if (ms < 0) {
+        reply_error(ctx->reply, "ERR timeout is negative");
+        return false;
+    }
+    if (ms >= MAX_MS || (int64_t)ms > INT64_MAX - ctx->store->now_ms) {
+        reply_error(ctx->reply, "ERR timeout is out of range");
+        return false;
+    }
+    *timeout_ms = (int64_t)ms;
+    return true;
+}
+
+bool command_block(struct command_context *ctx, const struct command_wait *wait) {
+    if (ctx->in_transaction) {
+        return false;
+    }
+    *ctx->wait = *wait;
+    ctx->wait->args = NULL;
+    ctx->wait->args_kept = NULL;
+    ctx->is_blocked = true;
+    if (ctx->ready_key == NULL) {
+        /* Else it is kept already. */
+        ctx->wait->args_kept = request_args_copy(wait->args != NULL ? wait->args : ctx->args,
+                                                 ctx->args_count, &ctx->wait->args_kept_bytes);
+    }
     return true;
 }
 

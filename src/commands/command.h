@@ -135,6 +135,21 @@ struct command_limits {
     bool shows_shared_integers;    /* OBJECT REFCOUNT: no LRU or LFU policy with a maxmemory */
 };
 
+/* What a handler waits for that has found nothing: the keys named by `keys_count` arguments from
+ * `keys_first` on. */
+struct command_wait {
+    bool wants_any;       /* is executed again for any change of a key, its removal included ... */
+    enum value_type type; /* ... else only when the key that changed holds this */
+    size_t keys_first, keys_count;
+    int64_t timeout_ms; /* 0: for ever */
+    /* What is to be executed again, as many arguments as there are, where those of the request
+     * would mean something else by then; NULL: as they are. */
+    const struct slice *args;
+    /* Set by command_block(): */
+    struct slice *args_kept; /* a copy, as request_args_copy() makes it; NULL: memory is out */
+    size_t args_kept_bytes;
+};
+
 struct command_context {
     struct store *store;
     struct node *node;
@@ -149,6 +164,9 @@ struct command_context {
     uint64_t first_key_hash;         /* of args[row->keys.first], where has_first_key_hash */
     bool has_first_key_hash;
     bool in_transaction; /* inside EXEC: must not block */
+    bool is_blocked;     /* command_block() was called; `wait` has for what */
+    struct command_wait *wait;
+    const struct key *ready_key; /* that changed, for a request that is executed again; or NULL */
 };
 
 /* The table of a family. */
@@ -206,6 +224,23 @@ bool command_signed_count(struct command_context *ctx, size_t index, int64_t *co
  * client will be disconnected for it, or it is replaced by an error. For replies whose length a
  * client can choose freely. */
 bool command_reply_is_too_long(struct command_context *ctx, size_t begin);
+/* The same for an integer of at least `min`; below it, `error` is written, too. */
+bool command_integer_from(struct command_context *ctx, size_t index, int64_t min, int64_t *value,
+                          const char *error);
+/* Reads the timeout argument of a blocking command, in seconds with a fraction, as milliseconds;
+ * false, with the error written, when it is none. */
+bool command_timeout(struct command_context *ctx, size_t index, int64_t *timeout_ms);
+/* Blocks the client: its request is kept, and executed again, with `ready_key`, when there may be
+ * something for it. The handler has replied nothing then, and writes nothing afterwards. When the
+ * time is over the reply is null. False where a command must not block: reply as if the time were
+ * over. `wait` and what it points to need to be valid during the call only. */
+bool command_block(struct command_context *ctx, const struct command_wait *wait);
+/* Is there to be looked at this key? A request that is executed again looks at the key that
+ * changed: the others had nothing for it, or are served in their turn. */
+static inline bool command_looks_at(const struct command_context *ctx, const struct key *key) {
+    return likely(ctx->ready_key == NULL) ||
+           (ctx->ready_key->hash == key->hash && slice_equal(ctx->ready_key->name, key->name));
+}
 /* Is argument `index` this word, in any case? `lower` is in lower case. */
 static inline bool command_word(const struct command_context *ctx, size_t index,
                                 const char *lower) {

@@ -247,10 +247,14 @@ enum log_status log_close(struct log *log, bool is_complete, int64_t unix_ms) {
 /* ---- switching on and off ---- */
 
 static void switch_off(struct log *log) {
+    uint64_t acknowledged = log_acknowledged_position(log);
     enum disk_status status = log_segment_finish(log);
     if (status != DISK_OK) {
         log_say(log, LOG_LEVEL_WARNING, "The log was switched off without its end on disk: %s.",
                 disk_status_text(status));
+        log->broken_position = acknowledged;
+        log->failed_position = log->position;
+        log->position++; /* later replies are told apart from those in doubt */
     }
     log->is_on = false;
     log->needs_chain = false;

@@ -184,11 +184,11 @@ uint64_t log_written_position(const struct log *log); /* with the operating syst
 uint64_t log_synced_position(const struct log *log);  /* on the medium */
 /* Replies up to this position may go out; LOG_POSITION_ALL while the log is off. */
 uint64_t log_acknowledged_position(const struct log *log);
-/* An fsync failed while this was the position: what waits at or below it and is not acknowledged is
- * in doubt, its replies are never sent, its clients are dropped. So after each log_write() and
- * log_disk_done() send what waits up to the acknowledged position, then drop what waits up to this
- * one. 0 when there was no failure. */
-uint64_t log_failed_position(const struct log *log);
+/* An fsync failed, or the log was switched off, while a write up to that position was not
+ * acknowledged: it may survive or not, its reply is never sent, its client is dropped. So after
+ * each log_write() and log_disk_done() drop what waits and is in doubt, and send what waits up to
+ * the acknowledged position. */
+bool log_is_in_doubt(const struct log *log, uint64_t position);
 /* New writes are to be refused: a write or fsync failed and has not been made good yet. `why` gets
  * words; it may be NULL. */
 bool log_is_failing(const struct log *log, const char **why);

@@ -389,8 +389,8 @@ uint64_t log_acknowledged_position(const struct log *log) {
     return log->opts.fsync == LOG_FSYNC_ALWAYS ? log->synced_position : log->written_position;
 }
 
-uint64_t log_failed_position(const struct log *log) {
-    return log->failed_position;
+bool log_is_in_doubt(const struct log *log, uint64_t position) {
+    return position > log->broken_position && position <= log->failed_position;
 }
 
 bool log_is_on(const struct log *log) {

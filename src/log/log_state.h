@@ -154,7 +154,7 @@ struct log {
     uint64_t rotate_retry_us;
     struct buffer pending;
     uint64_t position, written_position, synced_position, failed_position;
-    uint64_t broken_position; /* acknowledged when the chain broke */
+    uint64_t broken_position; /* acknowledged when the chain broke, or the end was lost */
     enum disk_status write_status;
     uint64_t write_retry_us;
     struct log_sync sync;    /* of the current segment */

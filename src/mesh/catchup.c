@@ -47,14 +47,28 @@ static bool is_covered(const struct context *seen, const struct context *by) {
     return true;
 }
 
+static void begin_waiting(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    catchup->state = CATCHUP_WAITING;
+    catchup->mode = MESH_JOIN_TAKE;
+    catchup->started_us = mesh->monotonic_us;
+    catchup->had_peers_data = false;
+    if (catchup->goal == NULL) {
+        catchup->goal = memory_alloc(sizeof(*catchup->goal));
+    }
+    memset(catchup->goal, 0, sizeof(*catchup->goal));
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->catchup.is_counted = false;
+    }
+}
+
 void catchup_init(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     *catchup = (struct catchup){0};
-    if (mesh->settings.seeds_count > 0 && mesh->data.keys_count(mesh->data.udata) == 0 &&
-        is_context_empty(mesh->data.context(mesh->data.udata))) {
-        catchup->state = CATCHUP_WAITING;
-        catchup->started_us = mesh->monotonic_us;
-        catchup->goal = memory_alloc_zero(sizeof(*catchup->goal));
+    if (mesh->settings.seeds_count > 0) {
+        catchup->is_fresh = mesh->data.keys_count(mesh->data.udata) == 0 &&
+                            is_context_empty(mesh->data.context(mesh->data.udata));
+        begin_waiting(mesh);
     }
 }
 
@@ -112,7 +126,7 @@ static bool pull_frame(struct mesh_link *link, struct slice payload) {
     if (count == 0) {
         return true;
     }
-    link->catchup.pulls = true;
+    link->catchup.pulls = link->peer_is_joining = true;
     if (catchup_is_joining(&mesh->catchup)) {
         send_end(link, (unsigned)part, END_JOINING);
         return true;
@@ -277,7 +291,7 @@ static int compare_with_peer(const struct mesh_link *link) {
     const struct mesh *mesh = link->mesh;
     uint64_t company = catchup_company(link);
     uint64_t keys = mesh->data.keys_count(mesh->data.udata);
-    if (company != link->peer_members) {
+    if (company != link->peer_members && link->peer_members != 0) {
         return company < link->peer_members ? -1 : 1;
     }
     if (keys != link->peer_keys) {
@@ -327,6 +341,50 @@ static uint64_t lost_ms(struct mesh_link *link) {
     return (now_us - lost->lost_since_us) / 1000;
 }
 
+/* Does no peer's log serve this node? */
+static bool all_lost(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        bool is_lost = link->catchup.lost_us != 0 && mesh->monotonic_us - link->catchup.lost_us <
+                                                         CATCHUP_LOST_MS * UINT64_C(1000);
+        if (link_is_up(link) && !is_lost) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All that any of the linked peers has seen. */
+static void seen_by_links(struct mesh *mesh, struct context *all) {
+    *all = (struct context){0};
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct context seen;
+        if (!link_is_up(link) || link->member == NULL) {
+            continue;
+        }
+        seen_context(link, &seen);
+        for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+            if (seen.stamps[slot] > all->stamps[slot]) {
+                all->stamps[slot] = seen.stamps[slot];
+            }
+        }
+    }
+}
+
+void catchup_wait(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    if (has_unsent(link)) {
+        catchup_consider(link, true, true);
+        return;
+    }
+    if (mesh->catchup.state == CATCHUP_IDLE && !mesh->is_leaving) {
+        mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: %s says that this node is behind: it catches up",
+                 link->peer_address);
+        mesh->is_admitted = false;
+        stop_serving(mesh);
+        begin_waiting(mesh);
+    }
+}
+
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
@@ -334,7 +392,8 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     uint64_t since_ms = lost_ms(link);
-    bool is_urgent = lacks_settled || was_forgotten || catchup->state == CATCHUP_WAITING;
+    bool is_urgent = lacks_settled || was_forgotten ||
+                     (catchup->state == CATCHUP_WAITING && (catchup->is_fresh || all_lost(mesh)));
     if (!is_urgent && (since_ms < CATCHUP_LOST_MS || !has_more(mesh, link))) {
         return;
     }
@@ -347,12 +406,16 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         begin(mesh, catchup->mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : catchup->mode);
         return;
     }
-    if (is_source(mesh)) {
+    if (catchup->state == CATCHUP_IDLE && is_source(mesh)) {
         return; /* first the other one, else both would wait for each other; it will be said again
                  */
     }
     struct context needed;
-    seen_context(link, &needed);
+    if (lacks_settled || was_forgotten) {
+        seen_by_links(mesh, &needed); /* each of them wants it to have seen all that it has */
+    } else {
+        seen_context(link, &needed);
+    }
     was_forgotten |= lacks_settled && has_unsent(link);
     if (was_forgotten && compare_with_peer(link) > 0) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
@@ -368,7 +431,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         begin(mesh, MESH_JOIN_TAKE);
     } else if (since_ms >= CATCHUP_MERGE_MS && compare_with_peer(link) < 0) {
         need(catchup, &needed);
-        begin(mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
+        begin(mesh, MESH_JOIN_REBASE); /* neither log reaches back, and it is this node that joins */
     }
 }
 
@@ -392,7 +455,7 @@ static void give_up_part(struct mesh_link *link, bool tells) {
 }
 
 void catchup_peer_is_back(struct mesh_link *link) {
-    link->catchup.pulls = false;
+    link->catchup.pulls = link->peer_is_joining = false;
 }
 
 void catchup_link_closed(struct mesh_link *link) {
@@ -460,7 +523,7 @@ static void refuse_part(struct mesh_link *link) {
         mesh->monotonic_us - mesh->catchup.started_us < CATCHUP_REFUSED_MS * UINT64_C(1000);
     if (!is_any_left && !is_patient && mesh->catchup.parts_done == 0 &&
         mesh->catchup.mode != MESH_JOIN_REBASE) {
-        begin(mesh, mesh->catchup.mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : MESH_JOIN_REBASE);
+        begin(mesh, MESH_JOIN_REBASE);
     }
 }
 
@@ -621,6 +684,7 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
+    catchup->is_fresh = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
@@ -642,6 +706,10 @@ static void finish_parts(struct mesh *mesh) {
         begin(mesh, catchup->mode);
         return;
     }
+    /* It stands on the mesh's state: what it had settled by itself is nobody's concern any more. */
+    for (size_t i = 0; i < mesh->membership.members_count; i++) {
+        membership_admit_life(mesh->membership.members[i]);
+    }
     catchup->state = CATCHUP_ADVANCING;
     catchup->warned_us = mesh->monotonic_us;
     mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",
@@ -654,6 +722,7 @@ static void try_to_end(struct mesh *mesh) {
     if (!mesh->data.sync_is_ready(mesh->data.udata)) {
         return;
     }
+    mesh->is_admitted = true;
     mesh->stats.syncs_snapshot++;
     mesh->stats.rebases += catchup->mode == MESH_JOIN_REBASE;
     mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
@@ -681,30 +750,27 @@ static bool must_change_seed(const struct mesh *mesh) {
     return is_any_foreign && mesh->catchup.parts_done < CATCHUP_PARTS;
 }
 
-/* All linked peers are joining, too: one must not, or nobody has anything to take over. */
+/* All linked peers are joining, too: one must not, or nobody has anything to take over. The one
+ * with most to give ends first; who has nothing left to give, since parts came, does not. */
 static void look_for_tie(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    unsigned up = 0;
-    bool has_most = true;
+    unsigned up = 0, better = 0;
+    bool is_any_ready = false;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (!link_is_up(link)) {
-            continue;
+        if (link_is_up(link)) {
+            up++;
+            is_any_ready |= !link->peer_is_joining;
+            better += compare_with_peer(link) < 0;
         }
-        up++;
-        uint64_t keys = mesh->data.keys_count(mesh->data.udata);
-        bool has_more = keys != link->peer_keys ? keys > link->peer_keys
-                                                : memcmp(mesh->opts.node_id, link->peer.node,
-                                                         REPLICA_NODE_ID_BYTES) < 0;
-        has_most &= link->peer_is_joining && has_more;
     }
-    if (up == 0 || !has_most || catchup->has_begun) {
+    if (up == 0 || is_any_ready || catchup->has_begun) {
         catchup->tied_us = 0;
         return;
     }
     if (catchup->tied_us == 0) {
         catchup->tied_us = mesh->monotonic_us;
     }
-    if (mesh->monotonic_us - catchup->tied_us >= CATCHUP_TIED_MS * 1000ULL) {
+    if (mesh->monotonic_us - catchup->tied_us >= (1 + better) * CATCHUP_TIED_MS * 1000ULL) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
@@ -726,6 +792,18 @@ static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     link->catchup.is_counted = true;
 }
 
+/* Who had what is missing may be gone; a node with data waits only for what is to be had. */
+static void lower_goal(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    struct context all;
+    seen_by_links(mesh, &all);
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (all.stamps[slot] < catchup->goal->stamps[slot]) {
+            catchup->goal->stamps[slot] = all.stamps[slot];
+        }
+    }
+}
+
 static void wait_for_peers(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     unsigned up = 0, coming = 0;
@@ -743,9 +821,13 @@ static void wait_for_peers(struct mesh *mesh) {
     if (is_patient && (up == 0 || coming > 0)) {
         return;
     }
+    if (!catchup->is_fresh) {
+        lower_goal(mesh);
+    }
     if (!is_covered(catchup->goal, mesh->data.context(mesh->data.udata))) {
         return; /* the logs of the peers bring it, or say that they cannot */
     }
+    mesh->is_admitted = up > 0;
     mesh->stats.syncs_log += catchup->had_peers_data;
     mesh->stats.last_sync_seconds = seconds_since(mesh, catchup->started_us);
     mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: ready, %s",
@@ -809,6 +891,18 @@ void catchup_run(struct mesh *mesh) {
     }
 }
 
+/* Has it by now all that one of its peers has? Then this life is admitted, wherever it began. */
+static void look_for_admission(struct mesh *mesh) {
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        struct context seen;
+        if (link_is_up(link) && link->member != NULL && !link->peer_is_joining) {
+            seen_context(link, &seen);
+            mesh->is_admitted |= is_covered(&seen, own);
+        }
+    }
+}
+
 void catchup_tick(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
@@ -830,6 +924,12 @@ void catchup_tick(struct mesh *mesh) {
             }
             begin(mesh, catchup->mode);
         }
+    }
+    if (catchup->state == CATCHUP_IDLE && !mesh->is_admitted) {
+        look_for_admission(mesh);
+    }
+    if (catchup->state == CATCHUP_WAITING && !catchup->is_fresh) {
+        look_for_tie(mesh);
     }
     if (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING) {
         warn_if_slow(mesh);

@@ -10,10 +10,10 @@
  * if that does not reach back to any peer's place, one of the two merges: that with fewer living
  *     nodes on its side, then fewer keys, then the smaller id (MESH_JOIN_MERGE);
  *   - a node that was forgotten, in its next life: it rebases (MESH_JOIN_REBASE);
- *   - a node without data that has seeds, until it knows that there is nothing to take over, or
- *     that the logs of its peers can give it everything.
+ *   - a node that has seeds and starts, until it has what its peers had when they were linked, by
+ *     their logs, or knows that there is nothing to take over.
  *
- *   IDLE       -> WAITING     a fresh node
+ *   IDLE       -> WAITING     it starts, or has to catch up before it writes (admission.h)
  *   any        -> PULLING     it is decided that a snapshot is needed
  *   WAITING    -> IDLE        what the peers had is here, all are empty, or nobody answers
  *   PULLING    -> IDLE        all peers are joining, too, and this one has the most to give
@@ -39,7 +39,8 @@ enum {
     CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
     CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
     CATCHUP_ALONE_MS = 3000,    /* a fresh node that reaches nobody begins by itself */
-    CATCHUP_TIED_MS = 1000,     /* of all peers joining, before one of them stops */
+    CATCHUP_TIED_MS =
+        2000, /* of all peers joining, before one of them stops: for each that has more */
 };
 
 /* Of one link. */
@@ -65,6 +66,7 @@ struct catchup {
     enum catchup_state state;
     unsigned served_count; /* links that are served a part */
     enum mesh_join mode;
+    bool is_fresh;  /* WAITING: it has no data, and does without none that peers may have */
     bool has_begun; /* the data were told: sync_begin() */
     bool has_seed;  /* `seed` is that of all parts */
     uint64_t seed[2];
@@ -82,7 +84,7 @@ struct catchup {
     struct buffer frame; /* being made */
 };
 
-/* At the start, after settings and data are there: a node that has seeds and no data waits. */
+/* At the start, after settings and data are there: a node that has seeds waits. */
 void catchup_init(struct mesh *mesh);
 void catchup_deinit(struct mesh *mesh);
 static inline bool catchup_is_joining(const struct catchup *catchup) {
@@ -92,6 +94,9 @@ static inline bool catchup_is_joining(const struct catchup *catchup) {
  * since this node has not seen all that is settled there; `was_forgotten`: what this node wrote may
  * not have seen that. */
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten);
+/* The link's peer serves us from its log, but nothing may be written here before we have caught up:
+ * admission.h. */
+void catchup_wait(struct mesh_link *link);
 /* How many nodes live on this side of a link, as far as this one hears: itself, and others than the
  * peer. */
 uint64_t catchup_company(const struct mesh_link *link);

@@ -24,11 +24,13 @@
 
 #include "base/check.h"
 #include "base/varint.h"
+#include "mesh/admission.h"
 #include "mesh/mesh_state.h"
 
 enum {
     HELLO_HAS_SECRET = 1,
     HELLO_IS_JOINING = 2,
+    CONTEXT_IS_ADMITTED = 1,
     PROOF_BYTES = 32,
     PROTOCOL_MINOR = 0,
 };
@@ -123,6 +125,7 @@ void handshake_send_context(struct mesh_link *link) {
     struct buffer payload = {0};
     uint64_t count = 0;
     codec_put_varint(&payload, (uint64_t)mesh->unix_ms);
+    buffer_append_byte(&payload, mesh->is_admitted ? CONTEXT_IS_ADMITTED : 0);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         count += replicas->slots[slot].ref != 0;
     }
@@ -150,13 +153,12 @@ void handshake_begin(struct mesh_link *link) {
 
 /* Is that link in use, and lately heard? One whose peer was cut off may look up for long. */
 static bool is_in_use(const struct mesh_link *link) {
-    return link_is_up(link) &&
-           link->mesh->monotonic_us - link->heard_us <= MESH_PING_MS * 1500ULL;
+    return link_is_up(link) && link->mesh->monotonic_us - link->heard_us <= MESH_PING_MS * 1500ULL;
 }
 
 /* Keeps one of several links with the same node; false when this one is the loser. Of two that
- * are coming up, both sides keep the one that the smaller node id dialled. One that is in use stays:
- * it carries broadcasts that nobody sends again. */
+ * are coming up, both sides keep the one that the smaller node id dialled. One that is in use
+ * stays: it carries broadcasts that nobody sends again. */
 static bool keep_one(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     bool is_mine = memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES) < 0;
@@ -469,26 +471,13 @@ static void judge_retired(struct mesh_link *link, struct slice context) {
     link->peer_lacks_retired |= is_empty && replicas->retired_count > 0;
 }
 
-/* Has the peer, which was forgotten and came back, changes that were written without having seen
- * what was settled here? */
-static void judge_forgotten(struct mesh_link *link, const struct context *context,
-                            unsigned unknown) {
-    struct mesh *mesh = link->mesh;
-    const struct context *own = mesh->data.context(mesh->data.udata);
-    bool lacks_settled = false, has_more = unknown > 0;
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        lacks_settled |= mesh->frontier.stamps[slot] > context->stamps[slot];
-        has_more |= context->stamps[slot] > own->stamps[slot];
-    }
-    link->peer_was_forgotten |= link->member->was_forgotten && lacks_settled && has_more;
-}
-
 static bool context_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     uint64_t unix_ms, count;
+    uint8_t flags;
     if (!is_proven(link) || (link->is_dialled && link->member == NULL) ||
-        !varint_take(&payload, &unix_ms) || !varint_take(&payload, &count) ||
-        count > payload.size) {
+        !varint_take(&payload, &unix_ms) || !take_bytes(&payload, &flags, 1) ||
+        !varint_take(&payload, &count) || count > payload.size) {
         return false;
     }
     bool is_first = (link->handshake & HANDSHAKE_CONTEXT_TAKEN) == 0;
@@ -532,7 +521,7 @@ static bool context_frame(struct mesh_link *link, struct slice payload) {
         mesh_want_generation(mesh, newest + 1);
     }
     look_for_self(link, &context);
-    judge_forgotten(link, &context, unknown);
+    admission_judge(link, &context, unknown, (flags & CONTEXT_IS_ADMITTED) != 0);
     membership_note_context(link->member, &context);
     if (is_first) {
         come_up(link);

@@ -180,6 +180,7 @@ static struct member *add_member(struct membership *membership, const struct rep
 static void free_member(struct member *member) {
     member_drop_claims(member);
     detector_deinit(&member->detector);
+    memory_free(member->owed);
     memory_free(member->address);
     memory_free(member->version);
     memory_free(member);
@@ -297,17 +298,39 @@ static void set_counted(struct membership *membership, struct member *member, bo
     }
 }
 
+void membership_owe(struct member *member, const struct context *context) {
+    if (member->owed == NULL) {
+        member->owed = memory_alloc_zero(sizeof(*member->owed));
+    }
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (context->stamps[slot] > member->owed->stamps[slot]) {
+            member->owed->stamps[slot] = context->stamps[slot];
+        }
+    }
+}
+
+void membership_admit_life(struct member *member) {
+    memory_free(member->owed);
+    member->owed = NULL;
+}
+
 /* A life of the node begins that was not known. */
 static void begin_life(struct membership *membership, struct member *member, uint64_t generation,
                        uint64_t now_ms) {
     bool was_forgotten = member->state == MEMBER_FORGOTTEN;
     uint64_t share = hash_share(member);
+    struct context claimed;
+    if (was_forgotten) {
+        member->owes_all = true;
+    } else if (member->claim != NULL) {
+        member_seen_context(member, &claimed);
+        membership_owe(member, &claimed);
+    }
     member_drop_claims(member);
     if (generation != member->generation) {
         set_generation(membership, member, generation);
     }
     membership->forgotten_count -= was_forgotten;
-    member->was_forgotten |= was_forgotten;
     member->state = MEMBER_NEW;
     member->state_ms = now_ms;
     member->heartbeat = 0;

@@ -72,9 +72,10 @@ struct member {
     enum member_state state;
     bool is_self;
     bool is_counted; /* in the member set and the frontier */
-    /* It came back after it was forgotten, and no claim of it has counted since: what it wrote
-     * meanwhile may not have seen what was settled. */
-    bool was_forgotten;
+    /* What its present life has to have seen before its changes are taken, by slot; NULL: nothing,
+     * or nothing any more. OWES_ALL: whatever this node has, for its owner to put. admission.h */
+    struct context *owed;
+    bool owes_all;
     bool is_unwanted;        /* others have forgotten it: so will we, once it is not alive here */
     uint64_t state_ms;       /* since when it is in that state */
     uint64_t heard_ms;       /* newest sign of life, from whomever; 0: none */
@@ -253,6 +254,9 @@ bool membership_digest_take(struct membership *membership, struct member *peer,
 /* `context` is this node's own. */
 void membership_frontier(struct membership *membership, const struct replicas *replicas,
                          const struct context *context, struct context *frontier);
+/* Its present life has to have seen this, too, before its changes are taken; and it has. */
+void membership_owe(struct member *member, const struct context *context);
+void membership_admit_life(struct member *member);
 /* Is the replica in `slot` nobody's present one, and all that anybody has of it settled? By the
  * frontier as it was last asked for. */
 bool membership_retirable(const struct membership *membership, const struct replicas *replicas,

@@ -194,7 +194,6 @@ static void judge_claims(const struct judgement *judgement, struct member *membe
         return;
     }
     if (is_trusted(judgement, member, member->claim)) {
-        member->was_forgotten = false;
         put_claim(&member->trusted, member->claim);
         put_claim(&member->pending, NULL);
         return;
@@ -369,6 +368,9 @@ void membership_slot_retired(struct membership *membership, unsigned slot) {
             }
         }
         member_stamps_remove(&member->seen, slot);
+        if (member->owed != NULL) {
+            member->owed->stamps[slot] = 0;
+        }
     }
     for (size_t i = 0; i < membership->retired_count; i++) {
         if (membership->retired[i].claim != NULL) {

@@ -82,9 +82,10 @@ enum mesh_frame {
     MESH_FRAME_BROADCAST,
 };
 
-/* Flags of LOST: the peer lacks what is settled here; it was forgotten. Its counts are of this
- * side; the number is that of the peer's CONTEXT that it answers. */
-enum { MESH_LOST_LACKS_SETTLED = 1, MESH_LOST_WAS_FORGOTTEN = 2 };
+/* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be
+ * settled, and the log brings it. Its counts are of this side; the number is that of the peer's
+ * CONTEXT that it answers. */
+enum { MESH_LOST_LACKS_SETTLED = 1, MESH_LOST_WAS_FORGOTTEN = 2, MESH_LOST_LOG_SERVES = 4 };
 
 enum {
     MESH_NONCE_BYTES = 32,
@@ -141,6 +142,7 @@ struct mesh_link {
     bool peer_is_joining;
     uint64_t contexts_sent, contexts_taken;
     bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
+    bool peer_is_behind;     /* it has written nothing, and must not before it has caught up */
     bool peer_lacks_retired; /* it has not seen all of a replica that has no slot here any more */
 
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
@@ -201,6 +203,7 @@ struct mesh {
     struct membership_opts member_opts;
     bool has_started; /* the time is known */
     bool is_leaving;
+    bool is_admitted;   /* this life has caught up with somebody: admission.h */
     bool was_forgotten; /* peers forgot the last life: what only it knew is to be issued again */
     bool had_quorum;
 };

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
+#include "mesh/admission.h"
 #include "mesh/mesh_state.h"
 
 enum {
@@ -265,8 +266,12 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload) {
     if (number != link->contexts_sent) {
         return true; /* it was under way when this node told what it has by now */
     }
-    catchup_consider(link, (flags & MESH_LOST_LACKS_SETTLED) != 0,
-                     (flags & MESH_LOST_WAS_FORGOTTEN) != 0);
+    if ((flags & MESH_LOST_LOG_SERVES) != 0) {
+        catchup_wait(link);
+    } else {
+        catchup_consider(link, (flags & MESH_LOST_LACKS_SETTLED) != 0,
+                         (flags & MESH_LOST_WAS_FORGOTTEN) != 0);
+    }
     return true;
 }
 
@@ -527,7 +532,7 @@ static enum record_fate take_record(struct mesh_link *link, struct slice bytes) 
         return FATE_LINK_ENDED;
     }
     unsigned slot = judge_author(link, &record);
-    if (slot == 0) {
+    if (slot == 0 || admission_refuses(link, slot)) {
         return link->is_closing ? FATE_LINK_ENDED : FATE_TAKEN;
     }
     struct stream_author *author = get_author(mesh, slot);

@@ -91,9 +91,20 @@ static bool is_sent(struct mesh_link *link, unsigned slot) {
     return streamer_slot(link, slot)->is_wanted || mesh_is_own_slot(link->mesh, slot);
 }
 
-static void stream_lost(struct mesh_link *link) {
+/* Tells the peer that it has to catch up by a snapshot, or before it writes. */
+static void send_lost(struct mesh_link *link, unsigned flags) {
     struct mesh *mesh = link->mesh;
     struct buffer payload = {0};
+    codec_put_varint(&payload, catchup_company(link));
+    codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
+    codec_put_varint(&payload, link->contexts_taken);
+    codec_put_varint(&payload, flags);
+    link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+static void stream_lost(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
     bool is_new = link->stream.state != STREAM_LOST && link->stream.retry_us == 0;
     link->stream.state = STREAM_LOST;
     link->stream.is_behind = false;
@@ -103,13 +114,9 @@ static void stream_lost(struct mesh_link *link) {
                  "Mesh: the log no longer reaches back to what %s has: a snapshot is needed",
                  link->peer_address);
     }
-    codec_put_varint(&payload, catchup_company(link));
-    codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
-    codec_put_varint(&payload, link->contexts_taken);
-    codec_put_varint(&payload, (link->peer_lacks_retired ? MESH_LOST_LACKS_SETTLED : 0U) |
-                                   (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U));
-    link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
-    buffer_deinit(&payload);
+    bool lacks_settled = link->peer_lacks_retired || link->peer_is_behind;
+    send_lost(link, (lacks_settled ? MESH_LOST_LACKS_SETTLED : 0U) |
+                        (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U));
 }
 
 /* False when the log does not reach back. */
@@ -133,6 +140,9 @@ static bool place_stream(struct mesh_link *link) {
     }
     link->stream.state = STREAM_READING;
     link->stream.retry_us = 0;
+    if (link->peer_is_behind) {
+        send_lost(link, MESH_LOST_LACKS_SETTLED | MESH_LOST_LOG_SERVES);
+    }
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "node/client.h"
 
 #include "base/memory.h"
+#include "node/blocking.h"
 #include "node/pubsub.h"
 
 size_t client_sendable_bytes(const struct client *client, uint64_t acknowledged_position) {
@@ -24,6 +25,7 @@ size_t client_memory_bytes(const struct client *client) {
     return sizeof(*client) + client->in.capacity + client->out.capacity + client->queue_bytes +
            client->queue_capacity * sizeof(client->queue[0]) +
            client->parser.saved_capacity * sizeof(size_t) + client->watched_bytes +
+           (client->blocked != NULL ? client->blocked->bytes : 0) +
            (client->subscriber != NULL ? sizeof(*client->subscriber) + client->subscriber->bytes
                                        : 0);
 }

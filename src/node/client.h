@@ -17,7 +17,7 @@ enum {
     CLIENT_TRANSACTION_FAILED = 1 << 3, /* a command could not be queued: EXEC will refuse */
     CLIENT_WATCH_BROKEN = 1 << 4,       /* a watched key changed: EXEC will answer null */
     CLIENT_MONITOR = 1 << 5,
-    CLIENT_BLOCKED = 1 << 6, /* WAIT: no requests are read until it ends */
+    CLIENT_BLOCKED = 1 << 6, /* WAIT, BLPOP: no requests are read until it ends */
     CLIENT_UNIX_SOCKET = 1 << 7,
     CLIENT_NO_EVICT = 1 << 8,
     CLIENT_NO_TOUCH = 1 << 9,
@@ -40,6 +40,7 @@ enum client_wait {
     CLIENT_WAIT_TOKEN,    /* MESH WAITTOKEN */
     CLIENT_WAIT_LEAVE,    /* MESH LEAVE */
     CLIENT_WAIT_CHECK,    /* MESH CHECK */
+    CLIENT_WAIT_KEYS,     /* BLPOP and its kin: blocking.h */
 };
 
 /* A request waiting for EXEC: its arguments, copied into one block. */
@@ -50,6 +51,7 @@ struct queued_request {
 };
 
 struct session_token;
+struct blocked_request;
 struct pubsub_subscriber;
 
 /* A key that WATCH named. */
@@ -108,12 +110,13 @@ struct client {
 
     uint64_t write_stamp;             /* of its last write; 0: it wrote nothing */
     enum client_wait wait;            /* BLOCKED: for what */
-    int64_t block_until_ms;           /* BLOCKED: 0 is for ever */
+    int64_t block_until_ms;           /* BLOCKED: 0 is for ever; not of KEYS */
     uint64_t wait_peers;              /* PEERS, LOG: how many of them */
     uint64_t wait_position;           /* LOG: the position to be on disk */
     bool wait_local;                  /* LOG: the client asked for this node's own disk */
     struct session_token *wait_token; /* TOKEN; NULL otherwise */
     bool wait_is_replied;             /* CHECK: its end wrote the reply */
+    struct blocked_request *blocked;  /* KEYS; NULL otherwise */
 
     struct client *next, *previous; /* all clients, in order of their ids */
     struct client *next_ready;

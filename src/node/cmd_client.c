@@ -55,7 +55,7 @@ static void client_append_line(const struct command_context *ctx, const struct c
     int64_t now_ms = ctx->node->now_ms;
     size_t pending = client->out.size - client->out_start;
     bool is_long = pending > OUTPUT_STATIC_BYTES;
-    size_t args_bytes = 0;
+    size_t args_bytes = client->blocked != NULL ? client->blocked->bytes : 0;
     if (client == ctx->client) {
         for (size_t i = 0; i < ctx->args_count; i++) {
             args_bytes += ctx->args[i].size;
@@ -474,8 +474,11 @@ static void cmd_client_unblock(struct command_context *ctx) {
         reply_integer(ctx->reply, 0);
         return;
     }
-    if (has_error) {
-        reply_error(&client->reply, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    static const char ERROR[] = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    if (has_error && client->wait == CLIENT_WAIT_KEYS) {
+        blocking_end(client, ERROR);
+    } else if (has_error) {
+        reply_error(&client->reply, ERROR);
     } else {
         cmd_server_wait_timeout(client);
     }

@@ -144,6 +144,7 @@ bool cmd_server_wait_is_over(struct client *client) {
                (!client->wait_local ||
                 log_synced_position(client->node->log) >= client->wait_position);
     case CLIENT_WAIT_SHUTDOWN:
+    case CLIENT_WAIT_KEYS:
         return false;
     case CLIENT_WAIT_TOKEN:
     case CLIENT_WAIT_LEAVE:
@@ -163,6 +164,9 @@ void cmd_server_wait_timeout(struct client *client) {
         return;
     case CLIENT_WAIT_SHUTDOWN:
         reply_error(&client->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+        return;
+    case CLIENT_WAIT_KEYS:
+        blocking_end(client, NULL);
         return;
     case CLIENT_WAIT_TOKEN:
     case CLIENT_WAIT_LEAVE:

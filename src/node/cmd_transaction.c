@@ -11,31 +11,24 @@ enum { WATCHED_BUCKETS = 1024 };
 
 /* ---- queue ---- */
 
-void transaction_queue(struct client *client, const struct command *row, const struct slice *args,
+bool transaction_queue(struct client *client, const struct command *row, const struct slice *args,
                        size_t args_count) {
+    size_t bytes;
+    struct slice *block = request_args_copy(args, args_count, &bytes);
+    if (block == NULL) {
+        return false;
+    }
     if (client->queue_count == client->queue_capacity) {
         client->queue_capacity = client->queue_capacity == 0 ? 8 : 2 * client->queue_capacity;
         client->queue =
             memory_resize(client->queue, client->queue_capacity * sizeof(client->queue[0]));
-    }
-    size_t bytes = args_count * sizeof(struct slice);
-    for (size_t i = 0; i < args_count; i++) {
-        bytes += args[i].size;
-    }
-    struct slice *block = memory_alloc(bytes);
-    char *at = (char *)(block + args_count);
-    for (size_t i = 0; i < args_count; i++) {
-        block[i] = slice_make(at, args[i].size);
-        if (args[i].size > 0) {
-            memcpy(at, args[i].data, args[i].size);
-        }
-        at += args[i].size;
     }
     client->queue[client->queue_count++] =
         (struct queued_request){.row = row, .args_count = args_count, .args = block};
     client->queue_bytes += bytes;
     client->queue_flags |= row->flags;
     client->queue_denies_loading |= (row->flags & CMD_LOADING) == 0;
+    return true;
 }
 
 void cmd_multi(struct command_context *ctx) {
@@ -181,8 +174,7 @@ static void watch_touch_all(struct node *node, struct watched_key *watched,
     }
 }
 
-void transaction_touch(void *udata, const struct key *key, enum store_touch touch) {
-    struct node *node = (struct node *)udata;
+void transaction_touch(struct node *node, const struct key *key, enum store_touch touch) {
     if (touch != STORE_TOUCH_KEY) {
         for (unsigned i = 0; i < WATCHED_BUCKETS; i++) {
             for (struct watched_key *watched = node->watched_buckets[i]; watched != NULL;

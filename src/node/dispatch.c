@@ -11,6 +11,9 @@
 
 enum { UNKNOWN_ARGS_BYTES_MAX = 128 };
 
+/* Into the path of every request, also where there is a second, rare caller. */
+#define HOT_INLINE inline __attribute__((always_inline))
+
 /* ---- refusals ---- */
 
 static void count_error(struct node *node, struct slice line) {
@@ -223,7 +226,8 @@ static bool is_for_loading(const struct command *row, const struct client *clien
 }
 
 /* True after an error reply that refuses the request. */
-static bool check_refuses(struct node *node, struct client *client, const struct command *row) {
+static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
+                                     const struct command *row) {
     struct reply *reply = &client->reply;
     if ((client->flags & CLIENT_AUTHENTICATED) == 0 && (row->flags & CMD_NO_AUTH) == 0) {
         reply_error(reply, "NOAUTH Authentication required.");
@@ -323,7 +327,11 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
         return;
     }
     if (unlikely((client->flags & CLIENT_IN_TRANSACTION) != 0) && !is_transaction_control(meant)) {
-        transaction_queue(client, meant, args, args_count);
+        if (unlikely(!transaction_queue(client, meant, args, args_count))) {
+            reply_error(&client->reply, "OOM not enough memory for the request");
+            refuse(node, client, meant, errors_before);
+            return;
+        }
         client->last_row = meant;
         reply_simple(&client->reply, "QUEUED");
         return;
@@ -361,6 +369,73 @@ static void count_duration(struct node *node, struct client *client, const struc
     }
 }
 
+static HOT_INLINE void count_call(struct node *node, struct client *client,
+                                  const struct command *row, const struct slice *args,
+                                  size_t args_count, uint64_t duration_us, unsigned errors_before) {
+    struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
+    stats->calls++;
+    node->stats.commands_processed++;
+    client->commands_count++;
+    /* Inside EXEC the errors of what it executed were counted as theirs. */
+    if (unlikely(client->errors_counted > errors_before)) {
+        errors_before = client->errors_counted;
+    }
+    if (unlikely(count_errors(node, client, errors_before))) {
+        stats->failed++;
+    }
+    count_duration(node, client, row, args, args_count, stats, duration_us);
+}
+
+void node_count_call(struct node *node, struct client *client, const struct command *row,
+                     const struct slice *args, size_t args_count, uint64_t duration_us,
+                     unsigned errors_before) {
+    count_call(node, client, row, args, args_count, duration_us, errors_before);
+}
+
+/* Parks the client, or lets it stay parked; false, after an error reply, when memory is out. */
+static bool park(struct command_context *ctx, uint64_t duration_us) {
+    if (ctx->client->blocked != NULL) {
+        ctx->client->blocked->duration_us = duration_us;
+        return true;
+    }
+    if (blocking_park(ctx, duration_us)) {
+        return true;
+    }
+    reply_error(ctx->reply, "OOM not enough memory for the request");
+    return false;
+}
+
+/* Calls the handler, and accounts the request unless it waits now. `earlier_us` is how long it took
+ * before. */
+static HOT_INLINE void call(struct command_context *ctx, uint64_t earlier_us) {
+    struct node *node = ctx->node;
+    struct client *client = ctx->client;
+    const struct command *row = ctx->row;
+    unsigned errors_before = client->reply.errors_count;
+    client->last_row = row;
+    node->store.no_touch =
+        (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
+    uint64_t began_us = node->now_us;
+    const uint64_t *own_stamp = &node->store.context.stamps[node->store.replicas.self];
+    uint64_t stamp_before = *own_stamp;
+    row->handler(ctx);
+    if (*own_stamp != stamp_before) {
+        client->write_stamp = *own_stamp;
+    }
+    /* Afterwards, so that EXEC comes after what it executed. */
+    if (unlikely(node->monitors_count > 0) && (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0 &&
+        ctx->ready_key == NULL) {
+        node_feed_monitors(node, client, ctx->args, ctx->args_count);
+    }
+    /* The end of one command is the beginning of the next: one look at the clock for each. */
+    node->now_us = node->host.monotonic_us(node->host.udata);
+    uint64_t duration_us = earlier_us + node->now_us - began_us;
+    if (unlikely(ctx->is_blocked) && park(ctx, duration_us)) {
+        return;
+    }
+    count_call(node, client, row, ctx->args, ctx->args_count, duration_us, errors_before);
+}
+
 void node_call(struct node *node, struct client *client, const struct command *row,
                const struct slice *args, size_t args_count, uint64_t first_key_hash,
                bool has_first_key_hash) {
@@ -378,34 +453,35 @@ void node_call(struct node *node, struct client *client, const struct command *r
         .first_key_hash = first_key_hash,
         .has_first_key_hash = has_first_key_hash && row->keys.first > 0,
         .in_transaction = (client->flags & CLIENT_IN_TRANSACTION) != 0,
+        .is_blocked = false,
+        .wait = &node->blocking.wait,
+        .ready_key = NULL,
     };
-    struct command_stats *stats = &node->command_stats[command_table_index(&node->commands, row)];
+    call(&ctx, 0);
+}
+
+bool node_call_again(struct node *node, struct client *client, const struct key *key) {
+    const struct blocked_request *request = client->blocked;
     unsigned errors_before = client->reply.errors_count;
-    client->last_row = row;
-    node->store.no_touch =
-        (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
-    uint64_t began_us = node->now_us;
-    const uint64_t *own_stamp = &node->store.context.stamps[node->store.replicas.self];
-    uint64_t stamp_before = *own_stamp;
-    row->handler(&ctx);
-    if (*own_stamp != stamp_before) {
-        client->write_stamp = *own_stamp;
+    if (check_refuses(node, client, request->row)) {
+        refuse(node, client, request->row, errors_before);
+        return true;
     }
-    /* Afterwards, so that EXEC comes after what it executed. */
-    if (unlikely(node->monitors_count > 0) && (row->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) == 0) {
-        node_feed_monitors(node, client, args, args_count);
-    }
-    /* The end of one command is the beginning of the next: one look at the clock for each. */
-    node->now_us = node->host.monotonic_us(node->host.udata);
-    stats->calls++;
-    node->stats.commands_processed++;
-    client->commands_count++;
-    /* Inside EXEC the errors of what it executed were counted as theirs. */
-    if (unlikely(client->errors_counted > errors_before)) {
-        errors_before = client->errors_counted;
-    }
-    if (unlikely(count_errors(node, client, errors_before))) {
-        stats->failed++;
-    }
-    count_duration(node, client, row, args, args_count, stats, node->now_us - began_us);
+    struct command_context ctx = {
+        .store = &node->store,
+        .node = node,
+        .client = client,
+        .row = request->row,
+        .args = request->args,
+        .args_count = request->args_count,
+        .db = client->db,
+        .reply = &client->reply,
+        .limits = &node->limits,
+        .output_bytes_max = node_output_bytes_max(client),
+        .wait = &node->blocking.wait,
+        .ready_key = key,
+    };
+    call(&ctx, request->duration_us);
+    store_end_unit(&node->store);
+    return !ctx.is_blocked;
 }

@@ -132,7 +132,9 @@ static void info_clients(struct info_writer *w) {
     for (const struct client *client = node->clients; client != NULL; client = client->next) {
         input_max = client->in.capacity > input_max ? client->in.capacity : input_max;
         output_max = client->out.capacity > output_max ? client->out.capacity : output_max;
-        timed_count += (client->flags & CLIENT_BLOCKED) != 0 && client->block_until_ms != 0;
+        timed_count += (client->flags & CLIENT_BLOCKED) != 0 &&
+                       (client->block_until_ms != 0 ||
+                        (client->blocked != NULL && client->blocked->deadline.place != 0));
         watching_count += client->watched != NULL;
         for (const struct watched_key *key = client->watched; key != NULL;
              key = key->next_of_client) {
@@ -150,7 +152,8 @@ static void info_clients(struct info_writer *w) {
     info_count(w, "watching_clients", watching_count);
     info_count(w, "clients_in_timeout_table", timed_count);
     info_count(w, "total_watched_keys", watched_count);
-    INFO_ZEROS(w, "total_blocking_keys", "total_blocking_keys_on_nokey");
+    info_count(w, "total_blocking_keys", key_queues_count(&node->blocking.queues));
+    info_count(w, "total_blocking_keys_on_nokey", node->blocking.queues.wants_any_count);
 }
 
 static void info_memory(struct info_writer *w) {

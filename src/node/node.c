@@ -29,6 +29,16 @@ static void node_journal_full(void *udata) {
     log_collect(((struct node *)udata)->log);
 }
 
+static void node_touch(void *udata, const struct key *key, enum store_touch touch) {
+    struct node *node = (struct node *)udata;
+    if (node->watching_count > 0) {
+        transaction_touch(node, key, touch);
+    }
+    if (node->blocking.requests_count > 0) {
+        blocking_touch(node, key, touch);
+    }
+}
+
 static void node_free_later(void *udata, void (*free_fn)(void *object), void *object) {
     struct node *node = (struct node *)udata;
     node->host.free_later(node->host.udata, free_fn, object);
@@ -205,8 +215,9 @@ struct node *node_new(const struct node_opts *opts) {
                                     .seed = opts->entropy[3]};
     store_init(&node->store, &store_opts);
     pubsub_init(&node->pubsub, node->store.seed);
+    blocking_init(node);
     node->store.udata = node;
-    node->store.touch = transaction_touch;
+    node->store.touch = node_touch;
     node->store.notify = publish_key_event;
     node->store.free_later = node_free_later;
     node->store.journal_full = node_journal_full;
@@ -314,6 +325,7 @@ void node_free(struct node *node) {
     command_table_deinit(&node->commands);
     store_deinit(&node->store);
     turn_deinit(node);
+    blocking_deinit(node);
     pubsub_deinit(&node->pubsub);
     memory_free(node->watched_buckets);
     memory_free(node);

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
+#include "node/blocking.h"
 #include "node/client.h"
 #include "node/command_table.h"
 #include "node/pubsub.h"
@@ -155,6 +156,7 @@ struct node {
     uint64_t counted_limit; /* ... to this many bytes */
 
     struct watched_key **watched_buckets; /* hash table of watched keys */
+    struct blocking blocking;
 
     struct pubsub pubsub;
     unsigned pubsub_clients_count;
@@ -266,6 +268,14 @@ void node_client_unblock(struct client *client);
 void node_call(struct node *node, struct client *client, const struct command *row,
                const struct slice *args, size_t args_count, uint64_t first_key_hash,
                bool has_first_key_hash);
+/* Executes the request of a parked client again, as `key` has changed. False: it found nothing and
+ * stays parked; else it has its reply. */
+bool node_call_again(struct node *node, struct client *client, const struct key *key);
+/* Counts a request of the client that got its reply: statistics, slow log, latency. Errors count
+ * from `errors_before` on. */
+void node_count_call(struct node *node, struct client *client, const struct command *row,
+                     const struct slice *args, size_t args_count, uint64_t duration_us,
+                     unsigned errors_before);
 /* All checks, then queueing or node_call(). */
 void node_dispatch(struct node *node, struct client *client, const struct slice *args,
                    size_t args_count, const struct command *row, uint64_t first_key_hash,

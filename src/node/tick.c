@@ -197,7 +197,7 @@ static void tick_client(struct node *node, struct client *client) {
 static int64_t tick_blocked(struct node *node) {
     int64_t wait_ms = INT64_MAX;
     for (struct client *client = node->clients; client != NULL; client = client->next) {
-        if ((client->flags & CLIENT_BLOCKED) == 0) {
+        if ((client->flags & CLIENT_BLOCKED) == 0 || client->wait == CLIENT_WAIT_KEYS) {
             continue;
         }
         if ((client->block_until_ms != 0 && client->block_until_ms <= node->now_ms) ||
@@ -261,11 +261,19 @@ uint64_t node_tick(struct node *node) {
     tick_expire(node);
     bool snapshot_has_more = tick_snapshot(node);
     uint64_t mesh_wait_us = node_mesh_tick(node);
+    /* What came by the mesh, or waited for the end of a pause, is for clients that wait, too. */
+    bool holds = !log_is_failing(node->log, NULL);
+    bool has_served = key_queues_has_ready(&node->blocking.queues) && blocking_serve(node);
     /* Removals of keys are changes, too: they reach the log, and the peers, now. */
     log_write(node->log, node->now_us);
     node_mesh_push(node);
+    if (has_served && holds) {
+        turn_hold_output(node);
+    }
     /* After all that may end a wait. */
-    int64_t blocked_ms = node->blocked_count > 0 ? tick_blocked(node) : INT64_MAX;
+    bool has_waits = node->blocked_count > node->blocking.requests_count;
+    int64_t blocked_ms = has_waits ? tick_blocked(node) : INT64_MAX;
+    uint64_t request_us = blocking_tick(node);
     if (node->held != NULL) {
         turn_release_holds(node);
     }
@@ -282,6 +290,9 @@ uint64_t node_tick(struct node *node) {
     }
     if (blocked_ms < TICK_MS && now_us + (uint64_t)blocked_ms * 1000 < next_us) {
         next_us = now_us + (uint64_t)blocked_ms * 1000;
+    }
+    if (request_us < next_us && node->now_us + request_us < next_us) {
+        next_us = node->now_us + request_us;
     }
     uint64_t wait_us = next_us > now_us ? next_us - now_us : 0;
     return wait_us < mesh_wait_us ? wait_us : mesh_wait_us;

@@ -10,10 +10,10 @@ void cmd_discard(struct command_context *ctx);
 void cmd_multi(struct command_context *ctx);
 void cmd_watch(struct command_context *ctx);
 
-/* Copies a request to the end of the client's queue. */
-void transaction_queue(struct client *client, const struct command *row, const struct slice *args,
+/* Copies a request to the end of the client's queue; false when memory is out. */
+bool transaction_queue(struct client *client, const struct command *row, const struct slice *args,
                        size_t args_count);
-/* The store's touch hook: marks the transactions of all who watch the key. `udata` is the node. */
-void transaction_touch(void *udata, const struct key *key, enum store_touch touch);
+/* The store's touch hook while anybody watches: marks the transactions of all who watch the key. */
+void transaction_touch(struct node *node, const struct key *key, enum store_touch touch);
 
 #endif

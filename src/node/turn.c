@@ -163,6 +163,7 @@ void node_client_free(struct client *client) {
     if ((client->flags & CLIENT_MONITOR) != 0) {
         node->monitors_count--;
     }
+    blocking_stop(client);
     if ((client->flags & CLIENT_BLOCKED) != 0) {
         node->blocked_count--;
     }
@@ -235,6 +236,10 @@ void node_client_close(struct client *client, bool after_reply) {
     client->flags |= after_reply ? CLIENT_CLOSE_AFTER_REPLY : CLIENT_CLOSE_NOW;
     if (!after_reply) {
         node_forget_client_memory(client);
+        /* A request that is being executed is needed to its end. */
+        if (client->blocked != NULL && client != client->node->running) {
+            blocking_stop(client);
+        }
     }
     node_client_wants_output(client);
 }
@@ -248,10 +253,14 @@ void node_client_block(struct client *client, int64_t until_ms) {
 
 void node_client_unblock(struct client *client) {
     require((client->flags & CLIENT_BLOCKED) != 0);
-    client->flags &= ~(uint32_t)CLIENT_BLOCKED;
-    client->node->blocked_count--;
+    blocking_stop(client);
+    if ((client->flags & CLIENT_BLOCKED) != 0) {
+        client->flags &= ~(uint32_t)CLIENT_BLOCKED;
+        client->node->blocked_count--;
+    }
     session_token_free(client->wait_token);
     client->wait_token = NULL;
+    node_count_client_memory(client);
     node_client_wants_output(client);
     turn_make_ready(client);
 }
@@ -473,6 +482,23 @@ static void batch_put_back(struct client *client) {
     }
 }
 
+/* What there is goes out, with what was pushed meanwhile; without any the buffer goes back. */
+static void batch_send(struct node *node, struct client *client) {
+    batch_take_pushes(node, client);
+    if (likely(client->out.size > 0)) {
+        node_client_wants_output(client);
+    } else {
+        buffer_take_back(node, &client->out);
+    }
+}
+
+static void batch_finish_reply(struct node *node, struct client *client) {
+    batch_send(node, client);
+    if (!check_output_limit(node, client)) {
+        node_count_client_memory(client);
+    }
+}
+
 static void batch_execute_one(struct node *node, const struct batch_request *request) {
     struct client *client = request->client;
     lend_output(node, client);
@@ -483,10 +509,7 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
                   request->row, request->hash, request->has_hash);
     node->running = NULL;
     if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
-        batch_take_pushes(node, client);
-        if (client->out.size > 0) {
-            node_client_wants_output(client);
-        }
+        batch_send(node, client);
         batch_put_back(client);
         return;
     }
@@ -500,13 +523,25 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
         client->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
         client->flags |= skips_next ? (uint32_t)CLIENT_REPLY_SKIP : 0;
     }
-    batch_take_pushes(node, client);
-    if (client->out.size > 0) {
-        node_client_wants_output(client);
+    batch_finish_reply(node, client);
+    if (unlikely(key_queues_has_ready(&node->blocking.queues))) {
+        (void)blocking_serve(node);
     }
-    if (!check_output_limit(node, client)) {
-        node_count_client_memory(client);
+}
+
+bool turn_run_again(struct client *client, const struct key *key) {
+    struct node *node = client->node;
+    bool skips = client->blocked->skips_reply || (client->flags & CLIENT_REPLY_OFF) != 0;
+    lend_output(node, client);
+    size_t out_before = client->out.size;
+    node->running = client;
+    bool is_done = node_call_again(node, client, key);
+    node->running = NULL;
+    if (skips) {
+        client->out.size = out_before;
     }
+    batch_finish_reply(node, client);
+    return is_done;
 }
 
 static void batch_execute(struct node *node, size_t count) {
@@ -603,8 +638,7 @@ static void client_add_hold(struct client *client, uint64_t position) {
         (struct client_hold){.output_end = end, .position = position};
 }
 
-/* Makes the new output of this turn wait for the log to reach where it is now. */
-static void hold_output(struct node *node) {
+void turn_hold_output(struct node *node) {
     uint64_t position = log_position(node->log);
     if (position <= log_acknowledged_position(node->log)) {
         return;
@@ -620,14 +654,15 @@ static void hold_output(struct node *node) {
 
 void turn_release_holds(struct node *node) {
     uint64_t acknowledged = log_acknowledged_position(node->log);
-    uint64_t failed = log_failed_position(node->log);
     for (struct client **at = &node->held; *at != NULL;) {
         struct client *client = *at;
         size_t released = 0;
-        while (released < client->holds_count && client->holds[released].position <= acknowledged) {
+        while (released < client->holds_count && client->holds[released].position <= acknowledged &&
+               !log_is_in_doubt(node->log, client->holds[released].position)) {
             released++;
         }
-        if (released < client->holds_count && client->holds[released].position <= failed) {
+        if (released < client->holds_count &&
+            log_is_in_doubt(node->log, client->holds[released].position)) {
             /* The write may or may not survive: no reply is the honest one. */
             node_client_close(client, false);
         }
@@ -671,12 +706,19 @@ void node_run(struct node *node) {
     /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
      * and must not wait for a disk that may never come back. */
     bool holds = !log_is_failing(node->log, NULL);
+    if (unlikely(node->pause_until_ms != 0) && node->pause_until_ms <= node->now_ms) {
+        /* Not only at the next tick: what has expired is no value for the requests of this turn. */
+        node_end_pause(node);
+    }
     run_ready(node);
     node_mesh_run(node);
+    if (key_queues_has_ready(&node->blocking.queues)) {
+        (void)blocking_serve(node);
+    }
     log_write(node->log, node->now_us);
     node_mesh_push(node);
     if (holds) {
-        hold_output(node);
+        turn_hold_output(node);
     }
     if (node->held != NULL) {
         turn_release_holds(node);

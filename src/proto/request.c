@@ -12,6 +12,23 @@ void request_args_deinit(struct request_args *args) {
     *args = (struct request_args){0};
 }
 
+struct slice *request_args_copy(const struct slice *args, size_t args_count, size_t *bytes) {
+    *bytes = args_count * sizeof(struct slice);
+    for (size_t i = 0; i < args_count; i++) {
+        *bytes += args[i].size;
+    }
+    struct slice *copy = memory_try_alloc(*bytes);
+    char *at = copy != NULL ? (char *)(copy + args_count) : NULL;
+    for (size_t i = 0; copy != NULL && i < args_count; i++) {
+        copy[i] = slice_make(at, args[i].size);
+        if (args[i].size > 0) {
+            memcpy(at, args[i].data, args[i].size);
+        }
+        at += args[i].size;
+    }
+    return copy;
+}
+
 void request_parser_deinit(struct request_parser *parser) {
     memory_free(parser->saved);
     *parser = (struct request_parser){0};

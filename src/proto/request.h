@@ -49,6 +49,9 @@ enum request_status {
 };
 
 void request_args_deinit(struct request_args *args);
+/* A copy of arguments in one block, slices first, that the caller frees; `*bytes` is its size. NULL
+ * when memory is out. */
+struct slice *request_args_copy(const struct slice *args, size_t args_count, size_t *bytes);
 void request_parser_deinit(struct request_parser *parser);
 
 /* Reads one request from the front of `bytes`, which must start at the same byte until it is

@@ -431,15 +431,15 @@ static void pack(struct store *store, struct collection *collection) {
     memory_free(walk);
 }
 
-static void put_packed_element(const struct store *store, struct collection *collection,
-                               const struct packed_element *element) {
+struct entry *collection_packed_entry(const struct store *store, enum value_type type,
+                                      const struct packed_element *element) {
     char text[64];
     struct entry_parts parts = {.kind = ENTRY_BYTES,
                                 .stamp = element->stamp,
                                 .key = element->name,
                                 .access = mutate_first_access(store),
                                 .bytes = element->value};
-    if (collection->type == VALUE_SORTED_SET) {
+    if (type == VALUE_SORTED_SET) {
         parts.bytes = slice_make(text, number_format_double(text, element->score));
     }
     if (parts.bytes.size > 0 && number_parse_integer(parts.bytes, &parts.integer)) {
@@ -453,6 +453,12 @@ static void put_packed_element(const struct store *store, struct collection *col
     }
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
+    return entry;
+}
+
+static void put_packed_element(const struct store *store, struct collection *collection,
+                               const struct packed_element *element) {
+    struct entry *entry = collection_packed_entry(store, collection->type, element);
     table_insert(&collection->space.table, hash_bytes(store->element_seed, element->name), entry,
                  false);
     index_add(collection, entry);

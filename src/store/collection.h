@@ -112,6 +112,9 @@ void collection_note(struct collection *collection, uint64_t stamp);
 /* Makes a packed collection a table, as an entry of its key in the same place. The key's slot in
  * its table is `slot`. Returns the collection. */
 struct collection *collection_unpack(struct store *store, const struct key *key, uint64_t *slot);
+/* A packed element of a collection of that type as an entry, which is the caller's. */
+struct entry *collection_packed_entry(const struct store *store, enum value_type type,
+                                      const struct packed_element *element);
 /* The collection made of packed elements, under no key. */
 struct collection *collection_from_packed(const struct store *store, struct slice packed,
                                           unsigned number);

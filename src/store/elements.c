@@ -257,7 +257,8 @@ struct collection *elements_need(struct store *store, const struct key *key, enu
     if (entry_kind(entry) == ENTRY_COLLECTION && entry_type(entry) == type) {
         return entry_collection(entry);
     }
-    mutate_before(store, key, entry);
+    /* The walks are told of a change once one is certain; spelled out, and with an empty
+     * collection, the value is what it was. */
     struct contested *contested = contested_open(store, key, slot);
     struct collection *collection = contested_find_collection(contested, type);
     if (collection == NULL) {
@@ -821,7 +822,9 @@ enum store_status elements_copy(struct store *store, const struct key *from, con
     uint64_t expire_unix_ms = entry_expire_unix_ms(source);
     bool replaces = store_delete(store, to);
     walk.status = elements_open(store, to, elements.type, &walk.writer);
-    ensure(walk.status == STORE_OK);
+    if (walk.status != STORE_OK) {
+        return walk.status; /* it has expired, and must not be removed now: a pause */
+    }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
     elements_each(store, &elements, copy_visit, &walk);
     elements_close(&walk.writer);

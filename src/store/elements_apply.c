@@ -87,7 +87,6 @@ static void open_where_needed(struct store *store, const struct key *key,
         (leaves_expiry(entry, change) && entry_type(entry) == change->type)) {
         return;
     }
-    mutate_before(store, key, entry);
     (void)contested_open(store, key, slot);
 }
 

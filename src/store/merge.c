@@ -278,8 +278,24 @@ static bool merge_counter(struct merge *merge) {
     return true;
 }
 
+/* Nobody edits a number that has parts: that is a SET. So a writer who had seen a part had it as
+ * one with the register, which is what the edit is of. */
+static void fold_seen_parts(const struct merge *merge) {
+    struct contested *contested = merge->contested;
+    const struct contested_register *top = contested_top(contested);
+    if (top != NULL && !merge_saw(merge, top->stamp)) {
+        return;
+    }
+    for (unsigned i = contested->parts_count; i-- > 0;) {
+        if (merge_saw_part(merge, &contested->parts[i])) {
+            retire_fold_part(merge->store, contested, i);
+        }
+    }
+}
+
 static bool merge_edit(struct merge *merge) {
     const struct change *change = merge->change;
+    fold_seen_parts(merge);
     const struct contested_register *top = contested_top(merge->contested);
     if (change->is_fresh) {
         drop_expiries(merge);

@@ -31,9 +31,14 @@ struct sync_part;
 struct rebase_item;
 struct rebase_element;
 
+enum { REBASE_ELEMENT_STORES = 3 };
+
 struct rebase {
-    struct store aside;    /* values to be set, by key */
-    bool has_aside;        /* it is in use */
+    struct store aside; /* values to be set, by key */
+    bool has_aside;     /* it is in use */
+    /* One element at a time, under its name: here, there, and what merging makes of it. */
+    struct store elements[REBASE_ELEMENT_STORES];
+    bool has_elements;
     uint64_t newest_ticks; /* of the mesh's entry that is being compared; 0: there is none */
     struct rebase_item *first, *last;
     struct rebase_element *first_element, *last_element; /* rebase_elements.h */

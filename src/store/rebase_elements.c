@@ -3,6 +3,7 @@
 
 #include "store/elements.h"
 #include "store/merge.h"
+#include "store/rebase_compare.h"
 #include "store/sequence.h"
 #include "store/strings.h"
 
@@ -10,6 +11,7 @@ enum element_fate {
     ELEMENT_SET,
     ELEMENT_ADD,
     ELEMENT_DELETE,
+    ELEMENT_EXPIRE,
     ELEMENT_KEY_EXPIRE,
     ELEMENT_KEY_DELETE
 };
@@ -32,6 +34,10 @@ void rebase_elements_deinit(struct rebase *rebase) {
         memory_free(element);
     }
     rebase->last_element = NULL;
+    for (unsigned i = 0; rebase->has_elements && i < REBASE_ELEMENT_STORES; i++) {
+        sync_aside_deinit(&rebase->elements[i]);
+    }
+    rebase->has_elements = false;
 }
 
 static void put_bytes(char **at, struct slice bytes) {
@@ -79,13 +85,6 @@ bool rebase_has_elements(const struct entry *here, const struct entry *there) {
     return has_collections(here) || has_collections(there);
 }
 
-/* An element as far as rebasing looks at it. */
-struct side {
-    bool is_there, is_counter;
-    uint64_t stamp, start_stamp; /* newest; of a counter, where its newest part began */
-    struct element view;
-};
-
 /* Elements of one side, by type; the bytes are those of the entry. */
 static bool find_collection(const struct entry *entry, enum value_type type,
                             struct elements *elements) {
@@ -104,70 +103,54 @@ static bool find_collection(const struct entry *entry, enum value_type type,
     return true;
 }
 
-static void look_at_entry(const struct store *store, const struct entry *entry,
-                          enum value_type type, struct side *side) {
-    struct entry_parts parts;
-    *side = (struct side){.is_there = !entry_is_hidden(entry)};
-    if (!side->is_there) {
-        return;
-    }
-    element_view(entry, type, &side->view);
-    if (entry_kind(entry) == ENTRY_CONTESTED) {
-        const struct contested *contested = entry_contested(entry);
-        side->stamp = contested_newest_value(store, contested);
-        side->is_counter = contested->parts_count > 0;
-        for (unsigned i = 0; i < contested->parts_count; i++) {
-            const struct contested_part *part = &contested->parts[i];
-            if (part->stamp == side->stamp) {
-                side->start_stamp = stamp_make(part->start_ticks, stamp_slot(part->stamp));
-            }
-        }
-        return;
-    }
-    entry_take_apart(entry, &parts);
-    side->stamp = parts.stamp;
-    side->is_counter = parts.kind == ENTRY_COUNTER || parts.kind == ENTRY_COUNTER_REGISTER ||
-                       parts.kind == ENTRY_FLOAT_COUNTER;
-    side->start_stamp = stamp_make(parts.start_ticks, stamp_slot(parts.stamp));
+/* One element on one side: an entry, or something plain and in order. */
+struct side {
+    bool is_there;
+    const struct entry *entry; /* NULL: it is plain */
+    struct packed_element plain;
+};
+
+static bool is_plain_entry(const struct entry *entry) {
+    return (entry_kind(entry) == ENTRY_BYTES || entry_kind(entry) == ENTRY_INTEGER ||
+            entry_kind(entry) == ENTRY_LARGE) &&
+           entry_expire_unix_ms(entry) == 0 && entry_expire_stamp(entry) == entry->stamp;
 }
 
-/* A plain element of a list. */
-static void look_at_plain(const struct ordered_map_cursor *cursor, struct side *side) {
-    *side = (struct side){.is_there = true, .stamp = cursor->element.stamp};
-    side->view.name = cursor->element.name;
-    side->view.value = cursor->element.value;
+static struct slice side_name(const struct side *side) {
+    return side->entry != NULL ? entry_key(side->entry) : side->plain.name;
+}
+
+static uint64_t side_stamp(const struct side *side) {
+    return side->entry != NULL ? side->entry->stamp : side->plain.stamp;
+}
+
+static void look_at_cursor(const struct ordered_map_cursor *cursor, struct slice name,
+                           struct side *side) {
+    *side = (struct side){
+        .is_there = true,
+        .plain = {.name = name, .value = cursor->element.value, .stamp = cursor->element.stamp}};
 }
 
 static void look_for(const struct store *store, const struct entry *entry, enum value_type type,
                      struct slice name, struct side *side) {
     struct elements elements;
-    side->is_there = false;
+    *side = (struct side){0};
     if (!find_collection(entry, type, &elements)) {
         return;
     }
     if (elements.collection == NULL) {
-        struct packed_element packed;
-        if (packed_find(elements.packed, name, &packed)) {
-            *side = (struct side){.is_there = true, .stamp = packed.stamp};
-            side->view.name = packed.name;
-            side->view.value = packed.value;
-            side->view.score = packed.score;
-            side->view.expire_unix_ms = 0;
-        }
+        side->is_there = packed_find(elements.packed, name, &side->plain);
         return;
     }
     struct ordered_map_cursor cursor;
     if (ordered_map_find(elements.collection->map, name, &cursor) && cursor.element.flags == 0) {
-        /* Not the cursor's name, which goes with it. */
-        look_at_plain(&cursor, side);
-        side->view.name = name;
+        look_at_cursor(&cursor, name, side); /* not the cursor's name, which goes with it */
         return;
     }
     struct key key = collection_key(store, elements.collection, 0, name);
     uint64_t *slot = mutate_slot(store, &key);
-    if (slot != NULL) {
-        look_at_entry(store, table_item(*slot), type, side);
-    }
+    side->is_there = slot != NULL;
+    side->entry = slot != NULL ? table_item(*slot) : NULL;
 }
 
 struct compare_walk {
@@ -176,101 +159,197 @@ struct compare_walk {
     const struct key *key;
     struct entry *here, *there;
     enum value_type type;
-    bool (*is_ours)(const struct sync *sync, uint64_t stamp);
+    bool is_memory_out;
 };
 
-static bool is_number(const struct side *side, enum value_type type, long double *number) {
-    if (type == VALUE_SORTED_SET) {
-        *number = side->view.score;
-        return true;
+/* ---- counters and whatever else is not plain ---- */
+
+static struct store *element_stores(struct sync *sync) {
+    struct rebase *rebase = sync->rebase;
+    for (unsigned i = 0; i < REBASE_ELEMENT_STORES; i++) {
+        if (!rebase->has_elements) {
+            sync_aside_init(&rebase->elements[i], sync->store);
+        }
+        sync_aside_lend(&rebase->elements[i], sync->store);
     }
-    return number_parse_float(side->view.value, number);
+    rebase->has_elements = true;
+    return rebase->elements;
 }
 
-static void reissue(struct compare_walk *walk, const struct side *ours, const struct side *theirs) {
-    struct sync *sync = walk->sync;
-    char text[NUMBER_FLOAT_BYTES_MAX];
-    long double here = 0, there = 0;
-    struct slice value = ours->view.value;
-    enum element_fate fate = ELEMENT_SET;
-    if (ours->is_counter && is_number(ours, walk->type, &here) &&
-        (!theirs->is_there || is_number(theirs, walk->type, &there))) {
-        if (!theirs->is_there && state_merge_covers_there(walk->merge, ours->start_stamp)) {
-            sync->stats.keys_unclear++;
-            return;
-        }
-        fate = ELEMENT_ADD;
-        value = slice_make(text, number_format_float(text, here - there));
-    } else if (walk->type == VALUE_SORTED_SET) {
-        value = slice_make(text, number_format_double(text, ours->view.score));
+/* Puts a copy of the element into a store aside. False when memory is out. */
+static bool put_aside(const struct compare_walk *walk, struct store *aside, const struct key *key,
+                      const struct side *side) {
+    if (!side->is_there) {
+        return true;
     }
-    put_element(sync, walk->key, fate, walk->type, ours->view.name, value,
-                ours->view.expire_unix_ms);
+    if (side->entry != NULL && entry_kind(side->entry) == ENTRY_CONTESTED) {
+        return sync_copy(aside, key, entry_contested(side->entry), side->entry->stamp);
+    }
+    struct entry *entry;
+    if (side->entry == NULL) {
+        entry = collection_packed_entry(aside, walk->type, &side->plain);
+    } else {
+        struct entry_parts parts;
+        entry_take_apart(side->entry, &parts);
+        if (parts.kind == ENTRY_LARGE) {
+            const struct large_string *large = parts.large;
+            parts.large = large_string_new(large->size, large->size);
+            if (parts.large == NULL) {
+                return false;
+            }
+            memcpy(parts.large->bytes, large->bytes, large->size);
+            parts.large->size = large->size;
+        }
+        entry = entry_new(&parts);
+    }
+    if (entry == NULL) {
+        return false;
+    }
+    table_insert(&aside->dbs[key->db].table, key->hash, entry, entry_expire_unix_ms(entry) != 0);
+    return true;
+}
+
+static void note_verdict(const struct compare_walk *walk, const struct rebase_verdict *verdict,
+                         const struct rebase_place *place) {
+    struct entry_scratch scratch;
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    struct slice value = slice_make("", 0);
+    enum element_fate fate = ELEMENT_SET;
+    bool has_change = true;
+    switch (verdict->kind) {
+    case REBASE_NOTHING:
+        return;
+    case REBASE_DELETE:
+        fate = ELEMENT_DELETE;
+        break;
+    case REBASE_EXPIRE:
+        fate = ELEMENT_EXPIRE;
+        break;
+    case REBASE_SET:
+        value = entry_value(rebase_entry_at(place->aside, place->key), &scratch);
+        break;
+    case REBASE_INCREMENT:
+        fate = ELEMENT_ADD;
+        has_change = verdict->delta != 0;
+        value = slice_make(text, number_format_integer(text, verdict->delta));
+        break;
+    case REBASE_FLOAT_INCREMENT:
+        fate = ELEMENT_ADD;
+        value = slice_make(text, number_format_float(text, verdict->float_delta));
+        break;
+    }
+    if (has_change) {
+        put_element(walk->sync, walk->key, fate, walk->type, place->key->name, value,
+                    verdict->expire_unix_ms);
+    }
+    if (verdict->sets_expiry) {
+        put_element(walk->sync, walk->key, ELEMENT_EXPIRE, walk->type, place->key->name,
+                    slice_make("", 0), verdict->expire_unix_ms);
+    }
+}
+
+static void compare_deep(struct compare_walk *walk, struct slice name, const struct side *ours,
+                         const struct side *theirs) {
+    struct store *stores = element_stores(walk->sync);
+    struct key key = store_key(&stores[0], 0, name);
+    struct rebase_place place = {
+        .key = &key, .ours = &stores[0], .theirs = &stores[1], .aside = &stores[2]};
+    struct rebase_verdict verdict;
+    if (put_aside(walk, place.ours, &key, ours) && put_aside(walk, place.theirs, &key, theirs) &&
+        rebase_compare(walk->sync, walk->merge, &place, &verdict)) {
+        note_verdict(walk, &verdict, &place);
+    } else {
+        walk->is_memory_out = true;
+    }
+    for (unsigned i = 0; i < REBASE_ELEMENT_STORES; i++) {
+        rebase_drop(&stores[i], &key);
+    }
+}
+
+static bool is_deep(const struct side *side) {
+    return side->is_there && side->entry != NULL && !is_plain_entry(side->entry);
+}
+
+/* ---- what is plain ---- */
+
+static void reissue(const struct compare_walk *walk, const struct side *ours) {
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    struct element *view = memory_alloc(sizeof(*view));
+    if (ours->entry != NULL) {
+        element_view(ours->entry, walk->type, view);
+    } else {
+        view->value = ours->plain.value;
+        view->score = ours->plain.score;
+    }
+    struct slice value = view->value;
+    if (walk->type == VALUE_SORTED_SET) {
+        value = slice_make(text, number_format_double(text, view->score));
+    }
+    put_element(walk->sync, walk->key, ELEMENT_SET, walk->type, side_name(ours), value, 0);
+    memory_free(view);
 }
 
 /* An element that is here. */
 static void compare_ours(struct compare_walk *walk, const struct side *ours) {
     struct store *store = walk->sync->store;
-    struct side *theirs = memory_alloc(sizeof(*theirs));
-    look_for(store, walk->there, walk->type, ours->view.name, theirs);
-    bool is_unknown = ours->is_there && !state_merge_covers_there(walk->merge, ours->stamp) &&
-                      walk->is_ours(walk->sync, ours->stamp);
-    bool wins = !theirs->is_there || state_merge_covers_here(walk->merge, theirs->stamp) ||
-                replicas_compare_stamps(&store->replicas, ours->stamp, theirs->stamp) > 0;
-    if (is_unknown && wins && !(theirs->is_there && theirs->stamp == ours->stamp)) {
-        reissue(walk, ours, theirs);
+    struct side theirs;
+    look_for(store, walk->there, walk->type, side_name(ours), &theirs);
+    if (is_deep(ours) || is_deep(&theirs)) {
+        compare_deep(walk, side_name(ours), ours, &theirs);
+        return;
     }
-    memory_free(theirs);
+    uint64_t stamp = side_stamp(ours);
+    bool is_unknown =
+        !state_merge_covers_there(walk->merge, stamp) && rebase_is_ours(walk->sync, stamp);
+    bool wins = !theirs.is_there || state_merge_covers_here(walk->merge, side_stamp(&theirs)) ||
+                replicas_compare_stamps(&store->replicas, stamp, side_stamp(&theirs)) > 0;
+    if (is_unknown && wins && !(theirs.is_there && side_stamp(&theirs) == stamp)) {
+        reissue(walk, ours);
+    }
 }
 
 /* An element that the mesh has: was it removed here? */
-static void compare_theirs(struct compare_walk *walk, struct slice name, uint64_t stamp) {
-    struct side *ours = memory_alloc(sizeof(*ours));
-    look_for(walk->sync->store, walk->here, walk->type, name, ours);
-    if (!ours->is_there && state_merge_covers_here(walk->merge, stamp)) {
-        put_element(walk->sync, walk->key, ELEMENT_DELETE, walk->type, name, slice_make("", 0), 0);
+static void compare_theirs(struct compare_walk *walk, const struct side *theirs) {
+    struct side ours;
+    look_for(walk->sync->store, walk->here, walk->type, side_name(theirs), &ours);
+    if (ours.is_there) {
+        return; /* it was compared */
     }
-    memory_free(ours);
+    if (is_deep(theirs)) {
+        compare_deep(walk, side_name(theirs), &ours, theirs);
+    } else if (state_merge_covers_here(walk->merge, side_stamp(theirs))) {
+        put_element(walk->sync, walk->key, ELEMENT_DELETE, walk->type, side_name(theirs),
+                    slice_make("", 0), 0);
+    }
 }
 
 static void ours_visit(void *item, void *udata) {
-    struct compare_walk *walk = (struct compare_walk *)udata;
-    struct side *side = memory_alloc(sizeof(*side));
-    look_at_entry(walk->sync->store, (const struct entry *)item, walk->type, side);
-    if (side->is_there) {
-        compare_ours(walk, side);
-    }
-    memory_free(side);
+    const struct side side = {.is_there = true, .entry = (const struct entry *)item};
+    compare_ours((struct compare_walk *)udata, &side);
 }
 
 static void theirs_visit(void *item, void *udata) {
-    struct compare_walk *walk = (struct compare_walk *)udata;
-    struct side *side = memory_alloc(sizeof(*side));
-    look_at_entry(walk->sync->store, (const struct entry *)item, walk->type, side);
-    if (side->is_there) {
-        compare_theirs(walk, side->view.name, side->stamp);
-    }
-    memory_free(side);
+    const struct side side = {.is_there = true, .entry = (const struct entry *)item};
+    compare_theirs((struct compare_walk *)udata, &side);
 }
 
 /* The plain elements of a list; others are in the table. */
 static void walk_plain(const struct collection *collection, struct compare_walk *walk,
                        bool is_ours) {
     struct ordered_map_cursor cursor;
-    struct side *side = memory_alloc(sizeof(*side));
     for (bool is_there = ordered_map_first(collection->map, &cursor); is_there;
          is_there = ordered_map_next(collection->map, &cursor)) {
+        struct side side;
         if (cursor.element.flags != 0) {
             continue;
         }
-        look_at_plain(&cursor, side);
+        look_at_cursor(&cursor, cursor.element.name, &side);
         if (is_ours) {
-            compare_ours(walk, side);
+            compare_ours(walk, &side);
         } else {
-            compare_theirs(walk, side->view.name, side->stamp);
+            compare_theirs(walk, &side);
         }
     }
-    memory_free(side);
 }
 
 static void walk_all(const struct elements *elements, struct compare_walk *walk, bool is_ours) {
@@ -284,22 +363,15 @@ static void walk_all(const struct elements *elements, struct compare_walk *walk,
         return;
     }
     struct packed_reader reader;
-    struct packed_element packed;
-    struct side *side = memory_alloc(sizeof(*side));
+    struct side side = {.is_there = true};
     packed_reader_init(&reader, elements->packed);
-    while (packed_next(&reader, &packed)) {
-        *side = (struct side){.is_there = true, .stamp = packed.stamp};
-        side->view.name = packed.name;
-        side->view.value = packed.value;
-        side->view.score = packed.score;
-        side->view.expire_unix_ms = 0;
+    while (packed_next(&reader, &side.plain)) {
         if (is_ours) {
-            compare_ours(walk, side);
+            compare_ours(walk, &side);
         } else {
-            compare_theirs(walk, packed.name, packed.stamp);
+            compare_theirs(walk, &side);
         }
     }
-    memory_free(side);
 }
 
 /* Had this node seen all that the mesh has under the key? */
@@ -315,21 +387,20 @@ static void compare_key_itself(struct compare_walk *walk) {
     }
     if (entry_expire_unix_ms(here) != entry_expire_unix_ms(there) &&
         !state_merge_covers_there(walk->merge, entry_expire_stamp(here)) &&
-        walk->is_ours(walk->sync, entry_expire_stamp(here))) {
+        rebase_is_ours(walk->sync, entry_expire_stamp(here))) {
         put_element(walk->sync, walk->key, ELEMENT_KEY_EXPIRE, entry_type(here), slice_make("", 0),
                     slice_make("", 0), entry_expire_unix_ms(here));
     }
 }
 
-void rebase_elements(struct sync *sync, const struct state_merge *merge, const struct key *key,
-                     struct entry *here, struct entry *there,
-                     bool (*is_ours)(const struct sync *sync, uint64_t stamp)) {
+bool rebase_elements(struct sync *sync, const struct state_merge *merge, const struct key *key,
+                     struct entry *here, struct entry *there) {
     struct compare_walk walk = {
-        .sync = sync, .merge = merge, .key = key, .here = here, .there = there, .is_ours = is_ours};
+        .sync = sync, .merge = merge, .key = key, .here = here, .there = there};
     struct elements elements;
     if (here != NULL && there != NULL && !entry_is_hidden(here) && !entry_is_hidden(there) &&
         entry_type(here) != entry_type(there) && saw_all(&walk, there) &&
-        !state_merge_covers_there(merge, here->stamp) && is_ours(sync, here->stamp)) {
+        !state_merge_covers_there(merge, here->stamp) && rebase_is_ours(sync, here->stamp)) {
         /* It was replaced by a value of another type. */
         put_element(sync, key, ELEMENT_KEY_DELETE, VALUE_STRING, slice_make("", 0),
                     slice_make("", 0), 0);
@@ -349,6 +420,7 @@ void rebase_elements(struct sync *sync, const struct state_merge *merge, const s
         }
     }
     compare_key_itself(&walk);
+    return !walk.is_memory_out;
 }
 
 /* ---- making it again ---- */
@@ -380,6 +452,9 @@ static bool write_element(struct elements_writer *writer, const struct rebase_el
                element_add_float(writer, name, number, &total) == STORE_OK;
     case ELEMENT_DELETE:
         (void)element_delete(writer, name);
+        return true;
+    case ELEMENT_EXPIRE:
+        (void)element_expire(writer, name, element->expire_unix_ms);
         return true;
     case ELEMENT_KEY_EXPIRE:
     case ELEMENT_KEY_DELETE:

@@ -224,6 +224,9 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
     while (change_reader_next(&reader, &change) == CHANGE_OK) {
         bool is_rest = is_inside;
         is_inside = change.goes_on;
+        if (!is_rest) {
+            store->notify_told.event = NULL; /* events of two commands are two */
+        }
         if (mutation(HALF_UNITS) && is_rest) {
             continue;
         }

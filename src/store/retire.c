@@ -173,8 +173,7 @@ static long double part_value(const struct contested_part *part) {
                           : (long double)part->total - (long double)part->off;
 }
 
-/* Makes the part one with the register. A text that is no number hides it for good. */
-static void fold_part(const struct store *store, struct contested *contested, unsigned i) {
+void retire_fold_part(const struct store *store, struct contested *contested, unsigned i) {
     struct contested_part part = contested->parts[i];
     bool is_ghost = contested_part_is_ghost(&part);
     contested_drop_part(contested, i);
@@ -245,7 +244,7 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
         uint64_t stamp = contested->parts[i].stamp;
         settle_stamp_up_to(&contested->parts[i].off_by, slot, ticks_max);
         if (has_slot(stamp, slot) && stamp_ticks(stamp) <= ticks_max) {
-            fold_part(store, contested, i);
+            retire_fold_part(store, contested, i);
         }
     }
 }

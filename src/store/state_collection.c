@@ -137,18 +137,29 @@ static void put_plain(struct elements_put *put) {
     }
 }
 
+const struct collection *state_filled_collection(const struct collection *collection) {
+    while (collection != NULL && collection->space.table.count == 0 &&
+           collection_count(collection) == 0) {
+        collection = collection->next;
+    }
+    return collection;
+}
+
 void state_put_collections(struct buffer *out, unsigned db, struct slice key,
                            const struct collection *collection, void (*flush)(void *udata),
                            void *udata) {
     struct elements_put put = {.out = out, .db = db, .key = key, .flush = flush, .udata = udata};
-    for (; collection != NULL; collection = collection->next) {
+    collection = state_filled_collection(collection);
+    while (collection != NULL) {
+        const struct collection *next = state_filled_collection(collection->next);
         uint64_t position = 0;
         put.collection = collection;
         put_plain(&put);
         do {
             position = table_walk(&collection->space.table, position, put_visit, &put);
         } while (position != 0);
-        put_batch(&put, collection->next != NULL);
+        put_batch(&put, next != NULL);
+        collection = next;
     }
     buffer_deinit(&put.pending);
 }

@@ -23,6 +23,8 @@ void state_put_packed(struct buffer *out, struct slice packed);
 /* Reads the body of a PACKED entry, appending it to `packed`, with stamps made local by `slots`. */
 enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
                                     struct buffer *packed);
+/* The first that has elements of those that are linked from `collection` on; NULL: none has. */
+const struct collection *state_filled_collection(const struct collection *collection);
 /* Appends all elements of the collections that are linked from `collection` on: a batch, and then
  * pieces; `flush(udata)` is called before each of these. */
 void state_put_collections(struct buffer *out, unsigned db, struct slice key,

@@ -5,6 +5,7 @@
 
 #include "crdt/hyperloglog.h"
 #include "store/state_codec.h"
+#include "store/state_collection.h"
 
 enum element_tag {
     ELEMENT_END = 0,
@@ -111,8 +112,9 @@ void state_elements_put(struct state_elements_writer *writer, const struct conte
     }
     put_head(writer, ELEMENT_ABOUT, stamp_make(contested->horizon_ticks, STAMP_SLOT_SETTLED), 0);
     codec_put_varint(writer->out, contested->edits_are_in_place ? ABOUT_EDITS_ARE_IN_PLACE : 0);
-    buffer_append_byte(writer->out,
-                       contested->collections != NULL ? ELEMENT_END_COLLECTIONS : ELEMENT_END);
+    buffer_append_byte(writer->out, state_filled_collection(contested->collections) != NULL
+                                        ? ELEMENT_END_COLLECTIONS
+                                        : ELEMENT_END);
 }
 
 /* ---- reading ---- */

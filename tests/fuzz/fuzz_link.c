@@ -301,6 +301,7 @@ static void put_context(struct data *data, struct mesh_link *link, char first) {
     struct buffer payload = {0};
     char id[REPLICA_NODE_ID_BYTES] = {first};
     codec_put_varint(&payload, (uint64_t)STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + 150);
+    buffer_append_byte(&payload, 0);
     codec_put_varint(&payload, 1);
     buffer_append(&payload, id, sizeof(id));
     codec_put_varint(&payload, 7);

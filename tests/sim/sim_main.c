@@ -36,7 +36,7 @@ enum {
     RUN_SECONDS_MAX = 60,
     SHRINK_SECONDS_MAX = 20,
     SHRINK_FAILURES_MAX = 2,
-    SHOWN_MAX = 10,
+    SHOWN_MAX = 50,
     TWICE_EVERY = 50, /* each so many-th seed runs twice: the traces must be equal */
 };
 

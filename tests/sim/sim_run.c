@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One run from its beginning to the verdict. */
+
 #include "sim/sim_run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -244,15 +246,76 @@ struct dump {
     unsigned db;
 };
 
+static void dump_entry(struct sim_world *world, const struct entry *entry);
+
+static void dump_element(void *item, void *udata) {
+    dump_entry((struct sim_world *)udata, (const struct entry *)item);
+}
+
+static void dump_contested(struct sim_world *world, const struct contested *contested) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        const struct contested_register *reg = &contested->registers[i];
+        sim_note(world, "        register %" PRIx64 ": %.*s", reg->stamp, (int)reg->size,
+                 reg->size > 0 ? reg->bytes : "");
+    }
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        sim_note(world, "        edit %" PRIx64, contested->edits[i].stamp);
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        sim_note(world,
+                 "        part %" PRIx64 " from %" PRIx64 ": %" PRId64 " (%Lg) off %" PRId64
+                 " (%Lg), seen %" PRIx64 " by %" PRIx64,
+                 part->stamp, part->start_ticks, part->total, part->float_total, part->off,
+                 part->float_off, part->off_seen, part->off_by);
+    }
+    for (unsigned i = 0; i < contested->expiries_count; i++) {
+        sim_note(world, "        expiry %" PRIx64 ": %" PRIu64, contested->expiries[i].stamp,
+                 contested->expiries[i].unix_ms);
+    }
+}
+
+static void dump_entry(struct sim_world *world, const struct entry *entry) {
+    struct entry_scratch scratch;
+    struct slice name = entry_key(entry);
+    struct slice value = slice_of("");
+    if (entry_kind(entry) != ENTRY_COLLECTION && !entry_is_hidden(entry) &&
+        entry_kind(entry) != ENTRY_PACKED &&
+        !(entry_kind(entry) == ENTRY_CONTESTED &&
+          entry_contested(entry)->shown == CONTESTED_SHOWS_COLLECTION)) {
+        value = entry_value(entry, &scratch);
+    }
+    sim_note(world, "      %.*s: kind %d, stamp %" PRIx64 ", expires %" PRIu64 ", %.*s",
+             (int)name.size, name.data, (int)entry_kind(entry), entry->stamp,
+             entry_expire_unix_ms(entry), value.size > 40 ? 40 : (int)value.size, value.data);
+    if (entry_kind(entry) == ENTRY_CONTESTED) {
+        dump_contested(world, entry_contested(entry));
+    }
+    struct collection *collection = NULL;
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        collection = entry_collection(entry);
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        collection = entry_contested(entry)->collections;
+    }
+    for (; collection != NULL; collection = collection->next) {
+        sim_note(world, "        collection of type %d", (int)collection->type);
+        uint64_t position = 0;
+        do {
+            position = table_walk(&collection->space.table, position, dump_element, world);
+        } while (position != 0);
+    }
+}
+
 static void dump_visit(void *item, void *udata) {
     const struct dump *dump = (const struct dump *)udata;
     const struct entry *entry = (const struct entry *)item;
     struct slice name = entry_key(entry);
     uint8_t digest[20];
     store_entry_digest(&dump->node->node->store, dump->db, entry, digest);
-    sim_note(dump->node->world, "    node %u db %u %.*s: kind %d, digest %02x%02x%02x%02x",
-             dump->node->index, dump->db, (int)name.size, name.data, (int)entry_kind(entry),
-             digest[0], digest[1], digest[2], digest[3]);
+    sim_note(dump->node->world, "    node %u db %u %.*s: digest %02x%02x%02x%02x",
+             dump->node->index, dump->db, (int)name.size, name.data, digest[0], digest[1],
+             digest[2], digest[3]);
+    dump_entry(dump->node->world, entry);
 }
 
 /* What a node has seen of each life of each node. */
@@ -277,21 +340,24 @@ static void dump_context(struct sim_world *world, const struct sim_node *node) {
     }
 }
 
-/* What each node holds, for whoever looks for the difference. */
+/* What a node holds, for whoever looks for the difference. */
+static void dump_node(struct sim_world *world, const struct sim_node *node) {
+    if (!world->is_verbose || node->node == NULL) {
+        return;
+    }
+    dump_context(world, node);
+    for (unsigned db = 0; db < node->node->store.dbs_count; db++) {
+        struct dump dump = {node, db};
+        uint64_t position = 0;
+        do {
+            position = table_walk(&node->node->store.dbs[db].table, position, dump_visit, &dump);
+        } while (position != 0);
+    }
+}
+
 static void dump_nodes(struct sim_world *world) {
-    for (unsigned i = 0; world->is_verbose && i < world->nodes_count; i++) {
-        const struct sim_node *node = &world->nodes[i];
-        if (node->node != NULL) {
-            dump_context(world, node);
-        }
-        for (unsigned db = 0; node->node != NULL && db < node->node->store.dbs_count; db++) {
-            struct dump dump = {node, db};
-            uint64_t position = 0;
-            do {
-                position =
-                    table_walk(&node->node->store.dbs[db].table, position, dump_visit, &dump);
-            } while (position != 0);
-        }
+    for (unsigned i = 0; i < world->nodes_count; i++) {
+        dump_node(world, &world->nodes[i]);
     }
 }
 
@@ -314,6 +380,7 @@ static void run_converge(struct sim_run *run) {
         sim_run_for(world, SETTLE_US); /* expiries travel, too */
         if (!sim_has_failed(world) && !sim_has_converged(world)) {
             sim_fail(world, "the nodes agreed and then no more");
+            dump_nodes(world);
         }
     }
 }
@@ -328,6 +395,7 @@ static void check_recovery(struct sim_run *run) {
     }
     sim_set_time(node);
     node_digest(node, before);
+    dump_node(world, node);
     sim_kill(node);
     sim_start(node);
     if (sim_has_failed(world)) {
@@ -337,6 +405,7 @@ static void check_recovery(struct sim_run *run) {
     node_digest(node, after);
     if (memcmp(before, after, sizeof(before)) != 0) {
         sim_fail(world, "node %u holds something else after kill -9 and restart", node->index);
+        dump_node(world, node);
     }
 }
 

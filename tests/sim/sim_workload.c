@@ -287,7 +287,7 @@ static unsigned mess_key(struct prng *prng) {
 static void mess_elements(struct prng *prng, struct buffer *out, unsigned a, unsigned b,
                           unsigned n) {
     unsigned f = n % 4;
-    switch (prng_below(prng, 34)) {
+    switch (prng_below(prng, 40)) {
     case 24:
     case 25:
         buffer_printf(out, "RPUSH m:%u l%u l%u", a, n, n % 9);
@@ -315,6 +315,22 @@ static void mess_elements(struct prng *prng, struct buffer *out, unsigned a, uns
         break;
     case 33:
         buffer_printf(out, "SORT m:%u ALPHA STORE m:%u", a, b);
+        break;
+    case 34: /* who waits is served by others, of this node or of another */
+    case 35:
+        buffer_printf(out, "RPUSH q:%u j%u j%u", a % 2, n, n % 9);
+        break;
+    case 36:
+        buffer_printf(out, "BLPOP q:%u q:%u m:%u 3.%u", a % 2, b % 2, a, n % 10);
+        break;
+    case 37:
+        buffer_printf(out, "BLMOVE q:%u q:%u RIGHT LEFT 2.5", a % 2, b % 2);
+        break;
+    case 38:
+        buffer_printf(out, "BLMPOP 4 2 q:0 q:1 RIGHT COUNT %u", 1 + n % 3);
+        break;
+    case 39:
+        buffer_printf(out, "BZPOPMAX m:%u q:0 m:%u 2", a, b);
         break;
     case 12:
     case 13:

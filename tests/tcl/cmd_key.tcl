@@ -220,6 +220,24 @@ start_server {} {
         expect [r copy none b replace] 0
         expect [r get b] 1
     }
+    starling_test "COPY REPLACE of what has expired in a pause" {
+        r debug set-active-expire 0
+        foreach {fill type} {{zadd k 1 a} zset {rpush k a} list {sadd k a} set {hset k a 1} hash} {
+            r flushall
+            r {*}$fill
+            r set t x
+            r pexpire t 1
+            after 5
+            r multi
+            r client pause 1000 write
+            r copy k t replace
+            r client unpause
+            expect_match [lindex [r exec] 1] "*WRONGTYPE*"
+            expect [r copy k t replace] 1
+            expect [r type t] $type
+        }
+        r debug set-active-expire 1
+    }
     test "COPY DB" {
         r set a 1
         expect [r copy a a db 2] 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What concurrent operations on lists converge to, over real processes: the rows L1 to L8 of
+# What concurrent operations on lists converge to, over real processes: the rows L1 to L9 of
 # docs/mesh.md.
 
 if {![server_is_starling]} {
@@ -81,5 +81,102 @@ start_mesh 3 {appendonly no} {
         converged
         concurrently {{lrem l 1 a}} {{lrem l 1 a}}
         everywhere a lrange l 0 -1
+    }
+
+    mesh_test "L9: a client that waits at one node is woken by a push at another" {
+        foreach {command fill reply} {
+            {blpop none l 0}            {rpush l x y}   {l x}
+            {brpop l 0}                 {rpush l x y}   {l y}
+            {blmove l m left right 0}   {lpush l y x}   x
+            {blmpop 0 1 l left count 5} {rpush l x y}   {l {x y}}
+            {blpop l 0}                 {copy other l}  {l x}
+            {blpop l 0}                 {rename other l} {l x}
+        } {
+            node A flushall
+            node A rpush other x
+            converged
+            set c [node_connect B]
+            $c -send {*}$command
+            wait_until { [regexp {blocked_clients:1\r} [node B info clients]] }
+            node A {*}$fill
+            expect [$c -receive] $reply
+            # The pop is a write like any other.
+            converged
+            everywhere [node B lrange l 0 -1] lrange l 0 -1
+            everywhere [node B lrange m 0 -1] lrange m 0 -1
+        }
+        # A transaction of another node is seen at its end.
+        node A flushall
+        converged
+        set c [node_connect B]
+        $c -send blpop l 0
+        wait_until { [regexp {blocked_clients:1\r} [node B info clients]] }
+        set a [node_connect A]
+        $a -pipeline {multi {rpush l x} {del l} {rpush l y z} {lpop l} exec}
+        expect [$c -receive] {l z}
+        converged
+        everywhere 0 exists l
+    }
+
+    mesh_test "A push at one node, a client that waits at each of two: handed out twice, gone once" {
+        cut B C
+        set b [node_connect B]
+        set c [node_connect C]
+        foreach client [list $b $c] name {B C} {
+            $client -send blpop l 0
+            wait_until { [regexp {blocked_clients:1\r} [node $name info clients]] }
+        }
+        node A rpush l x
+        expect [$b -receive] {l x}
+        expect [$c -receive] {l x}
+        heal
+        converged
+        everywhere 0 exists l
+    }
+
+    mesh_test "Clients that wait at one node are served in their order by pushes of others" {
+        set clients {}
+        for {set i 0} {$i < 6} {incr i} {
+            lappend clients [node_connect C]
+            [lindex $clients end] -send [pick {blpop brpop}] l 0
+            wait_until { [regexp "blocked_clients:[expr {$i + 1}]\r" [node C info clients]] }
+        }
+        for {set i 0} {$i < 6} {incr i} {
+            node [pick {A B}] rpush l $i
+            expect [[lindex $clients $i] -receive] "l $i"
+        }
+        converged
+        everywhere 0 exists l
+    }
+}
+
+start_mesh 2 {appendonly no mesh-backlog-size 64kb} {
+    mesh_test "A client waits while its node takes over the state of others" {
+        node A set before 1
+        converged
+        set syncs [mesh_field B mesh_syncs_snapshot]
+        set c [node_connect B]
+        set other [node_connect B]
+        $c -send blpop l 0
+        $other -send bzpopmin l none 0
+        wait_until { [regexp {blocked_clients:2\r} [node B info clients]] }
+        cut A
+        # More than the log remembers.
+        node A rpush l x y
+        for {set i 0} {$i < 40} {incr i} {
+            node A set key:$i [string repeat $i 5000]
+        }
+        heal
+        expect [$c -receive] {l x}
+        converged
+        expect_true { [mesh_field B mesh_syncs_snapshot] > $syncs }
+        everywhere y lrange l 0 -1
+        expect_match [node B info clients] "*blocked_clients:1\r*"
+        # The other one is still found, also if names have other hashes now.
+        node A del l
+        node A zadd l 1 m
+        expect [$other -receive] {l m 1}
+        converged
+        everywhere 0 exists l
     }
 }

@@ -180,6 +180,29 @@ foreach {form entries} {packed 128 table 0} {
 }
 
 start_mesh 2 {appendonly yes} {
+    mesh_test "a client that waits at one node is woken by members that another adds" {
+        foreach {command fill reply} {
+            {bzpopmin none Z 0}     {zadd Z 1 x 2 y}            {Z x 1}
+            {bzpopmax Z 0}          {zincrby Z 2.5 x}           {Z x 2.5}
+            {bzmpop 0 1 Z min}      {zunionstore Z 1 other}     {Z {{x 7}}}
+            {bzpopmin Z 0}          {rename other Z}            {Z x 7}
+        } {
+            node A flushall
+            node A zadd other 7 x
+            converged
+            set c [node_connect B]
+            $c -send {*}$command
+            wait_until { [regexp {blocked_clients:1\r} [node B info clients]] }
+            # Another type does not disturb it.
+            node A set Z text
+            node A del Z
+            node A {*}$fill
+            expect [$c -receive] $reply
+            converged
+            everywhere [node B zrange Z 0 -1 withscores] zrange Z 0 -1 withscores
+        }
+    }
+
     mesh_test "a node that is killed comes back with scores and increments" {
         node A zadd Z 1 x 2 y
         converged

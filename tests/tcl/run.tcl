@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # tclsh tests/tcl/run.tcl --server PATH [--only NAME] [--test PATTERN] [--keep] [--verbose]
-#                         [--port BASE] [--seed N]
+#                         [--port BASE] [--seed N] [--jobs N]
 #
 # Runs the test files of this directory against real servers. Each file runs in a process of its
-# own, so that one that hangs or dies is one failure and leaves no server behind. The last line is
+# own, so that one that hangs or dies is one failure and leaves no server behind; up to `--jobs` of
+# them at a time, and what one says is shown when it is through. The last line is
 # `N passed, N failed`; the status is 0 when something ran and nothing failed.
 
 set here [file dirname [file normalize [info script]]]
@@ -11,7 +12,7 @@ set here [file dirname [file normalize [info script]]]
 proc usage {message} {
     puts stderr "run.tcl: $message"
     puts stderr "usage: tclsh run.tcl --server PATH \[--only NAME\] \[--test PATTERN\] \[--keep\]\
-        \[--verbose\] \[--port BASE\] \[--seed N\]"
+        \[--verbose\] \[--port BASE\] \[--seed N\] \[--jobs N\]"
     exit 2
 }
 
@@ -20,8 +21,10 @@ set only_file {}
 set only_test *
 set keep_files 0
 set verbose 0
-set port_base [expr {21000 + ([pid] * 37) % 10000}]
+# A port + 10000 stays below those that the system hands out.
+set port_base [expr {12000 + ([pid] * 37) % 8000}]
 set seed [expr {[clock milliseconds] % 1000000}]
+set jobs 1
 set child {}
 set temporary {}
 for {set i 0} {$i < [llength $argv]} {incr i} {
@@ -40,6 +43,7 @@ for {set i 0} {$i < [llength $argv]} {incr i} {
                 --test { set only_test $value }
                 --port { set port_base $value }
                 --seed { set seed $value }
+                --jobs { set jobs $value }
                 --child { set child $value }
                 --temporary { set temporary $value }
                 default { usage "unknown option $word" }
@@ -75,52 +79,97 @@ foreach support {test} {
     source $here/support/$support.tcl
 }
 
-# Runs a file and returns {passed failed skipped}.
-proc run_file {name} {
+# Begins a file in one of the places for jobs; each place has ports of its own.
+proc begin_file {place name} {
+    global running
     set dir [file join $::temporary $name]
     file mkdir $dir
     set command [list [info nameofexecutable] $::here/run.tcl --server $::server_path \
-        --child $name --temporary $dir --test $::only_test --port $::port_base --seed $::seed]
+        --child $name --temporary $dir --test $::only_test --seed $::seed \
+        --port [expr {$::port_base + 1500 * $place}]]
     if {$::keep_files} {
         lappend command --keep
     }
     if {$::verbose} {
         lappend command --verbose
     }
-    set ::counts {}
-    set ::ended {}
     set pipe [open |[concat $command [list </dev/null 2>@1]] r]
     fconfigure $pipe -blocking 0 -buffering line
-    fileevent $pipe readable [list read_child $pipe]
-    set timer [after [expr {int(300000 * [patience])}] {set ::ended {took too long}}]
-    vwait ::ended
-    after cancel $timer
-    if {$::ended ne "eof"} {
+    set running($place,name) $name
+    set running($place,dir) $dir
+    set running($place,pipe) $pipe
+    set running($place,counts) {}
+    set running($place,lines) {}
+    set running($place,start_ms) [clock milliseconds]
+    set running($place,timer) \
+        [after [expr {int(300000 * [patience])}] [list end_file $place {took too long}]]
+    fileevent $pipe readable [list read_child $place]
+}
+
+# With one job its lines are shown as they come.
+proc show_line {place line} {
+    if {$::jobs == 1} {
+        puts $line
+        flush stdout
+    } else {
+        lappend ::running($place,lines) $line
+    }
+}
+
+proc read_child {place} {
+    global running
+    set pipe $running($place,pipe)
+    while {[gets $pipe line] >= 0} {
+        if {[regexp {^counted: (\d+) (\d+) (\d+)$} $line all passed failed skipped]} {
+            set running($place,counts) [list $passed $failed $skipped]
+        } else {
+            show_line $place $line
+        }
+    }
+    if {[eof $pipe]} {
+        end_file $place {}
+    }
+}
+
+# Counts and shows a file that ended, or did not: `why`; and begins the next one.
+proc end_file {place why} {
+    global running total
+    set name $running($place,name)
+    set pipe $running($place,pipe)
+    after cancel $running($place,timer)
+    if {$why ne ""} {
         exec kill -KILL [pid $pipe]
     }
     fconfigure $pipe -blocking 1
     catch { close $pipe }
-    kill_leftovers $dir
-    if {$::ended ne "eof" || $::counts eq ""} {
-        set why [expr {$::ended eq "eof" ? "died" : $::ended}]
-        puts "\nFAILED $name: the test file $why"
-        puts "    again: tclsh tests/tcl/run.tcl --server $::server_path --only $name --verbose"
-        return {0 1 0}
+    kill_leftovers $running($place,dir)
+    set counts $running($place,counts)
+    if {$why ne "" || $counts eq ""} {
+        show_line $place "\nFAILED $name: the test file [expr {$why eq "" ? "died" : $why}]"
+        show_line $place \
+            "    again: tclsh tests/tcl/run.tcl --server $::server_path --only $name --verbose"
+        set counts {0 1 0}
     }
-    return $::counts
+    foreach line $running($place,lines) {
+        puts $line
+    }
+    lassign $counts passed failed skipped
+    puts [format "%-24s %5d passed%s%s  %.1f s" $name $passed \
+        [expr {$failed > 0 ? ", $failed FAILED" : ""}] \
+        [expr {$skipped > 0 ? ", $skipped skipped" : ""}] \
+        [expr {([clock milliseconds] - $running($place,start_ms)) / 1000.0}]]
+    flush stdout
+    set total [lmap a $total b $counts {expr {$a + $b}}]
+    begin_next $place
 }
 
-proc read_child {pipe} {
-    while {[gets $pipe line] >= 0} {
-        if {[regexp {^counted: (\d+) (\d+) (\d+)$} $line all passed failed skipped]} {
-            set ::counts [list $passed $failed $skipped]
-        } else {
-            puts $line
-            flush stdout
-        }
-    }
-    if {[eof $pipe]} {
-        set ::ended eof
+proc begin_next {place} {
+    if {[llength $::names] > 0} {
+        set name [lindex $::names 0]
+        set ::names [lrange $::names 1 end]
+        begin_file $place $name
+    } elseif {[incr ::busy -1] == 0} {
+        set ::is_done 1
     }
 }
 
@@ -147,16 +196,13 @@ foreach path [lsort [glob $here/*.tcl]] {
     }
 }
 set total {0 0 0}
-foreach name $names {
-    set start_ms [clock milliseconds]
-    set counts [run_file $name]
-    lassign $counts passed failed skipped
-    puts [format "%-24s %5d passed%s%s  %.1f s" $name $passed \
-        [expr {$failed > 0 ? ", $failed FAILED" : ""}] \
-        [expr {$skipped > 0 ? ", $skipped skipped" : ""}] \
-        [expr {([clock milliseconds] - $start_ms) / 1000.0}]]
-    flush stdout
-    set total [lmap a $total b $counts {expr {$a + $b}}]
+set busy 0
+for {set place 0} {$place < $jobs && [llength $names] > 0} {incr place} {
+    incr busy
+    begin_next $place
+}
+if {$busy > 0} {
+    vwait is_done
 }
 if {$keep_files} {
     puts "files are in $temporary"

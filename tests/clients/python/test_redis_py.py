@@ -366,6 +366,44 @@ def test_keyspace_events(server):
     r.config_set("notify-keyspace-events", "")
 
 
+def test_blocking(server):
+    r = server.client(decode_responses=True)
+    r.delete("l", "m", "z")
+    began = time.time()
+    expect(r.blpop(["l", "m"], timeout=1), None)
+    expect(time.time() - began >= 1, True)
+    expect(r.brpoplpush("l", "m", timeout=1), None)
+    r.zadd("z", {"a": 1.5})
+    expect(r.bzpopmin(["l", "z"], timeout=1), ("z", "a", 1.5))
+    raises(redis.exceptions.ResponseError, "timeout is negative", r.blpop, "l", timeout=-1)
+
+
+def test_workers_with_a_queue(server):
+    r = server.client(decode_responses=True)
+    got, lock = [], threading.Lock()
+
+    def work():
+        client = server.client(decode_responses=True)
+        while True:
+            job = client.blpop(["urgent", "normal"], timeout=0)[1]
+            if job == "end":
+                return
+            with lock:
+                got.append(int(job))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for i in range(1000):
+        r.rpush("urgent" if i % 3 else "normal", i)
+    for _ in threads:
+        r.rpush("normal", "end")
+    for thread in threads:
+        thread.join(20)
+    expect(sorted(got), list(range(1000)))
+    expect(r.info("clients")["blocked_clients"], 0)
+
+
 def test_restart(server):
     r = server.client()
     r.set("survives", "yes")

@@ -56,11 +56,10 @@ static void note_progress(struct world *world, struct past *past,
     if (memory->is_off) {
         return;
     }
-    uint64_t failed = log_failed_position(world->log);
     uint64_t acknowledged = log_acknowledged_position(world->log);
     uint64_t synced = log_synced_position(world->log);
     for (unsigned i = 1; i <= past->units; i++) {
-        if (i > past->acknowledged && past->positions[i] > failed &&
+        if (i > past->acknowledged && !log_is_in_doubt(world->log, past->positions[i]) &&
             past->positions[i] <= acknowledged) {
             past->acknowledged = i;
         }
@@ -384,12 +383,37 @@ static void test_full_disk_and_back(void **state) {
     log_tick(world.log, world.unix_ms, world.monotonic_us + 100 * 1000);
     assert_false(log_is_failing(world.log, NULL));
     assert_int_equal(log_acknowledged_position(world.log), log_position(world.log));
-    assert_int_equal(log_failed_position(world.log), 0);
+    assert_false(log_is_in_doubt(world.log, log_position(world.log)));
     world_kill(&world);
     struct world again = {0};
     assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
     assert_string_equal(world_get(&again, 2), "a value that does not fit");
     world_kill(&again);
+    memory_disk_deinit(&memory);
+}
+
+/* Switched off while the disk is full: what did not get there is not acknowledged by that. */
+static void test_switched_off_on_a_full_disk(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.fsync = LOG_FSYNC_EVERYSEC};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    world_set(&world, 1, "written");
+    world_turn(&world, 1000);
+    uint64_t written = log_position(world.log);
+    memory.capacity = memory_used(&memory) + 20;
+    world_set(&world, 2, "not written");
+    world_turn(&world, 1000);
+    uint64_t waiting = log_position(world.log);
+    assert_true(log_acknowledged_position(world.log) < waiting);
+    log_suspend(world.log, world.unix_ms, world.monotonic_us);
+    assert_true(log_is_in_doubt(world.log, waiting));
+    assert_false(log_is_in_doubt(world.log, written));
+    world_set(&world, 3, "afterwards");
+    world_turn(&world, 1000);
+    assert_false(log_is_in_doubt(world.log, log_position(world.log)));
+    world_kill(&world);
     memory_disk_deinit(&memory);
 }
 
@@ -412,7 +436,7 @@ static void test_failed_sync_is_not_forgotten(void **state) {
     struct disk_job *job = memory.disk.methods->wait(&memory.disk);
     log_disk_done(world.log, job, world.unix_ms, world.monotonic_us);
     assert_true(log_is_failing(world.log, NULL));
-    assert_true(log_failed_position(world.log) >= doubtful);
+    assert_true(log_is_in_doubt(world.log, doubtful));
     assert_true(log_acknowledged_position(world.log) < doubtful);
     /* Other files sync well meanwhile; that says nothing about this one. */
     world_turn(&world, 200 * 1000);
@@ -447,7 +471,7 @@ static void test_too_much_waits(void **state) {
     memory_disk_init(&memory, 1);
     struct world world = {0};
     assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
-    memory.capacity = 1;
+    memory.capacity = memory_used(&memory) + 20;
     char *value = memory_alloc_zero(4 << 20);
     for (unsigned i = 0; i < 24; i++) {
         char text[32];
@@ -506,6 +530,7 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_disk_and_back),
+        cmocka_unit_test(test_switched_off_on_a_full_disk),
         cmocka_unit_test(test_failed_sync_is_not_forgotten),
         cmocka_unit_test(test_too_much_waits),
         cmocka_unit_test(test_every_call_fails),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A node as a machine: bytes in, bytes out, on a host of nothing and a disk in memory. The replies
  * are the same however the bytes are cut; transactions are whole; replies to writes wait for the
- * disk; and what was acknowledged is there after a restart. */
+ * disk, those to blocked clients, too; and what was acknowledged is there after a restart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -402,6 +402,242 @@ static void quitting_closes_after_the_reply(void **state) {
     world_deinit(&world);
 }
 
+/* With the time of a pause ends all of it: a write finds no key that has expired meanwhile. */
+static void a_pause_ends_before_requests(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "RPUSH k a\r\nPEXPIRE k 500\r\nCLIENT PAUSE 1000 WRITE\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, ":1\r\n:1\r\n+OK\r\n");
+    say(&world, 0, "RPUSH k b\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "");
+    say(&world, 1, "RPUSH k c\r\n");
+    node_set_time(world.node, INT64_C(1800000002000), 3000000);
+    node_run(world.node);
+    world_deliver(&world);
+    node_set_time(world.node, INT64_C(1800000002000), 3000000);
+    (void)node_tick(world.node);
+    world_run(&world, true);
+    say(&world, 2, "LLEN k\r\nPTTL k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 2, ":2\r\n:-1\r\n");
+    world_deinit(&world);
+}
+
+/* ---- clients that wait ---- */
+
+static void blocked_clients_are_served_in_their_order(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    /* What comes behind a blocking command is put back, and executed once that is through; all of
+     * this is one turn. */
+    say(&world, 0, "BLPOP k 0\r\nLLEN k\r\n");
+    say(&world, 1, "BRPOP j k 0\r\nPING\r\n");
+    say(&world, 2, "RPUSH k a b c\r\nLLEN k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "*2\r\n$1\r\nk\r\n$1\r\na\r\n:1\r\n");
+    assert_received(&world, 1, "*2\r\n$1\r\nk\r\n$1\r\nc\r\n+PONG\r\n");
+    assert_received(&world, 2, ":3\r\n:1\r\n");
+    /* A chain: whoever pushes serves the next one. */
+    say(&world, 0, "BLMOVE m n LEFT RIGHT 0\r\n");
+    say(&world, 1, "BLMPOP 0 2 o n RIGHT\r\n");
+    say(&world, 2, "MULTI\r\nRPUSH m x\r\nRPUSH m y\r\nLPOP m\r\nEXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "$1\r\ny\r\n");
+    assert_received(&world, 1, "*2\r\n$1\r\nn\r\n*1\r\n$1\r\ny\r\n");
+    key_queues_check(&world.node->blocking.queues);
+    assert_int_equal(world.node->blocked_count, 0);
+    assert_int_equal(world.node->store.watchers_count, 0);
+    world_deinit(&world);
+}
+
+/* As of any other write, nobody hears of a pop that may still be lost. */
+static void pops_of_blocked_clients_wait_for_the_disk(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, true);
+    world_run(&world, true);
+    say(&world, 0, "BLPOP k 0\r\n");
+    world_run(&world, true);
+    say(&world, 1, "RPUSH k a b\r\n");
+    world_run(&world, false);
+    assert_received(&world, 0, "");
+    assert_received(&world, 1, "");
+    world_run(&world, true);
+    assert_received(&world, 0, "*2\r\n$1\r\nk\r\n$1\r\na\r\n");
+    assert_received(&world, 1, ":2\r\n");
+    /* The same for one that is served by a tick, after a pause. */
+    say(&world, 0, "BLPOP q 0\r\n");
+    world_run(&world, true);
+    say(&world, 1, "MULTI\r\nRPUSH q a\r\nCLIENT PAUSE 1000 WRITE\r\nEXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "");
+    assert_received(&world, 1, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n+OK\r\n");
+    node_set_time(world.node, INT64_C(1800000002000), 3000000);
+    (void)node_tick(world.node);
+    world_deliver(&world);
+    assert_received(&world, 0, "");
+    world_run(&world, true);
+    assert_received(&world, 0, "*2\r\n$1\r\nq\r\n$1\r\na\r\n");
+    world_halt(&world);
+    world_boot(&world);
+    say(&world, 0, "LRANGE k 0 -1\r\nEXISTS q\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "*1\r\n$1\r\nb\r\n:0\r\n");
+    world_deinit(&world);
+}
+
+static void waiting_ends_with_its_time(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "BLPOP k 0.5\r\nPING\r\n");
+    say(&world, 1, "BZPOPMIN k 0.25\r\n");
+    say(&world, 2, "BLPOP k 0\r\n");
+    world_run(&world, true);
+    /* Times are those of the clock that nobody sets. */
+    node_set_time(world.node, INT64_C(1900000000000), 1249999);
+    assert_true(node_tick(world.node) <= 100000);
+    world_deliver(&world);
+    assert_received(&world, 1, "");
+    node_set_time(world.node, INT64_C(1800000000000), 1250000);
+    (void)node_tick(world.node);
+    world_deliver(&world);
+    assert_received(&world, 0, "");
+    assert_received(&world, 1, "*-1\r\n");
+    node_set_time(world.node, INT64_C(1800000000000), 2000000);
+    (void)node_tick(world.node);
+    world_run(&world, true);
+    assert_received(&world, 0, "*-1\r\n+PONG\r\n");
+    assert_int_equal(world.node->blocked_count, 1);
+    say(&world, 1, "RPUSH k a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 2, "*2\r\n$1\r\nk\r\n$1\r\na\r\n");
+    world_deinit(&world);
+}
+
+/* Connections end at any moment; whoever is next gets the element. */
+static void blocked_clients_may_go(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    say(&world, 0, "BLPOP a b c 5\r\n");
+    say(&world, 1, "BLPOP c b 0\r\n");
+    world_run(&world, true);
+    assert_int_equal(key_queues_count(&world.node->blocking.queues), 3);
+    node_client_free(world.ends[0].client);
+    world.ends[0].client = NULL;
+    key_queues_check(&world.node->blocking.queues);
+    assert_int_equal(key_queues_count(&world.node->blocking.queues), 2);
+    say(&world, 2, "RPUSH b x\r\nRPUSH a y\r\nLLEN a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 1, "*2\r\n$1\r\nb\r\n$1\r\nx\r\n");
+    assert_received(&world, 2, ":1\r\n:1\r\n:1\r\n");
+    /* Cut by its own reply's size while it is served. */
+    world.options.client_output_buffer_limit.classes[OPTION_CLIENT_NORMAL].hard_bytes = 100;
+    say(&world, 1, "BLPOP d 0\r\n");
+    world_run(&world, true);
+    struct buffer text = {0};
+    buffer_printf(&text, "RPUSH d %0200d\r\nLLEN d\r\n", 0);
+    say(&world, 2, buffer_text(&text));
+    world_run(&world, true);
+    assert_null(world.ends[1].client);
+    assert_received(&world, 2, ":1\r\n:0\r\n");
+    assert_int_equal(world.node->blocked_count, 0);
+    buffer_deinit(&text);
+    /* The rest goes with the node. */
+    say(&world, 2, "BLPOP d 7\r\n");
+    world_run(&world, true);
+    world_deinit(&world);
+}
+
+/* A command as those of groups of consumers will be: it wants to be told of everything, changes its
+ * key each time, and has its argument replaced: WAITGONE key, then "WAITGONE key again". */
+static void handle_waitgone(struct command_context *ctx) {
+    struct key key = command_key(ctx, 1);
+    int64_t count;
+    bool is_again = ctx->ready_key != NULL;
+    assert_int_equal(slice_equal(ctx->args[2], SLICE("again")), is_again);
+    enum store_status status = STORE_ABSENT;
+    if (!is_again || store_peek(ctx->store, &key) != NULL) {
+        status = strings_add_integer(ctx->store, &key, 1, &count);
+    }
+    if (status != STORE_OK) {
+        command_reply_status(ctx, status);
+        return;
+    }
+    struct slice args[3] = {ctx->args[0], ctx->args[1], SLICE("again")};
+    struct command_wait wait = {
+        .wants_any = true, .keys_first = 1, .keys_count = 1, .timeout_ms = 1000, .args = args};
+    if (!command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
+    }
+}
+
+static const struct command waiting_rows[] = {
+    {.name = "waitgone",
+     .handler = handle_waitgone,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_BLOCKING,
+     .keys = {1, 1, 1}},
+};
+
+COMMAND_FAMILY(waiting_family, waiting_rows);
+
+static void waiting_for_anything(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, false);
+    struct node *node = world.node;
+    size_t count_before = node->commands.count;
+    command_table_add(&node->commands, &waiting_family);
+    node->command_stats =
+        memory_resize(node->command_stats, node->commands.count * sizeof(node->command_stats[0]));
+    memset(node->command_stats + count_before, 0, sizeof(node->command_stats[0]));
+    const struct command_stats *stats = &node->command_stats[count_before];
+    say(&world, 0, "MULTI\r\nWAITGONE a x\r\nEXEC\r\n");
+    say(&world, 1, "WAITGONE k x\r\n");
+    say(&world, 2, "WAITGONE k x\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n+QUEUED\r\n*1\r\n*-1\r\n");
+    assert_int_equal(node->blocking.queues.wants_any_count, 1);
+    /* Executed once more each, as the second one changed the key while the first one waited; and
+     * what they change when they find nothing wakes nobody. */
+    say(&world, 0, "GET k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "$1\r\n4\r\n");
+    say(&world, 0, "SET k 10\r\nGET k\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, "+OK\r\n$2\r\n12\r\n");
+    /* They are told of another type, here by an error, and the first one's going is no matter. */
+    node_client_free(world.ends[2].client);
+    world.ends[2].client = NULL;
+    say(&world, 0, "MULTI\r\nDEL k\r\nRPUSH k a\r\nEXEC\r\n");
+    world_run(&world, true);
+    assert_received(&world, 1,
+                    "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+    assert_int_equal(stats->calls, 2);
+    assert_int_equal(stats->failed, 1);
+    /* Of a removal, and of a flush. */
+    buffer_clear(&world.ends[0].received);
+    say(&world, 1, "WAITGONE a x\r\n");
+    say(&world, 0, "DEL a\r\n");
+    world_run(&world, true);
+    assert_received(&world, 0, ":1\r\n");
+    assert_received(&world, 1, "-ERR no such key\r\n");
+    say(&world, 1, "WAITGONE b x\r\n");
+    world_run(&world, true);
+    say(&world, 0, "FLUSHALL\r\n");
+    world_run(&world, true);
+    assert_received(&world, 1, "-ERR no such key\r\n");
+    key_queues_check(&node->blocking.queues);
+    assert_int_equal(node->blocking.queues.wants_any_count, 0);
+    world_deinit(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_gives_the_same_replies),
@@ -409,6 +645,12 @@ int main(void) {
         cmocka_unit_test(replies_wait_for_the_disk),
         cmocka_unit_test(acknowledged_writes_survive),
         cmocka_unit_test(quitting_closes_after_the_reply),
+        cmocka_unit_test(a_pause_ends_before_requests),
+        cmocka_unit_test(blocked_clients_are_served_in_their_order),
+        cmocka_unit_test(pops_of_blocked_clients_wait_for_the_disk),
+        cmocka_unit_test(waiting_ends_with_its_time),
+        cmocka_unit_test(blocked_clients_may_go),
+        cmocka_unit_test(waiting_for_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mesh/admission.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "mesh/mesh_state.h"
+
+void admission_note_life(struct mesh *mesh, struct member *member) {
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    if (member->owes_all) {
+        member->owes_all = false;
+        membership_owe(member, own);
+    }
+    /* Nobody who counts this node has settled what it has not seen: changes of the member's own
+     * earlier lives, most of all, that it may have made anew. */
+    for (unsigned slot = 1; member->owed != NULL && slot < STAMP_SLOTS_COUNT; slot++) {
+        if (member->owed->stamps[slot] > own->stamps[slot]) {
+            member->owed->stamps[slot] = own->stamps[slot];
+        }
+    }
+}
+
+static bool is_seen(const struct context *owed, const struct context *seen) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (owed->stamps[slot] > seen->stamps[slot]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void admission_judge(struct mesh_link *link, const struct context *context, unsigned unknown,
+                     bool is_admitted) {
+    struct mesh *mesh = link->mesh;
+    struct member *member = link->member;
+    link->peer_is_behind = false;
+    if (member->owed == NULL) {
+        return;
+    }
+    if (is_seen(member->owed, context) || (is_admitted && is_seen(&mesh->frontier, context))) {
+        membership_admit_life(member);
+        return;
+    }
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    bool has_more = unknown > 0;
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT && !has_more; slot++) {
+        has_more = context->stamps[slot] > own->stamps[slot];
+    }
+    link->peer_was_forgotten |= has_more;
+    link->peer_is_behind = !has_more;
+}
+
+bool admission_refuses(struct mesh_link *link, unsigned slot) {
+    struct mesh *mesh = link->mesh;
+    struct member *member = link->member;
+    if (member->owed == NULL) {
+        return false;
+    }
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    if (memcmp(replicas->slots[slot].id.node, link->peer.node, REPLICA_NODE_ID_BYTES) != 0) {
+        return false;
+    }
+    struct context seen;
+    membership_seen_context(&mesh->membership, replicas, member, &seen);
+    if (!is_seen(member->owed, &seen)) {
+        return true;
+    }
+    membership_admit_life(member);
+    return false;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/rebase_compare.h"
+
+#include "store/merge.h"
+#include "store/strings.h"
+
+/* ---- what is shown ---- */
+
+/* What a client would see of an entry. */
+struct view {
+    bool is_there, is_integer, is_number;
+    struct slice bytes;
+    int64_t integer;
+    long double number;
+    uint64_t expire_unix_ms;
+    struct entry_scratch scratch;
+};
+
+static void view_init(struct view *view, const struct store *store, const struct entry *entry) {
+    *view = (struct view){0};
+    if (entry == NULL || entry_is_hidden(entry) || mutate_is_expired(store, entry)) {
+        return;
+    }
+    view->is_there = true;
+    view->bytes = entry_value(entry, &view->scratch);
+    view->is_integer = entry_integer(entry, &view->integer);
+    view->is_number = number_parse_float(view->bytes, &view->number);
+    view->expire_unix_ms = entry_expire_unix_ms(entry);
+}
+
+struct entry *rebase_entry_at(const struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    return slot == NULL ? NULL : table_item(*slot);
+}
+
+/* ---- what would be, had nothing been forgotten ---- */
+
+bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
+    const struct replicas *replicas = &sync->store->replicas;
+    unsigned slot = stamp_slot(stamp);
+    if (slot == STAMP_SLOT_SETTLED || slot == replicas->self || replicas->slots == NULL ||
+        memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+               REPLICA_NODE_ID_BYTES) == 0) {
+        return true;
+    }
+    return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
+}
+
+static bool is_dropped(const struct sync *sync, const struct state_merge *merge, uint64_t stamp) {
+    return !state_merge_covers_there(merge, stamp) && !rebase_is_ours(sync, stamp);
+}
+
+/* Takes out what others will deliver or make again. */
+static void drop_others(const struct sync *sync, const struct state_merge *merge,
+                        struct contested *contested) {
+    for (unsigned i = contested->registers_count; i-- > 0;) {
+        if (is_dropped(sync, merge, contested->registers[i].stamp)) {
+            contested_drop_register(contested, i);
+        }
+    }
+    for (unsigned i = contested->edits_count; i-- > 0;) {
+        if (is_dropped(sync, merge, contested->edits[i].stamp)) {
+            contested_drop_edit(contested, i);
+        }
+    }
+    for (unsigned i = contested->expiries_count; i-- > 0;) {
+        if (is_dropped(sync, merge, contested->expiries[i].stamp)) {
+            contested_drop_expiry(contested, i);
+        }
+    }
+    for (unsigned i = contested->parts_count; i-- > 0;) {
+        if (is_dropped(sync, merge, contested->parts[i].stamp)) {
+            contested_drop_part(contested, i);
+        }
+    }
+}
+
+/* The number in the only register, which is settled, or 0 without one; false when there is more. */
+static bool settled_number(const struct contested *contested, uint64_t *ticks,
+                           long double *number) {
+    struct entry_scratch scratch;
+    *ticks = 0;
+    *number = 0;
+    if (contested->edits_count > 0 || contested->registers_count > 1) {
+        return false;
+    }
+    if (contested->registers_count == 0) {
+        return true;
+    }
+    const struct contested_register *reg = &contested->registers[0];
+    *ticks = stamp_ticks(reg->stamp);
+    if (reg->form == CONTESTED_NUMBER) {
+        *number = reg->number;
+    } else if (!number_parse_float(contested_register_bytes(reg, &scratch), number)) {
+        return false;
+    }
+    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED;
+}
+
+/* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
+ * then the difference of the registers is what it saw. Leaves the rest in the part. */
+static bool split_part(const struct state_merge *merge, struct contested *contested,
+                       struct contested_part *part, const struct contested *there) {
+    unsigned slot = stamp_slot(part->stamp);
+    uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
+    uint64_t our_ticks, their_ticks;
+    long double ours, theirs;
+    if (there == NULL || there->registers_count == 0 || part->off_seen != 0 ||
+        !settled_number(contested, &our_ticks, &ours) ||
+        !settled_number(there, &their_ticks, &theirs)) {
+        return false;
+    }
+    bool is_folded = their_ticks >= part->start_ticks && their_ticks <= stamp_ticks(seen_there);
+    if (their_ticks != our_ticks && !is_folded) {
+        return false;
+    }
+    if (part->is_float) {
+        part->float_total -= theirs - ours;
+    } else {
+        part->total -= (int64_t)(theirs - ours);
+    }
+    struct entry_scratch scratch;
+    const struct contested_register *reg = &there->registers[0];
+    if (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    if (reg->form == CONTESTED_NUMBER) {
+        contested_add_number(merge->store, contested, reg->stamp, reg->number);
+        return true;
+    }
+    return contested_add_register(merge->store, contested, reg->stamp,
+                                  contested_register_bytes(reg, &scratch));
+}
+
+static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
+                       const struct contested *there) {
+    unsigned slot = stamp_slot(part->stamp);
+    return (there == NULL || contested_find_part(there, slot) == NULL) &&
+           !state_merge_covers_there(merge, part->stamp) &&
+           state_merge_covers_there(merge, stamp_make(part->start_ticks, slot));
+}
+
+/* Parts of which the mesh saw the beginning and has nothing: rebase.h. */
+static bool drop_unclear(const struct state_merge *merge, struct contested *contested,
+                         const struct contested *there) {
+    bool any = false;
+    unsigned count = 0;
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        count += is_unclear(merge, &contested->parts[i], there);
+    }
+    for (unsigned i = contested->parts_count; i-- > 0;) {
+        struct contested_part *part = &contested->parts[i];
+        if (is_unclear(merge, part, there) &&
+            (count > 1 || !split_part(merge, contested, part, there))) {
+            contested_drop_part(contested, i);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Has the mesh written nothing to the key that was not seen here? */
+static bool was_all_seen(const struct sync *sync, const struct state_merge *merge,
+                         const struct entry *there) {
+    return there != NULL && merge->settled_ticks_here == UINT64_MAX &&
+           state_merge_entry_is_covered(there, sync->seen.stamps, STAMP_SLOTS_COUNT);
+}
+
+static uint64_t shown_register(const struct contested *contested) {
+    return contested == NULL || contested->registers_count == 0
+               ? 0
+               : contested->registers[contested->registers_count - 1].stamp;
+}
+
+struct difference {
+    bool is_memory_out;
+    bool is_unclear;       /* a part's share could not be told */
+    bool is_same_register; /* both sides' numbers stand on one register */
+};
+
+/* Leaves in the store aside what merging would make of the key. */
+static struct difference merge_aside(struct sync *sync, const struct state_merge *merge,
+                                     const struct rebase_place *place) {
+    const struct key *key = place->key;
+    struct store *aside = place->aside, *staged = place->theirs;
+    struct difference difference = {0};
+    uint64_t *there = mutate_slot(staged, key);
+    uint64_t their_stamp = there != NULL ? ((struct entry *)table_item(*there))->stamp : 0;
+    uint64_t stamp = their_stamp;
+    struct contested *theirs = there == NULL ? NULL : contested_open(staged, key, there);
+    struct contested *wanted = contested_open(aside, key, NULL);
+    uint64_t *here = mutate_slot(place->ours, key);
+    if (here != NULL) {
+        static const struct context nothing;
+        struct state_merge copy = {.store = aside, .seen_here = &nothing};
+        uint64_t our_stamp = ((struct entry *)table_item(*here))->stamp;
+        stamp = our_stamp > stamp ? our_stamp : stamp;
+        struct contested *ours = contested_open(place->ours, key, here);
+        difference.is_memory_out |= !state_merge_elements(&copy, wanted, ours);
+        contested_close(place->ours, key, our_stamp);
+    }
+    state_merge_retire(merge, wanted, staged, theirs);
+    drop_others(sync, merge, wanted);
+    difference.is_unclear = drop_unclear(merge, wanted, theirs);
+    difference.is_memory_out |= !state_merge_elements(merge, wanted, theirs);
+    difference.is_same_register = wanted->edits_count == 0 &&
+                                  (theirs == NULL || theirs->edits_count == 0) &&
+                                  shown_register(wanted) == shown_register(theirs);
+    contested_close(aside, key, stamp);
+    if (theirs != NULL) {
+        contested_close(staged, key, their_stamp);
+    }
+    return difference;
+}
+
+/* ---- judging ---- */
+
+void rebase_drop(struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (slot != NULL) {
+        mutate_remove(store, key, slot);
+    }
+}
+
+static bool is_sub_exact(int64_t a, int64_t b, int64_t *difference) {
+    return !__builtin_sub_overflow(a, b, difference);
+}
+
+/* The difference of numbers that stand on one register is what is to be added. */
+static bool judge_increment(const struct view *wanted, const struct view *theirs,
+                            struct rebase_verdict *verdict) {
+    if (wanted->is_integer && (theirs->is_integer || !theirs->is_there) &&
+        is_sub_exact(wanted->integer, theirs->integer, &verdict->delta)) {
+        verdict->kind = REBASE_INCREMENT;
+        return true;
+    }
+    if (wanted->is_number && (theirs->is_number || !theirs->is_there)) {
+        verdict->kind = REBASE_FLOAT_INCREMENT;
+        verdict->float_delta = wanted->number - (theirs->is_there ? theirs->number : 0);
+        return true;
+    }
+    return false;
+}
+
+static void judge(const struct view *wanted, const struct view *theirs, bool is_same_register,
+                  struct rebase_verdict *verdict) {
+    bool is_expiry_same = wanted->expire_unix_ms == theirs->expire_unix_ms;
+    *verdict = (struct rebase_verdict){.was_there = theirs->is_there,
+                                       .expire_unix_ms = wanted->expire_unix_ms};
+    if (!wanted->is_there) {
+        verdict->kind = theirs->is_there ? REBASE_DELETE : REBASE_NOTHING;
+    } else if (theirs->is_there && slice_equal(wanted->bytes, theirs->bytes)) {
+        verdict->kind = is_expiry_same ? REBASE_NOTHING : REBASE_EXPIRE;
+    } else if (is_same_register && judge_increment(wanted, theirs, verdict)) {
+        verdict->sets_expiry = !is_expiry_same;
+    } else {
+        verdict->kind = REBASE_SET;
+    }
+}
+
+/* The difference of the values as they are is what the mesh lacks. */
+static void judge_plain(const struct view *ours, const struct view *theirs,
+                        struct rebase_verdict *verdict) {
+    *verdict =
+        (struct rebase_verdict){.kind = REBASE_NOTHING,
+                                .was_there = true,
+                                .expire_unix_ms = ours->expire_unix_ms,
+                                .sets_expiry = ours->expire_unix_ms != theirs->expire_unix_ms};
+    if (is_sub_exact(ours->integer, theirs->integer, &verdict->delta) &&
+        (verdict->delta != 0 || verdict->sets_expiry)) {
+        verdict->kind = REBASE_INCREMENT;
+    }
+}
+
+bool rebase_compare(struct sync *sync, const struct state_merge *merge,
+                    const struct rebase_place *place, struct rebase_verdict *verdict) {
+    const struct entry *their_entry = rebase_entry_at(place->theirs, place->key);
+    struct view ours, wanted, theirs;
+    view_init(&ours, sync->store, rebase_entry_at(place->ours, place->key));
+    bool was_seen = was_all_seen(sync, merge, their_entry);
+    struct difference difference = merge_aside(sync, merge, place);
+    if (difference.is_memory_out) {
+        return false;
+    }
+    view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
+    view_init(&theirs, sync->store, rebase_entry_at(place->theirs, place->key));
+    if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
+        judge_plain(&ours, &theirs, verdict);
+    } else {
+        sync->stats.keys_unclear += difference.is_unclear;
+        sync->stats.keys_merged++;
+        judge(&wanted, &theirs, difference.is_same_register, verdict);
+    }
+    if (verdict->kind != REBASE_SET) {
+        rebase_drop(place->aside, place->key);
+    }
+    return true;
+}
+
+void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
+                       struct rebase_verdict *verdict) {
+    struct view wanted, theirs;
+    view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
+    view_init(&theirs, sync->store, NULL);
+    judge(&wanted, &theirs, false, verdict);
+    if (verdict->kind != REBASE_SET) {
+        rebase_drop(place->aside, place->key);
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Comparing one key, or one element, for rebasing (rebase.h): what would merging show, and what has
+ * to be written so that the mesh shows it, too? */
+#ifndef STORE_REBASE_COMPARE_H
+#define STORE_REBASE_COMPARE_H
+
+#include "store/sync_state.h"
+
+/* Where the two sides lie, under one key; either may be absent. What merging makes of them comes to
+ * lie in `aside`, under the same key. Both sides may be spelled out by it. */
+struct rebase_place {
+    const struct key *key;
+    struct store *ours, *theirs, *aside;
+};
+
+enum rebase_kind {
+    REBASE_NOTHING,
+    REBASE_DELETE,
+    REBASE_SET, /* to the value in `aside` */
+    REBASE_EXPIRE,
+    REBASE_INCREMENT,
+    REBASE_FLOAT_INCREMENT,
+};
+
+struct rebase_verdict {
+    enum rebase_kind kind;
+    bool was_there;          /* the mesh had it */
+    bool sets_expiry;        /* INCREMENT: the expiry differs, too */
+    uint64_t expire_unix_ms; /* wanted: 0 for none */
+    int64_t delta;           /* INCREMENT */
+    long double float_delta; /* FLOAT_INCREMENT */
+};
+
+/* False when memory is out. Only for a SET something is left in `aside`. */
+bool rebase_compare(struct sync *sync, const struct state_merge *merge,
+                    const struct rebase_place *place, struct rebase_verdict *verdict);
+/* As if merging had left our side, which is in `aside` by now. */
+void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
+                       struct rebase_verdict *verdict);
+/* Is a change that the mesh lacks made again by this node? */
+bool rebase_is_ours(const struct sync *sync, uint64_t stamp);
+struct entry *rebase_entry_at(const struct store *store, const struct key *key);
+/* Removes what is in the store under the key, if anything. */
+void rebase_drop(struct store *store, const struct key *key);
+
+#endif
