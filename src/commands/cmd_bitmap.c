@@ -127,9 +127,20 @@ struct bounds {
     bool by_bit;
 };
 
+static bool read_unit(struct command_context *ctx, size_t index, struct bounds *bounds) {
+    bounds->by_bit = command_word(ctx, index, "bit");
+    if (!bounds->by_bit && !command_word(ctx, index, "byte")) {
+        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+        return false;
+    }
+    return true;
+}
+
 /* Reads the bounds that begin at argument `index`; false, with the error written, if they are
- * none. */
-static bool read_bounds(struct command_context *ctx, size_t index, struct bounds *bounds) {
+ * none. Of several mistakes the first that is looked at is told: BITPOS looks at the unit before
+ * the end, BITCOUNT after it. */
+static bool read_bounds(struct command_context *ctx, size_t index, bool unit_before_end,
+                        struct bounds *bounds) {
     *bounds = (struct bounds){.start = 0, .end = -1};
     if (ctx->args_count > index + 3) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
@@ -138,18 +149,15 @@ static bool read_bounds(struct command_context *ctx, size_t index, struct bounds
     if (ctx->args_count > index && !command_integer(ctx, index, &bounds->start, NULL)) {
         return false;
     }
-    if (ctx->args_count > index + 2) {
-        bounds->by_bit = command_word(ctx, index + 2, "bit");
-        if (!bounds->by_bit && !command_word(ctx, index + 2, "byte")) {
-            reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-            return false;
-        }
+    bool has_unit = ctx->args_count > index + 2;
+    bounds->has_end = ctx->args_count > index + 1;
+    if (has_unit && unit_before_end && !read_unit(ctx, index + 2, bounds)) {
+        return false;
     }
-    if (ctx->args_count > index + 1) {
-        bounds->has_end = true;
-        return command_integer(ctx, index + 1, &bounds->end, NULL);
+    if (bounds->has_end && !command_integer(ctx, index + 1, &bounds->end, NULL)) {
+        return false;
     }
-    return true;
+    return !has_unit || unit_before_end || read_unit(ctx, index + 2, bounds);
 }
 
 /* The bits that the bounds mean in a string of `size` bytes; false when there are none. */
@@ -234,7 +242,7 @@ static void cmd_bitcount(struct command_context *ctx) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return;
     }
-    if (!read_bounds(ctx, 2, &bounds)) {
+    if (!read_bounds(ctx, 2, false, &bounds)) {
         return;
     }
     struct entry_scratch scratch;
@@ -265,7 +273,7 @@ static void cmd_bitpos(struct command_context *ctx) {
         reply_error(ctx->reply, "ERR The bit argument must be 1 or 0.");
         return;
     }
-    if (!read_bounds(ctx, 3, &bounds)) {
+    if (!read_bounds(ctx, 3, true, &bounds)) {
         return;
     }
     struct entry_scratch scratch;
@@ -538,6 +546,7 @@ struct window {
     uint64_t written_first; /* bytes that writes touched, as far as there are any */
     uint64_t written_end;
     bool has_changed;
+    bool has_written; /* ever: some write that its overflow rule let pass */
     uint8_t bytes[WINDOW_BYTES];
 };
 
@@ -651,7 +660,8 @@ static void run_field(struct command_context *ctx, struct window *window,
         return;
     }
     window_set(window, field, (uint64_t)number);
-    window->has_changed |= field->kind == FIELD_ADD || number != old;
+    window->has_written = true;
+    window->has_changed |= number != old;
     reply_integer(ctx->reply, field->kind == FIELD_SET ? old : number);
 }
 
@@ -696,7 +706,8 @@ static void bitfield(struct command_context *ctx, bool is_read_only) {
     size_t reply_start = ctx->reply->out->size;
     reply_array(ctx->reply, survey.operations_count);
     enum store_status status = run_fields(ctx, &window);
-    if (*own_stamp != stamp_before) {
+    /* A write that failed may have made the string longer, but that is not told. */
+    if (*own_stamp != stamp_before && window.has_written) {
         store_notify(ctx->store, NOTIFY_STRING, "setbit", &window.key);
     }
     if (status != STORE_OK) {
@@ -716,6 +727,9 @@ static void cmd_bitfield_ro(struct command_context *ctx) {
 }
 
 /* ---- rows ---- */
+
+static const struct key_spec bitfield_specs[] = {
+    KEY_SPEC_ONE(1, KEY_READ_WRITE | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE), KEY_SPEC_END};
 
 static const struct command rows[] = {
     {.name = "setbit",
@@ -787,6 +801,7 @@ static const struct command rows[] = {
      .categories = CATEGORY_BITMAP,
      .keys = {1, 1, 1},
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_UPDATE,
+     .key_specs = bitfield_specs,
      .group = "bitmap",
      .since = "3.2.0",
      .cost = "O(1) for each subcommand specified",

@@ -571,11 +571,24 @@ static int radius_keys(const struct slice *args, size_t args_count, int *positio
     return stored != 0 ? 2 : 1;
 }
 
+#define STORE_SPEC(keyword_, from_)                                                                \
+    {                                                                                              \
+        .flags = KEY_OVERWRITE | KEY_UPDATE, .begin = KEY_BEGIN_KEYWORD, .keyword = (keyword_),    \
+        .index = (from_), .step = 1                                                                \
+    }
+static const struct key_spec radius_specs[] = {KEY_SPEC_ONE(1, KEY_READ_ONLY | KEY_ACCESS),
+                                               STORE_SPEC("STORE", 6), STORE_SPEC("STOREDIST", 6),
+                                               KEY_SPEC_END};
+static const struct key_spec radius_member_specs[] = {KEY_SPEC_ONE(1, KEY_READ_ONLY | KEY_ACCESS),
+                                                      STORE_SPEC("STORE", 5),
+                                                      STORE_SPEC("STOREDIST", 5), KEY_SPEC_END};
+
 #define READ_ROW                                                                                   \
     .flags = CMD_READ, .keys = {1, 1, 1}, .key_flags = KEY_READ_ONLY | KEY_ACCESS, .group = "geo"
 #define RADIUS_ROW                                                                                 \
     .flags = CMD_WRITE | CMD_DENY_OOM | CMD_MOVABLE_KEYS, .keys = {1, 1, 1},                       \
-    .key_flags = KEY_READ_ONLY | KEY_ACCESS, .find_keys = radius_keys, .group = "geo"
+    .key_flags = KEY_READ_ONLY | KEY_ACCESS, .more_key_flags = KEY_OVERWRITE | KEY_UPDATE,         \
+    .find_keys = radius_keys, .group = "geo"
 #define SEARCH_COST                                                                                \
     "O(N+log(M)) where N is the number of members in the cells that cover the "                    \
     "area and M that of all members."
@@ -604,8 +617,8 @@ static const struct command cmd_geo_rows[] = {
      .cost = "O(N) where N is the number of members asked for.",
      .syntax = "key [member [member ...]]",
      .summary = "Returns the longitudes and latitudes of places."},
-    {.name = "georadius", .handler = cmd_georadius, .arity = -6, RADIUS_ROW, .since = "3.2.0",
-     .cost = SEARCH_COST,
+    {.name = "georadius", .handler = cmd_georadius, .arity = -6, RADIUS_ROW,
+     .key_specs = radius_specs, .since = "3.2.0", .cost = SEARCH_COST,
      .syntax = "key longitude latitude radius " RADIUS_OPTIONS " [STORE key | STOREDIST key]",
      .summary = "Finds the places around a position."},
     {.name = "georadius_ro", .handler = cmd_georadius_ro, .arity = -6, READ_ROW,
@@ -613,7 +626,7 @@ static const struct command cmd_geo_rows[] = {
      .syntax = "key longitude latitude radius " RADIUS_OPTIONS,
      .summary = "Finds the places around a position, and never stores them."},
     {.name = "georadiusbymember", .handler = cmd_georadiusbymember, .arity = -5, RADIUS_ROW,
-     .since = "3.2.0", .cost = SEARCH_COST,
+     .key_specs = radius_member_specs, .since = "3.2.0", .cost = SEARCH_COST,
      .syntax = "key member radius " RADIUS_OPTIONS " [STORE key | STOREDIST key]",
      .summary = "Finds the places around a member."},
     {.name = "georadiusbymember_ro", .handler = cmd_georadiusbymember_ro, .arity = -5, READ_ROW,

@@ -301,7 +301,7 @@ static size_t write_scanned(struct command_context *ctx, const struct scan_optio
 static void cmd_hscan(struct command_context *ctx) {
     struct scan_options options;
     struct elements elements;
-    if (scan_parse_options(ctx, 2, SCAN_TAKES_NOVALUES, &options) && read_hash(ctx, &elements)) {
+    if (scan_parse(ctx, VALUE_HASH, SCAN_TAKES_NOVALUES, &options, &elements)) {
         scan_elements(ctx, &elements, &options, write_scanned);
     }
 }
@@ -317,6 +317,9 @@ static void reply_repeated(struct command_context *ctx, const struct elements *e
     while (i < count && elements_random(ctx->store, elements, &element)) {
         write_field(fields, &element);
         i++;
+        if (command_reply_is_too_long(ctx, begin)) {
+            return;
+        }
     }
     size_t flat = fields->writes == WRITES_NAMES || fields->is_nested ? 1 : 2;
     reply_deferred_array(ctx->reply, begin, (size_t)i * flat);
@@ -328,14 +331,14 @@ static void cmd_hrandfield(struct command_context *ctx) {
     struct element element;
     int64_t count = 1;
     bool has_values = ctx->args_count == 4;
-    if (ctx->args_count > 2 && !command_integer(ctx, 2, &count, NULL)) {
+    if (ctx->args_count > 2 && !command_signed_count(ctx, 2, &count)) {
         return;
     }
     if (ctx->args_count > 4 || (has_values && !command_word(ctx, 3, "withvalues"))) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return;
     }
-    if (count < -(INT64_MAX / 2) || (has_values && count > INT64_MAX / 2)) {
+    if (has_values && (count < -(INT64_MAX / 2) || count > INT64_MAX / 2)) {
         reply_error(ctx->reply, "ERR value is out of range");
         return;
     }
@@ -367,12 +370,15 @@ static void cmd_hrandfield(struct command_context *ctx) {
     reply_deferred_array(ctx->reply, begin, fields.count * flat);
 }
 
-#define HASH_READ(name_, handler_, arity_, flags_, since_, cost_, syntax_, summary_)               \
+#define HASH_ASK(name_, handler_, arity_, flags_, key_flags_, since_, cost_, syntax_, summary_)    \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_), .flags = CMD_READ | (flags_),   \
-        .keys = {1, 1, 1}, .key_flags = KEY_READ_ONLY | KEY_ACCESS, .group = "hash",               \
+        .keys = {1, 1, 1}, .key_flags = KEY_READ_ONLY | (key_flags_), .group = "hash",             \
         .since = (since_), .cost = (cost_), .syntax = (syntax_), .summary = (summary_)             \
     }
+
+#define HASH_READ(name_, handler_, arity_, flags_, since_, cost_, syntax_, summary_)               \
+    HASH_ASK(name_, handler_, arity_, flags_, KEY_ACCESS, since_, cost_, syntax_, summary_)
 
 #define HASH_WRITE(name_, handler_, arity_, flags_, key_flags_, since_, cost_, syntax_, summary_)  \
     {                                                                                              \
@@ -401,12 +407,12 @@ static const struct command cmd_hash_rows[] = {
               "Returns the value of a field of a hash."),
     HASH_READ("hmget", cmd_hmget, -3, CMD_FAST, "2.0.0", "O(1) for each field.",
               "key field [field ...]", "Returns the values of fields of a hash."),
-    HASH_READ("hexists", cmd_hexists, 3, CMD_FAST, "2.0.0", "O(1)", "key field",
-              "Tells whether a hash has a field."),
-    HASH_READ("hstrlen", cmd_hstrlen, 3, CMD_FAST, "3.2.0", "O(1)", "key field",
-              "Tells how many bytes the value of a field of a hash has."),
-    HASH_READ("hlen", cmd_hlen, 2, CMD_FAST, "2.0.0", "O(1)", "key",
-              "Tells how many fields a hash has."),
+    HASH_ASK("hexists", cmd_hexists, 3, CMD_FAST, 0, "2.0.0", "O(1)", "key field",
+             "Tells whether a hash has a field."),
+    HASH_ASK("hstrlen", cmd_hstrlen, 3, CMD_FAST, 0, "3.2.0", "O(1)", "key field",
+             "Tells how many bytes the value of a field of a hash has."),
+    HASH_ASK("hlen", cmd_hlen, 2, CMD_FAST, 0, "2.0.0", "O(1)", "key",
+             "Tells how many fields a hash has."),
     HASH_READ("hgetall", cmd_hgetall, 2, 0, "2.0.0", "O(N) where N is the size of the hash.", "key",
               "Returns all fields of a hash with their values."),
     HASH_READ("hkeys", cmd_hkeys, 2, 0, "2.0.0", "O(N) where N is the size of the hash.", "key",

@@ -269,7 +269,7 @@ static void pop(struct command_context *ctx, enum list_end end) {
         reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->row->name);
         return;
     }
-    if (has_count && !command_integer(ctx, 2, &count, NULL)) {
+    if (has_count && !command_integer(ctx, 2, &count, COUNT_NOT_POSITIVE)) {
         return;
     }
     if (count < 0) {
@@ -629,12 +629,7 @@ static bool parse_lpos(struct command_context *ctx, struct lpos_options *options
             return false;
         }
         if (is_rank) {
-            if (!command_integer(ctx, i + 1, &options->rank, NULL)) {
-                return false;
-            }
-            if (options->rank == INT64_MIN) {
-                reply_error(ctx->reply, "ERR value is out of range, value must between "
-                                        "-9223372036854775807 and 9223372036854775807");
+            if (!command_signed_count(ctx, i + 1, &options->rank)) {
                 return false;
             }
             if (options->rank == 0) {
@@ -708,6 +703,11 @@ static void cmd_lpos(struct command_context *ctx) {
         .cost = "O(1)", .syntax = (syntax_), .summary = (summary_)                                 \
     }
 
+static const struct key_spec lmpop_specs[] = {
+    KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+static const struct key_spec blmpop_specs[] = {
+    KEY_SPEC_COUNTED(2, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+
 #define LIST_POP_WAITING(name_, handler_, summary_)                                                \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = -3, .flags = BLOCKING_FLAGS,              \
@@ -754,6 +754,7 @@ static const struct command cmd_list_rows[] = {
      .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
      .find_keys = multi_pop_keys,
+     .key_specs = lmpop_specs,
      .group = "list",
      .since = "7.0.0",
      .cost = "O(N+M) where N is the number of keys and M that of the elements returned.",
@@ -771,6 +772,7 @@ static const struct command cmd_list_rows[] = {
      .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE,
      .find_keys = multi_pop_blocking_keys,
+     .key_specs = blmpop_specs,
      .group = "list",
      .since = "7.0.0",
      .cost = "O(N+M) where N is the number of keys and M that of the elements returned.",

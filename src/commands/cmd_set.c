@@ -196,7 +196,7 @@ static size_t sscan_write(struct command_context *ctx, const struct scan_options
 static void cmd_sscan(struct command_context *ctx) {
     struct scan_options options;
     struct elements elements;
-    if (scan_parse_options(ctx, 2, 0, &options) && set_read(ctx, &elements)) {
+    if (scan_parse(ctx, VALUE_SET, 0, &options, &elements)) {
         scan_elements(ctx, &elements, &options, sscan_write);
     }
 }
@@ -264,7 +264,7 @@ static const struct command cmd_set_rows[] = {
      .arity = -3,
      .flags = CMD_READ | CMD_FAST,
      .keys = {1, 1, 1},
-     .key_flags = KEY_READ_ONLY,
+     .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .group = "set",
      .since = "6.2.0",
      .cost = "O(N) where N is the number of members asked about.",

@@ -403,6 +403,9 @@ static int sintercard_find_keys(const struct slice *args, size_t args_count, int
     return (int)keys_count;
 }
 
+static const struct key_spec sintercard_specs[] = {KEY_SPEC_COUNTED(1, KEY_READ_ONLY | KEY_ACCESS),
+                                                   KEY_SPEC_END};
+
 static const struct command cmd_set_algebra_rows[] = {
     {.name = "sinter",
      .handler = cmd_sinter,
@@ -420,7 +423,7 @@ static const struct command cmd_set_algebra_rows[] = {
      .arity = -3,
      .flags = CMD_WRITE | CMD_DENY_OOM,
      .keys = {1, 1, 1},
-     .key_flags = KEY_OVERWRITE | KEY_UPDATE,
+     .key_flags = KEY_READ_WRITE | KEY_UPDATE,
      .more_keys = {2, -1, 1},
      .more_key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .group = "set",
@@ -433,6 +436,7 @@ static const struct command cmd_set_algebra_rows[] = {
      .arity = -3,
      .flags = CMD_READ | CMD_MOVABLE_KEYS,
      .find_keys = sintercard_find_keys,
+     .key_specs = sintercard_specs,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .group = "set",
      .since = "7.0.0",

@@ -134,9 +134,7 @@ static void srandmember_repeated(struct command_context *ctx, const struct eleme
             return;
         }
         reply_bulk(ctx->reply, element.name);
-        if (ctx->reply->out->size - begin > ctx->limits->value_bytes_max) {
-            ctx->reply->out->size = begin;
-            reply_error(ctx->reply, "ERR the reply would be longer than proto-max-bulk-len");
+        if (command_reply_is_too_long(ctx, begin)) {
             return;
         }
     }
@@ -174,12 +172,7 @@ static void cmd_srandmember(struct command_context *ctx) {
         return;
     }
     if (ctx->args_count == 3) {
-        if (!command_integer(ctx, 2, &count, NULL)) {
-            return;
-        }
-        if (count == INT64_MIN) {
-            reply_error(ctx->reply, "ERR value is out of range, value must between "
-                                    "-9223372036854775807 and 9223372036854775807");
+        if (!command_signed_count(ctx, 2, &count)) {
             return;
         }
     }

@@ -263,6 +263,14 @@ static void sort_load_in_order(struct sort *sort, const struct elements *element
     sort->last = sort->count;
 }
 
+static void sort_reverse(struct sort *sort) {
+    for (uint64_t i = 0, j = sort->count; i + 1 < j; i++) {
+        struct sort_item item = sort->items[i];
+        sort->items[i] = sort->items[--j];
+        sort->items[j] = item;
+    }
+}
+
 /* Makes the items; writes the error and returns false when there is another type, or no memory. An
  * absent key has none. */
 static bool sort_load(struct sort *sort) {
@@ -298,14 +306,21 @@ static bool sort_load(struct sort *sort) {
                       elements.type == VALUE_LIST ? sort_visit_list : sort_visit, sort);
         sort->first = sort->first < sort->count ? sort->first : sort->count;
         sort->last = sort->last < sort->count ? sort->last : sort->count;
+        if (elements.type == VALUE_LIST && sort->options.keeps_order &&
+            sort->options.is_descending) {
+            sort_reverse(sort);
+        }
     }
     return true;
 }
 
 /* ---- sorting ---- */
 
-/* As strtod() in the C locale: leading space is skipped, nothing is zero. */
+/* As strtod() in the C locale: leading space is skipped, nothing is zero, and a zero byte ends it.
+ */
 static bool sort_parse_score(struct slice text, double *score) {
+    const char *end = text.size > 0 ? memchr(text.data, '\0', text.size) : NULL;
+    text.size = end != NULL ? (size_t)(end - text.data) : text.size;
     while (text.size > 0 &&
            (text.data[0] == ' ' || (text.data[0] >= '\t' && text.data[0] <= '\r'))) {
         text = slice_skip(text, 1);
@@ -314,7 +329,9 @@ static bool sort_parse_score(struct slice text, double *score) {
         }
     }
     *score = 0;
-    return text.size == 0 || number_parse_double(text, score);
+    /* What is too small to be told exactly counts as out of range there. */
+    return text.size == 0 ||
+           (number_parse_double(text, score) && fpclassify(*score) != FP_SUBNORMAL);
 }
 
 /* Reads what the item is sorted by. */
@@ -515,6 +532,16 @@ static int sort_find_keys(const struct slice *args, size_t args_count, int *posi
     return store > 0 ? 2 : 1;
 }
 
+/* What BY and GET lead to depends on the elements, and STORE can be anywhere. */
+#define UNKNOWN_SPEC(flags_)                                                                       \
+    { .flags = (flags_), .begin = KEY_BEGIN_UNKNOWN, .find = KEY_FIND_UNKNOWN }
+static const struct key_spec sort_specs[] = {
+    KEY_SPEC_ONE(1, KEY_READ_ONLY | KEY_ACCESS), UNKNOWN_SPEC(KEY_READ_ONLY | KEY_ACCESS),
+    UNKNOWN_SPEC(KEY_OVERWRITE | KEY_UPDATE), KEY_SPEC_END};
+static const struct key_spec sort_ro_specs[] = {KEY_SPEC_ONE(1, KEY_READ_ONLY | KEY_ACCESS),
+                                                UNKNOWN_SPEC(KEY_READ_ONLY | KEY_ACCESS),
+                                                KEY_SPEC_END};
+
 static const struct command cmd_sort_rows[] = {
     {.name = "sort",
      .handler = cmd_sort,
@@ -523,7 +550,9 @@ static const struct command cmd_sort_rows[] = {
      .categories = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST | CATEGORY_DANGEROUS,
      .keys = {1, 1, 1},
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
+     .more_key_flags = KEY_OVERWRITE | KEY_UPDATE,
      .find_keys = sort_find_keys,
+     .key_specs = sort_specs,
      .group = "generic",
      .since = "1.0.0",
      .cost = "O(N+M*log(M)) where N is the number of elements and M the number returned.",
@@ -537,6 +566,7 @@ static const struct command cmd_sort_rows[] = {
      .categories = CATEGORY_SET | CATEGORY_SORTED_SET | CATEGORY_LIST | CATEGORY_DANGEROUS,
      .keys = {1, 1, 1},
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
+     .key_specs = sort_ro_specs,
      .group = "generic",
      .since = "7.0.0",
      .cost = "O(N+M*log(M)) where N is the number of elements and M the number returned.",

@@ -449,8 +449,9 @@ static void cmd_bzmpop(struct command_context *ctx) {
 /* `count` members, each drawn from all; there are some. */
 static void draw_repeated(struct command_context *ctx, const struct elements *elements,
                           uint64_t count, bool with_scores) {
+    size_t begin = ctx->reply->out->size;
     scored_reply_begin(ctx->reply, count, with_scores);
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count && !command_reply_is_too_long(ctx, begin); i++) {
         struct slice name;
         double score;
         sorted_set_at(elements, prng_below(&ctx->store->prng, elements->count), &name, &score);
@@ -512,16 +513,14 @@ static void cmd_zrandmember(struct command_context *ctx) {
     struct elements elements;
     int64_t count = 0;
     bool is_done, has_count = ctx->args_count > 2, with_scores = ctx->args_count > 3;
-    /* So that a reply stays within what may be built. */
-    int64_t count_max = (int64_t)(ctx->limits->value_bytes_max / 16);
-    if (has_count && !command_integer(ctx, 2, &count, NULL)) {
+    if (has_count && !command_signed_count(ctx, 2, &count)) {
         return;
     }
     if (ctx->args_count > 4 || (with_scores && !command_word(ctx, 3, "withscores"))) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return;
     }
-    if (count < -count_max || (with_scores && count > INT64_MAX / 2)) {
+    if (with_scores && (count < -(INT64_MAX / 2) || count > INT64_MAX / 2)) {
         reply_error(ctx->reply, OUT_OF_RANGE);
         return;
     }
@@ -558,15 +557,15 @@ static size_t scan_write(struct command_context *ctx, const struct scan_options 
 static void cmd_zscan(struct command_context *ctx) {
     struct scan_options options;
     struct elements elements;
-    bool is_done;
-    if (!scan_parse_options(ctx, 2, 0, &options)) {
-        return;
-    }
-    (void)read_sorted_set(ctx, 1, &elements, &is_done);
-    if (!is_done) {
+    if (scan_parse(ctx, VALUE_SORTED_SET, 0, &options, &elements)) {
         scan_elements(ctx, &elements, &options, scan_write);
     }
 }
+
+static const struct key_spec zmpop_specs[] = {
+    KEY_SPEC_COUNTED(1, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
+static const struct key_spec bzmpop_specs[] = {
+    KEY_SPEC_COUNTED(2, KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE), KEY_SPEC_END};
 
 #define SORTED_SET_ROW .keys = {1, 1, 1}, .group = "sorted-set"
 
@@ -618,6 +617,7 @@ static const struct command cmd_sorted_set_rows[] = {
      .summary = "Removes and returns the members with the highest scores."},
     {.name = "zmpop", .handler = cmd_zmpop, .arity = -4, .flags = CMD_WRITE | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = multi_pop_keys,
+     .key_specs = zmpop_specs,
      .group = "sorted-set", .since = "7.0.0",
      .cost = "O(K) + O(M*log(N)) where K is the number of keys, N that of members and M that of "
              "members popped.",
@@ -642,6 +642,7 @@ static const struct command cmd_sorted_set_rows[] = {
     {.name = "bzmpop", .handler = cmd_bzmpop, .arity = -5,
      .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .find_keys = multi_pop_blocking_keys,
+     .key_specs = bzmpop_specs,
      .group = "sorted-set", .since = "7.0.0",
      .cost = "O(K) + O(M*log(N)) where K is the number of keys, N that of members and M that of "
              "members popped.",

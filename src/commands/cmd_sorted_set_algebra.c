@@ -32,10 +32,14 @@ struct algebra {
 
 /* ---- scores ---- */
 
+/* Not a number for zero times infinity. */
+static double weighted_score(const struct algebra_input *input, const struct element *element) {
+    return input->weight * (input->elements.type == VALUE_SET ? 1 : element->score);
+}
+
 static double input_score(const struct algebra_input *input, const struct element *element) {
-    double score = input->elements.type == VALUE_SET ? 1 : element->score;
-    score *= input->weight;
-    return isnan(score) ? 0 : score; /* zero times infinity */
+    double score = weighted_score(input, element);
+    return isnan(score) ? 0 : score;
 }
 
 static double aggregate(enum aggregate how, double a, double b) {
@@ -103,7 +107,10 @@ static void first_visit(void *udata, const struct element *element) {
             return;
         }
         if (is_inter) {
-            member.score = aggregate(algebra->aggregate, member.score, input_score(input, &other));
+            /* Only of the first input is a score that is no number taken for 0: a later one makes
+             * the sum 0, and is never the least or the greatest. */
+            member.score =
+                aggregate(algebra->aggregate, member.score, weighted_score(input, &other));
         }
     }
     scored_members_add(&algebra->members, &member);
@@ -317,12 +324,19 @@ static int store_keys(const struct slice *args, size_t args_count, int *position
     return command_counted_keys(args, args_count, 1, 2, positions, room);
 }
 
+static const struct key_spec read_specs[] = {KEY_SPEC_COUNTED(1, KEY_READ_ONLY | KEY_ACCESS),
+                                             KEY_SPEC_END};
+static const struct key_spec store_specs[] = {KEY_SPEC_ONE(1, KEY_OVERWRITE | KEY_UPDATE),
+                                              KEY_SPEC_COUNTED(2, KEY_READ_ONLY | KEY_ACCESS),
+                                              KEY_SPEC_END};
+
 #define READ_ROW                                                                                   \
     .flags = CMD_READ | CMD_MOVABLE_KEYS, .key_flags = KEY_READ_ONLY | KEY_ACCESS,                 \
-    .find_keys = read_keys, .group = "sorted-set"
+    .find_keys = read_keys, .key_specs = read_specs, .group = "sorted-set"
 #define STORE_ROW                                                                                  \
     .flags = CMD_WRITE | CMD_DENY_OOM | CMD_MOVABLE_KEYS, .keys = {1, 1, 1},                       \
-    .key_flags = KEY_OVERWRITE | KEY_UPDATE, .find_keys = store_keys, .group = "sorted-set"
+    .key_flags = KEY_OVERWRITE | KEY_UPDATE, .more_key_flags = KEY_READ_ONLY | KEY_ACCESS,         \
+    .find_keys = store_keys, .key_specs = store_specs, .group = "sorted-set"
 #define UNION_COST "O(N*log(N)) where N is the number of members of all inputs."
 #define INTER_COST                                                                                 \
     "O(N*K)+O(M*log(M)) where N is the number of members of the smallest input, K "                \

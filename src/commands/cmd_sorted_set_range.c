@@ -146,11 +146,10 @@ static struct rank_range find_range(const struct elements *elements,
 
 /* ---- options ---- */
 
-/* Reads the words from argument `at` on; what the command itself decides is no option of it. */
+/* Reads the words from argument `at` on. What is decided, by the command itself or by a word
+ * before, is no option any more. */
 static bool parse_options(struct command_context *ctx, size_t at, bool stores,
                           struct range_request *request) {
-    bool may_turn = request->direction == DIRECTION_UNKNOWN;
-    bool may_choose = request->kind == RANGE_UNKNOWN;
     request->limit = -1;
     for (; at < ctx->args_count; at++) {
         if (!stores && command_word(ctx, at, "withscores")) {
@@ -161,18 +160,18 @@ static bool parse_options(struct command_context *ctx, size_t at, bool stores,
                 return false;
             }
             at += 2;
-        } else if (may_turn && command_word(ctx, at, "rev")) {
+        } else if (request->direction == DIRECTION_UNKNOWN && command_word(ctx, at, "rev")) {
             request->direction = DIRECTION_BACKWARD;
-        } else if (may_choose && command_word(ctx, at, "bylex")) {
+        } else if (request->kind == RANGE_UNKNOWN && command_word(ctx, at, "bylex")) {
             request->kind = RANGE_NAME;
-        } else if (may_choose && command_word(ctx, at, "byscore")) {
+        } else if (request->kind == RANGE_UNKNOWN && command_word(ctx, at, "byscore")) {
             request->kind = RANGE_SCORE;
         } else {
             reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
             return false;
         }
     }
-    if (may_choose && request->kind == RANGE_UNKNOWN) {
+    if (request->kind == RANGE_UNKNOWN) {
         request->kind = RANGE_RANK;
     }
     if (request->limit != -1 && request->kind == RANGE_RANK) {

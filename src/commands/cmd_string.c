@@ -473,6 +473,9 @@ static void cmd_incrbyfloat(struct command_context *ctx) {
 #define ONE_KEY                                                                                    \
     { 1, 1, 1 }
 
+static const struct key_spec set_specs[] = {
+    KEY_SPEC_ONE(1, KEY_READ_WRITE | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE), KEY_SPEC_END};
+
 static const struct command string_rows[] = {
     {"append", .handler = cmd_append, .arity = 3, .flags = CMD_WRITE | CMD_DENY_OOM | CMD_FAST,
      .keys = ONE_KEY, .key_flags = KEY_READ_WRITE | KEY_INSERT, STRING_ROW, .since = "2.0.0",
@@ -541,8 +544,8 @@ static const struct command string_rows[] = {
      .cost = "O(1)", .syntax = "key milliseconds value",
      .summary = "Sets a key with an expiration time in milliseconds."},
     {"set", .handler = cmd_set, .arity = -3, .flags = CMD_WRITE | CMD_DENY_OOM, .keys = ONE_KEY,
-     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_UPDATE, STRING_ROW, .since = "1.0.0",
-     .cost = "O(1)",
+     .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_UPDATE, .key_specs = set_specs, STRING_ROW,
+     .since = "1.0.0", .cost = "O(1)",
      .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
                "PXAT unix-time-milliseconds | KEEPTTL]",
      .summary = "Sets the string value of a key, whatever it held before."},

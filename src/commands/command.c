@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "commands/command.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #include "proto/request.h"
@@ -59,6 +60,19 @@ bool command_integer(struct command_context *ctx, size_t index, int64_t *value, 
     return false;
 }
 
+bool command_signed_count(struct command_context *ctx, size_t index, int64_t *count) {
+    if (!command_integer(ctx, index, count, NULL)) {
+        return false;
+    }
+    if (*count == INT64_MIN) {
+        reply_errorf(ctx->reply,
+                     "ERR value is out of range, value must between -%" PRId64 " and %" PRId64,
+                     INT64_MAX, INT64_MAX);
+        return false;
+    }
+    return true;
+}
+
 bool command_integer_from(struct command_context *ctx, size_t index, int64_t min, int64_t *value,
                           const char *error) {
     if (!command_integer(ctx, index, value, error)) {
@@ -68,6 +82,20 @@ bool command_integer_from(struct command_context *ctx, size_t index, int64_t min
         reply_error(ctx->reply, error);
         return false;
     }
+    return true;
+}
+
+bool command_reply_is_too_long(struct command_context *ctx, size_t begin) {
+    size_t bytes = ctx->reply->out->size - begin;
+    int64_t output_bytes_max = *ctx->output_bytes_max;
+    if (output_bytes_max > 0 && bytes > (uint64_t)output_bytes_max) {
+        return true;
+    }
+    if (bytes <= ctx->limits->value_bytes_max) {
+        return false;
+    }
+    ctx->reply->out->size = begin;
+    reply_error(ctx->reply, "ERR the reply would be longer than proto-max-bulk-len");
     return true;
 }
 

@@ -71,7 +71,8 @@ enum {
     KEY_UPDATE = 1 << 5,
     KEY_INSERT = 1 << 6,
     KEY_DELETE = 1 << 7,
-    KEY_NOT_KEY = 1 << 8, /* what a cluster routes by, though it names no key */
+    KEY_NOT_KEY = 1 << 8,  /* what a cluster routes by, though it names no key */
+    KEY_VARIABLE = 1 << 9, /* COMMAND INFO alone: the other flags depend on the options */
 };
 
 /* The argument positions of keys: from `first` to `last` (negative: from the end) by `step`. A
@@ -79,6 +80,27 @@ enum {
 struct command_keys {
     int first, last, step;
 };
+
+/* What COMMAND INFO says of keys whose positions are no such range. The specs of a command are an
+ * array whose end is one without flags. */
+struct key_spec {
+    uint32_t flags;
+    enum key_spec_begin { KEY_BEGIN_INDEX, KEY_BEGIN_KEYWORD, KEY_BEGIN_UNKNOWN } begin;
+    int index; /* a position; with a keyword, where looking for it begins */
+    const char *keyword;
+    /* COUNTED: the number of keys is there, and then they come. */
+    enum key_spec_find { KEY_FIND_RANGE, KEY_FIND_COUNTED, KEY_FIND_UNKNOWN } find;
+    int last, step, limit; /* of a range: the last is counted from the first, or from the end */
+};
+
+/* Keys at position `index`, behind their number. */
+#define KEY_SPEC_COUNTED(index_, flags_)                                                           \
+    { .flags = (flags_), .index = (index_), .find = KEY_FIND_COUNTED }
+/* One key at position `index`. */
+#define KEY_SPEC_ONE(index_, flags_)                                                               \
+    { .flags = (flags_), .index = (index_), .step = 1 }
+#define KEY_SPEC_END                                                                               \
+    { .flags = 0 }
 
 struct command_context;
 typedef void (*command_fn)(struct command_context *ctx);
@@ -97,9 +119,10 @@ struct command {
     struct command_keys keys;
     uint32_t key_flags;
     struct command_keys more_keys; /* a second run of keys with flags of its own, or zero */
-    uint32_t more_key_flags;
+    uint32_t more_key_flags;       /* with `find_keys`: of all but the key at keys.first */
     command_find_keys_fn find_keys;
-    const char *group; /* as in COMMAND DOCS: "string", "generic", "server", ... */
+    const struct key_spec *key_specs; /* NULL: `keys` and `more_keys` say it all */
+    const char *group;                /* as in COMMAND DOCS: "string", "generic", "server", ... */
     const char *since;
     const char *cost;   /* the complexity */
     const char *syntax; /* the arguments, as in the documentation: "key [EX seconds | PERSIST]" */
@@ -137,7 +160,8 @@ struct command_context {
     unsigned db; /* the client's database */
     struct reply *reply;
     const struct command_limits *limits;
-    uint64_t first_key_hash; /* of args[row->keys.first], where has_first_key_hash */
+    const int64_t *output_bytes_max; /* with more output the client is disconnected; 0: none */
+    uint64_t first_key_hash;         /* of args[row->keys.first], where has_first_key_hash */
     bool has_first_key_hash;
     bool in_transaction; /* inside EXEC: must not block */
     bool is_blocked;     /* command_block() was called; `wait` has for what */
@@ -194,6 +218,12 @@ void command_reply_status(struct command_context *ctx, enum store_status status)
 /* Reads argument `index` as an integer; writes `error` (NULL: COMMAND_NOT_INTEGER) and returns
  * false when it is none. */
 bool command_integer(struct command_context *ctx, size_t index, int64_t *value, const char *error);
+/* Likewise, as a count that may be negative but can be negated. */
+bool command_signed_count(struct command_context *ctx, size_t index, int64_t *count);
+/* Is the reply that began at `begin` so long that the handler has to return at once? Either the
+ * client will be disconnected for it, or it is replaced by an error. For replies whose length a
+ * client can choose freely. */
+bool command_reply_is_too_long(struct command_context *ctx, size_t begin);
 /* The same for an integer of at least `min`; below it, `error` is written, too. */
 bool command_integer_from(struct command_context *ctx, size_t index, int64_t min, int64_t *value,
                           const char *error);

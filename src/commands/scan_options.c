@@ -54,22 +54,53 @@ static bool parse_option(struct command_context *ctx, unsigned takes, struct sca
     return true;
 }
 
-bool scan_parse_options(struct command_context *ctx, size_t cursor_index, unsigned takes,
-                        struct scan_options *options) {
+/* Begins the options with the cursor. */
+static bool read_cursor(struct command_context *ctx, size_t index, struct scan_options *options) {
     uint64_t cursor;
     *options = (struct scan_options){.count = SCAN_COUNT_DEFAULT};
-    if (!parse_cursor(ctx->args[cursor_index], &cursor)) {
+    if (!parse_cursor(ctx->args[index], &cursor)) {
         reply_error(ctx->reply, "ERR invalid cursor");
         return false;
     }
     options->is_foreign = cursor >> (64 - SCAN_CURSOR_SHIFT) != 0;
     options->position = options->is_foreign ? 0 : cursor << SCAN_CURSOR_SHIFT;
-    for (size_t i = cursor_index + 1; i < ctx->args_count; i++) {
-        if (!parse_option(ctx, takes, options, &i)) {
+    return true;
+}
+
+static bool read_options(struct command_context *ctx, size_t at, unsigned takes,
+                         struct scan_options *options) {
+    for (; at < ctx->args_count; at++) {
+        if (!parse_option(ctx, takes, options, &at)) {
             return false;
         }
     }
     return true;
+}
+
+bool scan_parse_options(struct command_context *ctx, size_t cursor_index, unsigned takes,
+                        struct scan_options *options) {
+    return read_cursor(ctx, cursor_index, options) &&
+           read_options(ctx, cursor_index + 1, takes, options);
+}
+
+bool scan_parse(struct command_context *ctx, enum value_type type, unsigned takes,
+                struct scan_options *options, struct elements *elements) {
+    struct key key = command_key(ctx, 1);
+    if (!read_cursor(ctx, 2, options)) {
+        return false;
+    }
+    switch (elements_read(ctx->store, &key, type, elements)) {
+    case STORE_OK:
+        break;
+    case STORE_ABSENT:
+        scan_reply_cursor(ctx, 0);
+        reply_array(ctx->reply, 0);
+        return false;
+    default:
+        command_reply_status(ctx, STORE_WRONG_TYPE);
+        return false;
+    }
+    return read_options(ctx, 3, takes, options);
 }
 
 uint64_t scan_buckets_max(const struct scan_options *options) {

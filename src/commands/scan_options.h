@@ -32,6 +32,10 @@ struct scan_options {
  * returns false when they are wrong. */
 bool scan_parse_options(struct command_context *ctx, size_t cursor_index, unsigned takes,
                         struct scan_options *options);
+/* Likewise for HSCAN, SSCAN and ZSCAN, which want elements of `type`, and the elements. False as
+ * well when the reply is written because there are none, and then the options are not looked at. */
+bool scan_parse(struct command_context *ctx, enum value_type type, unsigned takes,
+                struct scan_options *options, struct elements *elements);
 /* How many buckets the call may look at. */
 uint64_t scan_buckets_max(const struct scan_options *options);
 /* Writes the head of the reply: an array of two, of which the first is the cursor. */

@@ -26,6 +26,9 @@ static void client_memory_evict(struct node *node, uint64_t limit) {
                      largest->counted_bytes);
         node->stats.evicted_clients++;
         node_client_close(largest, false);
+        /* It gets nothing any more, and the room is needed before keys are evicted for it. */
+        buffer_deinit(&largest->out);
+        largest->out_start = 0;
     }
 }
 

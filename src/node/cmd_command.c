@@ -31,9 +31,11 @@ static const struct command_word_bit COMMAND_FLAGS[] = {
 };
 
 static const struct command_word_bit COMMAND_KEY_FLAGS[] = {
-    {KEY_READ_ONLY, "RO"},  {KEY_READ_WRITE, "RW"}, {KEY_OVERWRITE, "OW"},
-    {KEY_REMOVE, "RM"},     {KEY_ACCESS, "access"}, {KEY_UPDATE, "update"},
-    {KEY_INSERT, "insert"}, {KEY_DELETE, "delete"}, {KEY_NOT_KEY, "not_key"},
+    {KEY_READ_ONLY, "RO"},    {KEY_READ_WRITE, "RW"},
+    {KEY_OVERWRITE, "OW"},    {KEY_REMOVE, "RM"},
+    {KEY_ACCESS, "access"},   {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"},   {KEY_DELETE, "delete"},
+    {KEY_NOT_KEY, "not_key"}, {KEY_VARIABLE, "variable_flags"},
 };
 
 /* The categories of access control, in the order in which they are listed. */
@@ -182,35 +184,96 @@ static void command_reply_words(struct reply *reply, const struct command_word_b
 
 /* ---- COMMAND, COMMAND INFO ---- */
 
-static void command_reply_key_spec(struct reply *reply, const struct command_keys *keys,
-                                   uint32_t flags) {
-    reply_map(reply, 3);
-    reply_bulk_text(reply, "flags");
-    COMMAND_REPLY_WORDS(reply, COMMAND_KEY_FLAGS, flags);
-    reply_bulk_text(reply, "begin_search");
+/* The head of one half of a key spec: how keys are searched for, or what is found there. */
+static void command_reply_spec_head(struct reply *reply, const char *half, const char *type,
+                                    size_t fields_count) {
+    reply_bulk_text(reply, half);
     reply_map(reply, 2);
     reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, "index");
+    reply_bulk_text(reply, type);
     reply_bulk_text(reply, "spec");
-    reply_map(reply, 1);
-    reply_bulk_text(reply, "index");
-    reply_integer(reply, keys->first);
-    reply_bulk_text(reply, "find_keys");
-    reply_map(reply, 2);
-    reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, "range");
-    reply_bulk_text(reply, "spec");
-    reply_map(reply, 3);
-    reply_bulk_text(reply, "lastkey");
-    reply_integer(reply, keys->last < 0 ? keys->last : keys->last - keys->first);
-    reply_bulk_text(reply, "keystep");
-    reply_integer(reply, keys->step);
-    reply_bulk_text(reply, "limit");
-    reply_integer(reply, 0);
+    reply_map(reply, fields_count);
 }
 
-static int command_key_specs_count(const struct command *row) {
-    return (row->keys.first != 0) + (row->more_keys.first != 0);
+static void command_reply_spec_field(struct reply *reply, const char *name, int value) {
+    reply_bulk_text(reply, name);
+    reply_integer(reply, value);
+}
+
+static void command_reply_key_spec(struct reply *reply, const struct key_spec *spec) {
+    reply_map(reply, 3);
+    reply_bulk_text(reply, "flags");
+    COMMAND_REPLY_WORDS(reply, COMMAND_KEY_FLAGS, spec->flags);
+    switch (spec->begin) {
+    case KEY_BEGIN_INDEX:
+        command_reply_spec_head(reply, "begin_search", "index", 1);
+        command_reply_spec_field(reply, "index", spec->index);
+        break;
+    case KEY_BEGIN_KEYWORD:
+        command_reply_spec_head(reply, "begin_search", "keyword", 2);
+        reply_bulk_text(reply, "keyword");
+        reply_bulk_text(reply, spec->keyword);
+        command_reply_spec_field(reply, "startfrom", spec->index);
+        break;
+    case KEY_BEGIN_UNKNOWN:
+        command_reply_spec_head(reply, "begin_search", "unknown", 0);
+        break;
+    }
+    switch (spec->find) {
+    case KEY_FIND_RANGE:
+        command_reply_spec_head(reply, "find_keys", "range", 3);
+        command_reply_spec_field(reply, "lastkey", spec->last);
+        command_reply_spec_field(reply, "keystep", spec->step);
+        command_reply_spec_field(reply, "limit", spec->limit);
+        break;
+    case KEY_FIND_COUNTED:
+        command_reply_spec_head(reply, "find_keys", "keynum", 3);
+        command_reply_spec_field(reply, "keynumidx", 0);
+        command_reply_spec_field(reply, "firstkey", 1);
+        command_reply_spec_field(reply, "keystep", 1);
+        break;
+    case KEY_FIND_UNKNOWN:
+        command_reply_spec_head(reply, "find_keys", "unknown", 0);
+        break;
+    }
+}
+
+static struct key_spec command_spec_of_range(const struct command_keys *keys, uint32_t flags) {
+    return (struct key_spec){
+        .flags = flags,
+        .index = keys->first,
+        .last = keys->last < 0 ? keys->last : keys->last - keys->first,
+        .step = keys->step,
+    };
+}
+
+/* The specs of a command; `ranges` has room for those that follow from its runs of keys. */
+static const struct key_spec *command_key_specs(const struct command *row,
+                                                struct key_spec ranges[static 2], int *count) {
+    *count = 0;
+    if (row->key_specs != NULL) {
+        while (row->key_specs[*count].flags != 0) {
+            ++*count;
+        }
+        return row->key_specs;
+    }
+    if (row->keys.first != 0) {
+        ranges[(*count)++] = command_spec_of_range(&row->keys, row->key_flags);
+    }
+    if (row->more_keys.first != 0) {
+        ranges[(*count)++] = command_spec_of_range(&row->more_keys, row->more_key_flags);
+    }
+    return ranges;
+}
+
+static void command_reply_key_specs(struct reply *reply, const struct command *row) {
+    struct key_spec ranges[2];
+    int count;
+    const struct key_spec *specs = command_key_specs(row, ranges, &count);
+    reply_set(reply, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        command_reply_key_spec(reply, &specs[i]);
+    }
 }
 
 static void command_reply_info(struct command_context *ctx, const struct command *row) {
@@ -234,13 +297,7 @@ static void command_reply_info(struct command_context *ctx, const struct command
         }
     }
     reply_set(reply, 0); /* tips */
-    reply_set(reply, (size_t)command_key_specs_count(row));
-    if (row->keys.first != 0) {
-        command_reply_key_spec(reply, &row->keys, row->key_flags);
-    }
-    if (row->more_keys.first != 0) {
-        command_reply_key_spec(reply, &row->more_keys, row->more_key_flags);
-    }
+    command_reply_key_specs(reply, row);
     const struct command_table *table = &ctx->node->commands;
     size_t subs_count = command_subs_count(table, row);
     if (subs_count == 0) {
@@ -380,9 +437,12 @@ static void command_reply_docs(struct command_context *ctx, const struct command
     command_table_full_name(row, &full_name);
     reply_bulk(reply, buffer_slice(&full_name));
     struct command_syntax syntax;
-    bool has_arguments = command_syntax_parse(&syntax, buffer_text(&full_name), row->syntax,
-                                              command_key_specs_count(row)) &&
-                         syntax.first >= 0;
+    struct key_spec ranges[2];
+    int specs_count;
+    (void)command_key_specs(row, ranges, &specs_count);
+    bool has_arguments =
+        command_syntax_parse(&syntax, buffer_text(&full_name), row->syntax, specs_count) &&
+        syntax.first >= 0;
     buffer_deinit(&full_name);
     size_t subs_count = command_subs_count(table, row);
     bool has_cost = row->cost != NULL && row->cost[0] != '\0';
@@ -510,6 +570,21 @@ static bool command_has_option(const struct slice *args, size_t args_count, cons
     return false;
 }
 
+/* Is that BITFIELD nothing but GET? What makes no sense may write. */
+static bool command_only_gets_fields(const struct slice *args, size_t args_count) {
+    size_t i = 2;
+    while (i < args_count) {
+        size_t follow = slice_is_word(args[i], "get")        ? 2
+                        : slice_is_word(args[i], "overflow") ? 1
+                                                             : args_count;
+        if (follow >= args_count - i) {
+            return false;
+        }
+        i += 1 + follow;
+    }
+    return true;
+}
+
 /* What the request does with that key. With two commands it depends on their options, which come
  * after the fixed arguments. */
 static uint32_t command_flags_of_key(const struct command *row, const struct slice *args,
@@ -519,11 +594,12 @@ static uint32_t command_flags_of_key(const struct command *row, const struct sli
         return KEY_OVERWRITE | KEY_UPDATE;
     }
     if (row->parent == NULL && strcmp(row->name, "bitfield") == 0 &&
-        !command_has_option(args + 1, args_count - 1, "set") &&
-        !command_has_option(args + 1, args_count - 1, "incrby")) {
+        command_only_gets_fields(args, args_count)) {
         return KEY_READ_ONLY | KEY_ACCESS;
     }
-    bool is_second = row->more_keys.first != 0 && position >= row->more_keys.first;
+    bool is_second = row->more_keys.first != 0
+                         ? position >= row->more_keys.first
+                         : row->more_key_flags != 0 && position != row->keys.first;
     return is_second ? row->more_key_flags : row->key_flags;
 }
 

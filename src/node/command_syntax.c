@@ -84,7 +84,11 @@ static const struct {
     {"sourcekey", ARGUMENT_KEY},
     {"source", ARGUMENT_KEY},
     {"destination", ARGUMENT_KEY},
+    {"dst", ARGUMENT_KEY},
+    {"src", ARGUMENT_KEY},
     {"pattern", ARGUMENT_PATTERN},
+    {"by-pattern", ARGUMENT_PATTERN},
+    {"get-pattern", ARGUMENT_PATTERN},
     {"unix-time-seconds", ARGUMENT_UNIX_TIME},
     {"unix-time-milliseconds", ARGUMENT_UNIX_TIME},
     {"seconds", ARGUMENT_INTEGER},
@@ -95,6 +99,11 @@ static const struct {
     {"offset", ARGUMENT_INTEGER},
     {"start", ARGUMENT_INTEGER},
     {"end", ARGUMENT_INTEGER},
+    {"stop", ARGUMENT_INTEGER},
+    {"limit", ARGUMENT_INTEGER},
+    {"numkeys", ARGUMENT_INTEGER},
+    {"rank", ARGUMENT_INTEGER},
+    {"num-matches", ARGUMENT_INTEGER},
     {"bit", ARGUMENT_INTEGER},
     {"count", ARGUMENT_INTEGER},
     {"cursor", ARGUMENT_INTEGER},
@@ -112,6 +121,14 @@ static const struct {
     {"client-id", ARGUMENT_INTEGER},
     {"protover", ARGUMENT_INTEGER},
     {"version", ARGUMENT_INTEGER},
+    {"score", ARGUMENT_DOUBLE},
+    {"min", ARGUMENT_DOUBLE},
+    {"max", ARGUMENT_DOUBLE},
+    {"longitude", ARGUMENT_DOUBLE},
+    {"latitude", ARGUMENT_DOUBLE},
+    {"radius", ARGUMENT_DOUBLE},
+    {"width", ARGUMENT_DOUBLE},
+    {"height", ARGUMENT_DOUBLE},
 };
 
 /* Arguments whose names mean something else in one command. */
@@ -119,9 +136,14 @@ static const struct {
     const char *full_name, *name;
     enum command_argument_type type;
 } SYNTAX_TYPES_OF[] = {
-    {"incrbyfloat", "increment", ARGUMENT_DOUBLE},
-    {"setbit", "value", ARGUMENT_INTEGER},
-    {"bitfield", "value", ARGUMENT_INTEGER},
+    {"incrbyfloat", "increment", ARGUMENT_DOUBLE}, {"hincrbyfloat", "increment", ARGUMENT_DOUBLE},
+    {"zrange", "start", ARGUMENT_STRING},          {"zrange", "stop", ARGUMENT_STRING},
+    {"zrangestore", "min", ARGUMENT_STRING},       {"zrangestore", "max", ARGUMENT_STRING},
+    {"zlexcount", "min", ARGUMENT_STRING},         {"zlexcount", "max", ARGUMENT_STRING},
+    {"zrangebylex", "min", ARGUMENT_STRING},       {"zrangebylex", "max", ARGUMENT_STRING},
+    {"zrevrangebylex", "min", ARGUMENT_STRING},    {"zrevrangebylex", "max", ARGUMENT_STRING},
+    {"zremrangebylex", "min", ARGUMENT_STRING},    {"zremrangebylex", "max", ARGUMENT_STRING},
+    {"setbit", "value", ARGUMENT_INTEGER},         {"bitfield", "value", ARGUMENT_INTEGER},
 };
 
 static enum command_argument_type syntax_type(const struct syntax_reader *reader,
@@ -251,10 +273,14 @@ static int syntax_read_plain(struct syntax_reader *reader) {
     }
     struct command_argument *argument = syntax_argument(reader, index);
     argument->name = name;
+    int last_spec = reader->key_specs_count - 1;
     if (argument->type == ARGUMENT_KEY) {
-        int last_spec = reader->key_specs_count - 1;
         argument->key_spec_index = reader->keys_seen < last_spec ? reader->keys_seen : last_spec;
         reader->keys_seen++;
+    } else if (slice_equal(name, SLICE("by-pattern")) || slice_equal(name, SLICE("get-pattern"))) {
+        /* What they lead to are keys as well: the second spec is that of both. */
+        argument->key_spec_index = last_spec < 1 ? last_spec : 1;
+        reader->keys_seen = 2;
     }
     return index;
 }

@@ -40,7 +40,7 @@ struct command_argument {
     struct slice token; /* empty for none */
     enum command_argument_type type;
     unsigned flags;
-    int key_spec_index; /* of KEY; else -1 */
+    int key_spec_index; /* of KEY, and of patterns that lead to keys; else -1 */
     int first_child;    /* of BLOCK and ONEOF: index of the first, -1 for none */
     int next;           /* the next one on the same level, -1 for none */
     size_t begin;       /* where its text begins */

@@ -449,6 +449,7 @@ void node_call(struct node *node, struct client *client, const struct command *r
         .db = client->db,
         .reply = &client->reply,
         .limits = &node->limits,
+        .output_bytes_max = node_output_bytes_max(client),
         .first_key_hash = first_key_hash,
         .has_first_key_hash = has_first_key_hash && row->keys.first > 0,
         .in_transaction = (client->flags & CLIENT_IN_TRANSACTION) != 0,
@@ -476,6 +477,7 @@ bool node_call_again(struct node *node, struct client *client, const struct key 
         .db = client->db,
         .reply = &client->reply,
         .limits = &node->limits,
+        .output_bytes_max = node_output_bytes_max(client),
         .wait = &node->blocking.wait,
         .ready_key = key,
     };

@@ -259,6 +259,8 @@ void node_client_wants_output(struct client *client);
  * the request that it is being executed for, if there is one; a client that is closed, or whose
  * output reaches its limit by them, and so is closed now, gets nothing. */
 void node_client_push(struct client *client, struct slice bytes);
+/* The hard limit of output of the client's class, 0: none. */
+const int64_t *node_output_bytes_max(const struct client *client);
 /* Begins to block the client; node_client_unblock() ends it, after its reply was written. */
 void node_client_block(struct client *client, int64_t until_ms);
 void node_client_unblock(struct client *client);

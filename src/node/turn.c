@@ -23,6 +23,7 @@ enum {
     OUTPUT_BYTES_MAX_UNAUTHENTICATED = 17 << 10,
     SPARE_BUFFERS_MAX = 64,
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
+    ARGS_KEPT_MAX = 8192,              /* after a batch; a request may have a million */
 };
 
 struct batch_request {
@@ -408,12 +409,16 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
     return count;
 }
 
+const int64_t *node_output_bytes_max(const struct client *client) {
+    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
+    return &client->node->options->client_output_buffer_limit
+                .classes[is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL]
+                .hard_bytes;
+}
+
 /* Closes the client when `bytes` of output are more than its hard limit; true if they are. */
 static bool check_output_bytes(struct node *node, struct client *client, size_t bytes) {
-    bool is_pubsub = (client->flags & CLIENT_PUBSUB) != 0;
-    int64_t hard = node->options->client_output_buffer_limit
-                       .classes[is_pubsub ? OPTION_CLIENT_PUBSUB : OPTION_CLIENT_NORMAL]
-                       .hard_bytes;
+    int64_t hard = *node_output_bytes_max(client);
     /* Whoever has not shown a password must not be able to fill the memory with errors. */
     if (unlikely((client->flags & CLIENT_AUTHENTICATED) == 0) &&
         (hard == 0 || hard > OUTPUT_BYTES_MAX_UNAUTHENTICATED)) {
@@ -555,6 +560,9 @@ static void batch_execute(struct node *node, size_t count) {
         }
     }
     node->turn_args.count = 0;
+    if (unlikely(node->turn_args.capacity > ARGS_KEPT_MAX)) {
+        request_args_deinit(&node->turn_args);
+    }
     buffer_clear(&node->turn_scratch);
 }
 

@@ -227,6 +227,11 @@ start_server {} {
         expect_error "ERR syntax error" { r bitpos absent 1 0 1 hello }
         expect_error "ERR syntax error" { r bitpos absent 1 0 1 bit hello }
     }
+    test "BITCOUNT and BITPOS: which of two mistakes is told" {
+        r set k x
+        expect_error "ERR value is not an integer or out of range" { r bitcount k 0 x wrong }
+        expect_error "ERR syntax error" { r bitpos k 1 0 x wrong }
+    }
     test "BITCOUNT and BITPOS at random against a model" {
         for {set i 0} {$i < 400} {incr i} {
             set value [random_value]

@@ -437,7 +437,30 @@ start_server {} {
         }
     }
 
+    test "HRANDFIELD: a count that cannot be negated, before the other arguments" {
+        r hset k f v
+        set lowest "ERR value is out of range, value must between -9223372036854775807 and\
+            9223372036854775807"
+        expect_error $lowest { r hrandfield k -9223372036854775808 }
+        expect_error $lowest { r hrandfield k -9223372036854775808 wrong }
+    }
+
     # ---- HSCAN ----
+
+    test "HSCAN, SSCAN and ZSCAN look at the key before the options" {
+        r set text x
+        foreach {add command} {{hset k f v} hscan {sadd k m} sscan {zadd k 1 m} zscan} {
+            r del k
+            foreach options {{count 0} {count x} {match} {wrong 1} {match a count -1}} {
+                expect [r $command absent 0 {*}$options] {0 {}}
+                expect_error WRONGTYPE* { r $command text 0 {*}$options }
+                expect_error "ERR invalid cursor" { r $command absent x {*}$options }
+            }
+            r {*}$add
+            expect_error "ERR syntax error" { r $command k 0 count 0 }
+            expect_error "ERR value is not an integer or out of range" { r $command k 0 count x }
+        }
+    }
 
     foreach kind $kinds {
         set fields [fields_of $kind]

@@ -144,6 +144,11 @@ start_server {} {
         expect_true {[info_field memory used_memory_peak] >= $before + 1800000}
         expect_true {[info_field memory used_memory_rss] > 500000}
     }
+    test "A request of many arguments leaves no memory in use" {
+        set before [info_field memory used_memory]
+        expect [r exists {*}[lrepeat 100000 k]] 0
+        wait_until {[info_field memory used_memory] < $before + 200000}
+    }
     test "INFO latencystats" {
         r config resetstat
         r set k v
@@ -395,12 +400,14 @@ test "configuration from standard input" {
     expect_match $output "*2*nosuchoption*"
     start_server {} {
         stop_server
-        exec $::server_path - --port [server port] --dir [server dir] << "timeout 44\nsave \"\"\n" \
-            >>[server log] 2>@1 &
+        set pid [exec $::server_path - --port [server port] --dir [server dir] \
+            << "timeout 44\nsave \"\"\n" >>[server log] 2>@1 &]
         wait_until {![catch { set c [connect] }] && ![catch { $c ping }]}
         expect [lindex [$c config get timeout] 1] 44
         catch { $c shutdown nosave }
         expect_true {[$c -eof]}
+        # Only when it has ended does it give up its directory.
+        wait_until {[catch { read_file /proc/$pid/stat } state] || [string match "* Z *" $state]}
         start_again
     }
 }
@@ -461,6 +468,25 @@ start_server {} {
         set argument [lindex [dict get $docs get arguments] 0]
         expect [dict get $argument name] key
         expect [dict get $argument type] key
+        # Types of arguments, by their names.
+        foreach {command wanted} {
+            zadd {key key score double member string}
+            zrange {key key start string stop string}
+            zcount {key key min double max double}
+            zlexcount {key key min string max string}
+            zrangestore {dst key src key min string max string}
+            geoadd {key key longitude double latitude double member string}
+            lrange {key key start integer stop integer}
+            scan {cursor integer pattern pattern count integer}
+            hincrbyfloat {key key field string increment double}
+            zincrby {key key increment integer member string}
+            lmpop {numkeys integer key key}
+        } {
+            set arguments [dict get [lindex [r command docs $command] 1] arguments]
+            foreach {name type} $wanted {
+                expect_match $arguments "*name $name *type $type*"
+            }
+        }
         r hello 3
         r command docs get
         expect [r -type] %
@@ -490,9 +516,50 @@ start_server {} {
         expect [r command getkeysandflags bitfield set get u8 0] {{set {RO access}}}
         expect [r command getkeysandflags bitfield a get u8 0 set u8 0 1] \
             {{a {RW access update}}}
+        foreach words {{other} {get u8} {get u8 0 incrby u8 0 1} {overflow sat set u8 0 1}} {
+            expect [r command getkeysandflags bitfield a {*}$words] {{a {RW access update}}}
+        }
+        expect [r command getkeysandflags bitfield a get u8 0 overflow fail get u8 set] \
+            {{a {RO access}}}
         expect [r command getkeysandflags del a b] {{a {RM delete}} {b {RM delete}}}
         expect [r command getkeysandflags rename a b] {{a {RW access delete}} {b {OW update}}}
         expect [r command getkeysandflags incr a] {{a {RW access update}}}
+        expect [r command getkeysandflags sort k by w* store d] \
+            {{k {RO access}} {d {OW update}}}
+        expect [r command getkeysandflags georadius k 0 0 1 m store d] \
+            {{k {RO access}} {d {OW update}}}
+        expect [r command getkeysandflags zunionstore d 2 a b] \
+            {{d {OW update}} {a {RO access}} {b {RO access}}}
+        expect [r command getkeysandflags zmpop 2 a b min] \
+            {{a {RW access delete}} {b {RW access delete}}}
+    }
+    test "COMMAND INFO: where keys are" {
+        # Flags, how keys are searched for, and what is found there, of each run of keys.
+        proc key_specs {command} {
+            lmap spec [lindex [r command info $command] 0 8] {
+                set begin [dict get $spec begin_search]
+                set find [dict get $spec find_keys]
+                list [dict get $spec flags] [dict get $begin type] [dict get $begin spec] \
+                    [dict get $find type] [dict get $find spec]
+            }
+        }
+        set one {range {lastkey 0 keystep 1 limit 0}}
+        set counted {keynum {keynumidx 0 firstkey 1 keystep 1}}
+        expect [key_specs get] [list [list {RO access} index {index 1} {*}$one]]
+        expect [key_specs hlen] [list [list RO index {index 1} {*}$one]]
+        expect [key_specs set] \
+            [list [list {RW access update variable_flags} index {index 1} {*}$one]]
+        expect [key_specs mset] {{{OW update} index {index 1} range {lastkey -1 keystep 2 limit 0}}}
+        expect [key_specs ping] {}
+        expect [key_specs zinter] [list [list {RO access} index {index 1} {*}$counted]]
+        expect [key_specs lmpop] [list [list {RW access delete} index {index 1} {*}$counted]]
+        expect [key_specs zinterstore] [list [list {OW update} index {index 1} {*}$one] \
+            [list {RO access} index {index 2} {*}$counted]]
+        expect [key_specs georadius] [list [list {RO access} index {index 1} {*}$one] \
+            [list {OW update} keyword {keyword STORE startfrom 6} {*}$one] \
+            [list {OW update} keyword {keyword STOREDIST startfrom 6} {*}$one]]
+        expect [key_specs sort] [list [list {RO access} index {index 1} {*}$one] \
+            {{RO access} unknown {} unknown {}} {{OW update} unknown {} unknown {}}]
     }
     test "COMMAND HELP and unknown sub-commands" {
         expect_match [join [r command help] \n] "COMMAND <subcommand> *GETKEYS*"

@@ -397,11 +397,22 @@ start_server {} {
             }
         }
     }
-    starling_test "SRANDMEMBER with a count beyond reason is refused" {
-        r sadd k [string repeat x 1000]
-        expect_error "ERR the reply would be longer than proto-max-bulk-len" {
-            r srandmember k -9223372036854775807
+    starling_test "SRANDMEMBER, HRANDFIELD, ZRANDMEMBER with a count beyond reason are refused" {
+        set name [string repeat x 10000]
+        r sadd s $name
+        r hset h $name v
+        r zadd z 1 $name
+        foreach command {{srandmember s -9223372036854775807} {hrandfield h -9223372036854775807}
+            {zrandmember z -9223372036854775807} {hrandfield h -4611686018427387903 withvalues}
+            {zrandmember z -4611686018427387903 withscores}} {
+            with_config {proto-max-bulk-len 1mb} {
+                expect_error "ERR the reply would be longer than proto-max-bulk-len" {
+                    r {*}$command
+                }
+            }
         }
+        expect_error "ERR value is out of range" { r hrandfield h -9223372036854775807 withvalues }
+        expect_error "ERR value is out of range" { r zrandmember z -9223372036854775807 withscores }
         expect [r ping] PONG
     }
 

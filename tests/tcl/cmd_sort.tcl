@@ -153,12 +153,28 @@ start_server {} {
         expect [r sort l] {1 2 3 10}
         expect [r sort l desc limit 1 2] {3 2}
         expect [r sort l by nosort] {3 1 2 10}
+        expect [r sort l by nosort desc] {10 2 1 3}
+        expect [r sort l by nosort desc limit 1 2] {2 1}
+        expect [r sort l by nosort desc limit 3 5] {3}
         expect [r sort l alpha] {1 10 2 3}
         r set d text
         expect [r sort l store d] 4
         expect [r lrange d 0 -1] {1 2 3 10}
         expect [r sort l get # get w:* store l] 8
         expect [r lrange l 0 -1] {1 {} 2 {} 3 {} 10 {}}
+    }
+    test "SORT: which texts are numbers" {
+        r set w:1 " 5"
+        r set w:2 "4\x00rest"
+        r set w:3 ""
+        r sadd k 1 2 3
+        expect [r sort k by w:*] {3 2 1}
+        foreach text {x 1x {1 } nan 5e-324 1e400} {
+            r set w:2 $text
+            expect_error "ERR One or more scores can't be converted into double" {
+                r sort k by w:*
+            }
+        }
     }
     test "SORT in another database looks there" {
         r set w:1 2

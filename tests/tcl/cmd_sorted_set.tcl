@@ -244,6 +244,15 @@ foreach {form entries encoding} {packed 128 listpack table 0 skiplist} {
             create_zset z 1 a 2 b 3 c 4 d
             expect [r zrange z {[b} {[c} bylex] {b c}
         }
+        test "ZRANGE and ZRANGESTORE: what is said once is not said again ($form)" {
+            r zadd z 1 a 2 b
+            foreach options {{rev rev} {byscore byscore} {bylex byscore} {byscore rev bylex}} {
+                expect_error "ERR syntax error" { r zrange z 0 1 {*}$options }
+                expect_error "ERR syntax error" { r zrangestore d z 0 1 {*}$options }
+            }
+            expect [r zrange z 0 1 withscores withscores] {a 1 b 2}
+            expect [r zrange z 0 5 byscore limit 0 5 limit 1 1] {b}
+        }
         test "ZRANGESTORE ($form)" {
             create_zset z 1 a 2 b 3 c 4 d
             expect [r zrangestore d z 0 -1] 4
@@ -313,6 +322,8 @@ foreach {form entries encoding} {packed 128 listpack table 0 skiplist} {
         test "ZRANDMEMBER ($form)" {
             expect_nil zrandmember z
             expect [r zrandmember z 5] {}
+            expect_error "ERR value is out of range, value must between -9223372036854775807 and\
+                9223372036854775807" { r zrandmember z -9223372036854775808 }
             set model {}
             for {set i 0} {$i < 20} {incr i} {
                 r zadd z $i m$i
@@ -426,6 +437,12 @@ foreach {form entries encoding} {packed 128 listpack table 0 skiplist} {
             create_zset b -inf m 2 n
             expect [r zunion 2 a b withscores] {m 0 n 3}
             expect [r zinter 2 a b withscores] {m 0 n 3}
+            # Infinity times zero: 0 in the first input, no number in the others.
+            r zadd i inf m 2 n
+            expect [r zinter 2 i i weights 0 1 withscores] {n 2 m inf}
+            expect [r zinter 2 i i weights 1 0 withscores] {m 0 n 2}
+            expect [r zinter 2 i i weights 1 0 aggregate min withscores] {n 0 m inf}
+            expect [r zunion 2 i i weights 1 0 withscores] {n 2 m inf}
             expect [r zunion 1 a weights 0 withscores] {m 0 n 0}
             expect [r zunionstore d 2 a a weights -1 -1] 2
             expect [r zrange d 0 -1 withscores] {m -inf n -2}

@@ -207,4 +207,31 @@ start_server {} {
         expect [r exists big] 0
         reset_limit
     }
+    # Clients that ask for much and read nothing, until one is evicted: they take more than there is
+    # room for, but never together.
+    test "maxmemory-clients: clients go before keys do, the largest first" {
+        reset_limit
+        r config set maxmemory-policy allkeys-lru
+        r client no-evict on
+        for {set i 0} {$i < 20} {incr i} {
+            r setrange k:$i 200000 x
+        }
+        r config set maxmemory [expr {[info_field memory used_memory] + 6000000}] \
+            maxmemory-clients 3mb
+        set small [connect]
+        $small set x y
+        set clients [lmap i {1 2 3 4 5 6 7 8} { connect }]
+        foreach round {1 2 3 4 5 6 7 8 9 10} {
+            foreach c $clients {
+                catch { $c -raw [string repeat "GET k:0\r\n" 5] }
+            }
+        }
+        wait_until {[info_field stats evicted_clients] >= 7}
+        expect [info_field stats evicted_keys] 0
+        expect [r dbsize] 21
+        expect [$small get x] y
+        r config set maxmemory-clients 0
+        r client no-evict off
+        reset_limit
+    }
 }

@@ -87,6 +87,12 @@ start_server {notify-keyspace-events AE} {
             {bitop and t nosuch} {}
             {bitfield k set u8 0 3} {{setbit k}}
             {bitfield k get u8 0} {}
+            {bitfield k incrby u8 0 0} {}
+            {bitfield k set u8 0 3} {}
+            {bitfield k overflow fail incrby u8 0 255} {}
+            {bitfield k overflow fail incrby u8 4000 -1} {}
+            {bitfield k overflow fail incrby u8 0 255 set u8 8 1} {{setbit k}}
+            {bitfield k incrby u8 0 1} {{setbit k}}
             {pfadd h a b} {{pfadd h}}
             {pfadd h a} {}
             {pfcount h} {}

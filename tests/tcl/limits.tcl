@@ -94,6 +94,26 @@ start_server {} {
             expect [r ping] PONG
         }
     }
+    test "client-output-buffer-limit, hard: a reply of repeated elements ends where the limit does" {
+        r hset h f v
+        r sadd s m
+        r zadd z 1 m
+        with_config {client-output-buffer-limit "normal 1mb 0 0"} {
+            foreach command {{hrandfield h -1000000000} {hrandfield h -1000000000 withvalues}} {
+                set c [connect]
+                $c -send {*}$command
+                expect_true {[$c -eof]}
+            }
+            if {[server_is_starling]} {
+                foreach command {{srandmember s -1000000000} {zrandmember z -1000000000}} {
+                    set c [connect]
+                    $c -send {*}$command
+                    expect_true {[$c -eof]}
+                }
+            }
+            expect [llength [r hrandfield h -1000]] 1000
+        }
+    }
     test "client-output-buffer-limit, soft: only after its time" {
         with_config {client-output-buffer-limit "normal 0 1mb 2"} {
             r set k [string repeat x 200000]

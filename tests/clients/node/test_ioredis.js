@@ -140,6 +140,35 @@ const tests = {
     c.disconnect();
   },
 
+  async collections(server, r) {
+    assert.strictEqual(await r.hset('h', { a: 1, b: 'x' }), 2);
+    assert.deepStrictEqual(await r.hgetall('h'), { a: '1', b: 'x' });
+    assert.deepStrictEqual(await r.hmget('h', 'a', 'none'), ['1', null]);
+    assert.strictEqual(await r.hincrby('h', 'a', 4), 5);
+    assert.strictEqual(await r.sadd('s', 'a', 'b', 'c'), 3);
+    assert.strictEqual(await r.sadd('t', 'b', 'c', 'd'), 3);
+    assert.deepStrictEqual((await r.sinter('s', 't')).sort(), ['b', 'c']);
+    assert.deepStrictEqual(await r.smismember('s', 'a', 'x'), [1, 0]);
+    assert.strictEqual(await r.zadd('z', 1, 'a', 2.5, 'b', '+inf', 'c'), 3);
+    assert.deepStrictEqual(await r.zrange('z', 0, -1, 'WITHSCORES'),
+      ['a', '1', 'b', '2.5', 'c', 'inf']);
+    assert.deepStrictEqual(await r.zrange('z', '(1', 3, 'BYSCORE'), ['b']);
+    assert.deepStrictEqual(await r.zmpop(1, 'z', 'MAX'), ['z', [['c', 'inf']]]);
+    assert.strictEqual(await r.rpush('l', 3, 1, 2), 3);
+    assert.deepStrictEqual(await r.sort('l', 'DESC', 'LIMIT', 0, 2), ['3', '2']);
+    assert.deepStrictEqual(await r.lpop('l', 5), ['3', '1', '2']);
+    assert.strictEqual(await r.lpop('l', 5), null);
+    assert.strictEqual(await r.geoadd('g', 13.361389, 38.115556, 'Palermo', 15.087269, 37.502669,
+      'Catania'), 2);
+    assert.strictEqual(await r.geodist('g', 'Palermo', 'Catania', 'km'), '166.2742');
+    for (const [stream, size] of [[r.hscanStream('h'), 4], [r.sscanStream('s'), 3],
+      [r.zscanStream('z'), 4]]) {
+      const found = [];
+      for await (const some of stream) found.push(...some);
+      assert.strictEqual(found.length, size);
+    }
+  },
+
   async monitor(server, r) {
     const monitor = await server.client().monitor();
     const seen = new Promise((resolve) => monitor.on('monitor', (time, args) => {

@@ -133,6 +133,82 @@ def test_bits_and_hyperloglog(server):
     expect(950 < r.pfcount("h") < 1050, True)
 
 
+def test_hashes(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.hset("h", mapping={"a": 1, "b": "x"}), 2)
+    expect(r.hgetall("h"), {"a": "1", "b": "x"})
+    expect(r.hget("h", "none"), None)
+    expect(r.hmget("h", ["a", "none"]), ["1", None])
+    expect(r.hincrby("h", "a", 4), 5)
+    expect(r.hincrbyfloat("h", "a", 0.5), 5.5)
+    expect(r.hrandfield("h", 5, withvalues=True), ["a", "5.5", "b", "x"])
+    expect(r.hscan("h"), (0, {"a": "5.5", "b": "x"}))
+    expect(r.hdel("h", "a", "b"), 2)
+    expect(r.exists("h"), 0)
+
+
+def test_sets(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.sadd("s", "a", "b", "c"), 3)
+    expect(r.sadd("t", "b", "c", "d"), 3)
+    expect(r.smembers("s"), {"a", "b", "c"})
+    expect(r.sinter("s", "t"), {"b", "c"})
+    expect(r.sdiff("s", "t"), {"a"})
+    expect(r.sunionstore("u", "s", "t"), 4)
+    expect(r.sintercard(2, ["s", "t"], limit=1), 1)
+    expect(r.smismember("s", ["a", "x"]), [1, 0])
+    expect(set(r.sscan_iter("u")), {"a", "b", "c", "d"})
+    expect(r.smove("s", "t", "a"), True)
+    expect(set(r.spop("u", 4)), {"a", "b", "c", "d"})
+
+
+def test_sorted_sets(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.zadd("z", {"a": 1, "b": 2.5, "c": float("inf")}), 3)
+    expect(r.zrange("z", 0, -1, withscores=True), [("a", 1.0), ("b", 2.5), ("c", float("inf"))])
+    expect(r.zrange("z", 1, 3, byscore=True, desc=False), ["a", "b"])
+    expect(r.zscore("z", "b"), 2.5)
+    expect(r.zscore("z", "x"), None)
+    expect(r.zmscore("z", ["a", "x"]), [1.0, None])
+    expect(r.zincrby("z", 2, "a"), 3.0)
+    expect(r.zrank("z", "a"), 1)
+    expect(r.zpopmin("z"), [("b", 2.5)])
+    expect(r.zunion({"z": 2}, withscores=True), [("a", 6.0), ("c", float("inf"))])
+    expect(list(r.zscan_iter("z")), [("a", 3.0), ("c", float("inf"))])
+    expect(r.zmpop(1, ["z"], max=True), ["z", [["c", "inf"]]])
+
+
+def test_lists_and_sort(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.rpush("l", 3, 1, 2), 3)
+    expect(r.lpush("l", 9), 4)
+    expect(r.lrange("l", 0, -1), ["9", "3", "1", "2"])
+    expect(r.sort("l", desc=True, start=1, num=2), ["3", "2"])
+    expect(r.lpos("l", "1"), 2)
+    expect(r.lpos("l", "1", count=0), [2])
+    expect(r.linsert("l", "before", "1", "x"), 5)
+    expect(r.lmove("l", "m", "LEFT", "RIGHT"), "9")
+    expect(r.lmpop(2, "none", "l", direction="RIGHT", count=2), ["l", ["2", "1"]])
+    expect(r.lpop("l", 5), ["3", "x"])
+    expect(r.lpop("l"), None)
+    expect(r.lpop("l", 5), None)
+
+
+def test_places(server):
+    r = server.client(decode_responses=True)
+    r.flushall()
+    expect(r.geoadd("g", [13.361389, 38.115556, "Palermo", 15.087269, 37.502669, "Catania"]), 2)
+    expect(r.geodist("g", "Palermo", "Catania", "km"), 166.2742)
+    expect(r.geohash("g", "Palermo"), ["sqc8b49rny0"])
+    expect(r.geosearch("g", longitude=15, latitude=37, radius=200, unit="km", sort="ASC",
+                       withdist=True), [["Catania", 56.4413], ["Palermo", 190.4424]])
+    expect(r.geopos("g", "none"), [None])
+
+
 def test_pipelines_and_transactions(server):
     r = server.client()
     r.flushall()

@@ -57,6 +57,11 @@ static void test_exact(void **state) {
         {"lcs", "key1 key2 [LEN]", 1, "key1:key#0 key2:key#0 LEN=LEN:pure-token?"},
         {"ping", "[message]", 0, "message:string?"},
         {"pfadd", "key [element [element ...]]", 1, "key:key#0 element:string?*"},
+        {"sort", "key [BY by-pattern] [GET get-pattern] [STORE destination]", 3,
+         "key:key#0 BY=by-pattern:pattern#1? GET=get-pattern:pattern#1? "
+         "STORE=destination:key#2?"},
+        {"zcount", "key min max", 1, "key:key#0 min:double max:double"},
+        {"zlexcount", "key min max", 1, "key:key#0 min:string max:string"},
         {"expire", "key seconds [NX | XX]", 1,
          "key:key#0 seconds:integer {NX=NX:pure-token XX=XX:pure-token}:oneof?"},
         {"getex", "key [EX seconds | EXAT unix-time-seconds | PERSIST]", 1,
