@@ -583,9 +583,12 @@ static void take_element(struct store *store, struct collection *collection, str
     struct key key =
         collection_key(store, collection, store_database_index(store, collection->database),
                        name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
+    uint64_t before = store->context.stamps[store->replicas.self];
     collection_before(store, &key);
     merge_take(store, &key);
-    collection_after(store, &key, store->context.stamps[store->replicas.self]);
+    /* Perhaps there was nothing to take off: then nothing has changed. */
+    uint64_t stamp = store->context.stamps[store->replicas.self];
+    collection_after(store, &key, stamp != before ? stamp : 0);
     buffer_deinit(&name);
 }
 

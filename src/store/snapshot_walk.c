@@ -46,6 +46,13 @@ static void snapshot_walk_emit(struct snapshot_walk *walk, unsigned db, const st
     walk->emit(walk->udata, walk->store->dbs[db].number, entry);
 }
 
+/* Several steps of one change may announce it, before the first of them leaves its stamp. */
+static bool was_told(const struct snapshot_walk *walk, unsigned db, uint64_t hash,
+                     const struct entry *entry) {
+    return walk->handed_over_count > 0 && walk->told_db == db && walk->told_hash == hash &&
+           walk->told_stamp == entry->stamp;
+}
+
 static void snapshot_walk_visit(void *item, void *udata) {
     struct snapshot_walk *walk = (struct snapshot_walk *)udata;
     const struct entry *entry = (const struct entry *)item;
@@ -56,7 +63,9 @@ static void snapshot_walk_visit(void *item, void *udata) {
             return;
         }
     }
-    if (snapshot_walk_holds(walk, entry)) {
+    bool is_told = walk->handed_over_count > 0 && walk->told_stamp == entry->stamp &&
+                   was_told(walk, walk->db, store_hash(walk->store, entry_key(entry)), entry);
+    if (snapshot_walk_holds(walk, entry) && !is_told) {
         snapshot_walk_emit(walk, walk->db, entry);
     }
 }
@@ -86,8 +95,11 @@ void snapshot_walk_before_change(struct snapshot_walk *walk, unsigned db, uint64
             hash > walk->last || (db == walk->db && table_walk_passed(hash, walk->position))) {
             continue;
         }
-        if (snapshot_walk_holds(walk, entry)) {
+        if (snapshot_walk_holds(walk, entry) && !was_told(walk, db, hash, entry)) {
             walk->handed_over_count++;
+            walk->told_db = db;
+            walk->told_hash = hash;
+            walk->told_stamp = entry->stamp;
             snapshot_walk_emit(walk, db, entry);
         }
     }

@@ -34,6 +34,9 @@ struct snapshot_walk {
     void *udata;
     uint64_t emitted_count;
     uint64_t handed_over_count; /* of these, emitted ahead because of a write */
+    /* The last of those: what has not changed since is not emitted again. */
+    unsigned told_db;
+    uint64_t told_hash, told_stamp;
 };
 
 /* Begins a walk over all. The struct stays where it is until snapshot_walk_end(). */
