@@ -81,6 +81,7 @@ bool rebase_has_elements(const struct entry *here, const struct entry *there) {
 
 /* An element as far as rebasing looks at it. */
 struct side {
+    struct ordered_map_block block; /* where a value of a packed list lies */
     bool is_there, is_counter;
     uint64_t stamp, start_stamp; /* newest; of a counter, where its newest part began */
     struct element view;
@@ -138,11 +139,26 @@ static void look_at_plain(const struct ordered_map_cursor *cursor, struct side *
     side->view.value = cursor->element.value;
 }
 
+/* An element of a packed list. */
+static void look_for_packed(struct slice packed, struct slice name, struct side *side) {
+    struct ordered_map_cursor cursor;
+    if (ordered_map_find(packed_list_map(packed, &side->block), name, &cursor)) {
+        side->is_there = true;
+        side->is_counter = false;
+        side->stamp = cursor.element.stamp;
+        side->view = (struct element){.name = name, .value = cursor.element.value};
+    }
+}
+
 static void look_for(const struct store *store, const struct entry *entry, enum value_type type,
                      struct slice name, struct side *side) {
     struct elements elements;
     side->is_there = false;
     if (!find_collection(entry, type, &elements)) {
+        return;
+    }
+    if (elements.collection == NULL && type == VALUE_LIST) {
+        look_for_packed(elements.packed, name, side);
         return;
     }
     if (elements.collection == NULL) {
@@ -283,11 +299,11 @@ static void walk_all(const struct elements *elements, struct compare_walk *walk,
         } while (position != 0);
         return;
     }
-    struct packed_reader reader;
+    struct packed_walk reader;
     struct packed_element packed;
     struct side *side = memory_alloc(sizeof(*side));
-    packed_reader_init(&reader, elements->packed);
-    while (packed_next(&reader, &packed)) {
+    packed_walk_init(&reader, elements->packed);
+    while (packed_walk_next(&reader, &packed)) {
         *side = (struct side){.is_there = true, .stamp = packed.stamp};
         side->view.name = packed.name;
         side->view.value = packed.value;
