@@ -39,9 +39,7 @@ static bool open_list(struct command_context *ctx, struct elements_writer *write
 }
 
 static uint64_t count_of(const struct elements_writer *writer) {
-    struct elements elements;
-    elements_written(writer, &elements);
-    return elements.count;
+    return list_count(writer);
 }
 
 static void notify(struct command_context *ctx, const struct key *key, const char *event) {
@@ -51,6 +49,9 @@ static void notify(struct command_context *ctx, const struct key *key, const cha
 /* Elements were removed: tells that, and that the key went if it did. */
 static void notify_removed(struct command_context *ctx, const struct key *key, const char *event) {
     bool is_expired;
+    if (likely(ctx->store->notify_classes == 0)) {
+        return;
+    }
     notify(ctx, key, event);
     if (!store_holds(ctx->store, key, &is_expired)) {
         store_notify(ctx->store, NOTIFY_GENERIC, "del", key);
@@ -246,17 +247,14 @@ static void pop_some(struct command_context *ctx, struct elements_writer *writer
     }
 }
 
+static void reply_value(void *udata, struct slice value) {
+    reply_bulk(((struct command_context *)udata)->reply, value);
+}
+
 /* Replies with the element at an end, which goes. */
 static void pop_one(struct command_context *ctx, struct elements_writer *writer,
                     enum list_end end) {
-    struct elements elements;
-    struct list_cursor cursor;
-    elements_written(writer, &elements);
-    uint64_t index = end == LIST_LEFT ? 0 : elements.count - 1;
-    bool is_there = list_seek(ctx->store, &elements, index, &cursor);
-    ensure(is_there);
-    reply_bulk(ctx->reply, cursor.element.value);
-    list_remove(writer, index, 1);
+    list_pop(writer, end, reply_value, ctx);
     elements_close(writer);
     notify_removed(ctx, &writer->key, pop_event(end));
 }

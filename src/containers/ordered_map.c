@@ -348,21 +348,6 @@ bool ordered_map_find(const struct ordered_map *map, struct slice name,
     return ordered_map_lower_bound(map, name, cursor) && slice_equal(cursor->element.name, name);
 }
 
-bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
-                    struct ordered_map_cursor *cursor) {
-    if (rank >= ordered_map_count(map)) {
-        return false;
-    }
-    struct packed_tree *tree = map_tree(map);
-    if (tree == NULL) {
-        packed_run_seek(map_run(map), NO_MARKS, (int64_t)rank, cursor);
-        return true;
-    }
-    struct packed_leaf *leaf = packed_tree_at(tree, &rank);
-    packed_run_seek(&leaf->run, &tree->marks, (int64_t)rank, cursor);
-    return true;
-}
-
 bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
     if (map == NULL) {
         return false;
@@ -376,6 +361,28 @@ bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor 
 static void run_last(struct packed_run *run, struct packed_tree *tree,
                      struct ordered_map_cursor *cursor) {
     packed_run_seek(run, tree != NULL ? &tree->marks : NO_MARKS, (int64_t)run->count - 1, cursor);
+}
+
+bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
+                    struct ordered_map_cursor *cursor) {
+    if (rank >= ordered_map_count(map)) {
+        return false;
+    }
+    struct packed_tree *tree = map_tree(map);
+    if (tree == NULL) {
+        packed_run_seek(map_run(map), NO_MARKS, (int64_t)rank, cursor);
+        return true;
+    }
+    if (rank == 0) {
+        return ordered_map_first(map, cursor);
+    }
+    if (rank == tree->count - 1) {
+        run_last(&tree->last->run, tree, cursor);
+        return true;
+    }
+    struct packed_leaf *leaf = packed_tree_at(tree, &rank);
+    packed_run_seek(&leaf->run, &tree->marks, (int64_t)rank, cursor);
+    return true;
 }
 
 bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
@@ -539,6 +546,28 @@ bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_eleme
     return true;
 }
 
+bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor *end, bool is_first,
+                      const struct ordered_map_element *element) {
+    /* What is more than putting bytes at the end of a run is done as for any other element. */
+    if (end == NULL || element->flags != 0 || element->value.size > ORDERED_MAP_INLINE_BYTES) {
+        return ordered_map_insert(map, element);
+    }
+    struct incoming incoming;
+    struct ordered_map_cursor begin;
+    incoming.key = (struct packed_key){.name = element->name, .stamp = element->stamp};
+    incoming.tail_size = packed_put_tail(incoming.tail, element, NULL, &incoming.control);
+    incoming.is_special = false;
+    uint32_t used_max = map_tree(*map) != NULL ? LEAF_USED_MAX : SMALL_USED_MAX;
+    bool is_placed;
+    if (is_first) {
+        packed_run_begin(end->run, &begin);
+        is_placed = run_place(map, &incoming, &begin, end, used_max);
+    } else {
+        is_placed = run_place(map, &incoming, end, NULL, used_max);
+    }
+    return is_placed || ordered_map_insert(map, element);
+}
+
 bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cursor,
                          uint64_t stamp, unsigned flags, struct slice value) {
     require(flags <= ORDERED_MAP_FLAGS_MAX);
@@ -616,15 +645,27 @@ static struct packed_run *run_remove(struct ordered_map **map, struct packed_run
     return &other->run;
 }
 
+static bool has_run_behind(const struct ordered_map *map, struct packed_run *run) {
+    return map_tree(map) != NULL && packed_run_leaf(run)->next != NULL;
+}
+
 bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cursor) {
     struct packed_run *run = cursor->run;
     struct ordered_map_cursor next;
     uint32_t index = cursor->next_index - 1;
     bool is_last_of_run = cursor->next_index == run->count;
-    packed_cursor_copy(&next, cursor);
-    bool has_next = ordered_map_next(*map, &next);
+    bool has_next = !is_last_of_run || has_run_behind(*map, run);
+    if (has_next) {
+        packed_cursor_copy(&next, cursor);
+        (void)ordered_map_next(*map, &next);
+    }
     block_free(map, cursor);
-    run = run_remove(map, run, index, index + 1);
+    if (is_last_of_run && index > 0) {
+        run = run_splice(map, run, cursor->start, run->used, "", 0);
+        run_count(map, run, -1);
+    } else {
+        run = run_remove(map, run, index, index + 1);
+    }
     bool is_moved = run != NULL && map_rebalance(map, run);
     if (!has_next) {
         return false;
@@ -664,6 +705,39 @@ void ordered_map_remove_first(struct ordered_map **map, uint64_t count, ordered_
 void ordered_map_remove_last(struct ordered_map **map, uint64_t count, ordered_map_visit_fn visit,
                              void *udata) {
     map_remove_end(map, count, false, visit, udata);
+}
+
+/* ---- small maps as bytes ---- */
+
+bool ordered_map_has_bytes(const struct ordered_map *map) {
+    return map != NULL && !map_run(map)->is_tree && !map_run(map)->is_special;
+}
+
+uint64_t ordered_map_best_base(const struct ordered_map *map) {
+    require(ordered_map_has_bytes(map));
+    return packed_run_best_base(map_run(map));
+}
+
+void ordered_map_put_bytes(struct buffer *out, const struct ordered_map *map, uint64_t base) {
+    require(ordered_map_has_bytes(map));
+    packed_run_put_bytes(out, map_run(map), base);
+}
+
+const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block,
+                                                 struct slice bytes, uint64_t count,
+                                                 uint64_t base) {
+    struct packed_run *run = (struct packed_run *)(void *)block;
+    require(count <= PACKED_RUN_BYTES_MAX);
+    packed_run_take_bytes(run, bytes, (uint32_t)count, base);
+    return (const struct ordered_map *)(void *)run;
+}
+
+struct ordered_map *ordered_map_take_bytes(struct slice bytes, uint64_t count, uint64_t base) {
+    struct ordered_map_block block;
+    const struct packed_run *read = map_run(ordered_map_read_bytes(&block, bytes, count, base));
+    struct packed_run *run = memory_alloc(small_bytes(read->used));
+    memcpy(run, read, sizeof(*read) + read->used);
+    return (struct ordered_map *)(void *)run;
 }
 
 /* ---- introspection ---- */

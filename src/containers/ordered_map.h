@@ -44,6 +44,7 @@
 #ifndef CONTAINERS_ORDERED_MAP_H
 #define CONTAINERS_ORDERED_MAP_H
 
+#include "base/buffer.h"
 #include "base/slice.h"
 
 enum {
@@ -121,6 +122,10 @@ uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_ma
 /* Adds an element, whose name is at most ORDERED_MAP_NAME_BYTES_MAX long and not in the map: the
  * owner has looked. Name and value may lie in the map or in a cursor. False when memory is out. */
 bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_element *element);
+/* As ordered_map_insert() for an element before all others, or behind them. The cursor is on the
+ * first or last element (NULL: the map is empty), and then nowhere; the name lies elsewhere. */
+bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor *end, bool is_first,
+                      const struct ordered_map_element *element);
 /* Gives the element at the cursor another stamp, flags and value; the cursor stays on it. False
  * when memory is out. What the old value points to is the owner's concern. */
 bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cursor,
@@ -133,6 +138,51 @@ void ordered_map_remove_first(struct ordered_map **map, uint64_t count, ordered_
                               void *udata);
 void ordered_map_remove_last(struct ordered_map **map, uint64_t count, ordered_map_visit_fn visit,
                              void *udata);
+
+/* ---- small maps as bytes ---- */
+
+/* A small map without flags and long values can be kept as bytes, which are shorter than its block,
+ * and become the same map again. They are told against a stamp, which is to be kept with them, as
+ * is the count:
+ *
+ *   control | name size (varint), name of the first element | element...
+ *
+ * Elements follow as in a run (packed_run.h), the first one without name, and its stamp as if the
+ * one before had had `base`. Where all have the same control byte, and it tells nothing of names,
+ * that stands in front, and is left out everywhere else; else 0xFF stands there. */
+
+/* Can the map be told as bytes? The empty one cannot. */
+bool ordered_map_has_bytes(const struct ordered_map *map);
+/* The stamp against which the map is best told. */
+uint64_t ordered_map_best_base(const struct ordered_map *map);
+void ordered_map_put_bytes(struct buffer *out, const struct ordered_map *map, uint64_t base);
+/* A map again, with a block of its own. */
+struct ordered_map *ordered_map_take_bytes(struct slice bytes, uint64_t count, uint64_t base);
+/* A map again, to read, which lies in `block`. */
+struct ordered_map_block {
+    uint32_t words[ORDERED_MAP_SMALL_BYTES / sizeof(uint32_t)];
+};
+const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block,
+                                                 struct slice bytes, uint64_t count, uint64_t base);
+
+/* The first or last element of such bytes, if all elements have the same control byte: else, false,
+ * they have to become a map. */
+struct ordered_map_bytes_end {
+    struct ordered_map_element element; /* its value lies in the bytes */
+    bool is_first;
+    size_t from, to; /* where it lies */
+    char name[ORDERED_MAP_NAME_BYTES_MAX];
+};
+bool ordered_map_bytes_end(struct slice bytes, uint64_t count, uint64_t base, bool is_first,
+                           struct ordered_map_bytes_end *end);
+/* Appends the bytes without that element, which is not the only one; `base` becomes theirs. */
+void ordered_map_bytes_pop(struct buffer *out, struct slice bytes,
+                           const struct ordered_map_bytes_end *end, uint64_t *base);
+/* Appends the bytes with an element more, before the first one or behind the last; false, with
+ * nothing done, when it is not told as the others are, or they might be too many bytes. */
+bool ordered_map_bytes_push(struct buffer *out, struct slice bytes, uint64_t count,
+                            const struct ordered_map_bytes_end *end,
+                            const struct ordered_map_element *element, uint64_t *base);
 
 /* ---- introspection ---- */
 

@@ -17,6 +17,7 @@ enum {
     CONTROL_STAMP_BEFORE = 5,   /* one tick less */
     CONTROL_STAMP_TICKS = 6,
     CONTROL_STAMP_ALL = 7,
+    CONTROL_EACH = 0xFF, /* of a run as bytes: each element tells its own */
 
     NAME_SHARED_SHIFT = 3,
     NAME_FREE = 31, /* in place of the shared bytes */
@@ -435,4 +436,217 @@ size_t packed_put_head_again(char *out, const struct ordered_map_cursor *cursor,
 
 uint8_t packed_cursor_control(const struct ordered_map_cursor *cursor) {
     return (uint8_t)packed_run_bytes(cursor->run)[cursor->start] & CONTROL_VALUE_MASK;
+}
+
+/* ---- runs as bytes ---- */
+
+uint64_t packed_run_best_base(const struct packed_run *run) {
+    struct ordered_map_cursor cursor;
+    packed_run_begin((struct packed_run *)(uintptr_t)run, &cursor);
+    packed_run_step(&cursor);
+    uint64_t stamp = cursor.stamp;
+    if (run->count == 1) {
+        return stamp;
+    }
+    /* The first element is then told like the second, and perhaps like all others. */
+    unsigned code = (uint8_t)packed_run_bytes(run)[cursor.end] >> CONTROL_STAMP_SHIFT;
+    uint64_t ticks = code <= CONTROL_STAMP_NEAR_MAX ? (uint64_t)code << PACKED_TICK_BITS
+                     : code == CONTROL_STAMP_BEFORE ? -PACKED_TICK
+                                                    : 0;
+    return stamp - ticks;
+}
+
+/* Behind the stamp, size and value that follow a control byte which tells no name, flags or block.
+ */
+static inline const char *skip_after_control(const char *at, unsigned control) {
+    size_t size = control & CONTROL_VALUE_MASK;
+    if (control >> CONTROL_STAMP_SHIFT >= CONTROL_STAMP_TICKS) {
+        (void)take_number(&at);
+    }
+    if (size == CONTROL_VALUE_SIZED) {
+        size = (size_t)take_number(&at);
+    }
+    return at + size;
+}
+
+static bool tells_little(unsigned control) {
+    return (control & (CONTROL_NAME_TOLD | CONTROL_VALUE_MASK)) <= CONTROL_VALUE_SIZED;
+}
+
+/* Do all the elements from `at` on have that control byte? */
+static bool is_common_control(const char *at, const char *end, unsigned control) {
+    bool is_common = tells_little(control);
+    while (is_common && at < end) {
+        is_common = (uint8_t)*at == control;
+        at = is_common ? skip_after_control(at + 1, control) : end;
+    }
+    return is_common;
+}
+
+void packed_run_put_bytes(struct buffer *out, const struct packed_run *run, uint64_t base) {
+    struct ordered_map_cursor first;
+    char head[1 + VARINT_BYTES_MAX];
+    require(!run->is_tree && !run->is_special && run->count > 0);
+    packed_run_begin((struct packed_run *)(uintptr_t)run, &first);
+    packed_run_step(&first);
+    const char *bytes = packed_run_bytes(run), *end = bytes + run->used;
+    head[0] = (char)packed_cursor_control(&first);
+    size_t head_size = 1 + put_stamp(head + 1, base, first.stamp, &head[0]);
+    unsigned control = (uint8_t)head[0];
+    bool is_common = is_common_control(bytes + first.end, end, control);
+    char *begin = buffer_reserve(out, run->used + 1 + VARINT_BYTES_MAX), *to = begin;
+    *to++ = (char)(is_common ? control : CONTROL_EACH);
+    to += varint_put(to, first.name_size);
+    memcpy(to, first.name, first.name_size);
+    to += first.name_size;
+    memcpy(to, head + is_common, head_size - is_common);
+    to += head_size - is_common;
+    const char *at = bytes + first.tail, *next = is_common ? bytes + first.end : end;
+    memcpy(to, at, (size_t)(next - at));
+    to += next - at;
+    while (next < end) {
+        at = next + 1;
+        next = skip_after_control(at, control);
+        memcpy(to, at, (size_t)(next - at));
+        to += next - at;
+    }
+    out->size += (size_t)(to - begin);
+}
+
+void packed_run_take_bytes(struct packed_run *out, struct slice bytes, uint32_t count,
+                           uint64_t base) {
+    const char *at = bytes.data, *end = bytes.data + bytes.size;
+    char *begin = packed_run_bytes(out), *to = begin;
+    unsigned control = (uint8_t)*at++;
+    bool is_common = control != CONTROL_EACH;
+    size_t name_size = (size_t)take_number(&at);
+    struct packed_key key = {.name = slice_make(at, name_size)};
+    at += name_size;
+    control = is_common ? control : (uint8_t)*at++;
+    key.stamp = take_stamp(base, control >> CONTROL_STAMP_SHIFT, &at);
+    to += packed_put_head(to, (struct packed_key){.stamp = 0}, key, control & CONTROL_VALUE_MASK);
+    const char *next = is_common ? skip_after_control(at, control & CONTROL_VALUE_MASK) : end;
+    require(next <= end);
+    memcpy(to, at, (size_t)(next - at));
+    to += next - at;
+    /* By count: what has no value may be told in no bytes. */
+    for (uint32_t i = 1; i < count && is_common; i++) {
+        at = next;
+        next = skip_after_control(at, control);
+        require(next <= end);
+        *to++ = (char)control;
+        memcpy(to, at, (size_t)(next - at));
+        to += next - at;
+    }
+    require(next == end && to - begin <= (ptrdiff_t)(ORDERED_MAP_SMALL_BYTES - sizeof(*out)));
+    *out = (struct packed_run){.used = (uint32_t)(to - begin) & PACKED_RUN_BYTES_MAX,
+                               .count = count & PACKED_RUN_BYTES_MAX};
+}
+
+/* ---- runs as bytes: their ends ---- */
+
+bool ordered_map_bytes_end(struct slice bytes, uint64_t count, uint64_t base, bool is_first,
+                           struct ordered_map_bytes_end *end) {
+    const char *at = bytes.data;
+    unsigned control = (uint8_t)*at++, code = control >> CONTROL_STAMP_SHIFT;
+    if (control == CONTROL_EACH) {
+        return false;
+    }
+    size_t name_size = (size_t)take_number(&at);
+    memcpy(end->name, at, name_size);
+    at += name_size;
+    uint64_t stamp = base;
+    const char *element = at, *value = at;
+    size_t value_size = control & CONTROL_VALUE_MASK;
+    for (uint64_t i = is_first ? count - 1 : 0; i < count; i++) {
+        element = at;
+        stamp = take_stamp(stamp, code, &at);
+        if ((control & CONTROL_VALUE_MASK) == CONTROL_VALUE_SIZED) {
+            value_size = (size_t)take_number(&at);
+        }
+        value = at;
+        at += value_size;
+    }
+    if (!is_first) {
+        uint64_t number = count - 1;
+        for (char *byte = end->name + name_size; number != 0; number >>= 8) {
+            byte--;
+            number += (uint8_t)*byte;
+            *byte = (char)number;
+        }
+    }
+    end->is_first = is_first;
+    end->element = (struct ordered_map_element){.name = slice_make(end->name, name_size),
+                                                .stamp = stamp,
+                                                .value = slice_make(value, value_size)};
+    end->from = (size_t)(element - bytes.data);
+    end->to = (size_t)(at - bytes.data);
+    return true;
+}
+
+/* The bytes up to the first element. */
+static size_t put_bytes_head(char *to, unsigned control, struct slice name) {
+    to[0] = (char)control;
+    size_t size = 1 + varint_put(to + 1, name.size);
+    memcpy(to + size, name.data, name.size);
+    return size + name.size;
+}
+
+void ordered_map_bytes_pop(struct buffer *out, struct slice bytes,
+                           const struct ordered_map_bytes_end *end, uint64_t *base) {
+    if (!end->is_first) {
+        buffer_append(out, bytes.data, end->from);
+        return;
+    }
+    char *to = buffer_reserve(out, bytes.size + 1);
+    size_t size = put_bytes_head(to, (uint8_t)bytes.data[0], end->element.name);
+    for (char *byte = to + size - 1; ++*byte == 0;) {
+        byte--;
+    }
+    memcpy(to + size, bytes.data + end->to, bytes.size - end->to);
+    out->size += size + bytes.size - end->to;
+    *base = end->element.stamp;
+}
+
+bool ordered_map_bytes_push(struct buffer *out, struct slice bytes, uint64_t count,
+                            const struct ordered_map_bytes_end *end,
+                            const struct ordered_map_element *element, uint64_t *base) {
+    enum { HEAD_BYTES_MAX = 1 + 1 + 2 * VARINT_BYTES_MAX };
+    unsigned control = (uint8_t)bytes.data[0];
+    size_t size = element->value.size, name_size = end->element.name.size;
+    bool is_after = is_successor(end->is_first ? end->element.name : element->name,
+                                 end->is_first ? element->name : end->element.name);
+    char head[2 * VARINT_BYTES_MAX], told = 0;
+    uint64_t first = end->is_first ? element->stamp : end->element.stamp;
+    uint64_t second = end->is_first ? end->element.stamp : element->stamp;
+    size_t head_size = put_stamp(head, first, second, &told);
+    told =
+        (char)((uint8_t)told | (size < CONTROL_VALUE_SIZED ? (unsigned)size : CONTROL_VALUE_SIZED));
+    /* A first one is told as the others are, against another base. */
+    if (!is_after || (uint8_t)told != control || (end->is_first && head_size > 0) ||
+        sizeof(struct packed_run) + HEAD_BYTES_MAX + bytes.size + count + sizeof(head) + size +
+                name_size >
+            ORDERED_MAP_SMALL_BYTES) {
+        return false;
+    }
+    if (size >= CONTROL_VALUE_SIZED) {
+        head_size += varint_put(head + head_size, size);
+    }
+    char *to = buffer_reserve(out, bytes.size + head_size + size);
+    size_t at = end->is_first ? put_bytes_head(to, control, element->name) : bytes.size;
+    if (!end->is_first) {
+        memcpy(to, bytes.data, bytes.size);
+    }
+    memcpy(to + at, head, head_size);
+    if (size > 0) {
+        memcpy(to + at + head_size, element->value.data, size);
+    }
+    at += head_size + size;
+    if (end->is_first) {
+        memcpy(to + at, bytes.data + end->from, bytes.size - end->from);
+        at += bytes.size - end->from;
+        *base = first - (second - first);
+    }
+    out->size += at;
+    return true;
 }

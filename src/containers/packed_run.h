@@ -130,4 +130,14 @@ size_t packed_put_head_again(char *out, const struct ordered_map_cursor *cursor,
 /* The low bits of the control byte of the element at the cursor. */
 uint8_t packed_cursor_control(const struct ordered_map_cursor *cursor);
 
+/* ---- runs as bytes: ordered_map_put_bytes() has the layout ---- */
+
+/* Appends the bytes of a run that has no flags and blocks, and at least one element. */
+void packed_run_put_bytes(struct buffer *out, const struct packed_run *run, uint64_t base);
+/* Which stamp they are best told against. */
+uint64_t packed_run_best_base(const struct packed_run *run);
+/* Writes at `out`, which has room for ORDERED_MAP_SMALL_BYTES, the run that they are of. */
+void packed_run_take_bytes(struct packed_run *out, struct slice bytes, uint32_t count,
+                           uint64_t base);
+
 #endif

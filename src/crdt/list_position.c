@@ -120,14 +120,21 @@ struct place {
     uint64_t ticks, ref; /* of its run */
 };
 
+static inline uint64_t load_big_endian(const char *bytes) {
+    uint64_t number;
+    memcpy(&number, bytes, sizeof(number));
+    return __builtin_bswap64(number);
+}
+
 static bool take_root(struct slice *bytes, struct place *place) {
     if (bytes->size < ROOT_TICKS_BYTES + REF_BYTES) {
         return false;
     }
-    uint64_t number = get_big_endian(bytes->data, ROOT_TICKS_BYTES);
+    /* What is behind the ticks is there, too. */
+    uint64_t number = load_big_endian(bytes->data) >> (8 * (REF_BYTES - ROOT_TICKS_BYTES));
     uint64_t side = number >> TICKS_BITS;
     place->ticks = (side == ROOT_LEFT ? ~number : number) & STAMP_TICKS_MAX;
-    place->ref = get_big_endian(bytes->data + ROOT_TICKS_BYTES, REF_BYTES);
+    place->ref = load_big_endian(bytes->data + ROOT_TICKS_BYTES);
     *bytes = slice_skip(*bytes, ROOT_TICKS_BYTES + REF_BYTES);
     return (side == ROOT_LEFT || side == ROOT_RIGHT) && place->ref != 0;
 }
@@ -278,13 +285,16 @@ static void run_note(struct list_positions *positions, uint64_t run_ticks, int64
 /* Rules 1 and 2: goes on in the run of `place`. */
 static bool position_goes_on(struct list_positions *positions, uint64_t ticks,
                              const struct place *place, bool is_right, struct slice left,
-                             struct slice right, struct list_position *position) {
+                             struct slice right, bool is_whole, struct list_position *position) {
     if (place->bytes.size == 0 || place->ref != positions->ref || place->ticks >= ticks ||
         (is_right ? place->index < 0 : place->index > 0)) {
         return false;
     }
     int64_t first, last;
     run_bounds(positions, place->ticks, ticks, &first, &last);
+    if (is_whole && (is_right ? right : left).size == 0) {
+        *(is_right ? &last : &first) = place->index;
+    }
     *(is_right ? &last : &first) += is_right ? 1 : -1;
     if (!position_in_run(position, place, is_right ? last : first) ||
         !position_is_between(position, left, right)) {
@@ -322,15 +332,15 @@ static bool position_hangs(const struct list_positions *positions, uint64_t tick
 
 enum list_position_status list_position_between(struct list_positions *positions, uint64_t ticks,
                                                 struct slice left, struct slice right,
-                                                struct list_position *position) {
+                                                bool is_whole, struct list_position *position) {
     struct place a = {.bytes = left}, b = {.bytes = right};
     require(ticks > 0 && ticks <= STAMP_TICKS_MAX);
     require(left.size == 0 || place_read(left, &a));
     require(right.size == 0 || place_read(right, &b));
     require(right.size == 0 || slice_compare(left, right) < 0);
     struct list_position made; /* left or right may lie in `position` */
-    bool is_made = position_goes_on(positions, ticks, &a, true, left, right, &made) ||
-                   position_goes_on(positions, ticks, &b, false, left, right, &made);
+    bool is_made = position_goes_on(positions, ticks, &a, true, left, right, is_whole, &made) ||
+                   position_goes_on(positions, ticks, &b, false, left, right, is_whole, &made);
     if (!is_made) {
         if (left.size == 0 || right.size == 0) {
             position_at_root(&made, right.size == 0, ticks, positions->ref);
@@ -340,8 +350,8 @@ enum list_position_status list_position_between(struct list_positions *positions
             return LIST_POSITION_TOO_LONG;
         }
         run_note(positions, ticks, 0, 0);
+        ensure(position_is_between(&made, left, right));
     }
-    ensure(position_is_between(&made, left, right));
     position->size = made.size;
     memcpy(position->bytes, made.bytes, made.size);
     return LIST_POSITION_OK;

@@ -106,10 +106,12 @@ void list_positions_init(struct list_positions *positions, uint64_t ref);
 /* Writes a new position between `left` (empty: the beginning of the list) and `right` (empty: its
  * end), two neighbours as this node shows them: valid, and left before right. `ticks` are new ones
  * of the replica, greater than in all calls before and than all it has seen: one tick for each
- * position. On LIST_POSITION_TOO_LONG nothing is written. */
+ * position. `is_whole`: this replica put in all elements of the list, and none was ever taken out,
+ * so that at an end of the list the next index of its run is unused (I1 without ticks). On
+ * LIST_POSITION_TOO_LONG nothing is written. */
 enum list_position_status list_position_between(struct list_positions *positions, uint64_t ticks,
                                                 struct slice left, struct slice right,
-                                                struct list_position *position);
+                                                bool is_whole, struct list_position *position);
 
 /* Are these bytes from outside a position? */
 bool list_position_is_valid(struct slice bytes);

@@ -65,6 +65,7 @@ void packed_reader_init(struct packed_reader *reader, struct slice packed) {
 }
 
 bool packed_next(struct packed_reader *reader, struct packed_element *element) {
+    require(reader->type != VALUE_LIST);
     if (reader->at == reader->bytes.size) {
         return false;
     }
@@ -122,6 +123,7 @@ static inline size_t skip_rest(struct slice packed, enum value_type type, size_t
 bool packed_find(struct slice packed, struct slice name, struct packed_element *element) {
     struct packed_reader reader;
     packed_reader_init(&reader, packed);
+    require(reader.type != VALUE_LIST);
     /* Only the one that is found is decoded: the others are passed over. */
     for (size_t at = reader.at; at < packed.size;) {
         size_t name_end = skip_slice(packed, at);
@@ -143,9 +145,18 @@ bool packed_find(struct slice packed, struct slice name, struct packed_element *
 
 void packed_begin(struct buffer *out, enum value_type type, uint64_t base) {
     require(type == VALUE_HASH || type == VALUE_SET || type == VALUE_SORTED_SET);
-    buffer_append_byte(out, (uint8_t)type);
+    buffer_append_byte(out, (uint8_t)type | PACKED_HAS_ONE_STAMP);
     buffer_append_byte(out, 0);
     buffer_append(out, &base, sizeof(base));
+}
+
+void packed_raise(char *packed, size_t size, uint64_t stamp) {
+    if (packed_has_one_stamp(slice_make(packed, size))) {
+        struct packed_reader reader;
+        packed_reader_init(&reader, slice_make(packed, size));
+        require(reader.type != VALUE_LIST);
+        memcpy(packed + reader.at - PACKED_BASE_BYTES, &stamp, sizeof(stamp));
+    }
 }
 
 static void put_score(struct buffer *out, double score) {
@@ -181,10 +192,14 @@ static void put_element(struct buffer *out, const struct packed_reader *reader,
 /* `element`: what is added, or NULL. */
 static void put_head(struct buffer *out, const struct packed_reader *reader, uint64_t count,
                      const struct packed_element *element) {
-    uint8_t head =
-        (uint8_t)(reader->bytes.size > 0 ? (uint8_t)reader->bytes.data[0] : reader->type);
+    uint8_t head = (uint8_t)(reader->bytes.size > 0 ? (uint8_t)reader->bytes.data[0]
+                                                    : reader->type | PACKED_HAS_ONE_STAMP);
     int64_t integer;
-    if (head == VALUE_SET && element != NULL && !number_parse_integer(element->name, &integer)) {
+    if (element != NULL && element->stamp != reader->base) {
+        head &= (uint8_t)~PACKED_HAS_ONE_STAMP;
+    }
+    if ((head & ~PACKED_HAS_ONE_STAMP) == VALUE_SET && element != NULL &&
+        !number_parse_integer(element->name, &integer)) {
         head |= PACKED_HAS_TEXT;
     }
     buffer_append_byte(out, head);
@@ -258,6 +273,9 @@ bool packed_overwrite(char *packed, size_t size, const struct packed_element *ol
         memcpy(packed + value_at, element->value.data, element->value.size);
     }
     memcpy(packed + stamp_at, bytes, stamp.size);
+    if (element->stamp != reader.base) {
+        packed[0] = (char)((uint8_t)packed[0] & ~PACKED_HAS_ONE_STAMP);
+    }
     return true;
 }
 

@@ -3,19 +3,23 @@
  * with its stamp.
  *
  *   packed:   head byte | count (varint) | base stamp (8 bytes) | element...
- *   head:     the type; and bit 7 of a set that has, or had, a member that is no integer: it then
- *             is no set of integers any more (PACKED_HAS_TEXT)
- *   element:  name (length varint, bytes) | [value] | stamp
- *   value:    of a hash: length (varint) and bytes
- *             of a sorted set: score, a varint: 0, then 8 bytes of a double; else the zigzag of an
- *             integral score, and one
- *             of a set: none
- *   stamp:    varint: the zigzag of its ticks less those of the base, times two; and one where its
- *             slot is not that of the base: then the slot follows (varint)
+ *   head:     the type; bit 6 when all elements have one stamp, the base (PACKED_HAS_ONE_STAMP);
+ * and bit 7 of a set that has, or had, a member that is no integer: it then is no set of integers
+ * any more (PACKED_HAS_TEXT) element:  name (length varint, bytes) | [value] | stamp value:    of a
+ * hash: length (varint) and bytes of a sorted set: score, a varint: 0, then 8 bytes of a double;
+ * else the zigzag of an integral score, and one of a set: none stamp:    varint: the zigzag of its
+ * ticks less those of the base, times two; and one where its slot is not that of the base: then the
+ * slot follows (varint)
  *
  * Stamps are told against the base and not against their neighbour, so an element can be put in,
  * replaced or taken out without touching others. Elements of a sorted set lie in its order, those
  * of the others in the order in which they came.
+ *
+ * What one replica wrote and all have seen may get a later stamp of that replica: nobody can tell.
+ * On a lone node that is everything, so packed_raise() gives all elements the stamp of the newest
+ * change there, which costs nothing but the base.
+ *
+ * Lists begin likewise, and go on in another way: packed_list.h.
  *
  * All elements are plain: one register, no part of a counter, no expiry. Whatever is more than that
  * is a table (store/collection.h). Bytes of a packed collection never leave the node: stamps have
@@ -34,7 +38,7 @@ struct packed_element {
     size_t begin, end; /* where it lies */
 };
 
-/* Reads elements one after the other. */
+/* Reads elements one after the other; of lists it reads what stands before them. */
 struct packed_reader {
     struct slice bytes;
     size_t at;
@@ -43,10 +47,20 @@ struct packed_reader {
     enum value_type type;
 };
 
-enum { PACKED_HAS_TEXT = 0x80 };
+enum {
+    PACKED_TYPE_MASK = 0x3F,
+    PACKED_HAS_ONE_STAMP = 0x40,
+    PACKED_HAS_TEXT = 0x80, /* of a set */
+    PACKED_IS_WHOLE = 0x80, /* of a list */
+};
 
 static inline enum value_type packed_type(struct slice packed) {
-    return (enum value_type)((uint8_t)packed.data[0] & ~PACKED_HAS_TEXT);
+    return (enum value_type)((uint8_t)packed.data[0] & PACKED_TYPE_MASK);
+}
+
+/* Is it known that all elements have one stamp? */
+static inline bool packed_has_one_stamp(struct slice packed) {
+    return ((uint8_t)packed.data[0] & PACKED_HAS_ONE_STAMP) != 0;
 }
 
 /* Of a set: was there ever a member that is no integer? */
@@ -58,9 +72,11 @@ void packed_reader_init(struct packed_reader *reader, struct slice packed);
 /* False at the end. */
 bool packed_next(struct packed_reader *reader, struct packed_element *element);
 uint64_t packed_count(struct slice packed);
-/* The element of that name; false when there is none. */
+/* The element of that name; false when there is none. Not for lists. */
 bool packed_find(struct slice packed, struct slice name, struct packed_element *element);
 
+/* Gives all elements, if they have one stamp, this one, in the bytes themselves. Not for lists. */
+void packed_raise(char *packed, size_t size, uint64_t stamp);
 /* Appends a packed collection without elements; stamps will be told against `base`. */
 void packed_begin(struct buffer *out, enum value_type type, uint64_t base);
 /* Appends to `out` what `packed` becomes when `element` (name, value or score, stamp) takes the

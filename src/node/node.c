@@ -99,7 +99,8 @@ static void node_take_packing(struct node *node) {
     };
 }
 
-/* Lists have one form; this says what OBJECT ENCODING calls them. */
+/* This says what OBJECT ENCODING calls lists, and how many elements are packed at most; how many
+ * bytes are is the store's own limit. */
 static void node_take_list_limits(struct node *node) {
     enum { PIECE_BYTES = 4096, PIECE_SIZES = 5, COUNTED_BYTES = 8192 };
     int64_t size = node->options->list_max_listpack_size;

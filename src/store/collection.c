@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "crdt/packed_list.h"
 #include "store/merge.h"
 #include "store/sequence.h"
 
@@ -331,6 +332,10 @@ static bool are_integers(const struct collection *collection) {
 static bool is_beyond_packing(const struct store *store, const struct collection *collection) {
     const struct store_packing *packing = &store->packing[collection->type];
     uint64_t count = collection->space.table.count;
+    if (collection->type == VALUE_LIST) {
+        return count == 0 && collection->map != NULL &&
+               !sequence_fits_packed(store, collection->map);
+    }
     return count > COLLECTION_PACKED_MAX ||
            (count > packing->entries_max &&
             !(collection->type == VALUE_SET && count <= packing->integers_max &&
@@ -343,10 +348,9 @@ static int compare_packed(const void *a, const void *b) {
 
 /* Can it be packed, and did it never grow too large for that? */
 static bool is_packable(const struct store *store, const struct collection *collection) {
-    return collection->type != VALUE_LIST && !collection->is_large &&
-           collection->contested_count == 0 && !collection->may_have_parts &&
-           collection->space.table.marked_count == 0 && collection->entry != NULL &&
-           entry_kind(collection->entry) == ENTRY_COLLECTION &&
+    return !collection->is_large && collection->contested_count == 0 &&
+           !collection->may_have_parts && collection->space.table.marked_count == 0 &&
+           collection->entry != NULL && entry_kind(collection->entry) == ENTRY_COLLECTION &&
            !is_beyond_packing(store, collection);
 }
 
@@ -388,8 +392,38 @@ static void pack_visit(void *item, void *udata) {
     walk->count++;
 }
 
-/* Puts a packed entry in the place of the collection's, which is freed. */
+/* Puts an entry with these packed elements in the place of the collection's, which is freed. */
+static void replace_by_packed(struct store *store, struct collection *collection,
+                              struct slice packed) {
+    struct entry *old = collection->entry;
+    struct key owner = collection_owner(store, collection);
+    uint64_t *slot = mutate_slot(store, &owner);
+    struct entry_parts parts;
+    entry_take_apart(old, &parts);
+    parts.kind = ENTRY_PACKED;
+    parts.bytes = packed;
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    collection_detach(store, collection);
+    table_replace(slot, entry);
+    entry_free(old);
+}
+
+static void pack_list(struct store *store, struct collection *collection) {
+    struct packed_list list = {.map = collection->map};
+    struct buffer packed = {0};
+    if (collection->space.table.count == 0) {
+        packed_list_put(&packed, &list);
+        replace_by_packed(store, collection, buffer_slice(&packed));
+        buffer_deinit(&packed);
+    }
+}
+
 static void pack(struct store *store, struct collection *collection) {
+    if (collection->type == VALUE_LIST) {
+        pack_list(store, collection);
+        return;
+    }
     struct pack_walk *walk = memory_alloc_zero(sizeof(*walk));
     uint64_t position = 0;
     walk->is_plain = true;
@@ -413,18 +447,7 @@ static void pack(struct store *store, struct collection *collection) {
         if (collection->has_text) {
             packed.data[0] = (char)(packed.data[0] | PACKED_HAS_TEXT);
         }
-        struct entry *old = collection->entry;
-        struct key owner = collection_owner(store, collection);
-        uint64_t *slot = mutate_slot(store, &owner);
-        struct entry_parts parts;
-        entry_take_apart(old, &parts);
-        parts.kind = ENTRY_PACKED;
-        parts.bytes = buffer_slice(&packed);
-        struct entry *entry = entry_new(&parts);
-        require(entry != NULL);
-        collection_detach(store, collection);
-        table_replace(slot, entry);
-        entry_free(old);
+        replace_by_packed(store, collection, buffer_slice(&packed));
         buffer_deinit(&packed);
         buffer_deinit(&next);
     }
@@ -468,6 +491,13 @@ static void put_packed_element(const struct store *store, struct collection *col
 struct collection *collection_from_packed(const struct store *store, struct slice packed,
                                           unsigned number) {
     struct collection *collection = collection_new(store, packed_type(packed), number);
+    if (collection->type == VALUE_LIST) {
+        struct packed_list list;
+        packed_list_open(&list, packed, false);
+        collection->map = list.map;
+        sequence_note(collection);
+        return collection;
+    }
     struct packed_reader reader;
     struct packed_element element;
     packed_reader_init(&reader, packed);

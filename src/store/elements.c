@@ -61,6 +61,7 @@ static void view_packed(const struct packed_element *packed, struct element *ele
 bool elements_find(const struct store *store, const struct elements *elements, struct slice name,
                    struct element *element) {
     struct packed_element packed;
+    require(elements->type != VALUE_LIST);
     if (elements->collection == NULL) {
         if (elements->packed.size == 0 || !packed_find(elements->packed, name, &packed)) {
             return false;
@@ -70,7 +71,6 @@ bool elements_find(const struct store *store, const struct elements *elements, s
     }
     struct key key = collection_key(store, elements->collection, 0, name);
     uint64_t *slot = mutate_slot(store, &key);
-    require(elements->type != VALUE_LIST);
     if (slot == NULL || mutate_is_invisible(store, table_item(*slot))) {
         return false;
     }
@@ -94,10 +94,19 @@ static void each_visit(void *item, void *udata) {
     }
 }
 
+static void list_each(const struct store *store, const struct elements *elements, element_fn each,
+                      void *udata) {
+    struct list_cursor cursor;
+    for (bool is_there = list_seek(store, elements, 0, &cursor); is_there;
+         is_there = list_step(&cursor, LIST_RIGHT)) {
+        each(udata, &cursor.element);
+    }
+}
+
 uint64_t elements_scan(const struct store *store, const struct elements *elements,
                        uint64_t position, element_fn each, void *udata) {
-    if (elements->collection != NULL && elements->type == VALUE_LIST) {
-        sequence_each(store, elements->collection, each, udata);
+    if (elements->type == VALUE_LIST) {
+        list_each(store, elements, each, udata);
         return 0;
     }
     if (elements->collection != NULL) {
@@ -222,11 +231,14 @@ static struct entry *writer_entry(const struct elements_writer *writer) {
 }
 
 void elements_written(const struct elements_writer *writer, struct elements *elements) {
-    struct entry *entry = writer_entry(writer);
+    const struct entry *entry;
     *elements = (struct elements){.type = writer->type, .collection = writer->collection};
-    if (writer->collection != NULL) {
+    if (writer->has_list) {
+        elements->map = writer->list.map;
+        elements->count = ordered_map_count(elements->map);
+    } else if (writer->collection != NULL) {
         elements->count = collection_visible_count(writer->collection);
-    } else if (entry != NULL && !entry_is_hidden(entry)) {
+    } else if ((entry = writer_entry(writer)) != NULL && !entry_is_hidden(entry)) {
         elements_of(entry, elements);
     }
 }
@@ -287,7 +299,9 @@ static uint64_t own_stamp(const struct store *store) {
 }
 
 void elements_writer_take(struct elements_writer *writer) {
-    if (!writer->has_written) {
+    /* An entry that is no more than a collection has no other types. */
+    if (!writer->has_written &&
+        unlikely(entry_kind(writer->collection->entry) == ENTRY_CONTESTED)) {
         merge_take_types(writer->store, &writer->key, writer->collection);
     }
 }
@@ -326,11 +340,15 @@ static void delete_emptied(struct elements_writer *writer) {
 }
 
 void elements_close(struct elements_writer *writer) {
+    if (writer->has_list) {
+        elements_close_list(writer);
+    }
     if (writer->collection != NULL) {
+        bool is_emptied = collection_visible_count(writer->collection) == 0;
         collection_finish(writer->store, writer->collection,
                           writer->has_written ? own_stamp(writer->store) : 0);
         writer->collection = NULL;
-        if (writer->has_written) {
+        if (writer->has_written && is_emptied) {
             delete_emptied(writer);
         }
     }
@@ -357,22 +375,18 @@ static bool fits_packed(const struct store *store, enum value_type type, uint64_
 }
 
 /* After the packed elements of the entry became others where they lie. */
-static void after_overwriting(struct store *store, const struct key *key, struct entry *entry,
-                              uint64_t stamp) {
+static void after_overwriting(const struct store *store, struct entry *entry, uint64_t stamp) {
     entry->stamp = stamp;
     if (!store->uses_lfu) {
         entry_set_access(entry, mutate_first_access(store));
     }
-    mutate_after(store, key);
 }
 
-/* Puts these packed elements in the place of those of the entry at `slot`, or of none. The walks
- * have been told. */
-static void put_packed(struct store *store, const struct key *key, uint64_t *slot,
-                       struct slice packed, uint64_t stamp) {
+void elements_put_packed(struct store *store, const struct key *key, uint64_t *slot,
+                         struct slice packed, uint64_t stamp) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     if (old != NULL && entry_overwrite_packed(old, packed)) {
-        after_overwriting(store, key, old, stamp);
+        after_overwriting(store, old, stamp);
         return;
     }
     struct entry_parts parts = {.key = key->name, .access = mutate_first_access(store)};
@@ -395,17 +409,16 @@ static void put_packed(struct store *store, const struct key *key, uint64_t *slo
         table_replace(slot, entry);
         entry_free(old);
     }
-    mutate_after(store, key);
 }
 
 /* An empty buffer for the packed elements of the next moment: most are small, and it keeps its
  * memory. */
-static struct buffer *begin_scratch(struct store *store) {
+struct buffer *elements_begin_scratch(struct store *store) {
     buffer_clear(&store->packed_scratch);
     return &store->packed_scratch;
 }
 
-static void end_scratch(struct store *store) {
+void elements_end_scratch(struct store *store) {
     enum { KEPT_BYTES_MAX = 65536 };
     if (unlikely(store->packed_scratch.capacity > KEPT_BYTES_MAX)) {
         buffer_deinit(&store->packed_scratch);
@@ -425,24 +438,29 @@ bool elements_set_packed(struct store *store, const struct key *key, uint64_t *s
     }
     if (entry != NULL) {
         mutate_before(store, key, entry);
+        if (store->is_alone) {
+            packed_raise((char *)before.data, before.size, element->stamp);
+        }
         if (old != NULL && packed_overwrite((char *)before.data, before.size, old, element)) {
-            after_overwriting(store, key, entry, element->stamp);
+            after_overwriting(store, entry, element->stamp);
+            mutate_after(store, key);
             return true;
         }
     }
-    struct buffer *packed = begin_scratch(store);
+    struct buffer *packed = elements_begin_scratch(store);
     if (entry == NULL) {
         packed_begin_with(packed, type, element);
     } else {
         packed_put(packed, before, old, element);
     }
-    put_packed(store, key, slot, buffer_slice(packed), element->stamp);
-    end_scratch(store);
+    elements_put_packed(store, key, slot, buffer_slice(packed), element->stamp);
+    elements_end_scratch(store);
+    mutate_after(store, key);
     return true;
 }
 
-bool elements_leave_expiry(const struct store *store, const struct entry *entry) {
-    return !store->is_alone && packed_count(entry_packed(entry)) == 1 &&
+bool elements_leave_expiry(const struct store *store, const struct entry *entry, uint64_t count) {
+    return !store->is_alone && count == 1 &&
            (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0;
 }
 
@@ -454,15 +472,23 @@ void elements_delete_packed(struct store *store, const struct key *key, const st
         mutate_remove(store, key, slot);
         return;
     }
-    struct buffer *packed = begin_scratch(store);
+    struct buffer *packed = elements_begin_scratch(store);
     packed_remove(packed, before, old);
     mutate_before(store, key, entry);
-    put_packed(store, key, slot, buffer_slice(packed), stamp);
-    end_scratch(store);
+    elements_put_packed(store, key, slot, buffer_slice(packed), stamp);
+    elements_end_scratch(store);
+    mutate_after(store, key);
 }
 
-/* Records a change of an element of a packed collection. */
-static void record_packed(struct elements_writer *writer, struct change *change) {
+void elements_put_list(struct store *store, const struct key *key, uint64_t *slot,
+                       const struct packed_list *list, uint64_t stamp) {
+    struct buffer *packed = elements_begin_scratch(store);
+    packed_list_put(packed, list);
+    elements_put_packed(store, key, slot, buffer_slice(packed), stamp);
+    elements_end_scratch(store);
+}
+
+void elements_record_packed(struct elements_writer *writer, struct change *change) {
     struct store *store = writer->store;
     change->db = writer->key.db;
     change->key = writer->key.name;
@@ -507,7 +533,7 @@ static bool set_packed(struct elements_writer *writer, struct packed_element *el
     }
     struct change change = {
         .kind = CHANGE_SET, .stamp = stamp, .element = element->name, .value = recorded};
-    record_packed(writer, &change);
+    elements_record_packed(writer, &change);
     return true;
 }
 
@@ -569,11 +595,12 @@ bool element_delete(struct elements_writer *writer, struct slice name) {
     if (may_be_packed(writer, entry) && !packed_find(entry_packed(entry), name, &old)) {
         return false;
     }
-    if (may_be_packed(writer, entry) && !elements_leave_expiry(store, entry)) {
+    if (may_be_packed(writer, entry) &&
+        !elements_leave_expiry(store, entry, packed_count(entry_packed(entry)))) {
         struct change change = {
             .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = name};
         /* Before the name goes, which may lie in the entry. */
-        record_packed(writer, &change);
+        elements_record_packed(writer, &change);
         elements_delete_packed(store, &writer->key, entry, &old, change.stamp);
         return true;
     }

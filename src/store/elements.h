@@ -7,6 +7,7 @@
 #ifndef STORE_ELEMENTS_H
 #define STORE_ELEMENTS_H
 
+#include "crdt/packed_list.h"
 #include "store/collection.h"
 #include "store/store.h"
 
@@ -18,6 +19,7 @@ struct elements {
     uint64_t count;
     struct slice packed;           /* in this form, */
     struct collection *collection; /* or in this one; NULL: packed, or none at all */
+    const struct ordered_map *map; /* or, of a list that is being written, in this one */
 };
 
 /* One element as it is shown; slices are valid until it changes, or the view is used again. */
@@ -34,7 +36,7 @@ enum store_status elements_read(struct store *store, const struct key *key, enum
                                 struct elements *elements);
 /* The elements of an entry that has them. */
 void elements_of(const struct entry *entry, struct elements *elements);
-/* The element of that name; false when there is none, or its time has come. */
+/* The element of that name; false when there is none, or its time has come. Not of lists. */
 bool elements_find(const struct store *store, const struct elements *elements, struct slice name,
                    struct element *element);
 typedef void (*element_fn)(void *udata, const struct element *element);
@@ -63,6 +65,11 @@ struct elements_writer {
     struct collection *collection; /* once it is known not to be packed */
     bool is_key_fresh;             /* there was no value */
     bool has_written;
+    /* A list that is packed is changed here, and packed again when the writer closes. */
+    bool has_list;
+    uint64_t list_stamp; /* of the last change of it; 0: none */
+    struct packed_list list;
+    uint64_t list_count; /* of a packed list that is not open, after a push; 0: to be looked up */
     bool hides_new; /* closing does not tell that the key is new: its owner does, or it is not */
 };
 

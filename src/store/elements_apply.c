@@ -37,7 +37,7 @@ static bool apply_packed(struct store *store, const struct key *key, uint64_t *s
         return change->kind == CHANGE_DELETE;
     }
     if (change->kind == CHANGE_DELETE) {
-        if (is_there && elements_leave_expiry(store, entry)) {
+        if (is_there && elements_leave_expiry(store, entry, packed_count(entry_packed(entry)))) {
             return false;
         }
         if (is_there) {
@@ -53,6 +53,50 @@ static bool apply_packed(struct store *store, const struct key *key, uint64_t *s
         element.value = slice_make("", 0);
     }
     return elements_set_packed(store, key, slot, change->type, is_there ? &old : NULL, &element);
+}
+
+/* As apply_packed(), for lists. */
+static bool apply_packed_list(struct store *store, const struct key *key, uint64_t *slot,
+                              const struct change *change) {
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    struct slice packed = entry != NULL ? entry_packed(entry) : SLICE("");
+    struct ordered_map_cursor cursor;
+    struct packed_list list;
+    packed_list_open(&list, packed, store->is_alone);
+    uint64_t count = ordered_map_count(list.map);
+    bool is_there = ordered_map_find(list.map, change->element, &cursor);
+    bool has_seen =
+        is_there && mutate_has_seen(store, stamp_slot(change->stamp), cursor.element.stamp);
+    bool is_done = change->kind == CHANGE_DELETE && !has_seen;
+    bool is_changed = false;
+    if (change->kind == CHANGE_DELETE && has_seen && !elements_leave_expiry(store, entry, count)) {
+        (void)ordered_map_remove(&list.map, &cursor);
+        is_changed = true;
+    } else if (change->kind == CHANGE_SET && is_there == has_seen &&
+               change->value.size <= PACKED_LIST_VALUE_BYTES_MAX && leaves_expiry(entry, change)) {
+        uint64_t stamp = packed_list_stamp(&list, change->stamp);
+        struct ordered_map_element element = {
+            .name = change->element, .stamp = stamp, .value = change->value};
+        bool has_memory = is_there
+                              ? ordered_map_replace(&list.map, &cursor, stamp, 0, change->value)
+                              : ordered_map_insert(&list.map, &element);
+        require(has_memory); /* a short value needs none of its own */
+        is_changed = sequence_fits_packed(store, list.map);
+        packed_list_raise(&list, change->stamp);
+    }
+    if (is_changed && list.map == NULL) {
+        mutate_remove(store, key, slot);
+    } else if (is_changed) {
+        if (entry != NULL) {
+            mutate_before(store, key, entry);
+        }
+        /* The run of an element that was put in may have had others. */
+        list.is_whole = list.is_whole && is_there && change->kind == CHANGE_SET;
+        elements_put_list(store, key, slot, &list, change->stamp);
+        mutate_after(store, key);
+    }
+    packed_list_close(&list);
+    return is_done || is_changed;
 }
 
 /* ---- any ---- */
@@ -116,10 +160,10 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     if (entry == NULL && !adds_something(change)) {
         return STORE_OK;
     }
-    if (change->type != VALUE_LIST &&
-        (entry == NULL ||
+    if ((entry == NULL ||
          (entry_kind(entry) == ENTRY_PACKED && entry_type(entry) == change->type)) &&
-        apply_packed(store, key, slot, change)) {
+        (change->type == VALUE_LIST ? apply_packed_list(store, key, slot, change)
+                                    : apply_packed(store, key, slot, change))) {
         return STORE_OK;
     }
     bool is_contested = entry != NULL && entry_kind(entry) == ENTRY_CONTESTED;

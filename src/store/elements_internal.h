@@ -22,9 +22,23 @@ struct collection *elements_need(struct store *store, const struct key *key, enu
 bool elements_set_packed(struct store *store, const struct key *key, uint64_t *slot,
                          enum value_type type, const struct packed_element *old,
                          const struct packed_element *element);
-/* Would taking out the last of the packed elements leave an expiry behind, which may be seen again
- * with an element of somebody else? Then they have to be unpacked for it. */
-bool elements_leave_expiry(const struct store *store, const struct entry *entry);
+/* Would taking out one of the entry's `count` packed elements leave an expiry behind, which may be
+ * seen again with an element of somebody else? Then they have to be unpacked for it. */
+bool elements_leave_expiry(const struct store *store, const struct entry *entry, uint64_t count);
+/* Puts these packed elements in the place of those of the entry at `slot`, or of none. The walks
+ * have been told; who watches is not. */
+void elements_put_packed(struct store *store, const struct key *key, uint64_t *slot,
+                         struct slice packed, uint64_t stamp);
+/* An empty buffer for the packed elements of the next moment; end it after use. */
+struct buffer *elements_begin_scratch(struct store *store);
+void elements_end_scratch(struct store *store);
+/* As elements_put_packed() for a list, which is not empty. */
+void elements_put_list(struct store *store, const struct key *key, uint64_t *slot,
+                       const struct packed_list *list, uint64_t stamp);
+/* Records the writer's change of an element of a packed collection. */
+void elements_record_packed(struct elements_writer *writer, struct change *change);
+/* Packs the list again that the writer has changed, if it has. */
+void elements_close_list(struct elements_writer *writer);
 /* Takes `old` out of the packed elements; the key goes with the last one. */
 void elements_delete_packed(struct store *store, const struct key *key, const struct entry *entry,
                             const struct packed_element *old, uint64_t stamp);

@@ -13,30 +13,174 @@ static void show(struct list_cursor *cursor) {
 
 bool list_seek(const struct store *store, const struct elements *elements, uint64_t index,
                struct list_cursor *cursor) {
-    cursor->store = store;
-    cursor->collection = elements->collection;
-    if (index >= elements->count ||
-        !ordered_map_at(elements->collection->map, index, &cursor->at)) {
+    if (index >= elements->count) {
         return false;
     }
+    cursor->store = store;
+    cursor->collection = elements->collection;
+    cursor->map = elements->collection != NULL ? elements->collection->map
+                  : elements->map != NULL      ? elements->map
+                                               : packed_list_map(elements->packed, &cursor->block);
+    bool is_there = ordered_map_at(cursor->map, index, &cursor->at);
+    ensure(is_there);
     show(cursor);
     return true;
 }
 
 bool list_step(struct list_cursor *cursor, enum list_end towards) {
-    const struct ordered_map *map = cursor->collection->map;
-    bool is_there = towards == LIST_RIGHT ? ordered_map_next(map, &cursor->at)
-                                          : ordered_map_previous(map, &cursor->at);
+    bool is_there = towards == LIST_RIGHT ? ordered_map_next(cursor->map, &cursor->at)
+                                          : ordered_map_previous(cursor->map, &cursor->at);
     if (is_there) {
         show(cursor);
     }
     return is_there;
 }
 
+/* ---- writing packed lists ---- */
+
+/* Where the writer's elements are: in a packed list that it has opened, if that is what the key
+ * holds, or nothing at all, else in the collection. */
+static struct ordered_map **writer_map(struct elements_writer *writer) {
+    writer->list_count = 0;
+    if (writer->collection == NULL && !writer->has_list) {
+        const uint64_t *slot = mutate_slot(writer->store, &writer->key);
+        const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+        if (entry == NULL || entry_kind(entry) == ENTRY_PACKED) {
+            packed_list_open(&writer->list, entry != NULL ? entry_packed(entry) : SLICE(""),
+                             writer->store->is_alone);
+            writer->has_list = true;
+            writer->list_stamp = 0;
+        }
+    }
+    return writer->has_list ? &writer->list.map : &elements_writer_collection(writer)->map;
+}
+
+/* The element of that name was changed with that stamp in the packed list. */
+static void changed_list(struct elements_writer *writer, uint64_t stamp) {
+    writer->list_stamp = stamp;
+    mutate_after(writer->store, &writer->key);
+}
+
+/* From here on the writer's list is a collection, with the changes that were made; the last one was
+ * that of `name`, empty: of none that is there. */
+static void leave_packed(struct elements_writer *writer, struct slice name) {
+    struct store *store = writer->store;
+    struct ordered_map *map = packed_list_take(&writer->list, name, writer->list_stamp);
+    uint64_t *slot = mutate_slot(store, &writer->key);
+    writer->has_list = false;
+    if (slot != NULL && writer->list_stamp != 0) {
+        mutate_before(store, &writer->key, table_item(*slot));
+    }
+    struct collection *collection = elements_writer_collection(writer);
+    ordered_map_free(&collection->map, NULL, NULL);
+    collection->map = map;
+    sequence_note(collection);
+    if (writer->list_stamp != 0) {
+        collection_note(collection, writer->list_stamp);
+        collection->entry->stamp = writer->list_stamp;
+    }
+}
+
+/* As changed_list() for one that was set or put in, which may make the list too large. */
+static void set_in_list(struct elements_writer *writer, struct slice name, uint64_t stamp) {
+    changed_list(writer, stamp);
+    if (likely(sequence_fits_packed(writer->store, writer->list.map))) {
+        packed_list_raise(&writer->list, stamp);
+        return;
+    }
+    leave_packed(writer, name);
+    writer->collection->is_large = true;
+}
+
+void elements_close_list(struct elements_writer *writer) {
+    struct store *store = writer->store;
+    uint64_t *slot = mutate_slot(store, &writer->key);
+    writer->has_list = false;
+    if (writer->list_stamp != 0) {
+        if (slot != NULL) {
+            mutate_before(store, &writer->key, table_item(*slot));
+        }
+        elements_put_list(store, &writer->key, slot, &writer->list, writer->list_stamp);
+    }
+    packed_list_close(&writer->list);
+}
+
+/* ---- writing at the ends of packed lists, as they lie ---- */
+
+/* Where the entry of a packed list is that the writer has not opened; NULL: there is none. */
+static uint64_t *packed_slot(struct elements_writer *writer) {
+    if (writer->has_list || writer->collection != NULL) {
+        return NULL;
+    }
+    uint64_t *slot = mutate_slot(writer->store, &writer->key);
+    if (slot != NULL && entry_kind(table_item(*slot)) == ENTRY_COLLECTION) {
+        /* As elements_writer_collection() would find out: it is there, and not fresh. */
+        writer->collection = entry_collection(table_item(*slot));
+        writer->collection->is_key_fresh = false;
+        return NULL;
+    }
+    return slot != NULL && entry_kind(table_item(*slot)) == ENTRY_PACKED ? slot : NULL;
+}
+
+/* Puts the packed list there that is in the scratch buffer. */
+static void put_scratch(struct elements_writer *writer, uint64_t *slot, const struct buffer *packed,
+                        uint64_t stamp) {
+    struct store *store = writer->store;
+    mutate_before(store, &writer->key, table_item(*slot));
+    elements_put_packed(store, &writer->key, slot, buffer_slice(packed), stamp);
+    elements_end_scratch(store);
+    mutate_after(store, &writer->key);
+}
+
+/* False, with nothing done: the list has to be opened. */
+static bool push_packed(struct elements_writer *writer, uint64_t *slot,
+                        const struct ordered_map_bytes_end *end,
+                        const struct ordered_map_element *element) {
+    struct store *store = writer->store;
+    struct slice before = entry_packed(table_item(*slot));
+    uint64_t count = packed_count(before);
+    struct buffer *packed = elements_begin_scratch(store);
+    if (count >= store->packing[VALUE_LIST].entries_max ||
+        element->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
+        !packed_list_push(packed, before, end, element, store->is_alone)) {
+        return false;
+    }
+    struct change change = {.kind = CHANGE_SET,
+                            .stamp = element->stamp,
+                            .element = element->name,
+                            .value = element->value};
+    elements_record_packed(writer, &change);
+    put_scratch(writer, slot, packed, element->stamp);
+    writer->list_count = count + 1;
+    return true;
+}
+
+/* Removes the element at the end, which is not the only one. */
+static void pop_packed(struct elements_writer *writer, uint64_t *slot,
+                       const struct ordered_map_bytes_end *end) {
+    struct store *store = writer->store;
+    struct buffer *packed = elements_begin_scratch(store);
+    struct change change = {
+        .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = end->element.name};
+    elements_record_packed(writer, &change);
+    packed_list_pop(packed, entry_packed(table_item(*slot)), end);
+    put_scratch(writer, slot, packed, change.stamp);
+    writer->list_count = 0;
+}
+
+/* Would taking out the last element leave an expiry behind? */
+static bool leaves_expiry(const struct elements_writer *writer) {
+    const uint64_t *slot = mutate_slot(writer->store, &writer->key);
+    return slot != NULL && elements_leave_expiry(writer->store, table_item(*slot),
+                                                 ordered_map_count(writer->list.map));
+}
+
 /* ---- writing ---- */
 
 static struct key place_of(struct elements_writer *writer, struct slice name) {
-    return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
+    /* Without its hash: nothing here looks for it in the table. */
+    return (struct key){
+        .name = name, .db = writer->key.db, .in = elements_writer_collection(writer)};
 }
 
 static void before(struct elements_writer *writer) {
@@ -64,14 +208,7 @@ static bool is_one_change(struct slice value) {
     return value.size <= CHANGE_VALUE_BYTES_MAX;
 }
 
-/* Puts a new element between two neighbours; empty ones are the ends. */
-static enum store_status insert_between(struct elements_writer *writer, struct slice left,
-                                        struct slice right, struct slice value) {
-    struct store *store = writer->store;
-    struct list_position position;
-    if (!is_one_change(value) && !has_memory(value.size)) {
-        return STORE_OUT_OF_MEMORY;
-    }
+static struct list_positions *positions_of(struct store *store) {
     uint64_t ref = store->replicas.slots[store->replicas.self].ref;
     if (store->list_positions == NULL) {
         store->list_positions = memory_alloc(sizeof(*store->list_positions));
@@ -79,54 +216,145 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     } else if (store->list_positions->ref != ref) {
         list_positions_init(store->list_positions, ref);
     }
-    before(writer);
+    return store->list_positions;
+}
+
+/* Puts an element into the map. */
+static bool put_element(struct ordered_map **map, const struct ordered_map_cursor *at,
+                        bool is_first, const struct ordered_map_element *element) {
+    return at != NULL ? ordered_map_push(map, at, is_first, element)
+                      : ordered_map_insert(map, element);
+}
+
+/* A place at an end of the list: on the element there, in a map, or in the bytes of a packed list
+ * that is not open. */
+struct list_place {
+    const struct ordered_map_cursor *cursor;
+    uint64_t *slot;
+    const struct ordered_map_bytes_end *end;
+};
+
+/* Puts a new element between two neighbours; empty ones are the ends. `place` is on the neighbour
+ * of one that comes first or last, or NULL. */
+static enum store_status insert_between(struct elements_writer *writer, struct slice left,
+                                        struct slice right, const struct list_place *place,
+                                        struct slice value) {
+    struct store *store = writer->store;
+    struct list_position position;
+    if (!is_one_change(value) && !has_memory(value.size)) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    if (writer->has_list && value.size > PACKED_LIST_VALUE_BYTES_MAX) {
+        leave_packed(writer, SLICE(""));
+    }
+    bool is_packed = place != NULL && place->slot != NULL;
+    if (!writer->has_list && !is_packed) {
+        before(writer);
+    }
+    bool is_whole = is_packed ? packed_list_is_whole(entry_packed(table_item(*place->slot)))
+                              : writer->has_list && writer->list.is_whole;
     uint64_t stamp = mutate_stamp(store);
-    if (list_position_between(store->list_positions, stamp_ticks(stamp), left, right, &position) !=
-        LIST_POSITION_OK) {
+    if (list_position_between(positions_of(store), stamp_ticks(stamp), left, right, is_whole,
+                              &position) != LIST_POSITION_OK) {
         return STORE_NO_ROOM;
     }
-    struct key place = place_of(writer, list_position_slice(&position));
-    struct ordered_map_element element = {.name = place.name, .stamp = stamp, .value = value};
+    struct ordered_map_element element = {
+        .name = list_position_slice(&position), .stamp = stamp, .value = value};
+    if (is_packed && push_packed(writer, place->slot, place->end, &element)) {
+        return STORE_OK;
+    }
+    if (is_packed) {
+        (void)writer_map(writer); /* opens it */
+        if (value.size > PACKED_LIST_VALUE_BYTES_MAX) {
+            leave_packed(writer, SLICE(""));
+            before(writer);
+        }
+    }
+    const struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
+    if (writer->has_list) {
+        element.stamp = packed_list_stamp(&writer->list, stamp);
+        bool is_done = put_element(&writer->list.map, at, left.size == 0, &element);
+        require(is_done); /* a short value needs no memory of its own */
+        struct change change = {
+            .kind = CHANGE_SET, .stamp = stamp, .element = element.name, .value = value};
+        elements_record_packed(writer, &change);
+        set_in_list(writer, element.name, stamp);
+        return STORE_OK;
+    }
+    struct key key = place_of(writer, element.name);
     if (!is_one_change(value)) {
-        element.stamp = mutate_record_value(store, &place, stamp, value, 0);
+        element.stamp = mutate_record_value(store, &key, stamp, value, 0);
         bool is_done = ordered_map_insert(&writer->collection->map, &element);
         require(is_done);
-    } else if (!ordered_map_insert(&writer->collection->map, &element)) {
+    } else if (!put_element(&writer->collection->map, at, left.size == 0, &element)) {
         return STORE_OUT_OF_MEMORY;
     } else {
-        (void)mutate_record_value(store, &place, stamp, value, 0);
+        (void)mutate_record_value(store, &key, stamp, value, 0);
     }
-    after(writer, &place, element.stamp);
+    after(writer, &key, element.stamp);
     return STORE_OK;
 }
 
-enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value) {
-    struct collection *collection = elements_writer_collection(writer);
-    struct ordered_map_cursor cursor;
-    struct slice none = slice_make("", 0), left = none, right = none;
-    if (end == LIST_RIGHT && ordered_map_last(collection->map, &cursor)) {
-        left = cursor.element.name;
-    } else if (end == LIST_LEFT && ordered_map_first(collection->map, &cursor)) {
-        right = cursor.element.name;
+uint64_t list_count(const struct elements_writer *writer) {
+    struct elements elements;
+    if (writer->list_count > 0) {
+        return writer->list_count;
     }
-    return insert_between(writer, left, right, value);
+    elements_written(writer, &elements);
+    return elements.count;
+}
+
+enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value) {
+    struct slice none = slice_make("", 0);
+    uint64_t *slot = packed_slot(writer);
+    struct ordered_map_bytes_end at;
+    if (slot != NULL && packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
+        struct list_place place = {.slot = slot, .end = &at};
+        return insert_between(writer, end == LIST_RIGHT ? at.element.name : none,
+                              end == LIST_RIGHT ? none : at.element.name, &place, value);
+    }
+    const struct ordered_map *map = *writer_map(writer);
+    struct ordered_map_cursor cursor;
+    bool is_there =
+        end == LIST_RIGHT ? ordered_map_last(map, &cursor) : ordered_map_first(map, &cursor);
+    struct slice beside = is_there ? cursor.element.name : none;
+    struct list_place place = {.cursor = is_there ? &cursor : NULL};
+    return insert_between(writer, end == LIST_RIGHT ? beside : none,
+                          end == LIST_RIGHT ? none : beside, &place, value);
 }
 
 enum store_status list_insert(struct elements_writer *writer, uint64_t index, struct slice value) {
-    struct collection *collection = elements_writer_collection(writer);
+    const struct ordered_map *map = *writer_map(writer);
     struct ordered_map_cursor left, right;
     struct slice none = slice_make("", 0);
-    bool has_left = index > 0 && ordered_map_at(collection->map, index - 1, &left);
-    bool has_right = ordered_map_at(collection->map, index, &right);
+    bool has_left = index > 0 && ordered_map_at(map, index - 1, &left);
+    bool has_right = ordered_map_at(map, index, &right);
     return insert_between(writer, has_left ? left.element.name : none,
-                          has_right ? right.element.name : none, value);
+                          has_right ? right.element.name : none, NULL, value);
 }
 
 enum store_status list_set(struct elements_writer *writer, uint64_t index, struct slice value) {
     struct store *store = writer->store;
     struct ordered_map_cursor cursor;
-    bool is_there = ordered_map_at(elements_writer_collection(writer)->map, index, &cursor), is_new;
+    struct ordered_map **map = writer_map(writer);
+    bool is_there = ordered_map_at(*map, index, &cursor), is_new;
     ensure(is_there);
+    if (writer->has_list && value.size <= PACKED_LIST_VALUE_BYTES_MAX) {
+        uint64_t stamp = mutate_stamp(store);
+        struct change change = {
+            .kind = CHANGE_SET, .stamp = stamp, .element = cursor.element.name, .value = value};
+        elements_record_packed(writer, &change);
+        bool is_done =
+            ordered_map_replace(map, &cursor, packed_list_stamp(&writer->list, stamp), 0, value);
+        require(is_done); /* as above */
+        set_in_list(writer, cursor.element.name, stamp);
+        return STORE_OK;
+    }
+    if (writer->has_list) {
+        leave_packed(writer, SLICE(""));
+        is_there = ordered_map_at(writer->collection->map, index, &cursor);
+        ensure(is_there);
+    }
     if (cursor.element.flags != 0 || !is_one_change(value)) {
         char name[ORDERED_MAP_NAME_BYTES_MAX];
         memcpy(name, cursor.element.name.data, cursor.element.name.size);
@@ -144,9 +372,37 @@ enum store_status list_set(struct elements_writer *writer, uint64_t index, struc
     return STORE_OK;
 }
 
+/* Removes the element at the cursor from the packed list; likewise. */
+static bool remove_from_list(struct elements_writer *writer, struct ordered_map_cursor *cursor) {
+    struct change change = {.kind = CHANGE_DELETE,
+                            .stamp = mutate_stamp(writer->store),
+                            .element = cursor->element.name};
+    elements_record_packed(writer, &change);
+    bool is_there = ordered_map_remove(&writer->list.map, cursor);
+    writer->list.is_whole = false;
+    if (writer->list.map != NULL) {
+        changed_list(writer, change.stamp);
+        return is_there;
+    }
+    /* The key goes, with its expiry, whatever is put in next. */
+    uint64_t *slot = mutate_slot(writer->store, &writer->key);
+    if (slot != NULL) {
+        mutate_remove(writer->store, &writer->key, slot);
+    }
+    writer->list.is_raised = writer->store->is_alone;
+    writer->list_stamp = 0;
+    return false;
+}
+
 /* Removes the element at the cursor, which then is on the next one, or nowhere (false). */
 static bool remove_here(struct elements_writer *writer, struct ordered_map_cursor *cursor) {
     struct store *store = writer->store;
+    if (writer->has_list && !leaves_expiry(writer)) {
+        return remove_from_list(writer, cursor);
+    }
+    if (writer->has_list) {
+        leave_packed(writer, SLICE("")); /* the map stays where it is, and the cursor on it */
+    }
     struct collection *collection = elements_writer_collection(writer);
     if (cursor->element.flags != 0) {
         char name[ORDERED_MAP_NAME_BYTES_MAX];
@@ -166,9 +422,30 @@ static bool remove_here(struct elements_writer *writer, struct ordered_map_curso
     return is_there;
 }
 
+void list_pop(struct elements_writer *writer, enum list_end end,
+              void (*take)(void *udata, struct slice value), void *udata) {
+    uint64_t *slot = packed_slot(writer);
+    struct ordered_map_bytes_end at;
+    if (slot != NULL && packed_count(entry_packed(table_item(*slot))) > 1 &&
+        packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
+        take(udata, at.element.value);
+        pop_packed(writer, slot, &at);
+        return;
+    }
+    const struct ordered_map *map = *writer_map(writer);
+    struct ordered_map_cursor cursor;
+    struct element element;
+    bool is_there =
+        end == LIST_RIGHT ? ordered_map_last(map, &cursor) : ordered_map_first(map, &cursor);
+    require(is_there);
+    sequence_view(writer->store, writer->collection, &cursor, &element);
+    take(udata, element.value);
+    (void)remove_here(writer, &cursor);
+}
+
 void list_remove(struct elements_writer *writer, uint64_t index, uint64_t count) {
     struct ordered_map_cursor cursor;
-    bool is_there = ordered_map_at(elements_writer_collection(writer)->map, index, &cursor);
+    bool is_there = ordered_map_at(*writer_map(writer), index, &cursor);
     for (uint64_t i = 0; i < count; i++) {
         require(is_there);
         is_there = remove_here(writer, &cursor);
@@ -177,25 +454,26 @@ void list_remove(struct elements_writer *writer, uint64_t index, uint64_t count)
 
 uint64_t list_remove_value(struct elements_writer *writer, struct slice value, uint64_t count,
                            enum list_end from) {
-    struct collection *collection = elements_writer_collection(writer);
+    struct ordered_map **map = writer_map(writer);
     struct ordered_map_cursor cursor;
     struct element element;
     uint64_t removed = 0;
-    bool is_there = from == LIST_LEFT ? ordered_map_first(collection->map, &cursor)
-                                      : ordered_map_last(collection->map, &cursor);
+    bool is_there =
+        from == LIST_LEFT ? ordered_map_first(*map, &cursor) : ordered_map_last(*map, &cursor);
     while (is_there && removed < count) {
-        sequence_view(writer->store, collection, &cursor, &element);
+        sequence_view(writer->store, writer->collection, &cursor, &element);
         bool is_equal = slice_equal(element.value, value);
         if (is_equal) {
             is_there = remove_here(writer, &cursor);
+            map = writer_map(writer);
             removed++;
         } else if (from == LIST_LEFT) {
-            is_there = ordered_map_next(collection->map, &cursor);
+            is_there = ordered_map_next(*map, &cursor);
         }
         if (from == LIST_RIGHT) {
             /* After a removal the cursor is on the one behind, if there is one. */
-            is_there = is_equal && !is_there ? ordered_map_last(collection->map, &cursor)
-                                             : ordered_map_previous(collection->map, &cursor);
+            is_there = is_equal && !is_there ? ordered_map_last(*map, &cursor)
+                                             : ordered_map_previous(*map, &cursor);
         }
     }
     return removed;

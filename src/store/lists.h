@@ -14,9 +14,11 @@ enum list_end { LIST_LEFT, LIST_RIGHT };
 /* A walk over a list; ends with any change of it. */
 struct list_cursor {
     const struct store *store;
-    struct collection *collection;
+    struct collection *collection; /* NULL: packed */
+    const struct ordered_map *map;
     struct ordered_map_cursor at;
-    struct element element; /* what is here: its name is the position */
+    struct element element;         /* what is here: its name is the position */
+    struct ordered_map_block block; /* where packed elements are read */
 };
 
 /* Puts the cursor on the element with that index; false when there is none. */
@@ -25,8 +27,13 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
 /* To the element after, or before. */
 bool list_step(struct list_cursor *cursor, enum list_end towards);
 
+/* How many elements there are now. */
+uint64_t list_count(const struct elements_writer *writer);
 /* Adds an element at an end. OUT_OF_MEMORY, NO_ROOM: nothing changed. */
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value);
+/* Removes the element at an end, which is there, after handing its value to `take`. */
+void list_pop(struct elements_writer *writer, enum list_end end,
+              void (*take)(void *udata, struct slice value), void *udata);
 /* Adds an element so that it has that index, which is at most the count. */
 enum store_status list_insert(struct elements_writer *writer, uint64_t index, struct slice value);
 /* Sets the element with that index, which is below the count. */

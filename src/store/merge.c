@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/merge.h"
 
+#include "crdt/packed_list.h"
 #include "store/notify.h"
 #include "store/strings.h"
 
@@ -50,10 +51,10 @@ static bool saw_some_of_collection(const struct merge *merge, const struct colle
 }
 
 static bool saw_some_of_packed(const struct merge *merge, struct slice packed) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    while (packed_walk_next(&walk, &element)) {
         if (merge_saw(merge, element.stamp)) {
             return true;
         }

@@ -134,10 +134,14 @@ void notify_applied(struct store *store, const struct key *key, const struct cha
 /* ---- elements ---- */
 
 /* An element of a list is found by its position, which is its name. */
-static void look_at_list_element(const struct store *store, struct collection *collection,
+static void look_at_list_element(const struct store *store, const struct elements *elements,
                                  struct slice name, struct notify_element *shown) {
+    struct collection *collection = elements->collection;
+    struct ordered_map_block block;
     struct ordered_map_cursor cursor;
-    if (collection == NULL || !ordered_map_find(collection->map, name, &cursor)) {
+    const struct ordered_map *map =
+        collection != NULL ? collection->map : packed_list_map(elements->packed, &block);
+    if (!ordered_map_find(map, name, &cursor)) {
         return;
     }
     struct slice value = cursor.element.value;
@@ -165,7 +169,7 @@ void notify_look_at_element(const struct store *store, const struct key *key,
     }
     elements_of(entry, &elements);
     if (change->type == VALUE_LIST) {
-        look_at_list_element(store, elements.collection, change->element, shown);
+        look_at_list_element(store, &elements, change->element, shown);
         return;
     }
     if (!elements_find(store, &elements, change->element, &element)) {

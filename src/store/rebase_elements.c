@@ -108,6 +108,7 @@ struct side {
     bool is_there;
     const struct entry *entry; /* NULL: it is plain */
     struct packed_element plain;
+    struct ordered_map_block block; /* where a value of a packed list lies */
 };
 
 static bool is_plain_entry(const struct entry *entry) {
@@ -131,11 +132,25 @@ static void look_at_cursor(const struct ordered_map_cursor *cursor, struct slice
         .plain = {.name = name, .value = cursor->element.value, .stamp = cursor->element.stamp}};
 }
 
+/* An element of a packed list. */
+static void look_for_packed(struct slice packed, struct slice name, struct side *side) {
+    struct ordered_map_cursor cursor;
+    if (ordered_map_find(packed_list_map(packed, &side->block), name, &cursor)) {
+        side->is_there = true;
+        side->plain = (struct packed_element){
+            .name = name, .value = cursor.element.value, .stamp = cursor.element.stamp};
+    }
+}
+
 static void look_for(const struct store *store, const struct entry *entry, enum value_type type,
                      struct slice name, struct side *side) {
     struct elements elements;
     *side = (struct side){0};
     if (!find_collection(entry, type, &elements)) {
+        return;
+    }
+    if (elements.collection == NULL && type == VALUE_LIST) {
+        look_for_packed(elements.packed, name, side);
         return;
     }
     if (elements.collection == NULL) {
@@ -362,10 +377,10 @@ static void walk_all(const struct elements *elements, struct compare_walk *walk,
         } while (position != 0);
         return;
     }
-    struct packed_reader reader;
+    struct packed_walk reader;
     struct side side = {.is_there = true};
-    packed_reader_init(&reader, elements->packed);
-    while (packed_next(&reader, &side.plain)) {
+    packed_walk_init(&reader, elements->packed);
+    while (packed_walk_next(&reader, &side.plain)) {
         if (is_ours) {
             compare_ours(walk, &side);
         } else {

@@ -19,6 +19,7 @@
  * Invariant: what is shown stays the same, and so does what later changes make of it. A part that
  * was folded is superseded with its register, by whoever writes from now on; for a node that still
  * has the part, its writer has seen it (merge.c). */
+#include "crdt/packed_list.h"
 #include "store/merge.h"
 #include "store/sequence.h"
 
@@ -62,10 +63,10 @@ static bool collection_has_slot(const struct collection *collection, unsigned sl
 }
 
 static bool packed_has_slot(struct slice packed, unsigned slot) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    while (packed_walk_next(&walk, &element)) {
         if (has_slot(element.stamp, slot)) {
             return true;
         }
@@ -281,10 +282,25 @@ static bool retire_place(struct store *store, const struct key *key, struct entr
     return true;
 }
 
+/* Those of a list may then need more bytes than are packed. */
+static void retire_packed_list(struct store *store, const struct key *key, unsigned slot) {
+    uint64_t *place = mutate_slot(store, key);
+    struct collection *collection = collection_unpack(store, key, place);
+    bool are_all = sequence_retire(collection, slot); /* values are short: no memory is needed */
+    require(are_all);
+    collection_retire_slot(collection, slot);
+    settle_header(collection->entry, slot);
+    collection_finish(store, collection, 0);
+}
+
 /* Packed elements are put again with other stamps. */
 static void retire_packed(struct store *store, const struct key *key, struct entry *entry,
                           unsigned slot) {
     struct slice old = entry_packed(entry);
+    if (packed_type(old) == VALUE_LIST) {
+        retire_packed_list(store, key, slot);
+        return;
+    }
     struct buffer packed = {0}, next = {0};
     struct packed_reader reader;
     struct packed_element element;

@@ -31,6 +31,11 @@ struct entry *sequence_entry(const struct ordered_map_cursor *cursor) {
     return entry;
 }
 
+bool sequence_fits_packed(const struct store *store, const struct ordered_map *map) {
+    return ordered_map_has_bytes(map) &&
+           ordered_map_count(map) <= store->packing[VALUE_LIST].entries_max;
+}
+
 static void put_in_table(const struct store *store, struct collection *collection,
                          struct entry *entry) {
     table_insert(&collection->space.table, hash_bytes(store->element_seed, entry_key(entry)), entry,

@@ -18,6 +18,8 @@
 /* Of an element of the map: it is in the table. */
 enum { SEQUENCE_INTRICATE = 1 };
 
+/* May these elements, which are plain, be packed? */
+bool sequence_fits_packed(const struct store *store, const struct ordered_map *map);
 /* Moves the element of that name into the table, if it is plain. */
 void sequence_promote(const struct store *store, struct collection *collection, struct slice name);
 /* After the element at `key` changed in the table, was added there or went: puts the map right. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state.h"
 
+#include "crdt/packed_list.h"
 #include "store/databases.h"
 #include "store/elements_internal.h"
 #include "store/mutate.h"
@@ -480,10 +481,10 @@ static void note_contested(struct store *store, const struct contested *conteste
 }
 
 static void note_packed(struct store *store, struct slice packed) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    while (packed_walk_next(&walk, &element)) {
         note_stamp(store, element.stamp);
     }
 }

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "crdt/list_position.h"
+#include "crdt/packed_list.h"
 #include "store/mutate.h"
 #include "store/sequence.h"
 #include "store/state_codec.h"
@@ -12,16 +14,17 @@ enum { BATCH_GOES_ON = 1, BATCH_IS_LARGE = 2 };
 /* ---- packed ---- */
 
 void state_put_packed(struct buffer *out, struct slice packed) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    buffer_append_byte(out, (uint8_t)reader.type);
-    codec_put_varint(out, reader.count);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    enum value_type type = walk.reader.type;
+    buffer_append_byte(out, (uint8_t)type);
+    codec_put_varint(out, walk.reader.count);
+    while (packed_walk_next(&walk, &element)) {
         codec_put_slice(out, element.name);
-        if (reader.type == VALUE_HASH) {
+        if (type == VALUE_HASH || type == VALUE_LIST) {
             codec_put_slice(out, element.value);
-        } else if (reader.type == VALUE_SORTED_SET) {
+        } else if (type == VALUE_SORTED_SET) {
             buffer_append(out, &element.score, sizeof(element.score));
         }
         codec_put_u64(out, element.stamp);
@@ -31,8 +34,8 @@ void state_put_packed(struct buffer *out, struct slice packed) {
 static bool take_packed_element(struct slice *bytes, enum value_type type, const uint16_t *slots,
                                 struct packed_element *element) {
     *element = (struct packed_element){.value = {.data = ""}};
-    if (!varint_take_slice(bytes, &element->name) ||
-        (type == VALUE_HASH && !varint_take_slice(bytes, &element->value))) {
+    if (!varint_take_slice(bytes, &element->name) || ((type == VALUE_HASH || type == VALUE_LIST) &&
+                                                      !varint_take_slice(bytes, &element->value))) {
         return false;
     }
     if (type == VALUE_SORTED_SET) {
@@ -48,6 +51,37 @@ static bool take_packed_element(struct slice *bytes, enum value_type type, const
     return state_take_stamp(bytes, slots, &element->stamp);
 }
 
+static enum store_status take_packed_list(struct slice *bytes, const uint16_t *slots,
+                                          uint64_t count, struct buffer *packed) {
+    struct packed_list list = {.is_raised = true};
+    struct packed_element element;
+    struct ordered_map_cursor last;
+    enum store_status status = STORE_OK;
+    for (uint64_t i = 0; i < count && status == STORE_OK; i++) {
+        struct ordered_map_element plain = {0};
+        bool is_sound = take_packed_element(bytes, VALUE_LIST, slots, &element) &&
+                        list_position_is_valid(element.name) &&
+                        element.value.size <= PACKED_LIST_VALUE_BYTES_MAX &&
+                        (!ordered_map_last(list.map, &last) ||
+                         slice_compare(last.element.name, element.name) < 0);
+        if (is_sound) {
+            plain.name = element.name;
+            plain.stamp = element.stamp;
+            plain.value = element.value;
+            is_sound = ordered_map_insert(&list.map, &plain);
+        }
+        list.base = i == 0 ? element.stamp : list.base;
+        list.is_raised = list.is_raised && element.stamp == list.base;
+        status = is_sound && packed_list_fits(&list) ? STORE_OK : STORE_MALFORMED;
+    }
+    list.newest = list.base;
+    if (status == STORE_OK) {
+        packed_list_put(packed, &list);
+    }
+    packed_list_close(&list);
+    return status;
+}
+
 enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
                                     struct buffer *packed) {
     uint64_t count;
@@ -56,9 +90,12 @@ enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
     }
     unsigned type = (uint8_t)bytes->data[0];
     *bytes = slice_skip(*bytes, 1);
-    if ((type != VALUE_HASH && type != VALUE_SET && type != VALUE_SORTED_SET) ||
-        !varint_take(bytes, &count) || count == 0 || count > COLLECTION_PACKED_MAX) {
+    if (type == VALUE_STRING || type > VALUE_LIST || !varint_take(bytes, &count) || count == 0 ||
+        count > COLLECTION_PACKED_MAX) {
         return STORE_MALFORMED;
+    }
+    if (type == VALUE_LIST) {
+        return take_packed_list(bytes, slots, count, packed);
     }
     struct buffer next = {0};
     struct packed_element element, other;

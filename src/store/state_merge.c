@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state_merge.h"
 
+#include "crdt/packed_list.h"
 #include "store/collection.h"
 #include "store/merge.h"
 
@@ -383,10 +384,10 @@ static bool is_covered(const uint64_t *seen, unsigned count, uint64_t stamp) {
 }
 
 static bool packed_is_covered(struct slice packed, const uint64_t *seen, unsigned count) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    while (packed_walk_next(&walk, &element)) {
         if (!is_covered(seen, count, element.stamp)) {
             return false;
         }

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "crdt/hyperloglog.h"
+#include "crdt/packed_list.h"
 #include "store/merge.h"
 #include "store/notify.h"
 
@@ -853,10 +854,10 @@ static enum store_status apply_alone(struct store *store, const struct key *key,
 }
 
 static bool packed_is_covered(const struct store *store, struct slice packed, unsigned author) {
-    struct packed_reader reader;
+    struct packed_walk walk;
     struct packed_element element;
-    packed_reader_init(&reader, packed);
-    while (packed_next(&reader, &element)) {
+    packed_walk_init(&walk, packed);
+    while (packed_walk_next(&walk, &element)) {
         if (!mutate_has_seen(store, author, element.stamp)) {
             return false;
         }

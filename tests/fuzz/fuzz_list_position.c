@@ -11,7 +11,7 @@ static struct list_positions positions;
 static void put_between(struct slice left, struct slice right, uint64_t ticks) {
     struct list_position made[6];
     for (unsigned i = 0; i < 6; i++) {
-        if (list_position_between(&positions, ticks + i, left, right, &made[i]) !=
+        if (list_position_between(&positions, ticks + i, left, right, false, &made[i]) !=
             LIST_POSITION_OK) {
             return;
         }

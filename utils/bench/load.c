@@ -52,11 +52,30 @@
 #define CONNECTING_MAX 128 /* connects in flight at once: below any listen backlog */
 #define SECOND_NS 1000000000ull
 
-enum test { TEST_GET, TEST_SET, TEST_INCR, TEST_MIXED, TEST_ZIPF, TEST_IDLE, TEST_COUNT };
-static const char *const test_names[TEST_COUNT] = {"get", "set", "incr", "mixed", "zipf", "idle"};
+enum test {
+    TEST_GET,
+    TEST_SET,
+    TEST_INCR,
+    TEST_MIXED,
+    TEST_ZIPF,
+    TEST_COMMAND,
+    TEST_IDLE,
+    TEST_COUNT
+};
+static const char *const test_names[TEST_COUNT] = {"get",  "set",     "incr", "mixed",
+                                                   "zipf", "command", "idle"};
 
-enum reply { REPLY_SIMPLE, REPLY_ERROR, REPLY_INTEGER, REPLY_BULK, REPLY_NIL, REPLY_COUNT };
-static const char *const reply_names[REPLY_COUNT] = {"simple", "error", "integer", "bulk", "nil"};
+enum reply {
+    REPLY_SIMPLE,
+    REPLY_ERROR,
+    REPLY_INTEGER,
+    REPLY_BULK,
+    REPLY_NIL,
+    REPLY_ARRAY,
+    REPLY_COUNT
+};
+static const char *const reply_names[REPLY_COUNT] = {"simple", "error", "integer",
+                                                     "bulk",   "nil",   "array"};
 
 static struct {
     const char *host;
@@ -74,8 +93,10 @@ static struct {
     double rate; /* requests per second; 0: closed loop */
     uint64_t get_percent;
     double zipf_exponent;
-    uint64_t expire_s; /* SET ... EX with a random value in [expire_s, 2 expire_s) */
-    bool each;         /* every key once, in scattered order, instead of random keys */
+    const char *command;   /* words with {key}, {field}, {value} or {score} in them */
+    uint64_t fields_count; /* {field}: twelve digits below it */
+    uint64_t expire_s;     /* SET ... EX with a random value in [expire_s, 2 expire_s) */
+    bool each;             /* every key once, in scattered order, instead of random keys */
     uint64_t seed;
     uint64_t server_pid; /* whose CPU time to read; 0: nobody's */
     bool control;
@@ -90,6 +111,8 @@ static struct {
     .pipeline = 1,
     .get_percent = 50,
     .zipf_exponent = 1.0,
+    .command = "PING",
+    .fields_count = 10,
     .seed = 1,
 };
 
@@ -278,15 +301,121 @@ static void templates_init(void) {
     }
 }
 
-static size_t template_bytes_max(void) {
-    return sizeof set_template.bytes + opt.value_bytes + 64;
-}
-
 static void put_digits(char *at, int digits, uint64_t number) {
     for (int i = digits - 2; i >= 0; i -= 2) {
         memcpy(at + i, two_digits + 2 * (number % 100), 2);
         number /= 100;
     }
+}
+
+/* ---- any command ---- */
+
+#define COMMAND_BYTES_MAX 8192
+#define PATCHES_MAX 64
+#define SCORE_DIGITS 6
+
+enum patch { PATCH_KEY, PATCH_FIELD, PATCH_VALUE, PATCH_SCORE, PATCH_COUNT };
+static const char *const patch_names[PATCH_COUNT] = {"{key}", "{field}", "{value}", "{score}"};
+
+/* A request whose bytes stay the same but for the patches. */
+static struct {
+    char bytes[COMMAND_BYTES_MAX];
+    size_t size, patches_count;
+    struct {
+        enum patch kind;
+        size_t at;
+    } patches[PATCHES_MAX];
+} command_template;
+
+static size_t patch_bytes(enum patch kind) {
+    return kind == PATCH_VALUE ? opt.value_bytes : kind == PATCH_SCORE ? SCORE_DIGITS : KEY_DIGITS;
+}
+
+/* The patch that begins at `text`, or PATCH_COUNT. */
+static enum patch patch_at(const char *text) {
+    int kind = 0;
+    while (kind < PATCH_COUNT && strncmp(text, patch_names[kind], strlen(patch_names[kind])) != 0) {
+        kind++;
+    }
+    return (enum patch)kind;
+}
+
+/* Writes one word of the command at `to`, and notes where its patches are. */
+static void command_put_word(const char *word, size_t word_size) {
+    char bytes[COMMAND_BYTES_MAX];
+    size_t size = 0, first = command_template.patches_count;
+    for (size_t i = 0; i < word_size;) {
+        enum patch kind = patch_at(word + i);
+        size_t more = kind == PATCH_COUNT ? 1 : patch_bytes(kind);
+        if (size + more > sizeof bytes || command_template.patches_count == PATCHES_MAX) {
+            fail("the command is too long");
+        }
+        if (kind == PATCH_COUNT) {
+            bytes[size] = word[i++];
+        } else {
+            memset(bytes + size, '0', more);
+            command_template.patches[command_template.patches_count].kind = kind;
+            command_template.patches[command_template.patches_count++].at = size;
+            i += strlen(patch_names[kind]);
+        }
+        size += more;
+    }
+    if (command_template.size + size + 32 > COMMAND_BYTES_MAX) {
+        fail("the command is too long");
+    }
+    char *to = command_template.bytes + command_template.size;
+    size_t head = (size_t)sprintf(to, "$%zu\r\n", size);
+    memcpy(to + head, bytes, size);
+    memcpy(to + head + size, "\r\n", 2);
+    for (; first < command_template.patches_count; first++) {
+        command_template.patches[first].at += command_template.size + head;
+    }
+    command_template.size += head + size + 2;
+}
+
+static void command_init(void) {
+    size_t words = 0;
+    for (const char *at = opt.command; *at != 0; words++) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    command_template.size = (size_t)sprintf(command_template.bytes, "*%zu\r\n", words);
+    for (const char *at = opt.command; *at != 0;) {
+        size_t size = strcspn(at, " ");
+        command_put_word(at, size);
+        at += size;
+        at += strspn(at, " ");
+    }
+}
+
+static char *command_write(char *to, uint64_t key) {
+    memcpy(to, command_template.bytes, command_template.size);
+    for (size_t i = 0; i < command_template.patches_count; i++) {
+        char *at = to + command_template.patches[i].at;
+        switch (command_template.patches[i].kind) {
+        case PATCH_KEY:
+            put_digits(at, KEY_DIGITS, key);
+            break;
+        case PATCH_FIELD:
+            put_digits(at, KEY_DIGITS, prng_below(&value_prng, opt.fields_count));
+            break;
+        case PATCH_SCORE:
+            put_digits(at, SCORE_DIGITS, prng_below(&value_prng, 1000000));
+            break;
+        case PATCH_VALUE:
+            memcpy(at, value_pool + (prng_next(&value_prng) & (VALUE_POOL_BYTES - 1)),
+                   opt.value_bytes);
+            break;
+        case PATCH_COUNT:
+            break;
+        }
+    }
+    return to + command_template.size;
+}
+
+static size_t template_bytes_max(void) {
+    return opt.test == TEST_COMMAND ? COMMAND_BYTES_MAX
+                                    : sizeof set_template.bytes + opt.value_bytes + 64;
 }
 
 /* Writes one request at `to`, which has room for template_bytes_max(), and returns its end. */
@@ -332,11 +461,20 @@ static const struct template *next_template(void) {
         return &incr_template;
     case TEST_MIXED:
         return prng_below(&key_prng, 100) < opt.get_percent ? &get_template : &set_template;
+    case TEST_COMMAND:
     case TEST_IDLE:
     case TEST_COUNT:
         break;
     }
     fail("this test sends no such requests");
+}
+
+static char *request_write(char *to) {
+    if (opt.test == TEST_COMMAND) {
+        return command_write(to, next_key());
+    }
+    const struct template *t = next_template();
+    return template_write(t, to, next_key());
 }
 
 /* ---- connections ---- */
@@ -354,6 +492,7 @@ struct connection {
     enum reply scan_kind;
     bool scan_negative;
     int64_t scan_number; /* the number being read, or the bytes still to skip */
+    int64_t scan_left;   /* elements of an array still to come */
 
     uint64_t sent_ns; /* closed loop: when the batch was written */
 
@@ -434,8 +573,7 @@ static void connection_send_batch(struct connection *c) {
         }
     } else {
         for (uint64_t i = 0; i < count; i++) {
-            const struct template *t = next_template();
-            to = template_write(t, to, next_key());
+            to = request_write(to);
         }
     }
     c->output_used = (size_t)(to - c->output);
@@ -460,6 +598,21 @@ static inline void connection_reply(struct connection *c, enum reply kind) {
     }
 }
 
+/* A reply is complete, or one more element of an array. Returns how many replies that makes. */
+static inline uint64_t connection_part(struct connection *c, enum reply kind) {
+    if (c->scan_left > 0) {
+        if (kind == REPLY_ERROR || kind == REPLY_ARRAY) {
+            fail("an array holds errors or arrays");
+        }
+        if (--c->scan_left > 0) {
+            return 0;
+        }
+        kind = REPLY_ARRAY;
+    }
+    connection_reply(c, kind);
+    return 1;
+}
+
 static enum reply reply_kind(char type) {
     switch (type) {
     case '+':
@@ -470,6 +623,8 @@ static enum reply reply_kind(char type) {
         return REPLY_INTEGER;
     case '$':
         return REPLY_BULK;
+    case '*':
+        return REPLY_ARRAY;
     default:
         fail("a reply begins with byte 0x%02x", (unsigned char)type);
     }
@@ -493,7 +648,8 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             c->scan_kind = reply_kind(*at++);
             c->scan_number = 0;
             c->scan_negative = false;
-            c->scan = c->scan_kind == REPLY_BULK ? SCAN_NUMBER : SCAN_TEXT;
+            c->scan =
+                c->scan_kind == REPLY_BULK || c->scan_kind == REPLY_ARRAY ? SCAN_NUMBER : SCAN_TEXT;
             break;
         case SCAN_TEXT: {
             if (c->scan_kind == REPLY_ERROR && !has_error) {
@@ -506,8 +662,7 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             at = newline + 1;
             c->scan = SCAN_TYPE;
             has_error |= c->scan_kind == REPLY_ERROR;
-            connection_reply(c, c->scan_kind);
-            completed++;
+            completed += connection_part(c, c->scan_kind);
             break;
         }
         case SCAN_NUMBER:
@@ -525,10 +680,16 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             at++;
             if (c->scan_negative) {
                 c->scan = SCAN_TYPE;
-                connection_reply(c, REPLY_NIL);
-                completed++;
+                completed += connection_part(c, REPLY_NIL);
+            } else if (c->scan_kind == REPLY_ARRAY) {
+                c->scan = SCAN_TYPE;
+                if (c->scan_left > 0 || c->scan_number == 0) {
+                    completed += connection_part(c, REPLY_ARRAY);
+                }
+                c->scan_left = c->scan_number;
             } else {
-                phase->wrong_length += (size_t)c->scan_number != opt.value_bytes;
+                phase->wrong_length +=
+                    opt.test != TEST_COMMAND && (size_t)c->scan_number != opt.value_bytes;
                 c->scan_number += 2;
                 c->scan = SCAN_SKIP;
             }
@@ -540,8 +701,7 @@ static uint64_t connection_scan(struct connection *c, const char *at, size_t byt
             }
             at += c->scan_number;
             c->scan = SCAN_TYPE;
-            connection_reply(c, REPLY_BULK);
-            completed++;
+            completed += connection_part(c, REPLY_BULK);
             break;
         }
     }
@@ -633,8 +793,7 @@ static void send_due(void) {
         }
         uint64_t due_ns = due_time_ns(sent_total);
         char *to = connection_room(c, 1);
-        const struct template *t = next_template();
-        c->output_used = (size_t)(template_write(t, to, next_key()) - c->output);
+        c->output_used = (size_t)(request_write(to) - c->output);
         c->due_ns[(c->due_first + c->outstanding) & (DUE_MAX - 1)] = due_ns;
         c->outstanding++;
         sent_total++;
@@ -796,7 +955,7 @@ static void print_result(void) {
 static const char usage[] =
     "usage: load [options]\n"
     "  --host ADDRESS --port N\n"
-    "  --test get|set|incr|mixed|zipf|idle\n"
+    "  --test get|set|incr|mixed|zipf|command|idle\n"
     "  --keys N            keys are PREFIX and twelve digits below N\n"
     "  --prefix ABCD       four bytes, key: by default\n"
     "  --each              every key once in scattered order, instead of random ones\n"
@@ -806,6 +965,9 @@ static const char usage[] =
     "  --rate R            open loop: R requests per second\n"
     "  --get-percent N     of the mixed test\n"
     "  --zipf-exponent S   zipf: GET, and SET when missing\n"
+    "  --command 'WORDS'   of the command test: {key} is twelve digits of a key, {field} twelve\n"
+    "                      digits below --fields, {value} as above, {score} six digits\n"
+    "  --fields N\n"
     "  --expire-s N        SET with EX N to 2N, N of six digits\n"
     "  --seed N --server-pid PID\n";
 
@@ -833,6 +995,8 @@ static const struct {
     {"rate", OPTION_REAL, &opt.rate},
     {"get-percent", OPTION_COUNT, &opt.get_percent},
     {"zipf-exponent", OPTION_REAL, &opt.zipf_exponent},
+    {"command", OPTION_TEXT, &opt.command},
+    {"fields", OPTION_COUNT, &opt.fields_count},
     {"expire-s", OPTION_COUNT, &opt.expire_s},
     {"seed", OPTION_COUNT, &opt.seed},
     {"server-pid", OPTION_COUNT, &opt.server_pid},
@@ -893,7 +1057,7 @@ static void parse_options(int argc, char **argv) {
         parse_value(options[row].kind, options[row].to, name, argv[i]);
     }
     if (strlen(opt.prefix) != KEY_PREFIX_BYTES || opt.keys_count == 0 || opt.pipeline == 0 ||
-        opt.connections_count == 0 || opt.value_bytes > VALUE_BYTES_MAX ||
+        opt.fields_count == 0 || opt.connections_count == 0 || opt.value_bytes > VALUE_BYTES_MAX ||
         (opt.expire_s != 0 && (opt.expire_s < 100000 || opt.expire_s > 500000))) {
         fail_usage();
     }
@@ -911,6 +1075,7 @@ int main(int argc, char **argv) {
     key_prng.state = opt.seed;
     value_prng.state = ~opt.seed;
     templates_init();
+    command_init();
     if (opt.test == TEST_ZIPF && !zipf_init(&zipf, opt.keys_count, opt.zipf_exponent)) {
         fail("out of memory");
     }

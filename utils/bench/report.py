@@ -124,6 +124,11 @@ COLUMNS = {
         ("maxmemory MiB", "maxmemory_bytes", mebibytes, VALUE),
         ("evicted", "evicted", whole, VALUE),
     ],
+    "collections": SPEED,
+    "collection-memory": [
+        ("bytes each", "bytes_each", digits(1), VALUE),
+        ("ratio", "bytes_each", digits(2), RATIO),
+    ],
     "mesh-write": [
         ("requests/s", "per_s", whole, VALUE),
         ("requests/CPU-s of the writer", "per_cpu_s", whole, VALUE),
@@ -162,6 +167,8 @@ TITLES = {
     "start": "Start",
     "idle": "Idle connections",
     "zipf": "Hit ratios on a Zipf trace",
+    "collections": "Requests of collections",
+    "collection-memory": "Memory of collections",
     "mesh-write": "What peers cost the writer",
     "mesh-visible": "How soon a peer shows a write",
     "mesh-wire": "Bytes between nodes",
@@ -216,6 +223,11 @@ PER_CPU_TARGETS = {1: 1.15, 16: 1.6, 64: 1.9}
 AOF_TARGET = 1.5
 BYTES_PER_KEY_TARGETS = {8: 64, 32: 80, 100: 174}
 HIT_RATIO_SLACK = 0.005
+COLLECTIONS_TARGET, COLLECTIONS_LEAST = 1.3, 1.1
+# Of a key with ten elements, of an element of a large hash, and of others over redis-server's.
+SMALL_COLLECTION_TARGETS = {"hash": 457, "set": 201, "sorted set": 264, "list": 200}
+HASH_FIELD_TARGET = 70
+LARGE_COLLECTION_TARGETS = {"set": 1.0, "sorted set": 1.0, "list": 1.3}
 
 
 def judge(targets, what, target, value, reached, show):
@@ -240,6 +252,27 @@ def memory_targets(targets, rows, subject):
         if most is not None:
             judge(targets, f"memory: {work}, bytes/key", f"at most {most}",
                   rows.median(work, subject, "bytes_per_key"),
+                  lambda value, most=most: value <= most, digits(1))
+
+
+def collection_memory_targets(targets, rows, names):
+    baseline, subject = names
+    for work in rows.works():
+        kind = work.split(" of ")[0]
+        bytes_each = rows.median(work, subject, "bytes_each")
+        if "," in work.split(" of ")[1] and "one" not in work:  # a large one: 1,000,000
+            if kind == "hash":
+                judge(targets, f"collection-memory: {work}, bytes/field",
+                      f"at most {HASH_FIELD_TARGET}", bytes_each,
+                      lambda value: value <= HASH_FIELD_TARGET, digits(1))
+            else:
+                most = LARGE_COLLECTION_TARGETS[kind]
+                judge(targets, f"collection-memory: {work}, over Redis's", f"at most {most}×",
+                      rows.ratio(work, subject, baseline, "bytes_each"),
+                      lambda value, most=most: value <= most, lambda value: f"{value:.2f}×")
+        else:
+            most = SMALL_COLLECTION_TARGETS[kind]
+            judge(targets, f"collection-memory: {work}, bytes/key", f"at most {most}", bytes_each,
                   lambda value, most=most: value <= most, digits(1))
 
 
@@ -321,6 +354,15 @@ def targets_of(results, baseline, subject):
         speed_targets(targets, "throughput", results["throughput"], names, PER_CPU_TARGETS.get)
     if "aof" in results:
         speed_targets(targets, "aof", results["aof"], names, lambda pipeline: AOF_TARGET)
+    if "collections" in results:
+        rows = results["collections"]
+        speed_targets(targets, "collections", rows, names, lambda pipeline: COLLECTIONS_TARGET)
+        ratios = [rows.ratio(work, subject, baseline, "per_cpu_s") for work in rows.works()]
+        judge(targets, "collections: the least of them", f"at least {COLLECTIONS_LEAST}×",
+              min((ratio for ratio in ratios if ratio is not None), default=None),
+              lambda value: value >= COLLECTIONS_LEAST, lambda value: f"{value:.2f}×")
+    if "collection-memory" in results:
+        collection_memory_targets(targets, results["collection-memory"], names)
     if "memory" in results:
         memory_targets(targets, results["memory"], subject)
     if "snapshot" in results:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import of_collections
 import mesh
 from report import Rows
 from servers import ControlledLoad, Failure, ReplyError, load
@@ -457,7 +458,8 @@ def ideal_hit_ratio(keys, exponent):
 
 
 SCENARIOS = {"throughput": throughput, "aof": aof, "memory": memory, "snapshot": snapshot,
-             "start": start, "idle": idle, "zipf": zipf, **mesh.SCENARIOS}
+             "start": start, "idle": idle, "zipf": zipf, **of_collections.SCENARIOS,
+             **mesh.SCENARIOS}
 
 
 # ---- the generator itself ----

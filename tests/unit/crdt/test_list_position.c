@@ -115,7 +115,7 @@ static void world_insert(struct world *world, int self, int index) {
     struct slice right = element->right != NONE ? world->elements[element->right].name : empty;
     struct list_position position;
     enum list_position_status status =
-        list_position_between(&tables[self], ++replica->ticks, left, right, &position);
+        list_position_between(&tables[self], ++replica->ticks, left, right, false, &position);
     require(status == LIST_POSITION_OK);
     struct slice name = list_position_slice(&position);
     require(list_position_is_valid(name));
@@ -513,7 +513,8 @@ static const struct slice END = {"", 0};
 
 static struct list_position position_make(uint64_t ticks, struct slice left, struct slice right) {
     struct list_position position;
-    enum list_position_status status = list_position_between(&table, ticks, left, right, &position);
+    enum list_position_status status =
+        list_position_between(&table, ticks, left, right, false, &position);
     require(status == LIST_POSITION_OK);
     require(list_position_is_valid(list_position_slice(&position)));
     return position;
@@ -654,8 +655,9 @@ static void insertions_between_the_last_two(void **state) {
             list_positions_init(&table, 5 + count % replicas);
             ticks += 5000;
             struct list_position middle;
-            enum list_position_status status = list_position_between(
-                &table, ticks, list_position_slice(&left), list_position_slice(&right), &middle);
+            enum list_position_status status =
+                list_position_between(&table, ticks, list_position_slice(&left),
+                                      list_position_slice(&right), false, &middle);
             if (status != LIST_POSITION_OK) {
                 assert_int_equal(status, LIST_POSITION_TOO_LONG);
                 break;
@@ -740,7 +742,7 @@ static void bytes_from_outside(void **state) {
         default:
             break;
         }
-        if (list_position_between(&table, ++ticks, left, right, &made) == LIST_POSITION_OK) {
+        if (list_position_between(&table, ++ticks, left, right, false, &made) == LIST_POSITION_OK) {
             struct slice name = list_position_slice(&made);
             require(list_position_is_valid(name));
             require(slice_compare(left, name) < 0);

@@ -160,11 +160,61 @@ static void sorted_sets_follow_the_model(void **state) {
     run_model(VALUE_SORTED_SET, false);
 }
 
+/* Raised elements cost what elements of one change cost, whatever came before; stamps that differ
+ * are told, and are not raised. */
+static void raised_stamps_are_told_once(void **state) {
+    (void)state;
+    struct buffer packed = {0};
+    struct packed_element old;
+    static const char *const NAMES[] = {"a", "b", "c", "a"};
+    for (unsigned i = 0; i < 4; i++) {
+        struct buffer next = {0};
+        struct packed_element element = {.name = slice_make(NAMES[i], 1),
+                                         .value = SLICE("value"),
+                                         .stamp = stamp_make(1000 + i * 5000000, 1)};
+        if (i == 0) {
+            packed_begin_with(&next, VALUE_HASH, &element);
+        } else {
+            packed_raise(packed.data, packed.size, element.stamp);
+            bool is_there = packed_find(buffer_slice(&packed), element.name, &old);
+            assert_int_equal(is_there, i == 3);
+            packed_put(&next, buffer_slice(&packed), is_there ? &old : NULL, &element);
+        }
+        buffer_deinit(&packed);
+        packed = next;
+        assert_true(packed_has_one_stamp(buffer_slice(&packed)));
+        assert_int_equal(packed_type(buffer_slice(&packed)), VALUE_HASH);
+        for (unsigned k = 0; k <= i; k++) {
+            assert_true(packed_find(buffer_slice(&packed), slice_make(NAMES[k], 1), &old));
+            assert_int_equal(old.stamp, element.stamp);
+        }
+    }
+    enum { HEAD_BYTES = 1 + 1 + 8, ELEMENT_BYTES = 1 + 1 + 1 + 5 + 1 };
+    assert_int_equal(packed.size, HEAD_BYTES + 3 * ELEMENT_BYTES);
+    /* In a mesh nobody raises: both ways of putting an element take the sign away. */
+    struct packed_element late = {
+        .name = SLICE("d"), .value = SLICE("value"), .stamp = stamp_make(7, 2)};
+    struct buffer next = {0};
+    packed_put(&next, buffer_slice(&packed), NULL, &late);
+    assert_false(packed_has_one_stamp(buffer_slice(&next)));
+    packed_raise(next.data, next.size, stamp_make(UINT64_C(1) << 40, 1));
+    assert_true(packed_find(buffer_slice(&next), SLICE("d"), &old));
+    assert_int_equal(old.stamp, late.stamp);
+    assert_true(packed_find(buffer_slice(&packed), SLICE("b"), &old));
+    late = (struct packed_element){
+        .name = SLICE("b"), .value = SLICE("VALUE"), .stamp = old.stamp + (1U << STAMP_SLOT_BITS)};
+    assert_true(packed_overwrite(packed.data, packed.size, &old, &late));
+    assert_false(packed_has_one_stamp(buffer_slice(&packed)));
+    buffer_deinit(&next);
+    buffer_deinit(&packed);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_follow_the_model),
         cmocka_unit_test(sets_follow_the_model),
         cmocka_unit_test(sorted_sets_follow_the_model),
+        cmocka_unit_test(raised_stamps_are_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crdt/packed_list.h"
+
+#include "base/check.h"
+#include "base/codec.h"
+
+/* ---- reading ---- */
+
+const struct ordered_map *packed_list_map(struct slice packed, struct ordered_map_block *block) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    require(reader.type == VALUE_LIST);
+    return ordered_map_read_bytes(block, slice_skip(packed, reader.at), reader.count, reader.base);
+}
+
+bool packed_list_is_whole(struct slice packed) {
+    return ((uint8_t)packed.data[0] & PACKED_IS_WHOLE) != 0;
+}
+
+void packed_walk_init(struct packed_walk *walk, struct slice packed) {
+    packed_reader_init(&walk->reader, packed);
+    walk->is_begun = false;
+    walk->is_list = walk->reader.type == VALUE_LIST;
+    if (walk->is_list) {
+        walk->map = packed_list_map(packed, &walk->block);
+    }
+}
+
+bool packed_walk_next(struct packed_walk *walk, struct packed_element *element) {
+    if (!walk->is_list) {
+        return packed_next(&walk->reader, element);
+    }
+    bool is_there = walk->is_begun ? ordered_map_next(walk->map, &walk->cursor)
+                                   : ordered_map_first(walk->map, &walk->cursor);
+    walk->is_begun = true;
+    if (is_there) {
+        *element = (struct packed_element){.name = walk->cursor.element.name,
+                                           .value = walk->cursor.element.value,
+                                           .stamp = walk->cursor.element.stamp};
+    }
+    return is_there;
+}
+
+/* ---- changing at an end ---- */
+
+bool packed_list_end(struct slice packed, bool is_first, struct ordered_map_bytes_end *end) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    return ordered_map_bytes_end(slice_skip(packed, reader.at), reader.count, reader.base, is_first,
+                                 end);
+}
+
+/* The head byte, count and base, with room behind for the elements. */
+static void put_list_head(struct buffer *out, uint8_t head, uint64_t count, uint64_t base) {
+    buffer_append_byte(out, head);
+    codec_put_varint(out, count);
+    buffer_append(out, &base, sizeof(base));
+}
+
+static void set_base(struct buffer *out, size_t elements_at, uint64_t base) {
+    memcpy(out->data + elements_at - sizeof(base), &base, sizeof(base));
+}
+
+bool packed_list_push(struct buffer *out, struct slice packed,
+                      const struct ordered_map_bytes_end *end,
+                      const struct ordered_map_element *element, bool raises) {
+    struct packed_reader reader;
+    struct ordered_map_element told = *element;
+    packed_reader_init(&reader, packed);
+    uint64_t base = reader.base;
+    bool has_one_stamp = packed_has_one_stamp(packed);
+    if (has_one_stamp && !raises) {
+        return false;
+    }
+    if (has_one_stamp) {
+        told.stamp = base;
+    }
+    size_t begin = out->size;
+    put_list_head(out, (uint8_t)packed.data[0], reader.count + 1, base);
+    size_t elements_at = out->size;
+    if (!ordered_map_bytes_push(out, slice_skip(packed, reader.at), reader.count, end, &told,
+                                &base)) {
+        out->size = begin;
+        return false;
+    }
+    set_base(out, elements_at, has_one_stamp ? element->stamp : base);
+    return true;
+}
+
+void packed_list_pop(struct buffer *out, struct slice packed,
+                     const struct ordered_map_bytes_end *end) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    uint64_t base = reader.base;
+    put_list_head(out, (uint8_t)((uint8_t)packed.data[0] & ~PACKED_IS_WHOLE), reader.count - 1,
+                  base);
+    size_t elements_at = out->size;
+    ordered_map_bytes_pop(out, slice_skip(packed, reader.at), end, &base);
+    set_base(out, elements_at, base);
+}
+
+/* ---- changing ---- */
+
+void packed_list_open(struct packed_list *list, struct slice packed, bool raises) {
+    *list = (struct packed_list){.is_raised = raises, .is_whole = true};
+    if (packed.size > 0) {
+        struct packed_reader reader;
+        packed_reader_init(&reader, packed);
+        require(reader.type == VALUE_LIST);
+        list->base = list->newest = reader.base;
+        list->is_raised = raises && packed_has_one_stamp(packed);
+        list->is_whole = packed_list_is_whole(packed);
+        list->map =
+            ordered_map_take_bytes(slice_skip(packed, reader.at), reader.count, reader.base);
+    }
+}
+
+void packed_list_put(struct buffer *out, const struct packed_list *list) {
+    uint64_t base = list->is_raised ? list->base : ordered_map_best_base(list->map);
+    uint64_t told = list->is_raised ? list->newest : base;
+    unsigned head = VALUE_LIST | (list->is_raised ? PACKED_HAS_ONE_STAMP : 0U) |
+                    (list->is_whole ? PACKED_IS_WHOLE : 0U);
+    buffer_append_byte(out, (uint8_t)head);
+    codec_put_varint(out, ordered_map_count(list->map));
+    buffer_append(out, &told, sizeof(told));
+    ordered_map_put_bytes(out, list->map, base);
+}
+
+struct ordered_map *packed_list_take(struct packed_list *list, struct slice name, uint64_t stamp) {
+    struct ordered_map_cursor cursor;
+    bool is_there = list->is_raised && ordered_map_first(list->map, &cursor);
+    while (is_there) {
+        uint64_t own = slice_equal(cursor.element.name, name) ? stamp : list->newest;
+        bool has_memory = ordered_map_replace(&list->map, &cursor, own, 0, cursor.element.value);
+        require(has_memory); /* values are short: they need none of their own */
+        is_there = ordered_map_next(list->map, &cursor);
+    }
+    struct ordered_map *map = list->map;
+    list->map = NULL;
+    return map;
+}
+
+void packed_list_close(struct packed_list *list) {
+    ordered_map_free(&list->map, NULL, NULL);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Packed lists against the map that they are of: random lists, packed and read again after each
+ * step, with stamps told one by one and with stamps that are raised. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "crdt/list_position.h"
+#include "crdt/packed_list.h"
+#include "unit/seed.h"
+
+enum { HISTORIES = 3000, STEPS_MAX = 80 };
+
+static struct list_positions positions;
+static uint64_t ends_count; /* pushes onto bytes as they lie */
+
+static void same_map(const struct ordered_map *a, const struct ordered_map *b) {
+    struct ordered_map_cursor of_a, of_b;
+    bool is_there = ordered_map_first(a, &of_a);
+    assert_int_equal(ordered_map_count(a), ordered_map_count(b));
+    assert_int_equal(ordered_map_first(b, &of_b), is_there);
+    while (is_there) {
+        assert_true(slice_equal(of_a.element.name, of_b.element.name));
+        assert_true(slice_equal(of_a.element.value, of_b.element.value));
+        assert_int_equal(of_a.element.stamp, of_b.element.stamp);
+        assert_int_equal(of_a.element.flags, of_b.element.flags);
+        is_there = ordered_map_next(a, &of_a);
+        assert_int_equal(ordered_map_next(b, &of_b), is_there);
+    }
+}
+
+/* One list, as it is packed and as it should be read. */
+struct history {
+    struct buffer packed;
+    struct ordered_map *model;
+    struct prng prng;
+    uint64_t ticks, newest;
+    bool raises, is_whole, is_at_ends;
+    unsigned value_kind, pause;
+};
+
+static uint64_t next_stamp(struct history *history) {
+    history->ticks += 1 + (prng_below(&history->prng, 3) == 0 ? history->pause : 0);
+    unsigned slot = history->raises || prng_below(&history->prng, 8) != 0 ? 1 : 2;
+    return stamp_make(history->ticks, slot);
+}
+
+static struct slice next_value(struct history *history, char *text) {
+    size_t size = history->value_kind == 0   ? 10
+                  : history->value_kind == 1 ? 13 + prng_below(&history->prng, 2)
+                                             : prng_below(&history->prng, 30);
+    if (history->value_kind == 2 && prng_below(&history->prng, 20) == 0) {
+        size = 300 + prng_below(&history->prng, 100);
+    }
+    memset(text, 'a' + (int)prng_below(&history->prng, 26), size);
+    return slice_make(text, size);
+}
+
+/* What was put into the model under that stamp: with raised ones all the others get it, too. */
+static void raise_model(struct history *history, uint64_t stamp) {
+    struct ordered_map_cursor cursor;
+    history->newest = stamp;
+    bool is_there = history->raises && ordered_map_first(history->model, &cursor);
+    while (is_there) {
+        assert_true(ordered_map_replace(&history->model, &cursor, stamp, 0, cursor.element.value));
+        is_there = ordered_map_next(history->model, &cursor);
+    }
+}
+
+static void insert(struct history *history, struct packed_list *list) {
+    char text[512];
+    struct ordered_map_cursor left, right;
+    struct list_position position;
+    struct slice none = SLICE("");
+    uint64_t count = ordered_map_count(list->map);
+    uint64_t at = prng_below(&history->prng, 2) == 0 ? 0 : count;
+    if (!history->is_at_ends && prng_below(&history->prng, 3) == 0) {
+        at = prng_below(&history->prng, count + 1);
+    }
+    bool has_left = at > 0 && ordered_map_at(list->map, at - 1, &left);
+    bool has_right = ordered_map_at(list->map, at, &right);
+    uint64_t stamp = next_stamp(history);
+    if (list_position_between(&positions, stamp_ticks(stamp), has_left ? left.element.name : none,
+                              has_right ? right.element.name : none, list->is_whole,
+                              &position) != LIST_POSITION_OK) {
+        return;
+    }
+    struct ordered_map_element element = {
+        .name = list_position_slice(&position), .stamp = stamp, .value = next_value(history, text)};
+    assert_true(ordered_map_insert(&history->model, &element));
+    element.stamp = packed_list_stamp(list, stamp);
+    assert_true(ordered_map_insert(&list->map, &element));
+    raise_model(history, stamp);
+    packed_list_raise(list, stamp);
+}
+
+static void replace(struct history *history, struct packed_list *list) {
+    char text[512];
+    struct ordered_map_cursor cursor, of_model;
+    uint64_t stamp = next_stamp(history),
+             at = prng_below(&history->prng, ordered_map_count(list->map));
+    struct slice value = next_value(history, text);
+    assert_true(ordered_map_at(list->map, at, &cursor));
+    assert_true(ordered_map_at(history->model, at, &of_model));
+    assert_true(ordered_map_replace(&history->model, &of_model, stamp, 0, value));
+    assert_true(ordered_map_replace(&list->map, &cursor, packed_list_stamp(list, stamp), 0, value));
+    raise_model(history, stamp);
+    packed_list_raise(list, stamp);
+}
+
+static void take(struct history *history, struct packed_list *list) {
+    struct ordered_map_cursor cursor;
+    uint64_t at = prng_below(&history->prng, ordered_map_count(list->map));
+    assert_true(ordered_map_at(history->model, at, &cursor));
+    (void)ordered_map_remove(&history->model, &cursor);
+    assert_true(ordered_map_at(list->map, at, &cursor));
+    (void)ordered_map_remove(&list->map, &cursor);
+    list->is_whole = history->is_whole = false;
+}
+
+static void check(const struct history *history) {
+    struct slice packed = buffer_slice(&history->packed);
+    struct ordered_map_block block;
+    struct ordered_map_cursor cursor;
+    struct packed_element element;
+    struct packed_walk walk;
+    const struct ordered_map *map = packed_list_map(packed, &block);
+    ordered_map_check(map);
+    same_map(map, history->model);
+    assert_int_equal(packed_type(packed), VALUE_LIST);
+    assert_int_equal(packed_count(packed), ordered_map_count(history->model));
+    assert_int_equal(packed_list_is_whole(packed), history->is_whole);
+    packed_walk_init(&walk, packed);
+    bool is_there = ordered_map_first(history->model, &cursor);
+    while (packed_walk_next(&walk, &element)) {
+        assert_true(is_there);
+        assert_true(slice_equal(element.name, cursor.element.name));
+        assert_true(slice_equal(element.value, cursor.element.value));
+        assert_int_equal(element.stamp, cursor.element.stamp);
+        is_there = ordered_map_next(history->model, &cursor);
+    }
+    assert_false(is_there);
+}
+
+/* Pushes or pops as the bytes lie; false: they have to be opened. */
+static bool change_at_end(struct history *history) {
+    char text[512];
+    struct slice packed = buffer_slice(&history->packed);
+    struct ordered_map_bytes_end end;
+    struct ordered_map_cursor cursor;
+    struct list_position position;
+    struct slice none = SLICE("");
+    struct buffer out = {0};
+    bool is_first = prng_below(&history->prng, 2) == 0, is_done = true;
+    if (!packed_list_end(packed, is_first, &end)) {
+        return false;
+    }
+    uint64_t last = ordered_map_count(history->model) - 1;
+    assert_true(ordered_map_at(history->model, is_first ? 0 : last, &cursor));
+    assert_true(slice_equal(cursor.element.name, end.element.name));
+    assert_true(slice_equal(cursor.element.value, end.element.value));
+    assert_int_equal(cursor.element.stamp, end.element.stamp);
+    if (prng_below(&history->prng, 3) == 0 && last > 0) {
+        packed_list_pop(&out, packed, &end);
+        (void)ordered_map_remove(&history->model, &cursor);
+        history->is_whole = false;
+    } else {
+        uint64_t stamp = next_stamp(history);
+        assert_int_equal(list_position_between(&positions, stamp_ticks(stamp),
+                                               is_first ? none : end.element.name,
+                                               is_first ? end.element.name : none,
+                                               packed_list_is_whole(packed), &position),
+                         LIST_POSITION_OK);
+        struct ordered_map_element element = {.name = list_position_slice(&position),
+                                              .stamp = stamp,
+                                              .value = next_value(history, text)};
+        is_done = packed_list_push(&out, packed, &end, &element, history->raises);
+        if (is_done) {
+            assert_true(ordered_map_insert(&history->model, &element));
+            raise_model(history, stamp);
+            ends_count++;
+        }
+    }
+    if (is_done) {
+        struct buffer before = history->packed;
+        history->packed = out;
+        out = before;
+        check(history);
+    }
+    buffer_deinit(&out);
+    return is_done;
+}
+
+/* Changes it, and packs it again; false when it has grown too large: then it is taken as a map. */
+static bool step(struct history *history) {
+    struct packed_list list;
+    struct slice packed = history->packed.size > 0 ? buffer_slice(&history->packed) : SLICE("");
+    if (packed.size > 0 && prng_below(&history->prng, 2) == 0 && change_at_end(history)) {
+        return true;
+    }
+    packed_list_open(&list, packed, history->raises);
+    for (uint64_t i = 0, count = 1 + prng_below(&history->prng, 3); i < count; i++) {
+        uint64_t kind = prng_below(&history->prng, 10);
+        if (kind < 6 || list.map == NULL) {
+            insert(history, &list);
+        } else if (kind < 8) {
+            replace(history, &list);
+        } else if (ordered_map_count(list.map) > 1) {
+            take(history, &list);
+        }
+    }
+    bool fits = packed_list_fits(&list);
+    if (fits) {
+        buffer_clear(&history->packed);
+        packed_list_put(&history->packed, &list);
+        check(history);
+    } else {
+        struct ordered_map *map = packed_list_take(&list, SLICE(""), history->newest);
+        same_map(map, history->model);
+        ordered_map_free(&map, NULL, NULL);
+    }
+    packed_list_close(&list);
+    return fits;
+}
+
+static void packed_lists_are_their_maps(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < HISTORIES; i++) {
+        struct history history = {.ticks = 1000, .is_whole = true};
+        seed_prng(&history.prng, "packed_lists", i);
+        list_positions_init(&positions, 7);
+        history.is_at_ends = prng_below(&history.prng, 2) == 0;
+        history.raises = prng_below(&history.prng, 2) == 0;
+        history.value_kind = (unsigned)prng_below(&history.prng, 3);
+        history.pause = prng_below(&history.prng, 2) == 0 ? 0 : 4096000;
+        for (unsigned k = 0; k < STEPS_MAX && step(&history); k++) {
+        }
+        ordered_map_free(&history.model, NULL, NULL);
+        buffer_deinit(&history.packed);
+    }
+    assert_true(ends_count > HISTORIES / 4); /* it was tried */
+}
+
+/* The last element that is changed when a list is too large keeps the stamp of its change. */
+static void a_list_that_is_taken_has_the_stamps_of_its_changes(void **state) {
+    (void)state;
+    struct packed_list list;
+    struct ordered_map_cursor cursor;
+    packed_list_open(&list, SLICE(""), true);
+    for (unsigned i = 0; i < 3; i++) {
+        char name = (char)('a' + i);
+        uint64_t stamp = stamp_make(10 + i, 1);
+        struct ordered_map_element element = {.name = slice_make(&name, 1), .value = SLICE("v")};
+        element.stamp = packed_list_stamp(&list, stamp);
+        assert_true(ordered_map_insert(&list.map, &element));
+        if (i < 2) {
+            packed_list_raise(&list, stamp);
+        }
+    }
+    struct ordered_map *map = packed_list_take(&list, SLICE("c"), stamp_make(12, 1));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(ordered_map_at(map, i, &cursor));
+        assert_int_equal(stamp_ticks(cursor.element.stamp), i < 2 ? 11 : 12);
+    }
+    ordered_map_free(&map, NULL, NULL);
+    packed_list_close(&list);
+}
+
+/* Ten values of ten bytes that one replica pushed, in one command or in ten: what they have in
+ * common is told once. */
+static void runs_of_pushes_are_short(void **state) {
+    (void)state;
+    enum { ELEMENTS = 10, VALUE_BYTES = 10, HEAD_BYTES = 1 + 1 + 8 + 1 + 1 + 16 };
+    for (unsigned end = 0; end < 2; end++) {
+        for (unsigned pause = 1; pause <= 4096000; pause *= 4096) {
+            struct packed_list list;
+            struct buffer packed = {0};
+            uint64_t ticks = 1000;
+            list_positions_init(&positions, 7);
+            packed_list_open(&list, SLICE(""), true);
+            for (unsigned i = 0; i < ELEMENTS; i++) {
+                struct ordered_map_cursor cursor;
+                struct list_position position;
+                struct slice none = SLICE(""), beside = none;
+                if (end == 0 ? ordered_map_first(list.map, &cursor)
+                             : ordered_map_last(list.map, &cursor)) {
+                    beside = cursor.element.name;
+                }
+                list_positions_init(&positions, 7); /* it was not remembered */
+                ticks += pause;
+                assert_int_equal(list_position_between(&positions, ticks, end == 0 ? none : beside,
+                                                       end == 0 ? beside : none, list.is_whole,
+                                                       &position),
+                                 LIST_POSITION_OK);
+                struct ordered_map_element element = {.name = list_position_slice(&position),
+                                                      .value = SLICE("0123456789")};
+                element.stamp = packed_list_stamp(&list, stamp_make(ticks, 1));
+                assert_true(ordered_map_insert(&list.map, &element));
+                packed_list_raise(&list, stamp_make(ticks, 1));
+            }
+            packed_list_put(&packed, &list);
+            assert_int_equal(packed.size, HEAD_BYTES + ELEMENTS * VALUE_BYTES);
+            packed_list_close(&list);
+            buffer_deinit(&packed);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_lists_are_their_maps),
+        cmocka_unit_test(a_list_that_is_taken_has_the_stamps_of_its_changes),
+        cmocka_unit_test(runs_of_pushes_are_short),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
