@@ -521,8 +521,14 @@ static void refuse_part(struct mesh_link *link) {
     }
     bool is_patient =
         mesh->monotonic_us - mesh->catchup.started_us < CATCHUP_REFUSED_MS * UINT64_C(1000);
-    if (!is_any_left && !is_patient && mesh->catchup.parts_done == 0 &&
-        mesh->catchup.mode != MESH_JOIN_REBASE) {
+    if (is_any_left || is_patient) {
+        return;
+    }
+    if (mesh->catchup.parts_done > 0) {
+        /* What fitted does not go with what the peers have by now. */
+        mesh->catchup.started_us = mesh->monotonic_us;
+        begin(mesh, mesh->catchup.mode);
+    } else if (mesh->catchup.mode != MESH_JOIN_REBASE) {
         begin(mesh, mesh->catchup.mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : MESH_JOIN_REBASE);
     }
 }
