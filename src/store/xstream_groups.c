@@ -126,24 +126,24 @@ static void remove_parts(struct elements_writer *writer, const struct xstream_la
 
 enum store_status xstream_create_group(struct elements_writer *writer,
                                        const struct xstream_group *group) {
-    if (!writer->is_key_fresh || writer->has_written) {
+    enum store_status status = xstream_set_group(writer, group);
+    if (status == STORE_OK) {
         remove_parts(writer, &group->label);
     }
-    return xstream_set_group(writer, group);
+    return status;
 }
 
 void xstream_destroy_group(struct elements_writer *writer, const struct xstream_label *group) {
     struct xstream_cursor cursor;
     struct xstream_view view = xstream_of_writer(writer);
     struct xstream_id last = xstream_last_id(view);
-    bool is_empty = xstream_length(view) == 0;
+    /* A stream that has no other element is there nevertheless. */
+    if (xstream_length(view) == 0) {
+        xstream_keep(writer, last);
+    }
     remove_parts(writer, group);
     xstream_walk_group(&cursor, XSTREAM_GROUP, group);
     (void)xstream_remove_all(writer, &cursor, NULL);
-    /* A stream that has no other element is there nevertheless. */
-    if (is_empty) {
-        xstream_keep(writer, last);
-    }
 }
 
 enum store_status xstream_set_consumer(struct elements_writer *writer,

@@ -292,9 +292,12 @@ enum store_status xstream_add(struct elements_writer *writer, struct xstream_id 
     return sequence_write_add(writer, xstream_name_slice(&name), value);
 }
 
-/* After entries were removed: the last id stays what it was. */
-static void keep_last_id(struct elements_writer *writer, struct xstream_id last) {
-    if (xstream_id_compare(xstream_last_id(xstream_of_writer(writer)), last) < 0) {
+/* Before the last entry is removed: what it says of the last id is said by itself. First, since a
+ * stream without any element would be gone, and its expiry with it. */
+static void keep_last_id(struct elements_writer *writer) {
+    struct xstream_view view = xstream_of_writer(writer);
+    struct xstream_id last = xstream_last_id(view);
+    if (xstream_id_compare(xstream_greatest(view, XSTREAM_LAST), last) < 0) {
         (void)put_fact(writer, XSTREAM_LAST, last, 0);
     }
 }
@@ -313,9 +316,14 @@ static void count_removed(struct elements_writer *writer, uint64_t count) {
 
 uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id *ids,
                         size_t count) {
-    struct xstream_view view = xstream_of_writer(writer);
-    struct xstream_id last = xstream_last_id(view), greatest = XSTREAM_ID_MIN;
+    struct xstream_id greatest = XSTREAM_ID_MIN;
+    struct xstream_id last = xstream_greatest(xstream_of_writer(writer), XSTREAM_ENTRY);
     uint64_t removed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (xstream_id_compare(ids[i], last) == 0) {
+            keep_last_id(writer);
+        }
+    }
     for (size_t i = 0; i < count; i++) {
         struct xstream_cursor cursor;
         struct xstream_name name;
@@ -329,7 +337,6 @@ uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id 
         removed++;
     }
     if (removed > 0) {
-        keep_last_id(writer, last);
         if (xstream_id_compare(greatest,
                                xstream_greatest(xstream_of_writer(writer), XSTREAM_DELETED)) > 0) {
             (void)put_fact(writer, XSTREAM_DELETED, greatest, 0);
@@ -403,14 +410,16 @@ uint64_t xstream_trim(struct elements_writer *writer, const struct xstream_trim 
         return 0;
     }
     struct xstream_cursor cursor;
-    struct xstream_id last = xstream_last_id(view), trimmed = XSTREAM_ID_MIN;
-    bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+    struct xstream_id trimmed = XSTREAM_ID_MIN;
+    if (count == xstream_length(view)) {
+        keep_last_id(writer);
+    }
+    bool is_there = xstream_seek(xstream_of_writer(writer), XSTREAM_ID_MIN, &cursor);
     for (uint64_t i = 0; i < count; i++) {
         ensure(is_there);
         trimmed = cursor.name.id;
         is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
     }
-    keep_last_id(writer, last);
     note_trimmed(writer, trimmed, count);
     return count;
 }

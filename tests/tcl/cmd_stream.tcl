@@ -551,4 +551,19 @@ start_server {appendonly yes} {
         expect [r debug digest] $digest
         expect [r xadd s * f v] [lindex [r xrevrange s + - count 1] 0 0]
     }
+    test "A stream that was emptied keeps its expiry, in the log, too" {
+        foreach {key commands} {s {{xdel s 1-0}} t {{xtrim t maxlen 0}}
+                u {{xgroup create u g 0} {xgroup destroy u g} {xdel u 1-0}}} {
+            r xadd $key 1-0 f v
+            r expire $key 1000
+            foreach command $commands {
+                r {*}$command
+            }
+        }
+        restart_server -signal KILL
+        foreach key {s t u} {
+            expect [r xlen $key] 0
+            expect_range [r ttl $key] 900 1000
+        }
+    }
 }
