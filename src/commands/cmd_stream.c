@@ -216,7 +216,11 @@ static void cmd_xdel(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
     struct elements_writer writer;
     size_t count = ctx->args_count - 2;
-    struct xstream_id *ids = memory_alloc(count * sizeof(*ids));
+    struct xstream_id *ids = memory_try_alloc(count * sizeof(*ids));
+    if (ids == NULL) {
+        command_reply_status(ctx, STORE_OUT_OF_MEMORY);
+        return;
+    }
     bool is_sound = true;
     for (size_t i = 0; i < count && is_sound; i++) {
         is_sound = stream_id(ctx, 2 + i, 0, true, &ids[i]);

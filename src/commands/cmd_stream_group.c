@@ -68,7 +68,8 @@ static bool parse_xgroup(struct command_context *ctx, bool may_make, struct xgro
         }
     }
     xgroup->is_last = slice_equal(ctx->args[4], SLICE("$"));
-    return xgroup->is_last || stream_id(ctx, 4, 0, true, &xgroup->id);
+    /* SETID takes "-", too. */
+    return xgroup->is_last || stream_id(ctx, 4, 0, may_make, &xgroup->id);
 }
 
 /* XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD entries-read] */

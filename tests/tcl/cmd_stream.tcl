@@ -235,6 +235,8 @@ start_server {} {
         expect [group_info s lag 2] 1
         expect [r xgroup setid s h 1] OK
         expect [group_info s last-delivered-id 1] 1-0
+        expect [r xgroup setid s h -] OK
+        expect [group_info s last-delivered-id 1] 0-0
         expect [r xgroup setid s h $ entriesread 3] OK
         expect [group_info s entries-read 1] 3
         expect [r xgroup createconsumer s g alice] 1
@@ -258,6 +260,7 @@ start_server {} {
             r xgroup create s x 0 entriesread -3
         }
         expect_error $::BAD_ID { r xgroup create s x y }
+        expect_error $::BAD_ID { r xgroup create s x - }
         expect_error "ERR unknown subcommand*" { r xgroup other s g }
         expect_true { [llength [r xgroup help]] > 5 }
     }
