@@ -15,8 +15,9 @@ static void group_here(struct xstream_cursor *cursor, struct xstream_group *grou
 bool xstream_find_group(struct xstream_view view, const struct xstream_label *label,
                         struct xstream_group *group) {
     struct xstream_cursor cursor;
-    xstream_walk_group(&cursor, XSTREAM_GROUP, label);
-    if (!xstream_seek_last(view, &cursor)) {
+    struct xstream_name prefix;
+    xstream_name_of_group(&prefix, XSTREAM_GROUP, label);
+    if (!xstream_seek_last(view, &prefix, &cursor)) {
         return false;
     }
     group_here(&cursor, group);
@@ -25,14 +26,14 @@ bool xstream_find_group(struct xstream_view view, const struct xstream_label *la
 
 bool xstream_next_group(struct xstream_view view, bool is_first, struct xstream_group *group) {
     struct xstream_cursor cursor;
-    struct xstream_name from;
+    struct xstream_name prefix, from;
+    xstream_name_begin(&prefix, XSTREAM_GROUP);
     xstream_name_begin(&from, XSTREAM_GROUP);
-    cursor.prefix = from;
     if (!is_first) {
         xstream_name_add_label(&from, xstream_label_slice(&group->label));
         xstream_name_pass(&from);
     }
-    if (!xstream_seek_name(view, &from, &cursor)) {
+    if (!xstream_seek_name(view, &prefix, &from, &cursor)) {
         return false;
     }
     /* Of several ids the greatest counts. */
@@ -115,13 +116,15 @@ static void forget_seen(struct elements_writer *writer, struct slice name) {
 /* Removes the consumers and what is pending. */
 static void remove_parts(struct elements_writer *writer, const struct xstream_label *group) {
     struct xstream_cursor cursor;
+    struct xstream_name prefix;
     for (bool is_there = xstream_seek_consumer(xstream_of_writer(writer), group, &cursor); is_there;
          is_there = xstream_next(&cursor)) {
         forget_seen(writer, cursor.at.element.name);
     }
-    (void)xstream_remove_all(writer, &cursor, NULL);
-    xstream_walk_group(&cursor, XSTREAM_PENDING, group);
-    (void)xstream_remove_all(writer, &cursor, NULL);
+    xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
+    xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
 }
 
 enum store_status xstream_create_group(struct elements_writer *writer,
@@ -134,7 +137,7 @@ enum store_status xstream_create_group(struct elements_writer *writer,
 }
 
 void xstream_destroy_group(struct elements_writer *writer, const struct xstream_label *group) {
-    struct xstream_cursor cursor;
+    struct xstream_name prefix;
     struct xstream_view view = xstream_of_writer(writer);
     struct xstream_id last = xstream_last_id(view);
     /* A stream that has no other element is there nevertheless. */
@@ -142,8 +145,8 @@ void xstream_destroy_group(struct elements_writer *writer, const struct xstream_
         xstream_keep(writer, last);
     }
     remove_parts(writer, group);
-    xstream_walk_group(&cursor, XSTREAM_GROUP, group);
-    (void)xstream_remove_all(writer, &cursor, NULL);
+    xstream_name_of_group(&prefix, XSTREAM_GROUP, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
 }
 
 enum store_status xstream_set_consumer(struct elements_writer *writer,

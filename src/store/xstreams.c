@@ -25,83 +25,95 @@ static bool is_here(struct xstream_cursor *cursor, bool is_there) {
            xstream_name_parse(cursor->at.element.name, &cursor->name);
 }
 
-bool xstream_seek_name(struct xstream_view view, const struct xstream_name *from,
-                       struct xstream_cursor *cursor) {
+static void walk_over(struct xstream_cursor *cursor, struct xstream_view view,
+                      const struct xstream_name *prefix) {
     cursor->view = view;
+    cursor->prefix.size = prefix->size;
+    memcpy(cursor->prefix.bytes, prefix->bytes, prefix->size);
+}
+
+bool xstream_seek_name(struct xstream_view view, const struct xstream_name *prefix,
+                       const struct xstream_name *from, struct xstream_cursor *cursor) {
+    walk_over(cursor, view, prefix);
     return view.collection != NULL &&
            is_here(cursor, ordered_map_lower_bound(view.collection->map, xstream_name_slice(from),
                                                    &cursor->at));
 }
 
 /* The last one whose name is below that. */
-static bool seek_before(struct xstream_view view, struct slice name,
-                        struct xstream_cursor *cursor) {
-    cursor->view = view;
+static bool seek_before(struct xstream_view view, const struct xstream_name *prefix,
+                        const struct xstream_name *name, struct xstream_cursor *cursor) {
+    walk_over(cursor, view, prefix);
     if (view.collection == NULL) {
         return false;
     }
     const struct ordered_map *map = view.collection->map;
-    bool is_there = ordered_map_lower_bound(map, name, &cursor->at)
+    bool is_there = ordered_map_lower_bound(map, xstream_name_slice(name), &cursor->at)
                         ? ordered_map_previous(map, &cursor->at)
                         : ordered_map_last(map, &cursor->at);
     return is_here(cursor, is_there);
 }
 
-bool xstream_seek_first(struct xstream_view view, struct xstream_cursor *cursor) {
-    struct xstream_name from = cursor->prefix;
-    return xstream_seek_name(view, &from, cursor);
+bool xstream_seek_first(struct xstream_view view, const struct xstream_name *prefix,
+                        struct xstream_cursor *cursor) {
+    return xstream_seek_name(view, prefix, prefix, cursor);
 }
 
-bool xstream_seek_last(struct xstream_view view, struct xstream_cursor *cursor) {
-    struct xstream_name behind = cursor->prefix;
+bool xstream_seek_last(struct xstream_view view, const struct xstream_name *prefix,
+                       struct xstream_cursor *cursor) {
+    struct xstream_name behind = *prefix;
     xstream_name_pass(&behind);
-    return seek_before(view, xstream_name_slice(&behind), cursor);
+    return seek_before(view, prefix, &behind, cursor);
 }
 
-void xstream_walk_group(struct xstream_cursor *cursor, enum xstream_kind kind,
-                        const struct xstream_label *group) {
-    xstream_name_begin(&cursor->prefix, kind);
-    xstream_name_add_label(&cursor->prefix, xstream_label_slice(group));
+/* The last one of a kind that does not belong to groups. */
+static bool seek_last_of(struct xstream_view view, enum xstream_kind kind,
+                         struct xstream_cursor *cursor) {
+    struct xstream_name prefix;
+    xstream_name_begin(&prefix, kind);
+    return xstream_seek_last(view, &prefix, cursor);
+}
+
+void xstream_name_of_group(struct xstream_name *name, enum xstream_kind kind,
+                           const struct xstream_label *group) {
+    xstream_name_begin(name, kind);
+    xstream_name_add_label(name, xstream_label_slice(group));
 }
 
 bool xstream_seek(struct xstream_view view, struct xstream_id id, struct xstream_cursor *cursor) {
-    struct xstream_name from;
-    xstream_name_begin(&cursor->prefix, XSTREAM_ENTRY);
-    from = cursor->prefix;
+    struct xstream_name prefix, from;
+    xstream_name_begin(&prefix, XSTREAM_ENTRY);
+    xstream_name_begin(&from, XSTREAM_ENTRY);
     xstream_name_add_id(&from, id);
-    return xstream_seek_name(view, &from, cursor);
+    return xstream_seek_name(view, &prefix, &from, cursor);
 }
 
 bool xstream_seek_back(struct xstream_view view, struct xstream_id id,
                        struct xstream_cursor *cursor) {
-    xstream_name_begin(&cursor->prefix, XSTREAM_ENTRY);
+    struct xstream_name prefix, behind;
     if (!xstream_id_increment(&id)) {
-        return xstream_seek_last(view, cursor);
+        return seek_last_of(view, XSTREAM_ENTRY, cursor);
     }
-    struct xstream_name behind = cursor->prefix;
+    xstream_name_begin(&prefix, XSTREAM_ENTRY);
+    xstream_name_begin(&behind, XSTREAM_ENTRY);
     xstream_name_add_id(&behind, id);
-    return seek_before(view, xstream_name_slice(&behind), cursor);
+    return seek_before(view, &prefix, &behind, cursor);
 }
 
 bool xstream_seek_pending(struct xstream_view view, const struct xstream_label *group,
                           struct xstream_id id, struct xstream_cursor *cursor) {
-    struct xstream_name from;
-    xstream_walk_group(cursor, XSTREAM_PENDING, group);
-    from = cursor->prefix;
+    struct xstream_name prefix, from;
+    xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
+    xstream_name_of_group(&from, XSTREAM_PENDING, group);
     xstream_name_add_id(&from, id);
-    return xstream_seek_name(view, &from, cursor);
-}
-
-bool xstream_seek_last_pending(struct xstream_view view, const struct xstream_label *group,
-                               struct xstream_cursor *cursor) {
-    xstream_walk_group(cursor, XSTREAM_PENDING, group);
-    return xstream_seek_last(view, cursor);
+    return xstream_seek_name(view, &prefix, &from, cursor);
 }
 
 bool xstream_seek_consumer(struct xstream_view view, const struct xstream_label *group,
                            struct xstream_cursor *cursor) {
-    xstream_walk_group(cursor, XSTREAM_CONSUMER, group);
-    return xstream_seek_first(view, cursor);
+    struct xstream_name prefix;
+    xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
+    return xstream_seek_first(view, &prefix, cursor);
 }
 
 bool xstream_next(struct xstream_cursor *cursor) {
@@ -122,8 +134,7 @@ struct slice xstream_value(struct xstream_cursor *cursor) {
 
 bool xstream_find_name(struct xstream_view view, const struct xstream_name *name,
                        struct xstream_cursor *cursor) {
-    cursor->view = view;
-    cursor->prefix = *name;
+    walk_over(cursor, view, name);
     return view.collection != NULL &&
            is_here(cursor,
                    ordered_map_find(view.collection->map, xstream_name_slice(name), &cursor->at));
@@ -142,8 +153,7 @@ bool xstream_has_entry(struct xstream_view view, struct xstream_id id) {
 
 uint64_t xstream_length(struct xstream_view view) {
     struct xstream_cursor cursor;
-    xstream_name_begin(&cursor.prefix, XSTREAM_ENTRY);
-    if (!xstream_seek_first(view, &cursor)) {
+    if (!xstream_seek(view, XSTREAM_ID_MIN, &cursor)) {
         return 0;
     }
     const struct ordered_map *map = view.collection->map;
@@ -152,8 +162,7 @@ uint64_t xstream_length(struct xstream_view view) {
 
 struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind kind) {
     struct xstream_cursor cursor;
-    xstream_name_begin(&cursor.prefix, kind);
-    return xstream_seek_last(view, &cursor) ? cursor.name.id : XSTREAM_ID_MIN;
+    return seek_last_of(view, kind, &cursor) ? cursor.name.id : XSTREAM_ID_MIN;
 }
 
 struct xstream_id xstream_last_id(struct xstream_view view) {
@@ -168,8 +177,8 @@ static void add(uint64_t *sum, uint64_t count) {
 
 static uint64_t trimmed_count(struct xstream_view view) {
     struct xstream_cursor cursor;
-    xstream_name_begin(&cursor.prefix, XSTREAM_TRIMMED);
-    return xstream_seek_last(view, &cursor) ? xstream_count_take(xstream_value(&cursor)) : 0;
+    return seek_last_of(view, XSTREAM_TRIMMED, &cursor) ? xstream_count_take(xstream_value(&cursor))
+                                                        : 0;
 }
 
 void xstream_facts(struct xstream_view view, struct xstream_facts *facts) {
@@ -181,8 +190,9 @@ void xstream_facts(struct xstream_view view, struct xstream_facts *facts) {
     facts->deleted_id_max = xstream_greatest(view, XSTREAM_DELETED);
     facts->entries_added = facts->length;
     add(&facts->entries_added, trimmed_count(view));
-    xstream_name_begin(&cursor.prefix, XSTREAM_REMOVED);
-    for (bool is_there = xstream_seek_first(view, &cursor); is_there;
+    struct xstream_name removed;
+    xstream_name_begin(&removed, XSTREAM_REMOVED);
+    for (bool is_there = xstream_seek_first(view, &removed, &cursor); is_there;
          is_there = xstream_next(&cursor)) {
         add(&facts->entries_added, xstream_count_take(xstream_value(&cursor)));
     }
@@ -222,15 +232,16 @@ enum store_status xstream_put(struct elements_writer *writer, const struct xstre
     return sequence_write_put(writer, xstream_name_slice(name), value);
 }
 
-uint64_t xstream_remove_all(struct elements_writer *writer, struct xstream_cursor *cursor,
+uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,
                             const struct xstream_name *except) {
+    struct xstream_cursor cursor;
     uint64_t removed = 0;
-    bool is_there = xstream_seek_first(xstream_of_writer(writer), cursor);
+    bool is_there = xstream_seek_first(xstream_of_writer(writer), prefix, &cursor);
     while (is_there) {
-        if (except != NULL && slice_equal(cursor->at.element.name, xstream_name_slice(except))) {
-            is_there = xstream_next(cursor);
+        if (except != NULL && slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
+            is_there = xstream_next(&cursor);
         } else {
-            is_there = is_here(cursor, sequence_write_remove(writer, &cursor->at));
+            is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
             removed++;
         }
     }
@@ -240,13 +251,11 @@ uint64_t xstream_remove_all(struct elements_writer *writer, struct xstream_curso
 enum store_status xstream_put_greatest(struct elements_writer *writer,
                                        const struct xstream_name *prefix, struct xstream_id id,
                                        struct slice value) {
-    struct xstream_cursor others;
     struct xstream_name name = *prefix;
-    others.prefix = *prefix;
     xstream_name_add_id(&name, id);
     enum store_status status = xstream_put(writer, &name, value);
     if (status == STORE_OK) {
-        (void)xstream_remove_all(writer, &others, &name);
+        (void)xstream_remove_all(writer, prefix, &name);
     }
     return status;
 }
@@ -262,8 +271,7 @@ static enum store_status put_fact(struct elements_writer *writer, enum xstream_k
 
 void xstream_keep(struct elements_writer *writer, struct xstream_id last) {
     struct xstream_cursor cursor;
-    xstream_name_begin(&cursor.prefix, XSTREAM_LAST);
-    if (!xstream_seek_last(xstream_of_writer(writer), &cursor)) {
+    if (!seek_last_of(xstream_of_writer(writer), XSTREAM_LAST, &cursor)) {
         (void)put_fact(writer, XSTREAM_LAST, last, 0);
     }
 }
@@ -395,8 +403,7 @@ static uint64_t count_rough(struct xstream_view view, const struct xstream_trim 
 
 static void note_trimmed(struct elements_writer *writer, struct xstream_id id, uint64_t count) {
     struct xstream_cursor cursor;
-    xstream_name_begin(&cursor.prefix, XSTREAM_TRIMMED);
-    if (xstream_seek_last(xstream_of_writer(writer), &cursor)) {
+    if (seek_last_of(xstream_of_writer(writer), XSTREAM_TRIMMED, &cursor)) {
         id = xstream_id_compare(id, cursor.name.id) > 0 ? id : cursor.name.id;
         add(&count, xstream_count_take(xstream_value(&cursor)));
     }
@@ -432,9 +439,9 @@ enum store_status xstream_set_facts(struct elements_writer *writer,
     }
     if (status == STORE_OK && facts->has_entries_added) {
         uint64_t length = xstream_length(xstream_of_writer(writer));
-        struct xstream_cursor removed;
+        struct xstream_name removed;
         require(facts->entries_added >= length);
-        xstream_name_begin(&removed.prefix, XSTREAM_REMOVED);
+        xstream_name_begin(&removed, XSTREAM_REMOVED);
         (void)xstream_remove_all(writer, &removed, NULL);
         status = put_fact(writer, XSTREAM_TRIMMED, XSTREAM_ID_MIN, facts->entries_added - length);
     }

@@ -61,11 +61,9 @@ struct xstream_cursor {
 bool xstream_seek(struct xstream_view view, struct xstream_id id, struct xstream_cursor *cursor);
 bool xstream_seek_back(struct xstream_view view, struct xstream_id id,
                        struct xstream_cursor *cursor);
-/* The first pending entry of the group with that id or a greater one; the last one of all. */
+/* The first pending entry of the group with that id or a greater one. */
 bool xstream_seek_pending(struct xstream_view view, const struct xstream_label *group,
                           struct xstream_id id, struct xstream_cursor *cursor);
-bool xstream_seek_last_pending(struct xstream_view view, const struct xstream_label *group,
-                               struct xstream_cursor *cursor);
 /* The group's first consumer, by name. */
 bool xstream_seek_consumer(struct xstream_view view, const struct xstream_label *group,
                            struct xstream_cursor *cursor);

@@ -6,16 +6,18 @@
 #include "store/sequence_write.h"
 #include "store/xstreams.h"
 
-/* ---- walking: cursor->prefix says over what ---- */
+/* ---- walking over what has a prefix ---- */
 
 /* The first one with that name or a greater one. */
-bool xstream_seek_name(struct xstream_view view, const struct xstream_name *from,
+bool xstream_seek_name(struct xstream_view view, const struct xstream_name *prefix,
+                       const struct xstream_name *from, struct xstream_cursor *cursor);
+bool xstream_seek_first(struct xstream_view view, const struct xstream_name *prefix,
+                        struct xstream_cursor *cursor);
+bool xstream_seek_last(struct xstream_view view, const struct xstream_name *prefix,
                        struct xstream_cursor *cursor);
-bool xstream_seek_first(struct xstream_view view, struct xstream_cursor *cursor);
-bool xstream_seek_last(struct xstream_view view, struct xstream_cursor *cursor);
-/* Makes it walk over what the group has of that kind. */
-void xstream_walk_group(struct xstream_cursor *cursor, enum xstream_kind kind,
-                        const struct xstream_label *group);
+/* The prefix of what the group has of that kind. */
+void xstream_name_of_group(struct xstream_name *name, enum xstream_kind kind,
+                           const struct xstream_label *group);
 /* The element of that very name. */
 bool xstream_find_name(struct xstream_view view, const struct xstream_name *name,
                        struct xstream_cursor *cursor);
@@ -27,8 +29,8 @@ struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind k
 /* Adds or sets an element; alone, one that is what it should be is left as it is. */
 enum store_status xstream_put(struct elements_writer *writer, const struct xstream_name *name,
                               struct slice value);
-/* Removes all that the cursor's prefix begins, but `except` (NULL: all); returns how many. */
-uint64_t xstream_remove_all(struct elements_writer *writer, struct xstream_cursor *cursor,
+/* Removes all that the prefix begins, but `except` (NULL: all); returns how many. */
+uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,
                             const struct xstream_name *except);
 /* Gives the stream an element that says its last id, if it has none. */
 void xstream_keep(struct elements_writer *writer, struct xstream_id last);
