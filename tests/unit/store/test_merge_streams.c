@@ -588,6 +588,29 @@ static void last_ids_join_by_maximum(void **state) {
     end_row(4, 4);
 }
 
+static void long_entries_travel_in_pieces(void **state) {
+    (void)state;
+    static const struct xstream_id ID = {1, 1};
+    size_t size = CHANGE_VALUE_BYTES_MAX + 1000;
+    char *bytes = memory_alloc(size);
+    memset(bytes, 'x', size);
+    begin_row(0);
+    open_row(0);
+    require(xstream_add(&writer, ID, slice_make(bytes, size)) == STORE_OK);
+    close_row(0);
+    world_deliver_all(&world);
+    for (unsigned node = 0; node < WORLD_NODES; node++) {
+        struct xstream_cursor cursor;
+        require(xstream_seek(view_of(node), ID, &cursor));
+        require(slice_equal(xstream_value(&cursor), slice_make(bytes, size)));
+        store_check(&world.nodes[node].store);
+        require(world_same_digest(&world, 0, node));
+        check_state(&world, node);
+    }
+    world_deinit(&world);
+    memory_free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(concurrent_additions_both_stay),
@@ -598,6 +621,7 @@ int main(void) {
         cmocka_unit_test(what_is_pending_is_the_same_everywhere),
         cmocka_unit_test(a_read_survives_an_unseeing_destroy),
         cmocka_unit_test(last_ids_join_by_maximum),
+        cmocka_unit_test(long_entries_travel_in_pieces),
         cmocka_unit_test(the_law_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
