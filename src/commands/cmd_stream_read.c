@@ -8,6 +8,8 @@ struct xread {
     size_t group_at; /* argument of the group, the consumer behind it */
     struct xstream_label group, consumer;
     bool no_ack;
+    bool blocks;
+    int64_t timeout_ms;
     uint64_t count; /* 0: all */
     size_t keys_at; /* argument of the first key */
     size_t keys_count;
@@ -26,6 +28,23 @@ static bool parse_group_option(struct command_context *ctx, size_t *at, struct x
     return true;
 }
 
+static bool parse_block(struct command_context *ctx, size_t index, struct xread *xread) {
+    xread->blocks = true;
+    if (!command_integer(ctx, index, &xread->timeout_ms,
+                         "ERR timeout is not an integer or out of range")) {
+        return false;
+    }
+    if (xread->timeout_ms < 0) {
+        reply_error(ctx->reply, "ERR timeout is negative");
+        return false;
+    }
+    if (xread->timeout_ms > INT64_MAX - ctx->store->now_ms) {
+        reply_error(ctx->reply, "ERR timeout is out of range");
+        return false;
+    }
+    return true;
+}
+
 /* Reads the options from argument *at on, up to STREAMS. */
 static bool parse_options(struct command_context *ctx, struct xread *xread) {
     for (size_t i = 1; i < ctx->args_count; i++) {
@@ -36,6 +55,10 @@ static bool parse_options(struct command_context *ctx, struct xread *xread) {
                 return false;
             }
             xread->count = number < 0 ? 0 : (uint64_t)number;
+        } else if (command_word(ctx, i, "block") && more >= 1) {
+            if (!parse_block(ctx, ++i, xread)) {
+                return false;
+            }
         } else if (command_word(ctx, i, "group") && more >= 2) {
             if (!parse_group_option(ctx, &i, xread)) {
                 return false;
@@ -146,18 +169,50 @@ static void begin_served(struct command_context *ctx, struct xread_reply *out, s
 }
 
 static void end_served(struct command_context *ctx, const struct xread_reply *out) {
-    if (out->served == 0) {
-        reply_null_array(ctx->reply);
-    } else if (ctx->reply->protocol < 3) {
+    if (ctx->reply->protocol < 3) {
         reply_deferred_array(ctx->reply, out->begin, out->served);
     } else {
         reply_deferred_map(ctx->reply, out->begin, out->served);
     }
 }
 
+/* Nothing was found: waits for it, if that is wanted and may be. A group that goes is news, too. */
+static void found_nothing(struct command_context *ctx, const struct xread *xread,
+                          const struct slice *args) {
+    struct command_wait wait = {.wants_any = xread->is_group,
+                                .type = VALUE_STREAM,
+                                .keys_first = xread->keys_at,
+                                .keys_count = xread->keys_count,
+                                .timeout_ms = xread->timeout_ms,
+                                .args = args};
+    if (!xread->blocks || !command_block(ctx, &wait)) {
+        reply_null_array(ctx->reply);
+    }
+}
+
 /* ---- XREAD ---- */
 
-/* XREAD [COUNT count] STREAMS key [key ...] id [id ...] */
+/* The request with the ids that "$" stands for now: later it would be others. */
+static void block_xread(struct command_context *ctx, const struct xread *xread) {
+    struct slice *args = memory_alloc(ctx->args_count * sizeof(*args));
+    char *texts = memory_alloc(xread->keys_count * STREAM_ID_TEXT_BYTES_MAX);
+    memcpy(args, ctx->args, ctx->args_count * sizeof(*args));
+    for (size_t i = 0; i < xread->keys_count; i++) {
+        size_t at = xread->keys_at + i;
+        struct slice *id = &args[at + xread->keys_count];
+        struct key key = command_key(ctx, at);
+        struct xstream_view view;
+        if (slice_equal(*id, SLICE("$")) && stream_read(ctx, &key, &view)) {
+            char *text = texts + i * STREAM_ID_TEXT_BYTES_MAX;
+            *id = slice_make(text, stream_format_id(text, xstream_last_id(view)));
+        }
+    }
+    found_nothing(ctx, xread, args);
+    memory_free(texts);
+    memory_free(args);
+}
+
+/* XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...] */
 static void cmd_xread(struct command_context *ctx) {
     struct xread xread;
     struct xread_reply out = {0};
@@ -188,7 +243,13 @@ static void cmd_xread(struct command_context *ctx) {
             stream_reply_range(ctx, view, id, XSTREAM_ID_MAX, xread.count, false);
         }
     }
-    end_served(ctx, &out);
+    if (out.served > 0) {
+        end_served(ctx, &out);
+    } else if (xread.blocks) {
+        block_xread(ctx, &xread);
+    } else {
+        reply_null_array(ctx->reply);
+    }
 }
 
 /* ---- XREADGROUP ---- */
@@ -349,7 +410,8 @@ static bool check_groups(struct command_context *ctx, struct xread *xread) {
     return stream_label(ctx, xread->group_at + 1, &xread->consumer);
 }
 
-/* XREADGROUP GROUP group consumer [COUNT count] [NOACK] STREAMS key [key ...] id [id ...] */
+/* XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...]
+ * id [id ...] */
 static void cmd_xreadgroup(struct command_context *ctx) {
     struct xread xread;
     struct xread_reply out = {0};
@@ -366,7 +428,11 @@ static void cmd_xreadgroup(struct command_context *ctx) {
             return;
         }
     }
-    end_served(ctx, &out);
+    if (out.served > 0) {
+        end_served(ctx, &out);
+    } else {
+        found_nothing(ctx, &xread, NULL);
+    }
 }
 
 static const struct command cmd_stream_read_rows[] = {

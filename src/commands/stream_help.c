@@ -173,12 +173,15 @@ bool stream_trim_complete(struct command_context *ctx, struct xstream_trim *trim
 
 /* ---- replies ---- */
 
+size_t stream_format_id(char *at, struct xstream_id id) {
+    size_t size = number_format_unsigned(at, id.ms);
+    at[size++] = '-';
+    return size + number_format_unsigned(at + size, id.sequence);
+}
+
 void stream_reply_id(struct command_context *ctx, struct xstream_id id) {
-    char text[2 * NUMBER_INTEGER_BYTES_MAX + 1];
-    size_t size = number_format_unsigned(text, id.ms);
-    text[size++] = '-';
-    size += number_format_unsigned(text + size, id.sequence);
-    reply_bulk(ctx->reply, slice_make(text, size));
+    char text[STREAM_ID_TEXT_BYTES_MAX];
+    reply_bulk(ctx->reply, slice_make(text, stream_format_id(text, id)));
 }
 
 void stream_reply_entry(struct command_context *ctx, struct xstream_cursor *cursor) {

@@ -49,6 +49,9 @@ bool stream_trim_complete(struct command_context *ctx, struct xstream_trim *trim
 
 /* ---- replies ---- */
 
+enum { STREAM_ID_TEXT_BYTES_MAX = 2 * NUMBER_INTEGER_BYTES_MAX + 1 };
+/* Writes the id at `at`, which has STREAM_ID_TEXT_BYTES_MAX; returns the bytes used. */
+size_t stream_format_id(char *at, struct xstream_id id);
 void stream_reply_id(struct command_context *ctx, struct xstream_id id);
 /* The entry at the cursor: id and fields. */
 void stream_reply_entry(struct command_context *ctx, struct xstream_cursor *cursor);

@@ -401,7 +401,7 @@ static void mess_stream(struct prng *prng, struct buffer *out, unsigned a, unsig
     char key[16], group[32];
     (void)snprintf(key, sizeof(key), prng_below(prng, 8) == 0 ? "m:%u" : "st:%u", a % 2);
     (void)snprintf(group, sizeof(group), "%s g%u", key, n % 2);
-    switch (prng_below(prng, 25)) {
+    switch (prng_below(prng, 28)) {
     case 0:
     case 1:
     case 2:
@@ -465,6 +465,14 @@ static void mess_stream(struct prng *prng, struct buffer *out, unsigned a, unsig
         break;
     case 23:
         buffer_printf(out, n % 2 == 0 ? "DEL %s" : "RENAME %s st:2", key);
+        break;
+    case 24:
+        buffer_printf(out, "XREAD COUNT 2 BLOCK %u STREAMS %s st:2 $ 0", 100 + 4 * n, key);
+        break;
+    case 25:
+    case 26:
+        buffer_printf(out, "XREADGROUP GROUP g%u c%u BLOCK %u STREAMS %s >", n % 2, n % 3,
+                      100 + 4 * n, key);
         break;
     default:
         buffer_printf(out, "EXPIRE %s %u", key, 1 + n % 60);

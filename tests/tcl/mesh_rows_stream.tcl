@@ -171,6 +171,25 @@ start_mesh 3 {appendonly no} {
         expect $events {xadd xgroup-create xgroup-createconsumer xgroup-delconsumer xgroup-destroy xdel del}
     }
 
+    mesh_test "A client that waits at one node is woken by an entry from another" {
+        node A xgroup create x g 0 mkstream
+        converged
+        set reader [node_connect B]
+        set consumer [node_connect C]
+        $reader -send xread block 0 streams x $
+        $consumer -send xreadgroup group g one block 0 streams x >
+        wait_until { [regexp {blocked_clients:1\r} [node B info clients]] && [regexp {blocked_clients:1\r} [node C info clients]] }
+        node A xadd x 1-0 f v
+        expect [$reader -receive] {{x {{1-0 {f v}}}}}
+        expect [$consumer -receive] {{x {{1-0 {f v}}}}}
+        converged
+        everywhere {1 1-0 1-0 {{one 1}}} xpending x g
+        $consumer -send xreadgroup group g one block 0 streams x >
+        wait_until { [regexp {blocked_clients:1\r} [node C info clients]] }
+        node A xgroup destroy x g
+        expect_error "NOGROUP*" { $consumer -receive }
+    }
+
     mesh_test "A node that was away gets what it missed" {
         node A xadd x 1-0 f v
         node A xgroup create x g 0
