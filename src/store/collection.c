@@ -349,9 +349,10 @@ static int compare_packed(const void *a, const void *b) {
 
 /* Can it be packed, and did it never grow too large for that? */
 static bool is_packable(const struct store *store, const struct collection *collection) {
-    return collection->type != VALUE_STREAM && !collection->is_large && collection->contested_count == 0 &&
-           !collection->may_have_parts && collection->space.table.marked_count == 0 &&
-           collection->entry != NULL && entry_kind(collection->entry) == ENTRY_COLLECTION &&
+    return collection->type != VALUE_STREAM && !collection->is_large &&
+           collection->contested_count == 0 && !collection->may_have_parts &&
+           collection->space.table.marked_count == 0 && collection->entry != NULL &&
+           entry_kind(collection->entry) == ENTRY_COLLECTION &&
            !is_beyond_packing(store, collection);
 }
 
