@@ -90,9 +90,6 @@ static bool restore_open(struct command_context *ctx, struct rdb_reader *reader)
     enum rdb_value_status status = rdb_value_check_footer(&payload);
     if (status == RDB_VALUE_OK) {
         status = rdb_reader_open(reader, payload, ctx->limits->value_bytes_max, ctx->store->seed);
-        if (status == RDB_VALUE_OK && !value_can_restore(reader->kind)) {
-            status = RDB_VALUE_MALFORMED;
-        }
     }
     switch (status) {
     case RDB_VALUE_OK:

@@ -74,6 +74,9 @@ static const char *elements_encoding_name(const struct store *store, const struc
     if (elements.type == VALUE_LIST) {
         return list_is_small(store, &elements) ? "listpack" : "quicklist";
     }
+    if (elements.type == VALUE_STREAM) {
+        return "stream";
+    }
     bool is_small = elements.collection == NULL || !elements.collection->is_large;
     if (elements.type == VALUE_SET && is_small) {
         bool is_integers = elements.count <= store->packing[VALUE_SET].integers_max &&

@@ -196,6 +196,11 @@ extern const struct command_family cmd_sorted_set_algebra_family;
 extern const struct command_family cmd_geo_family;
 extern const struct command_family cmd_sort_family;
 extern const struct command_family cmd_list_family;
+extern const struct command_family cmd_stream_family;
+extern const struct command_family cmd_stream_read_family;
+extern const struct command_family cmd_stream_group_family;
+extern const struct command_family cmd_stream_pending_family;
+extern const struct command_family cmd_stream_info_family;
 
 /* Ends a family file: names the family after its rows. */
 #define COMMAND_FAMILY(name, rows_array)                                                           \

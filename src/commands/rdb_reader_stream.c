@@ -31,6 +31,7 @@
 #include "base/memory.h"
 #include "commands/rdb_bytes.h"
 #include "commands/rdb_reader_walk.h"
+#include "crdt/xstream.h"
 
 enum {
     ID_BYTES = 16,
@@ -57,6 +58,12 @@ static bool take_binary_id(struct slice *bytes, struct rdb_stream_id *id) {
 
 static bool take_id(struct slice *bytes, struct rdb_stream_id *id) {
     return rdb_value_take_length(bytes, &id->ms) && rdb_value_take_length(bytes, &id->sequence);
+}
+
+/* Can a group or consumer have this name? Redis bounds none; ours are parts of names. */
+static bool is_name(struct slice name) {
+    struct xstream_label label;
+    return xstream_label_encode(name, &label);
 }
 
 /* A time at or above `least`. */
@@ -303,7 +310,7 @@ static enum rdb_walk step_groups(struct rdb_reader *reader, struct rdb_item *ite
     struct rdb_group *group = &item->group;
     *group =
         (struct rdb_group){.name = reader->name.bytes, .entries_read = RDB_ENTRIES_READ_UNKNOWN};
-    if (!take_id(&reader->rest, &group->last_id)) {
+    if (!is_name(group->name) || !take_id(&reader->rest, &group->last_id)) {
         return RDB_WALK_MALFORMED;
     }
     if (reader->type != RDB_TYPE_STREAM_LISTPACKS) {
@@ -345,7 +352,7 @@ static enum rdb_walk step_consumers(struct rdb_reader *reader, struct rdb_item *
     }
     struct rdb_consumer *consumer = &item->consumer;
     *consumer = (struct rdb_consumer){.name = reader->name.bytes};
-    if (!take_time(&reader->rest, 0, &consumer->seen_unix_ms)) {
+    if (!is_name(consumer->name) || !take_time(&reader->rest, 0, &consumer->seen_unix_ms)) {
         return RDB_WALK_MALFORMED;
     }
     consumer->active_unix_ms = consumer->seen_unix_ms;

@@ -2,6 +2,7 @@
 #include "commands/value_codec.h"
 
 #include "commands/dump_list.h"
+#include "commands/dump_stream.h"
 
 #include "store/strings.h"
 
@@ -103,6 +104,8 @@ bool value_dump(const struct store *store, const struct entry *entry,
         dump_list_write(store, &elements, &writer);
         break;
     case VALUE_STREAM:
+        dump_stream_write(store, &elements, &writer);
+        break;
     case VALUE_TYPES_COUNT:
         impossible("the store has no such values");
     }
@@ -113,7 +116,7 @@ bool value_dump(const struct store *store, const struct entry *entry,
 
 /* ---- into the store ---- */
 
-/* What holds values of that kind; VALUE_TYPES_COUNT: nothing does. */
+/* What holds values of that kind. */
 static enum value_type type_of_kind(enum rdb_kind kind) {
     switch (kind) {
     case RDB_KIND_STRING:
@@ -127,13 +130,9 @@ static enum value_type type_of_kind(enum rdb_kind kind) {
     case RDB_KIND_LIST:
         return VALUE_LIST;
     case RDB_KIND_STREAM:
-        return VALUE_TYPES_COUNT;
+        return VALUE_STREAM;
     }
     impossible("a kind without a case");
-}
-
-bool value_can_restore(enum rdb_kind kind) {
-    return type_of_kind(kind) != VALUE_TYPES_COUNT;
 }
 
 static enum store_status restore_field(struct elements_writer *writer,
@@ -190,7 +189,6 @@ static enum store_status restore_elements(struct store *store, const struct key 
 
 enum store_status value_restore(struct store *store, const struct key *key,
                                 struct rdb_reader *reader, uint64_t expire_unix_ms) {
-    require(value_can_restore(reader->kind));
     if (reader->kind == RDB_KIND_STRING) {
         struct rdb_item item;
         bool is_there = rdb_reader_next(reader, &item);
@@ -198,7 +196,9 @@ enum store_status value_restore(struct store *store, const struct key *key,
         return strings_set(store, key, item.name, expire_unix_ms);
     }
     enum store_status status = reader->kind == RDB_KIND_LIST ? dump_list_read(store, key, reader)
-                                                             : restore_elements(store, key, reader);
+                               : reader->kind == RDB_KIND_STREAM
+                                   ? dump_stream_read(store, key, reader)
+                                   : restore_elements(store, key, reader);
     if (status == STORE_OK && expire_unix_ms != 0) {
         (void)store_expire(store, key, expire_unix_ms);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Values of the store as serialised ones, and back: where rdb_writer.h and rdb_reader.h meet the
- * store. A type that is added is added in value_dump(), value_can_restore() and value_restore(). */
+ * store. A type that is added is added in value_dump() and value_restore(). */
 #ifndef COMMANDS_VALUE_CODEC_H
 #define COMMANDS_VALUE_CODEC_H
 
@@ -12,9 +12,7 @@
  * has come are left out; false, with nothing appended, when there are no others. */
 bool value_dump(const struct store *store, const struct entry *entry,
                 const struct rdb_writer_limits *limits, struct buffer *out);
-/* Does the store have such values? */
-bool value_can_restore(enum rdb_kind kind);
-/* Puts what the reader delivers, of a kind that can be restored, in the place of whatever is at
+/* Puts what the reader delivers in the place of whatever is at
  * `key`. `expire_unix_ms` 0: never. OK, but there is no key when all fields of a hash have expired.
  * OUT_OF_MEMORY: the key is gone, or for a string as it was. */
 enum store_status value_restore(struct store *store, const struct key *key,

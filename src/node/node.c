@@ -97,6 +97,11 @@ static void node_take_packing(struct node *node) {
         .entries_max = (uint64_t)options->zset_max_listpack_entries,
         .bytes_max = (uint64_t)options->zset_max_listpack_value,
     };
+    /* Streams have one form; this is what a rough trim takes for a node. */
+    node->store.packing[VALUE_STREAM] = (struct store_packing){
+        .entries_max = (uint64_t)options->stream_node_max_entries,
+        .bytes_max = (uint64_t)options->stream_node_max_bytes,
+    };
 }
 
 /* This says what OBJECT ENCODING calls lists, and how many elements are packed at most; how many
@@ -196,6 +201,11 @@ static void node_add_families(struct node *node) {
         &cmd_sort_family,
         &cmd_pubsub_family,
         &cmd_list_family,
+        &cmd_stream_family,
+        &cmd_stream_read_family,
+        &cmd_stream_group_family,
+        &cmd_stream_pending_family,
+        &cmd_stream_info_family,
     };
     command_table_init(&node->commands);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

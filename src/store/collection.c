@@ -46,6 +46,7 @@ void collection_free(struct collection *collection) {
         order_tree_deinit(&collection->order);
     }
     ordered_map_free(&collection->map, NULL, NULL);
+    ordered_map_free(&collection->seen, NULL, NULL);
     do {
         position = table_walk(&collection->space.table, position, free_visit, NULL);
     } while (position != 0);
@@ -275,7 +276,7 @@ void collection_before_owner(struct store *store, struct collection *collection)
 void collection_before(struct store *store, const struct key *key) {
     struct collection *collection = key->in;
     collection_before_owner(store, collection);
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         sequence_promote(store, collection, key->name);
         return;
     }
@@ -302,7 +303,7 @@ void collection_after(struct store *store, const struct key *key, uint64_t stamp
         collection->entry->stamp = stamp;
     }
     collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         sequence_demote(key);
     }
 }
@@ -348,9 +349,10 @@ static int compare_packed(const void *a, const void *b) {
 
 /* Can it be packed, and did it never grow too large for that? */
 static bool is_packable(const struct store *store, const struct collection *collection) {
-    return !collection->is_large && collection->contested_count == 0 &&
-           !collection->may_have_parts && collection->space.table.marked_count == 0 &&
-           collection->entry != NULL && entry_kind(collection->entry) == ENTRY_COLLECTION &&
+    return collection->type != VALUE_STREAM && !collection->is_large &&
+           collection->contested_count == 0 && !collection->may_have_parts &&
+           collection->space.table.marked_count == 0 && collection->entry != NULL &&
+           entry_kind(collection->entry) == ENTRY_COLLECTION &&
            !is_beyond_packing(store, collection);
 }
 
@@ -596,7 +598,7 @@ static void delete_element(struct store *store, struct collection *collection,
 
 void collection_delete_seen(struct store *store, struct collection *collection, uint64_t stamp) {
     struct delete_walk walk = {.stamp = stamp};
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         sequence_delete_seen(store, collection, stamp);
     }
     collection_walk(store, collection, delete_element, &walk);
@@ -646,7 +648,7 @@ static void adopt_element(struct store *store, struct collection *collection, st
     }
     index_add(collection, element);
     note_parts(collection, element);
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         /* A large value is whole now. */
         struct buffer name = {0};
         buffer_append_slice(&name, key.name);
@@ -731,7 +733,7 @@ uint64_t collection_memory_bytes(const struct collection *collection, uint64_t s
     uint64_t elements = walk.count > 0 ? walk.bytes * count / walk.count : 0;
     return sizeof(*collection) + table_memory_bytes(&collection->space.table) + elements +
            collection->newest_count * sizeof(collection->newest[0]) +
-           ordered_map_memory_bytes(collection->map) +
+           ordered_map_memory_bytes(collection->map) + ordered_map_memory_bytes(collection->seen) +
            (collection->type == VALUE_SORTED_SET ? order_tree_memory_bytes(&collection->order) : 0);
 }
 
@@ -790,7 +792,7 @@ void collection_check(const struct store *store, const struct collection *collec
         order_tree_check(&collection->order);
         require(collection->order.count == collection_visible_count(collection));
     }
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         sequence_check(store, collection);
     }
     if (entry_kind(collection->entry) == ENTRY_COLLECTION) {

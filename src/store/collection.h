@@ -17,8 +17,8 @@
  *   I2  the order index holds the visible elements of a sorted set, under their scores.
  *   I3  a collection under an ENTRY_COLLECTION has a visible element.
  *   I4  contested_count is the number of contested elements.
- *   I5  the map of a list holds all its elements in order: those that are plain, and the places of
- *       those that are in the table (sequence.h). */
+ *   I5  the map of a list or stream holds all its elements in order: those that are plain, and the
+ * places of those that are in the table (sequence.h). */
 #ifndef STORE_COLLECTION_H
 #define STORE_COLLECTION_H
 
@@ -51,13 +51,21 @@ struct collection {
      * changes, which may be freed meanwhile; NULL: nothing. */
     const struct entry *indexed;
     double indexed_score;
-    struct ordered_map *map; /* LIST */
+    struct ordered_map *map; /* LIST, STREAM */
+    /* STREAM: when consumers were seen by this node, by the names of their elements (xstreams.h).
+     */
+    struct ordered_map *seen;
     struct collection_newest *newest;
     unsigned newest_count;
     /* In store->expiring while an element has an expiry. */
     bool is_expiring;
     struct collection *previous_expiring, *next_expiring;
 };
+
+/* Are values of that type kept in order, in a map (sequence.h)? */
+static inline bool collection_is_sequence(enum value_type type) {
+    return type == VALUE_LIST || type == VALUE_STREAM;
+}
 
 /* ---- lifecycle ---- */
 
@@ -123,12 +131,12 @@ struct collection *collection_from_packed(const struct store *store, struct slic
 
 /* All elements, hidden ones included. */
 static inline uint64_t collection_count(const struct collection *collection) {
-    return collection->type == VALUE_LIST ? ordered_map_count(collection->map)
-                                          : collection->space.table.count;
+    return collection_is_sequence(collection->type) ? ordered_map_count(collection->map)
+                                                    : collection->space.table.count;
 }
 /* Elements that are not hidden; expired ones count. */
 static inline uint64_t collection_visible_count(const struct collection *collection) {
-    if (collection->type == VALUE_LIST) {
+    if (collection_is_sequence(collection->type)) {
         return ordered_map_count(collection->map); /* none is ever hidden */
     }
     return collection->space.table.count - collection->space.hidden_count;

@@ -6,7 +6,7 @@
 #include "store/lists.h"
 #include "store/merge.h"
 #include "store/notify.h"
-#include "store/sequence.h"
+#include "store/sequence_write.h"
 #include "store/strings.h"
 
 /* ---- reading ---- */
@@ -46,7 +46,7 @@ void element_view(const struct entry *entry, enum value_type type, struct elemen
     element->expire_unix_ms = entry_expire_unix_ms(entry);
     if (type == VALUE_SORTED_SET) {
         element->score = collection_score(entry);
-    } else if (type == VALUE_HASH || type == VALUE_LIST) {
+    } else if (type == VALUE_HASH || collection_is_sequence(type)) {
         element->value = entry_value(entry, &element->scratch);
     }
 }
@@ -71,6 +71,7 @@ bool elements_find(const struct store *store, const struct elements *elements, s
     }
     struct key key = collection_key(store, elements->collection, 0, name);
     uint64_t *slot = mutate_slot(store, &key);
+    require(elements->type != VALUE_STREAM);
     if (slot == NULL || mutate_is_invisible(store, table_item(*slot))) {
         return false;
     }
@@ -105,6 +106,10 @@ static void list_each(const struct store *store, const struct elements *elements
 
 uint64_t elements_scan(const struct store *store, const struct elements *elements,
                        uint64_t position, element_fn each, void *udata) {
+    if (elements->type == VALUE_STREAM && elements->collection != NULL) {
+        sequence_each(store, elements->collection, each, udata);
+        return 0;
+    }
     if (elements->type == VALUE_LIST) {
         list_each(store, elements, each, udata);
         return 0;
@@ -500,7 +505,7 @@ void elements_record_packed(struct elements_writer *writer, struct change *chang
 
 /* The key's entry, if the writer may still hope to find it packed. */
 static bool may_be_packed(const struct elements_writer *writer, const struct entry *entry) {
-    return writer->collection == NULL && writer->type != VALUE_LIST &&
+    return writer->collection == NULL && !collection_is_sequence(writer->type) &&
            (entry == NULL || entry_kind(entry) == ENTRY_PACKED);
 }
 
@@ -606,11 +611,12 @@ bool element_delete(struct elements_writer *writer, struct slice name) {
     }
     struct key place = writer_place(writer, name);
     uint64_t *slot = mutate_slot(store, &place);
-    if (writer->type != VALUE_LIST && (slot == NULL || entry_is_hidden(table_item(*slot)))) {
+    bool is_sequence = collection_is_sequence(writer->type);
+    if (!is_sequence && (slot == NULL || entry_is_hidden(table_item(*slot)))) {
         return false;
     }
     struct ordered_map_cursor cursor;
-    if (writer->type == VALUE_LIST && !ordered_map_find(writer->collection->map, name, &cursor)) {
+    if (is_sequence && !ordered_map_find(writer->collection->map, name, &cursor)) {
         return false;
     }
     bool is_expired = slot != NULL && mutate_is_expired(store, table_item(*slot));
@@ -828,6 +834,10 @@ static void copy_visit(void *udata, const struct element *element) {
     }
     if (walk->writer.type == VALUE_LIST) {
         walk->status = list_push(&walk->writer, LIST_RIGHT, element->value);
+        return;
+    }
+    if (walk->writer.type == VALUE_STREAM) {
+        walk->status = sequence_write_add(&walk->writer, element->name, element->value);
         return;
     }
     walk->status = walk->writer.type == VALUE_SORTED_SET

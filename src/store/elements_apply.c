@@ -9,7 +9,6 @@
 
 #include <math.h>
 
-#include "crdt/list_position.h"
 #include "store/merge.h"
 #include "store/sequence.h"
 
@@ -138,13 +137,13 @@ bool elements_change_is_sound(const struct change *change) {
     double score;
     bool is_register = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
                        change->kind == CHANGE_SET_KEEPING;
-    if (change->type == VALUE_STRING || change->type > VALUE_LIST) {
+    if (change->type == VALUE_STRING || change->type >= VALUE_TYPES_COUNT) {
         return false;
     }
-    if (change->type == VALUE_LIST) {
+    if (collection_is_sequence(change->type)) {
         return (change->kind == CHANGE_SET || change->kind == CHANGE_DELETE ||
                 change->kind == CHANGE_MORE) &&
-               list_position_is_valid(change->element);
+               sequence_name_is_valid(change->type, change->element);
     }
     return change->type != VALUE_SORTED_SET || !is_register ||
            (number_parse_double(change->value, &score) && !isnan(score));
@@ -160,7 +159,8 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     if (entry == NULL && !adds_something(change)) {
         return STORE_OK;
     }
-    if ((entry == NULL ||
+    if (change->type != VALUE_STREAM &&
+        (entry == NULL ||
          (entry_kind(entry) == ENTRY_PACKED && entry_type(entry) == change->type)) &&
         (change->type == VALUE_LIST ? apply_packed_list(store, key, slot, change)
                                     : apply_packed(store, key, slot, change))) {
@@ -172,7 +172,7 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     struct collection *collection = elements_need(store, key, change->type);
     struct key place = collection_key(store, collection, key->db, change->element);
     enum store_status status;
-    if (change->type == VALUE_LIST) {
+    if (collection_is_sequence(change->type)) {
         status = sequence_apply(store, &place, change);
     } else {
         collection_before(store, &place);

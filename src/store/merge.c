@@ -2,6 +2,7 @@
 #include "store/merge.h"
 
 #include "crdt/packed_list.h"
+#include "crdt/xstream.h"
 #include "store/notify.h"
 #include "store/strings.h"
 
@@ -429,7 +430,10 @@ static void report_conflicts(const struct merge *merge, const struct key *key, b
                        merge->change->kind == CHANGE_SET_EXPIRING ||
                        merge->change->kind == CHANGE_SET_KEEPING;
     unsigned count = contested->registers_count;
-    if (is_register && count > 1) {
+    /* What a stream has beside its entries is put down by nodes, not by clients. */
+    bool is_aside = key->in != NULL && key->in->type == VALUE_STREAM &&
+                    (uint8_t)key->name.data[0] != XSTREAM_ENTRY;
+    if (is_register && count > 1 && !is_aside) {
         uint64_t winner = contested->registers[count - 1].stamp;
         report(merge, key, STORE_CONFLICT_VALUE, winner,
                winner == stamp ? contested->registers[count - 2].stamp : stamp);

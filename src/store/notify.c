@@ -5,6 +5,7 @@
 #include "store/elements.h"
 #include "store/mutate.h"
 #include "store/sequence.h"
+#include "store/xstreams.h"
 
 enum { HASHED_BYTES_MAX = 64 << 10 };
 
@@ -157,6 +158,39 @@ static void look_at_list_element(const struct store *store, const struct element
     shown->hash = hash_bytes(store->seed, value);
 }
 
+/* Of a stream are told: entries, consumers, whatever is said of them, and groups, which are there
+ * under any last id. */
+static void look_at_stream_element(const struct store *store, const struct elements *elements,
+                                   struct slice name, struct notify_element *shown) {
+    struct collection *collection = elements->collection;
+    struct xstream_view view = {.store = store, .collection = collection};
+    struct xstream_name_parts parts;
+    struct xstream_group group;
+    struct ordered_map_cursor cursor;
+    if (collection == NULL || !xstream_name_parse(name, &parts)) {
+        return;
+    }
+    switch (parts.kind) {
+    case XSTREAM_ENTRY:
+        look_at_list_element(store, elements, name, shown);
+        break;
+    case XSTREAM_CONSUMER:
+        shown->is_there = ordered_map_find(collection->map, name, &cursor);
+        break;
+    case XSTREAM_GROUP:
+        group.label.size = parts.group.size;
+        memcpy(group.label.bytes, parts.group.data, parts.group.size);
+        shown->is_there = xstream_find_group(view, &group.label, &group);
+        break;
+    case XSTREAM_LAST:
+    case XSTREAM_DELETED:
+    case XSTREAM_TRIMMED:
+    case XSTREAM_REMOVED:
+    case XSTREAM_PENDING:
+        break;
+    }
+}
+
 void notify_look_at_element(const struct store *store, const struct key *key,
                             const struct change *change, struct notify_element *shown) {
     const uint64_t *slot = mutate_slot(store, key);
@@ -168,6 +202,10 @@ void notify_look_at_element(const struct store *store, const struct key *key,
         return;
     }
     elements_of(entry, &elements);
+    if (change->type == VALUE_STREAM) {
+        look_at_stream_element(store, &elements, change->element, shown);
+        return;
+    }
     if (change->type == VALUE_LIST) {
         look_at_list_element(store, &elements, change->element, shown);
         return;
@@ -186,7 +224,7 @@ struct element_events {
     const char *set, *replace, *add, *add_float, *remove;
 };
 
-static const struct element_events *events_of(enum value_type type) {
+static const struct element_events *events_of(const struct change *change) {
     static const struct element_events HASH = {NOTIFY_HASH, "hset",         "hset",
                                                "hincrby",   "hincrbyfloat", "hdel"};
     static const struct element_events SET = {NOTIFY_SET, "sadd", "sadd", "sadd", "sadd", "srem"};
@@ -194,7 +232,20 @@ static const struct element_events *events_of(enum value_type type) {
                                                "zincr",     "zincr", "zrem"};
     static const struct element_events LIST = {NOTIFY_LIST, "rpush", "lset",
                                                "lset",      "lset",  "lrem"};
-    switch (type) {
+    static const struct element_events STREAM = {NOTIFY_STREAM, "xadd", "xadd",
+                                                 "xadd",        "xadd", "xdel"};
+    static const struct element_events GROUP = {NOTIFY_STREAM,   "xgroup-create", "xgroup-create",
+                                                "xgroup-create", "xgroup-create", "xgroup-destroy"};
+    static const struct element_events CONSUMER = {NOTIFY_STREAM,           "xgroup-createconsumer",
+                                                   "xgroup-createconsumer", "xgroup-createconsumer",
+                                                   "xgroup-createconsumer", "xgroup-delconsumer"};
+    struct xstream_name_parts parts;
+    switch (change->type) {
+    case VALUE_STREAM:
+        if (!xstream_name_parse(change->element, &parts) || parts.kind == XSTREAM_ENTRY) {
+            return &STREAM;
+        }
+        return parts.kind == XSTREAM_GROUP ? &GROUP : &CONSUMER;
     case VALUE_HASH:
         return &HASH;
     case VALUE_SET:
@@ -238,7 +289,7 @@ static const char *event_of_change(const struct element_events *events, const st
 
 void notify_element_applied(struct store *store, const struct key *key, const struct change *change,
                             const struct notify_element *before, bool key_was_there) {
-    const struct element_events *events = events_of(change->type);
+    const struct element_events *events = events_of(change);
     struct notify_element after;
     struct notify_shown shown;
     notify_look_at_element(store, key, change, &after);

@@ -2,6 +2,7 @@
 #include "store/sequence.h"
 
 #include "crdt/list_position.h"
+#include "crdt/xstream.h"
 #include "store/merge.h"
 
 /* ---- between map and table ---- */
@@ -114,8 +115,13 @@ bool sequence_add(const struct store *store, struct collection *collection, stru
     return true;
 }
 
-bool sequence_element_is_sound(const struct entry *entry) {
-    if (!list_position_is_valid(entry_key(entry))) {
+bool sequence_name_is_valid(enum value_type type, struct slice name) {
+    struct xstream_name_parts parts;
+    return type == VALUE_LIST ? list_position_is_valid(name) : xstream_name_parse(name, &parts);
+}
+
+bool sequence_element_is_sound(enum value_type type, const struct entry *entry) {
+    if (!sequence_name_is_valid(type, entry_key(entry))) {
         return false;
     }
     if (entry_kind(entry) != ENTRY_CONTESTED) {
@@ -256,7 +262,7 @@ void sequence_check(const struct store *store, const struct collection *collecti
     require(collection->space.hidden_count == 0);
     for (bool is_there = ordered_map_first(collection->map, &cursor); is_there;
          is_there = ordered_map_next(collection->map, &cursor)) {
-        require(list_position_is_valid(cursor.element.name));
+        require(sequence_name_is_valid(collection->type, cursor.element.name));
         require(cursor.element.flags <= SEQUENCE_INTRICATE);
         if (cursor.element.flags != 0) {
             uint64_t hash = hash_bytes(store->element_seed, cursor.element.name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Collections in order: the elements of a list, named by positions (crdt/list_position.h).
+/* Collections in order: the elements of a list, named by positions (crdt/list_position.h), or of a
+ * stream, named by what they are (crdt/xstream.h).
  *
  * A plain element, one register and nothing else, lives in the collection's ordered map. One that
  * is more than that lives as an entry in the collection's table, as an element of a hash does, and
@@ -37,8 +38,10 @@ bool sequence_retire(struct collection *collection, unsigned slot);
 /* Puts an element that was read, as an entry, into a collection that nobody has adopted; the entry
  * moves in. False, with nothing changed, when there is one of its name. */
 bool sequence_add(const struct store *store, struct collection *collection, struct entry *entry);
-/* Can the entry be an element of a list? */
-bool sequence_element_is_sound(const struct entry *entry);
+/* Can an element of a list or stream have this name? */
+bool sequence_name_is_valid(enum value_type type, struct slice name);
+/* Can the entry be an element of one? */
+bool sequence_element_is_sound(enum value_type type, const struct entry *entry);
 /* The plain element at the cursor as an entry by itself, for entry_free(). */
 struct entry *sequence_entry(const struct ordered_map_cursor *cursor);
 /* The entry of the element at the cursor, which is intricate. */

@@ -558,8 +558,8 @@ static enum store_status load_nested(struct store *store, struct collection *col
     enum store_status status = piece->kind == STATE_PIECE_ENTRY ? load_entry(store, &key, piece)
                                                                 : load_part(store, &key, piece);
     uint64_t *slot = mutate_slot(store, &key);
-    if (status == STORE_OK && slot != NULL && collection->type == VALUE_LIST &&
-        !state_element_is_sound(VALUE_LIST, table_item(*slot))) {
+    if (status == STORE_OK && slot != NULL && collection_is_sequence(collection->type) &&
+        !state_element_is_sound(collection->type, table_item(*slot))) {
         status = STORE_MALFORMED;
     }
     collection_after(store, &key, 0);

@@ -212,8 +212,8 @@ enum store_status state_take_batch(struct slice *bytes, struct state_piece *piec
     unsigned flags = (uint8_t)bytes->data[1];
     memcpy(&size, bytes->data + 2, sizeof(size));
     *bytes = slice_skip(*bytes, 2 + sizeof(size));
-    if (type == VALUE_STRING || type > VALUE_LIST || flags > (BATCH_GOES_ON | BATCH_IS_LARGE) ||
-        size == 0 || size > bytes->size) {
+    if (type == VALUE_STRING || type >= VALUE_TYPES_COUNT ||
+        flags > (BATCH_GOES_ON | BATCH_IS_LARGE) || size == 0 || size > bytes->size) {
         return STORE_MALFORMED;
     }
     piece->type = (enum value_type)type;
@@ -237,8 +237,8 @@ enum store_status state_take_collection_piece(struct slice *bytes, struct state_
 bool state_element_is_sound(enum value_type type, const struct entry *element) {
     struct entry_scratch scratch;
     double score;
-    if (type == VALUE_LIST) {
-        return sequence_element_is_sound(element);
+    if (collection_is_sequence(type)) {
+        return sequence_element_is_sound(type, element);
     }
     if (entry_kind(element) == ENTRY_COLLECTION || entry_kind(element) == ENTRY_PACKED ||
         (entry_kind(element) == ENTRY_CONTESTED && entry_contested(element)->collections != NULL)) {
@@ -263,11 +263,12 @@ static enum store_status add_element(struct collection *collection, struct state
     case STATE_PIECE_ENTRY:
         if (!state_element_is_sound(collection->type, piece->entry) ||
             find_element(store, collection, piece->key) != NULL ||
-            (collection->type == VALUE_LIST && !sequence_add(store, collection, piece->entry))) {
+            (collection_is_sequence(collection->type) &&
+             !sequence_add(store, collection, piece->entry))) {
             entry_free(piece->entry);
             return STORE_MALFORMED;
         }
-        if (collection->type == VALUE_LIST) {
+        if (collection_is_sequence(collection->type)) {
             return STORE_OK;
         }
         table_insert(&collection->space.table, hash_bytes(store->element_seed, piece->key),

@@ -2,6 +2,7 @@
 #include "store/sync_elements.h"
 
 #include "store/collection.h"
+#include "store/sequence.h"
 
 struct collection_merge {
     const struct state_merge *merge;
@@ -76,6 +77,54 @@ static void merge_visit(struct store *store, struct collection *collection, stru
     buffer_deinit(&name);
 }
 
+/* Are these two one element that is plain on both sides? */
+static bool is_same_plain(const struct ordered_map_cursor *here,
+                          const struct ordered_map_cursor *there) {
+    return here->element.flags == 0 && there->element.flags == 0 &&
+           here->element.stamp == there->element.stamp;
+}
+
+/* Merges the elements of a list or stream that `of`, one of the sides, has: each goes through the
+ * table for that. */
+static void merge_sequence(struct collection_merge *walk, const struct collection *of) {
+    struct store *store = walk->merge->store;
+    struct ordered_map_cursor cursor, other;
+    char name[ORDERED_MAP_NAME_BYTES_MAX];
+    struct slice bytes = slice_make(name, 0);
+    bool is_there = ordered_map_first(of->map, &cursor);
+    while (is_there) {
+        memcpy(name, cursor.element.name.data, cursor.element.name.size);
+        bytes.size = cursor.element.name.size;
+        const struct collection *beside = of == walk->here ? walk->there : walk->here;
+        bool is_both = beside != NULL && ordered_map_find(beside->map, bytes, &other);
+        if ((is_both && is_same_plain(&cursor, &other)) || (is_both && walk->only_new)) {
+            is_there = ordered_map_next(of->map, &cursor);
+            continue;
+        }
+        struct key here = collection_key(store, walk->here, walk->db, bytes);
+        sequence_promote(store, walk->here, bytes);
+        if (walk->there != NULL) {
+            sequence_promote(walk->staged, walk->there, bytes);
+        }
+        walk->is_done &= merge_name(walk, bytes);
+        if (mutate_slot(store, &here) != NULL) {
+            sequence_demote(&here); /* it was left as it is */
+        }
+        is_there = ordered_map_lower_bound(of->map, bytes, &cursor);
+        if (is_there && slice_equal(cursor.element.name, bytes)) {
+            is_there = ordered_map_next(of->map, &cursor);
+        }
+    }
+}
+
+static void merge_side(struct collection_merge *walk, struct collection *of) {
+    if (collection_is_sequence(of->type)) {
+        merge_sequence(walk, of);
+    } else {
+        collection_walk(walk->merge->store, of, merge_visit, walk);
+    }
+}
+
 bool sync_merge_collections(const struct state_merge *merge, unsigned db, struct contested *here,
                             struct store *staged, struct contested *there) {
     struct collection_merge walk = {.merge = merge, .db = db, .staged = staged, .is_done = true};
@@ -90,10 +139,10 @@ bool sync_merge_collections(const struct state_merge *merge, unsigned db, struct
             contested_add_collection(here, walk.here);
         }
         walk.only_new = false;
-        collection_walk(merge->store, walk.here, merge_visit, &walk);
+        merge_side(&walk, walk.here);
         if (walk.there != NULL) {
             walk.only_new = true;
-            collection_walk(merge->store, walk.there, merge_visit, &walk);
+            merge_side(&walk, walk.there);
         }
     }
     return walk.is_done;

@@ -37,8 +37,7 @@ static void round_trip(struct slice bytes, bool compress) {
 static bool restore(struct store *store, struct slice name, struct slice value) {
     struct rdb_reader reader = {0};
     struct key key = store_key(store, 0, name);
-    bool is_read = rdb_reader_open(&reader, value, BYTES_MAX, store->seed) == RDB_VALUE_OK &&
-                   value_can_restore(reader.kind);
+    bool is_read = rdb_reader_open(&reader, value, BYTES_MAX, store->seed) == RDB_VALUE_OK;
     if (is_read) {
         require(value_restore(store, &key, &reader, 0) == STORE_OK);
     }
@@ -58,6 +57,11 @@ static void require_equal(const struct store *store, const struct entry *a, cons
     store_value_digest(store, a, digest_a);
     store_value_digest(store, b, digest_b);
     require(memcmp(digest_a, digest_b, sizeof(digest_a)) == 0);
+}
+
+/* When a consumer was active is not in what we write (rdb_writer.h). */
+static bool reads_back(const struct entry *entry) {
+    return entry_type(entry) != VALUE_STREAM;
 }
 
 static void restore_and_dump(struct slice value) {
@@ -84,7 +88,16 @@ static void restore_and_dump(struct slice value) {
         require(restore(&store, SECOND, again));
         store_check(&store);
         key = store_key(&store, 0, SECOND);
-        require_equal(&store, entry, store_peek(&store, &key));
+        const struct entry *second = store_peek(&store, &key);
+        if (reads_back(entry)) {
+            require_equal(&store, entry, second);
+        } else {
+            struct buffer twice = {0};
+            require(second != NULL);
+            require(value_dump(&store, second, &RDB_WRITER_LIMITS_DEFAULT, &twice));
+            require(slice_equal(buffer_slice(&dumped), buffer_slice(&twice)));
+            buffer_deinit(&twice);
+        }
         buffer_deinit(&dumped);
     }
     store_deinit(&store);

@@ -252,6 +252,23 @@ static void dump_element(void *item, void *udata) {
     dump_entry((struct sim_world *)udata, (const struct entry *)item);
 }
 
+/* Elements of lists and streams; names are not text. */
+static void dump_map(struct sim_world *world, const struct ordered_map *map) {
+    struct ordered_map_cursor cursor;
+    for (bool is_there = ordered_map_first(map, &cursor); is_there;
+         is_there = ordered_map_next(map, &cursor)) {
+        struct buffer name = {0};
+        for (size_t i = 0; i < cursor.element.name.size; i++) {
+            buffer_printf(&name, "%02x", (uint8_t)cursor.element.name.data[i]);
+        }
+        sim_note(world, "        %s: flags %u, stamp %" PRIx64 ", %.*s", buffer_text(&name),
+                 cursor.element.flags, cursor.element.stamp,
+                 cursor.element.value.size > 40 ? 40 : (int)cursor.element.value.size,
+                 cursor.element.value.data);
+        buffer_deinit(&name);
+    }
+}
+
 static void dump_contested(struct sim_world *world, const struct contested *contested) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
         const struct contested_register *reg = &contested->registers[i];
@@ -300,6 +317,7 @@ static void dump_entry(struct sim_world *world, const struct entry *entry) {
     for (; collection != NULL; collection = collection->next) {
         sim_note(world, "        collection of type %d", (int)collection->type);
         uint64_t position = 0;
+        dump_map(world, collection->map);
         do {
             position = table_walk(&collection->space.table, position, dump_element, world);
         } while (position != 0);

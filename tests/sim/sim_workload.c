@@ -6,7 +6,7 @@
  * large, hll. Counters and keys with odd numbers are fields of the hash `fields` (or `dying`, from
  * which fields go), with the same names: what holds for a key holds for them. Databases 1 to 3 are
  * a mess: any command on few keys, for which only one thing is promised, that all nodes end with
- * the same. */
+ * the same. Streams have keys of their own among it, with few ids, groups and consumers. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -396,8 +396,96 @@ static void mess_elements(struct prng *prng, struct buffer *out, unsigned a, uns
     }
 }
 
+/* Commands of streams, on two keys of their own, and seldom on one that others have. */
+static void mess_stream(struct prng *prng, struct buffer *out, unsigned a, unsigned n) {
+    char key[16], group[32];
+    (void)snprintf(key, sizeof(key), prng_below(prng, 8) == 0 ? "m:%u" : "st:%u", a % 2);
+    (void)snprintf(group, sizeof(group), "%s g%u", key, n % 2);
+    switch (prng_below(prng, 28)) {
+    case 0:
+    case 1:
+    case 2:
+        buffer_printf(out, "XADD %s * f%u v%u", key, n % 3, n);
+        break;
+    case 3:
+        buffer_printf(out, "XADD %s MAXLEN %s %u * f v%u", key, n % 2 == 0 ? "~" : "=", n % 12, n);
+        break;
+    case 4:
+        buffer_printf(out, "XADD %s %u-* f v%u g w", key, n % 20, n);
+        break;
+    case 5:
+        buffer_printf(out, "XADD %s %u-%u f v%u", key, n % 20, n % 3, n);
+        break;
+    case 6:
+        buffer_printf(out, "XDEL %s %u-%u %u-%u", key, n % 20, n % 3, (n + 1) % 20, n % 2);
+        break;
+    case 7:
+        buffer_printf(out, "XTRIM %s MAXLEN %u", key, n % 10);
+        break;
+    case 8:
+        buffer_printf(out, "XTRIM %s MINID %u", key, n % 20);
+        break;
+    case 9:
+        buffer_printf(out, "XSETID %s 9999999999999-%u ENTRIESADDED %u", key, n % 5, n);
+        break;
+    case 10:
+    case 11:
+        buffer_printf(out, "XGROUP CREATE %s %s MKSTREAM", group, n % 3 == 0 ? "$" : "0");
+        break;
+    case 12:
+        buffer_printf(out, "XGROUP SETID %s %u", group, n % 20);
+        break;
+    case 13:
+        buffer_printf(out, "XGROUP DESTROY %s", group);
+        break;
+    case 14:
+        buffer_printf(out, "XGROUP DELCONSUMER %s c%u", group, n % 3);
+        break;
+    case 15:
+    case 16:
+    case 17:
+        buffer_printf(out, "XREADGROUP GROUP g%u c%u COUNT %u STREAMS %s >", n % 2, n % 3,
+                      1 + n % 4, key);
+        break;
+    case 18:
+        buffer_printf(out, "XREADGROUP GROUP g%u c%u STREAMS %s 0", n % 2, n % 3, key);
+        break;
+    case 19:
+        buffer_printf(out, "XACK %s %u-%u %u-0", group, n % 20, n % 3, (n + 1) % 20);
+        break;
+    case 20:
+        buffer_printf(out, "XAUTOCLAIM %s c%u %u - COUNT 3", group, n % 3, n);
+        break;
+    case 21:
+        buffer_printf(out, "XCLAIM %s c%u 0 %u-%u FORCE", group, n % 3, n % 20, n % 3);
+        break;
+    case 22:
+        buffer_printf(out, "MULTI;XADD %s * f %u;XTRIM %s MAXLEN 3;XADD %s * g %u;EXEC", key, n,
+                      key, key, n);
+        break;
+    case 23:
+        buffer_printf(out, n % 2 == 0 ? "DEL %s" : "RENAME %s st:2", key);
+        break;
+    case 24:
+        buffer_printf(out, "XREAD COUNT 2 BLOCK %u STREAMS %s st:2 $ 0", 100 + 4 * n, key);
+        break;
+    case 25:
+    case 26:
+        buffer_printf(out, "XREADGROUP GROUP g%u c%u BLOCK %u STREAMS %s >", n % 2, n % 3,
+                      100 + 4 * n, key);
+        break;
+    default:
+        buffer_printf(out, "EXPIRE %s %u", key, 1 + n % 60);
+        break;
+    }
+}
+
 static void mess_command(struct prng *prng, struct buffer *out, bool is_wild) {
     unsigned a = mess_key(prng), b = mess_key(prng), n = (unsigned)prng_below(prng, 1000);
+    if (prng_below(prng, 5) == 0) {
+        mess_stream(prng, out, a, n);
+        return;
+    }
     if (prng_below(prng, 2) == 0) {
         mess_elements(prng, out, a, b, n);
         return;

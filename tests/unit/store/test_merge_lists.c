@@ -10,9 +10,8 @@
 #include <cmocka.h>
 
 #include "store/lists.h"
-#include "store/state.h"
 #include "store/strings.h"
-#include "unit/store/merge_world.h"
+#include "unit/store/sequence_law.h"
 
 enum { KEYS = 2, VALUES_MAX = 2000 };
 
@@ -93,103 +92,14 @@ static void check_indexes(unsigned node, unsigned k, const struct array *array) 
 
 /* ---- the law ---- */
 
-struct shown {
-    struct slice position, value;
-    const struct world_op *op;
-};
-
-struct expected {
-    struct shown shown[WORLD_OPS_MAX];
-    size_t count;
-    const struct world_op *newest;
-};
-
-static bool is_of_key(const struct world_op *op, struct slice key) {
-    return op->change.kind == CHANGE_FLUSH || op->change.kind == CHANGE_FLUSH_ALL ||
-           slice_equal(op->change.key, key);
-}
-
-static bool takes(const struct world_op *op, const struct world_op *from) {
-    struct slice key = from->change.key;
-    enum value_type type = from->change.type;
-    if (op == from || !is_of_key(op, key) || op->seen[from->author] < from->ticks ||
-        op->change.kind == CHANGE_EXPIRE) {
-        return false;
-    }
-    if (op->change.type != type) {
-        return true; /* FLUSH, DELETE and SET have the type of strings */
-    }
-    return type == VALUE_STRING ? world_takes_value(op)
-                                : slice_equal(op->change.element, from->change.element);
-}
-
-static bool takes_expiry(const struct world_op *op, const struct world_op *from) {
-    return op != from && is_of_key(op, from->change.key) && op->seen[from->author] >= from->ticks &&
-           (op->change.type == VALUE_STRING ? world_takes_expiry(op) : op->change.is_key_fresh);
-}
-
-static bool survives(const struct world_op *op,
-                     bool (*is_taken)(const struct world_op *, const struct world_op *)) {
-    for (unsigned i = 0; i < world.ops_count; i++) {
-        if (is_taken(&world.ops[i], op)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int compare_shown(const void *a, const void *b) {
-    return slice_compare(((const struct shown *)a)->position, ((const struct shown *)b)->position);
-}
-
-static void expect_type(struct slice key, enum value_type type, struct expected *expected) {
-    expected->count = 0;
-    expected->newest = NULL;
-    for (unsigned i = 0; i < world.ops_count; i++) {
-        const struct world_op *op = &world.ops[i];
-        if (op->change.kind != CHANGE_SET || op->change.type != type || !is_of_key(op, key) ||
-            !survives(op, takes)) {
-            continue;
-        }
-        struct shown shown = {.position = op->change.element, .value = op->change.value, .op = op};
-        size_t at = 0;
-        while (at < expected->count && !slice_equal(expected->shown[at].position, shown.position)) {
-            at++;
-        }
-        if (at == expected->count) {
-            expected->shown[expected->count++] = shown;
-        } else if (world_is_before(expected->shown[at].op, op)) {
-            expected->shown[at] = shown;
-        }
-        if (expected->newest == NULL || world_is_before(expected->newest, op)) {
-            expected->newest = op;
-        }
-    }
-    qsort(expected->shown, expected->count, sizeof(expected->shown[0]), compare_shown);
-}
-
-static uint64_t expect_expiry(struct slice key) {
-    uint64_t unix_ms = 0;
-    const struct world_op *best = NULL;
-    for (unsigned i = 0; i < world.ops_count; i++) {
-        const struct world_op *op = &world.ops[i];
-        if (op->change.kind == CHANGE_EXPIRE && is_of_key(op, key) && survives(op, takes_expiry) &&
-            (best == NULL || op->change.expire_unix_ms - 1 > unix_ms - 1)) {
-            best = op;
-            unix_ms = op->change.expire_unix_ms;
-        }
-    }
-    return unix_ms;
-}
-
 static void compare_key(unsigned node, unsigned k) {
     static struct expected list, hash, string;
     static struct array array;
     struct store *store = &world.nodes[node].store;
     struct key key = world_key(&world, node, k);
-    expect_type(key.name, VALUE_LIST, &list);
-    expect_type(key.name, VALUE_HASH, &hash);
-    expect_type(key.name, VALUE_STRING, &string);
+    expect_type(&world, key.name, VALUE_LIST, &list);
+    expect_type(&world, key.name, VALUE_HASH, &hash);
+    expect_type(&world, key.name, VALUE_STRING, &string);
     const struct expected *all[] = {&list, &hash, &string}, *best = NULL;
     for (unsigned i = 0; i < 3; i++) {
         if (all[i]->newest != NULL &&
@@ -203,7 +113,7 @@ static void compare_key(unsigned node, unsigned k) {
         return;
     }
     require(entry_type(entry) == best->newest->change.type);
-    require(entry_expire_unix_ms(entry) == expect_expiry(key.name));
+    require(entry_expire_unix_ms(entry) == expect_expiry(&world, key.name));
     if (best != &list) {
         return; /* other tests look at those */
     }
@@ -228,53 +138,11 @@ static void compare_all(void) {
     }
 }
 
-/* ---- the state, loaded again, shows the same ---- */
-
-static void flush_nothing(void *udata) {
-    (void)udata;
-}
-
-static void save_visit(void *item, void *udata) {
-    state_encode((struct buffer *)udata, 0, (const struct entry *)item, flush_nothing, NULL);
-}
-
-static void check_state(unsigned node) {
-    struct store *store = &world.nodes[node].store, again;
-    struct store_opts opts = {.dbs_count = store->dbs_count, .seed = 77};
-    struct buffer bytes = {0};
-    uint64_t position = 0;
-    uint8_t before[20], after[20];
-    do {
-        position = table_walk(&store->dbs[0].table, position, save_visit, &bytes);
-    } while (position != 0);
-    store_init(&again, &opts);
-    for (unsigned slot = 1; slot < store->replicas.slots_count; slot++) {
-        if (store->replicas.slots[slot].ref != 0) {
-            require(replicas_add_at(&again.replicas, slot, &store->replicas.slots[slot].id));
-        }
-    }
-    again.replicas.self = store->replicas.self;
-    again.is_alone = false;
-    store_set_now(&again, store->now_ms);
-    struct slice rest = bytes.size > 0 ? buffer_slice(&bytes) : SLICE("");
-    while (rest.size > 0) {
-        require(state_load(&again, &rest) == STORE_OK);
-    }
-    again.context = store->context;
-    again.clock = store->clock;
-    store_check(&again);
-    store_digest(store, before);
-    store_digest(&again, after);
-    require(memcmp(before, after, 20) == 0);
-    buffer_deinit(&bytes);
-    store_deinit(&again);
-}
-
 static void converge(void) {
     world_deliver_all(&world);
     compare_all();
     for (unsigned node = 0; node < WORLD_NODES; node++) {
-        check_state(node);
+        check_state(&world, node);
         for (unsigned of = 0; of < WORLD_NODES; of++) {
             world_hear(&world, node, of);
         }
@@ -282,7 +150,7 @@ static void converge(void) {
         world_settle(&world, node);
         require(world.nodes[node].store.unsettled_count == 0);
         require(world.nodes[node].store.dbs[0].hidden_count == 0);
-        check_state(node);
+        check_state(&world, node);
     }
     compare_all();
 }
@@ -668,7 +536,7 @@ static void long_values_travel_in_pieces(void **state) {
         }
         store_check(store);
         require(world_same_digest(&world, 0, node));
-        check_state(node);
+        check_state(&world, node);
     }
     world_deinit(&world);
     memory_free(bytes);

@@ -14,6 +14,7 @@
 #include "store/receive.h"
 #include "store/strings.h"
 #include "store/sync.h"
+#include "unit/store/random_elements.h"
 #include "unit/seed.h"
 
 enum {
@@ -828,6 +829,10 @@ static void random_write(struct peer *peer, struct prng *prng) {
         assert_int_equal(strings_add_integer(store, &key, delta, &result), STORE_OK);
         /* A swap may have moved it: what counts is the number. */
         sums[store->dbs[db].number][atoi(name + 3)] += delta;
+        return;
+    }
+    if (prng_below(prng, 3) == 0) {
+        random_elements_write(store, db, prng);
         return;
     }
     int64_t integer;

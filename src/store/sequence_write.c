@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/sequence_write.h"
+
+static struct key place_of(struct elements_writer *writer, struct slice name) {
+    return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
+}
+
+void sequence_write_before(struct elements_writer *writer) {
+    (void)elements_writer_collection(writer);
+    elements_writer_take(writer);
+    collection_before_owner(writer->store, writer->collection);
+}
+
+static void after(struct elements_writer *writer, const struct key *place, uint64_t stamp) {
+    collection_note(writer->collection, stamp);
+    writer->collection->entry->stamp = stamp;
+    mutate_after(writer->store, place);
+    elements_writer_supersede(writer);
+}
+
+static bool is_one_change(struct slice value) {
+    return value.size <= CHANGE_VALUE_BYTES_MAX;
+}
+
+bool sequence_write_has_room(struct slice value) {
+    if (is_one_change(value)) {
+        return true;
+    }
+    void *probe = memory_try_alloc(2 * value.size);
+    memory_free(probe);
+    return probe != NULL;
+}
+
+enum store_status sequence_write_insert(struct elements_writer *writer, struct slice name,
+                                        struct slice value, uint64_t stamp) {
+    struct store *store = writer->store;
+    struct key place = place_of(writer, name);
+    struct ordered_map_element element = {.name = name, .stamp = stamp, .value = value};
+    if (!is_one_change(value)) {
+        element.stamp = mutate_record_value(store, &place, stamp, value, 0);
+        bool is_done = ordered_map_insert(&writer->collection->map, &element);
+        require(is_done);
+    } else if (!ordered_map_insert(&writer->collection->map, &element)) {
+        return STORE_OUT_OF_MEMORY;
+    } else {
+        (void)mutate_record_value(store, &place, stamp, value, 0);
+    }
+    after(writer, &place, element.stamp);
+    return STORE_OK;
+}
+
+enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
+                                     struct slice value) {
+    if (!sequence_write_has_room(value)) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    sequence_write_before(writer);
+    return sequence_write_insert(writer, name, value, mutate_stamp(writer->store));
+}
+
+enum store_status sequence_write_replace(struct elements_writer *writer,
+                                         struct ordered_map_cursor *cursor, struct slice value) {
+    struct store *store = writer->store;
+    bool is_new;
+    if (cursor->element.flags != 0 || !is_one_change(value)) {
+        char name[ORDERED_MAP_NAME_BYTES_MAX];
+        memcpy(name, cursor->element.name.data, cursor->element.name.size);
+        return element_set(writer, slice_make(name, cursor->element.name.size), value, false,
+                           &is_new);
+    }
+    struct key place = place_of(writer, cursor->element.name);
+    sequence_write_before(writer);
+    uint64_t stamp = mutate_stamp(store);
+    if (!ordered_map_replace(&writer->collection->map, cursor, stamp, 0, value)) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    (void)mutate_record_value(store, &place, stamp, value, 0);
+    after(writer, &place, stamp);
+    return STORE_OK;
+}
+
+enum store_status sequence_write_put(struct elements_writer *writer, struct slice name,
+                                     struct slice value) {
+    struct ordered_map_cursor cursor;
+    return ordered_map_find(elements_writer_collection(writer)->map, name, &cursor)
+               ? sequence_write_replace(writer, &cursor, value)
+               : sequence_write_add(writer, name, value);
+}
+
+bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cursor *cursor) {
+    struct store *store = writer->store;
+    struct collection *collection = elements_writer_collection(writer);
+    if (cursor->element.flags != 0) {
+        char name[ORDERED_MAP_NAME_BYTES_MAX];
+        struct slice bytes = slice_make(name, cursor->element.name.size);
+        memcpy(name, cursor->element.name.data, bytes.size);
+        bool is_done = element_delete(writer, bytes);
+        ensure(is_done);
+        return ordered_map_lower_bound(collection->map, bytes, cursor);
+    }
+    struct key place = place_of(writer, cursor->element.name);
+    sequence_write_before(writer);
+    struct change change = {
+        .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
+    mutate_record(store, &place, &change);
+    bool is_there = ordered_map_remove(&collection->map, cursor);
+    after(writer, &place, change.stamp);
+    return is_there;
+}

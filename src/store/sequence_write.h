@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Writing the elements of a stream through a struct elements_writer: each call stamps, applies and
+ * records one change. (Lists do the same in lists.c, where they may be packed.) Plain elements are
+ * changed in the map; what is intricate or too long for one change goes the way of all elements.
+ * For the files of store/ only. */
+#ifndef STORE_SEQUENCE_WRITE_H
+#define STORE_SEQUENCE_WRITE_H
+
+#include "store/elements_internal.h"
+#include "store/sequence.h"
+
+/* ---- the steps of a change ---- */
+
+/* Will a value that is more than one change find memory? It is recorded before it is put in, since
+ * its stamp is that of the last change. */
+bool sequence_write_has_room(struct slice value);
+/* Before an element is certain to change. */
+void sequence_write_before(struct elements_writer *writer);
+/* Then adds one, with a new stamp. */
+enum store_status sequence_write_insert(struct elements_writer *writer, struct slice name,
+                                        struct slice value, uint64_t stamp);
+
+/* ---- changes ---- */
+
+/* Adds an element of a name that is not there. OUT_OF_MEMORY: nothing changed. Name and value do
+ * not lie in the map. */
+enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
+                                     struct slice value);
+/* Sets the element at the cursor, which then is nowhere. */
+enum store_status sequence_write_replace(struct elements_writer *writer,
+                                         struct ordered_map_cursor *cursor, struct slice value);
+/* Adds it, or sets it. */
+enum store_status sequence_write_put(struct elements_writer *writer, struct slice name,
+                                     struct slice value);
+/* Removes the element at the cursor, which then is on the next one, or nowhere (false). */
+bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cursor *cursor);
+
+#endif

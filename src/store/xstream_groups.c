@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/xstreams.h"
+#include "store/xstreams_internal.h"
+
+/* ---- reading ---- */
+
+static void group_here(struct xstream_cursor *cursor, struct xstream_group *group) {
+    uint64_t count = xstream_count_take(xstream_value(cursor));
+    group->last_id = cursor->name.id;
+    group->entries_read = count > INT64_MAX ? -1 : (int64_t)count - 1;
+    group->label.size = cursor->name.group.size;
+    memmove(group->label.bytes, cursor->name.group.data, cursor->name.group.size);
+}
+
+bool xstream_find_group(struct xstream_view view, const struct xstream_label *label,
+                        struct xstream_group *group) {
+    struct xstream_cursor cursor;
+    struct xstream_name prefix;
+    xstream_name_of_group(&prefix, XSTREAM_GROUP, label);
+    if (!xstream_seek_last(view, &prefix, &cursor)) {
+        return false;
+    }
+    group_here(&cursor, group);
+    return true;
+}
+
+bool xstream_next_group(struct xstream_view view, bool is_first, struct xstream_group *group) {
+    struct xstream_cursor cursor;
+    struct xstream_name prefix, from;
+    xstream_name_begin(&prefix, XSTREAM_GROUP);
+    xstream_name_begin(&from, XSTREAM_GROUP);
+    if (!is_first) {
+        xstream_name_add_label(&from, xstream_label_slice(&group->label));
+        xstream_name_pass(&from);
+    }
+    if (!xstream_seek_name(view, &prefix, &from, &cursor)) {
+        return false;
+    }
+    /* Of several ids the greatest counts. */
+    group_here(&cursor, group);
+    struct xstream_label label = group->label;
+    bool is_there = xstream_find_group(view, &label, group);
+    ensure(is_there);
+    return true;
+}
+
+void xstream_consumer_here(struct xstream_cursor *cursor, struct xstream_consumer *consumer) {
+    struct ordered_map_cursor seen;
+    xstream_consumer_take(xstream_value(cursor), consumer);
+    if (ordered_map_find(cursor->view.collection->seen, cursor->at.element.name, &seen)) {
+        uint64_t seen_unix_ms = xstream_count_take(seen.element.value);
+        if (seen_unix_ms > consumer->seen_unix_ms) {
+            consumer->seen_unix_ms = seen_unix_ms;
+        }
+    }
+}
+
+static void name_consumer(struct xstream_name *name, const struct xstream_label *group,
+                          const struct xstream_label *label) {
+    xstream_name_begin(name, XSTREAM_CONSUMER);
+    xstream_name_add_label(name, xstream_label_slice(group));
+    xstream_name_add_label(name, xstream_label_slice(label));
+}
+
+static void name_pending(struct xstream_name *name, const struct xstream_label *group,
+                         struct xstream_id id) {
+    xstream_name_begin(name, XSTREAM_PENDING);
+    xstream_name_add_label(name, xstream_label_slice(group));
+    xstream_name_add_id(name, id);
+}
+
+bool xstream_find_consumer(struct xstream_view view, const struct xstream_label *group,
+                           const struct xstream_label *label, struct xstream_consumer *consumer) {
+    struct xstream_cursor cursor;
+    struct xstream_name name;
+    name_consumer(&name, group, label);
+    if (!xstream_find_name(view, &name, &cursor)) {
+        return false;
+    }
+    xstream_consumer_here(&cursor, consumer);
+    return true;
+}
+
+bool xstream_find_pending(struct xstream_view view, const struct xstream_label *group,
+                          struct xstream_id id, struct xstream_pending *pending) {
+    struct xstream_cursor cursor;
+    struct xstream_name name;
+    name_pending(&name, group, id);
+    if (!xstream_find_name(view, &name, &cursor)) {
+        return false;
+    }
+    xstream_pending_take(xstream_value(&cursor), pending);
+    return true;
+}
+
+/* ---- writing ---- */
+
+enum store_status xstream_set_group(struct elements_writer *writer,
+                                    const struct xstream_group *group) {
+    struct xstream_name prefix;
+    char value[VARINT_BYTES_MAX];
+    size_t size = xstream_count_put(value, (uint64_t)(group->entries_read + 1));
+    xstream_name_begin(&prefix, XSTREAM_GROUP);
+    xstream_name_add_label(&prefix, xstream_label_slice(&group->label));
+    return xstream_put_greatest(writer, &prefix, group->last_id, slice_make(value, size));
+}
+
+static void forget_seen(struct elements_writer *writer, struct slice name) {
+    struct ordered_map_cursor cursor;
+    struct collection *collection = elements_writer_collection(writer);
+    if (ordered_map_find(collection->seen, name, &cursor)) {
+        (void)ordered_map_remove(&collection->seen, &cursor);
+    }
+}
+
+/* Removes the consumers and what is pending. */
+static void remove_parts(struct elements_writer *writer, const struct xstream_label *group) {
+    struct xstream_cursor cursor;
+    struct xstream_name prefix;
+    for (bool is_there = xstream_seek_consumer(xstream_of_writer(writer), group, &cursor); is_there;
+         is_there = xstream_next(&cursor)) {
+        forget_seen(writer, cursor.at.element.name);
+    }
+    xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
+    xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
+}
+
+enum store_status xstream_create_group(struct elements_writer *writer,
+                                       const struct xstream_group *group) {
+    enum store_status status = xstream_set_group(writer, group);
+    if (status == STORE_OK) {
+        remove_parts(writer, &group->label);
+    }
+    return status;
+}
+
+void xstream_destroy_group(struct elements_writer *writer, const struct xstream_label *group) {
+    struct xstream_name prefix;
+    struct xstream_view view = xstream_of_writer(writer);
+    struct xstream_id last = xstream_last_id(view);
+    /* A stream that has no other element is there nevertheless. */
+    if (xstream_length(view) == 0) {
+        xstream_keep(writer, last);
+    }
+    remove_parts(writer, group);
+    xstream_name_of_group(&prefix, XSTREAM_GROUP, group);
+    (void)xstream_remove_all(writer, &prefix, NULL);
+}
+
+enum store_status xstream_set_consumer(struct elements_writer *writer,
+                                       const struct xstream_label *group,
+                                       const struct xstream_label *label,
+                                       const struct xstream_consumer *consumer) {
+    struct xstream_name name;
+    char value[XSTREAM_CONSUMER_BYTES_MAX];
+    size_t size = xstream_consumer_put(value, consumer);
+    name_consumer(&name, group, label);
+    return xstream_put(writer, &name, slice_make(value, size));
+}
+
+void xstream_note_seen(struct elements_writer *writer, const struct xstream_label *group,
+                       const struct xstream_label *label) {
+    struct collection *collection = elements_writer_collection(writer);
+    struct ordered_map_cursor cursor;
+    struct xstream_name name;
+    char value[VARINT_BYTES_MAX];
+    size_t size = xstream_count_put(value, (uint64_t)writer->store->now_ms);
+    name_consumer(&name, group, label);
+    struct ordered_map_element element = {.name = xstream_name_slice(&name),
+                                          .value = slice_make(value, size)};
+    bool is_done = ordered_map_find(collection->seen, element.name, &cursor)
+                       ? ordered_map_replace(&collection->seen, &cursor, 0, 0, element.value)
+                       : ordered_map_insert(&collection->seen, &element);
+    ensure(is_done); /* it has no block of its own */
+}
+
+uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xstream_label *group,
+                                 const struct xstream_label *label) {
+    struct xstream_cursor cursor;
+    struct xstream_name name;
+    uint64_t removed = 0;
+    struct xstream_id id = XSTREAM_ID_MIN;
+    while (xstream_seek_pending(xstream_of_writer(writer), group, id, &cursor)) {
+        struct xstream_pending pending;
+        bool is_there = true;
+        do {
+            id = cursor.name.id;
+            xstream_pending_take(xstream_value(&cursor), &pending);
+            if (slice_equal(pending.consumer, xstream_label_slice(label))) {
+                (void)sequence_write_remove(writer, &cursor.at);
+                removed++;
+                break;
+            }
+            is_there = xstream_next(&cursor);
+        } while (is_there);
+        if (!is_there || !xstream_id_increment(&id)) {
+            break;
+        }
+    }
+    name_consumer(&name, group, label);
+    forget_seen(writer, xstream_name_slice(&name));
+    if (xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
+        (void)sequence_write_remove(writer, &cursor.at);
+    }
+    return removed;
+}
+
+enum store_status xstream_set_pending(struct elements_writer *writer,
+                                      const struct xstream_label *group, struct xstream_id id,
+                                      const struct xstream_pending *pending) {
+    struct xstream_name name;
+    char value[XSTREAM_PENDING_BYTES_MAX];
+    size_t size = xstream_pending_put(value, pending);
+    name_pending(&name, group, id);
+    return xstream_put(writer, &name, slice_make(value, size));
+}
+
+bool xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
+                            struct xstream_id id) {
+    struct xstream_cursor cursor;
+    struct xstream_name name;
+    name_pending(&name, group, id);
+    if (!xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
+        return false;
+    }
+    (void)sequence_write_remove(writer, &cursor.at);
+    return true;
+}

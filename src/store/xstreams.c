@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/xstreams.h"
+
+#include "store/xstreams_internal.h"
+
+struct xstream_view xstream_of(const struct store *store, const struct elements *elements) {
+    return (struct xstream_view){.store = store, .collection = elements->collection};
+}
+
+struct xstream_view xstream_of_writer(struct elements_writer *writer) {
+    struct elements elements;
+    elements_written(writer, &elements);
+    return xstream_of(writer->store, &elements);
+}
+
+/* ---- walking ---- */
+
+static bool has_prefix(struct slice name, const struct xstream_name *prefix) {
+    return name.size >= prefix->size && memcmp(name.data, prefix->bytes, prefix->size) == 0;
+}
+
+/* Is the place that the cursor came to one that it walks over? */
+static bool is_here(struct xstream_cursor *cursor, bool is_there) {
+    return is_there && has_prefix(cursor->at.element.name, &cursor->prefix) &&
+           xstream_name_parse(cursor->at.element.name, &cursor->name);
+}
+
+static void walk_over(struct xstream_cursor *cursor, struct xstream_view view,
+                      const struct xstream_name *prefix) {
+    cursor->view = view;
+    cursor->prefix.size = prefix->size;
+    memcpy(cursor->prefix.bytes, prefix->bytes, prefix->size);
+}
+
+bool xstream_seek_name(struct xstream_view view, const struct xstream_name *prefix,
+                       const struct xstream_name *from, struct xstream_cursor *cursor) {
+    walk_over(cursor, view, prefix);
+    return view.collection != NULL &&
+           is_here(cursor, ordered_map_lower_bound(view.collection->map, xstream_name_slice(from),
+                                                   &cursor->at));
+}
+
+/* The last one whose name is below that. */
+static bool seek_before(struct xstream_view view, const struct xstream_name *prefix,
+                        const struct xstream_name *name, struct xstream_cursor *cursor) {
+    walk_over(cursor, view, prefix);
+    if (view.collection == NULL) {
+        return false;
+    }
+    const struct ordered_map *map = view.collection->map;
+    bool is_there = ordered_map_lower_bound(map, xstream_name_slice(name), &cursor->at)
+                        ? ordered_map_previous(map, &cursor->at)
+                        : ordered_map_last(map, &cursor->at);
+    return is_here(cursor, is_there);
+}
+
+bool xstream_seek_first(struct xstream_view view, const struct xstream_name *prefix,
+                        struct xstream_cursor *cursor) {
+    return xstream_seek_name(view, prefix, prefix, cursor);
+}
+
+bool xstream_seek_last(struct xstream_view view, const struct xstream_name *prefix,
+                       struct xstream_cursor *cursor) {
+    struct xstream_name behind = *prefix;
+    xstream_name_pass(&behind);
+    return seek_before(view, prefix, &behind, cursor);
+}
+
+/* The last one of a kind that does not belong to groups. */
+static bool seek_last_of(struct xstream_view view, enum xstream_kind kind,
+                         struct xstream_cursor *cursor) {
+    struct xstream_name prefix;
+    xstream_name_begin(&prefix, kind);
+    return xstream_seek_last(view, &prefix, cursor);
+}
+
+void xstream_name_of_group(struct xstream_name *name, enum xstream_kind kind,
+                           const struct xstream_label *group) {
+    xstream_name_begin(name, kind);
+    xstream_name_add_label(name, xstream_label_slice(group));
+}
+
+bool xstream_seek(struct xstream_view view, struct xstream_id id, struct xstream_cursor *cursor) {
+    struct xstream_name prefix, from;
+    xstream_name_begin(&prefix, XSTREAM_ENTRY);
+    xstream_name_begin(&from, XSTREAM_ENTRY);
+    xstream_name_add_id(&from, id);
+    return xstream_seek_name(view, &prefix, &from, cursor);
+}
+
+bool xstream_seek_back(struct xstream_view view, struct xstream_id id,
+                       struct xstream_cursor *cursor) {
+    struct xstream_name prefix, behind;
+    if (!xstream_id_increment(&id)) {
+        return seek_last_of(view, XSTREAM_ENTRY, cursor);
+    }
+    xstream_name_begin(&prefix, XSTREAM_ENTRY);
+    xstream_name_begin(&behind, XSTREAM_ENTRY);
+    xstream_name_add_id(&behind, id);
+    return seek_before(view, &prefix, &behind, cursor);
+}
+
+bool xstream_seek_pending(struct xstream_view view, const struct xstream_label *group,
+                          struct xstream_id id, struct xstream_cursor *cursor) {
+    struct xstream_name prefix, from;
+    xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
+    xstream_name_of_group(&from, XSTREAM_PENDING, group);
+    xstream_name_add_id(&from, id);
+    return xstream_seek_name(view, &prefix, &from, cursor);
+}
+
+bool xstream_seek_consumer(struct xstream_view view, const struct xstream_label *group,
+                           struct xstream_cursor *cursor) {
+    struct xstream_name prefix;
+    xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
+    return xstream_seek_first(view, &prefix, cursor);
+}
+
+bool xstream_next(struct xstream_cursor *cursor) {
+    return is_here(cursor, ordered_map_next(cursor->view.collection->map, &cursor->at));
+}
+
+bool xstream_previous(struct xstream_cursor *cursor) {
+    return is_here(cursor, ordered_map_previous(cursor->view.collection->map, &cursor->at));
+}
+
+struct slice xstream_value(struct xstream_cursor *cursor) {
+    if (cursor->at.element.flags == 0) {
+        return cursor->at.element.value;
+    }
+    return entry_value(sequence_intricate(cursor->view.store, cursor->view.collection, &cursor->at),
+                       &cursor->scratch);
+}
+
+bool xstream_find_name(struct xstream_view view, const struct xstream_name *name,
+                       struct xstream_cursor *cursor) {
+    walk_over(cursor, view, name);
+    return view.collection != NULL &&
+           is_here(cursor,
+                   ordered_map_find(view.collection->map, xstream_name_slice(name), &cursor->at));
+}
+
+bool xstream_has_entry(struct xstream_view view, struct xstream_id id) {
+    struct ordered_map_cursor cursor;
+    struct xstream_name name;
+    xstream_name_begin(&name, XSTREAM_ENTRY);
+    xstream_name_add_id(&name, id);
+    return view.collection != NULL &&
+           ordered_map_find(view.collection->map, xstream_name_slice(&name), &cursor);
+}
+
+/* ---- facts ---- */
+
+uint64_t xstream_length(struct xstream_view view) {
+    struct xstream_cursor cursor;
+    if (!xstream_seek(view, XSTREAM_ID_MIN, &cursor)) {
+        return 0;
+    }
+    const struct ordered_map *map = view.collection->map;
+    return ordered_map_count(map) - ordered_map_rank(map, &cursor.at);
+}
+
+struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind kind) {
+    struct xstream_cursor cursor;
+    return seek_last_of(view, kind, &cursor) ? cursor.name.id : XSTREAM_ID_MIN;
+}
+
+struct xstream_id xstream_last_id(struct xstream_view view) {
+    struct xstream_id told = xstream_greatest(view, XSTREAM_LAST);
+    struct xstream_id entry = xstream_greatest(view, XSTREAM_ENTRY);
+    return xstream_id_compare(told, entry) > 0 ? told : entry;
+}
+
+static void add(uint64_t *sum, uint64_t count) {
+    *sum = count > INT64_MAX - *sum ? INT64_MAX : *sum + count;
+}
+
+static uint64_t trimmed_count(struct xstream_view view) {
+    struct xstream_cursor cursor;
+    return seek_last_of(view, XSTREAM_TRIMMED, &cursor) ? xstream_count_take(xstream_value(&cursor))
+                                                        : 0;
+}
+
+void xstream_facts(struct xstream_view view, struct xstream_facts *facts) {
+    struct xstream_cursor cursor;
+    bool has_entry = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+    facts->first_id = has_entry ? cursor.name.id : XSTREAM_ID_MIN;
+    facts->length = xstream_length(view);
+    facts->last_id = xstream_last_id(view);
+    facts->deleted_id_max = xstream_greatest(view, XSTREAM_DELETED);
+    facts->entries_added = facts->length;
+    add(&facts->entries_added, trimmed_count(view));
+    struct xstream_name removed;
+    xstream_name_begin(&removed, XSTREAM_REMOVED);
+    for (bool is_there = xstream_seek_first(view, &removed, &cursor); is_there;
+         is_there = xstream_next(&cursor)) {
+        add(&facts->entries_added, xstream_count_take(xstream_value(&cursor)));
+    }
+}
+
+int64_t xstream_entries_up_to(const struct xstream_facts *facts, struct xstream_id id) {
+    int to_last = xstream_id_compare(id, facts->last_id);
+    if (facts->entries_added == 0) {
+        return 0;
+    }
+    if (to_last == 0 || (to_last < 0 && facts->length == 0)) {
+        return (int64_t)facts->entries_added;
+    }
+    int to_first = xstream_id_compare(id, facts->first_id);
+    /* In the middle nobody knows, nor if entries behind the first one were deleted. */
+    if (to_last > 0 || to_first > 0 ||
+        xstream_id_compare(facts->deleted_id_max, facts->first_id) >= 0) {
+        return -1;
+    }
+    return (int64_t)(facts->entries_added - facts->length) + (to_first == 0);
+}
+
+bool xstream_has_gap_from(const struct xstream_facts *facts, struct xstream_id id) {
+    return facts->length > 0 && xstream_id_compare(facts->deleted_id_max, facts->first_id) >= 0 &&
+           xstream_id_compare(facts->deleted_id_max, id) >= 0;
+}
+
+/* ---- writing elements ---- */
+
+enum store_status xstream_put(struct elements_writer *writer, const struct xstream_name *name,
+                              struct slice value) {
+    struct xstream_cursor cursor;
+    if (writer->store->is_alone && xstream_find_name(xstream_of_writer(writer), name, &cursor) &&
+        slice_equal(xstream_value(&cursor), value)) {
+        return STORE_OK; /* nobody has to hear it again */
+    }
+    return sequence_write_put(writer, xstream_name_slice(name), value);
+}
+
+uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,
+                            const struct xstream_name *except) {
+    struct xstream_cursor cursor;
+    uint64_t removed = 0;
+    bool is_there = xstream_seek_first(xstream_of_writer(writer), prefix, &cursor);
+    while (is_there) {
+        if (except != NULL && slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
+            is_there = xstream_next(&cursor);
+        } else {
+            is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
+            removed++;
+        }
+    }
+    return removed;
+}
+
+enum store_status xstream_put_greatest(struct elements_writer *writer,
+                                       const struct xstream_name *prefix, struct xstream_id id,
+                                       struct slice value) {
+    struct xstream_name name = *prefix;
+    xstream_name_add_id(&name, id);
+    enum store_status status = xstream_put(writer, &name, value);
+    if (status == STORE_OK) {
+        (void)xstream_remove_all(writer, prefix, &name);
+    }
+    return status;
+}
+
+static enum store_status put_fact(struct elements_writer *writer, enum xstream_kind kind,
+                                  struct xstream_id id, uint64_t count) {
+    struct xstream_name prefix;
+    char value[VARINT_BYTES_MAX];
+    size_t size = kind == XSTREAM_TRIMMED ? xstream_count_put(value, count) : 0;
+    xstream_name_begin(&prefix, kind);
+    return xstream_put_greatest(writer, &prefix, id, slice_make(value, size));
+}
+
+void xstream_keep(struct elements_writer *writer, struct xstream_id last) {
+    struct xstream_cursor cursor;
+    if (!seek_last_of(xstream_of_writer(writer), XSTREAM_LAST, &cursor)) {
+        (void)put_fact(writer, XSTREAM_LAST, last, 0);
+    }
+}
+
+/* ---- writing entries ---- */
+
+static uint64_t own_ref(const struct store *store) {
+    return store->replicas.slots[store->replicas.self].ref;
+}
+
+bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
+                     struct xstream_id *id) {
+    const struct store *store = writer->store;
+    struct xstream_id last = xstream_last_id(xstream_of_writer(writer));
+    if (!is_in_ms) {
+        return xstream_id_next(last, ms, store->is_alone, own_ref(store), id);
+    }
+    return ms >= last.ms && xstream_id_next_in(last, ms, store->is_alone, own_ref(store), id);
+}
+
+enum store_status xstream_add(struct elements_writer *writer, struct xstream_id id,
+                              struct slice value) {
+    struct xstream_name name;
+    xstream_name_begin(&name, XSTREAM_ENTRY);
+    xstream_name_add_id(&name, id);
+    return sequence_write_add(writer, xstream_name_slice(&name), value);
+}
+
+/* Before the last entry is removed: what it says of the last id is said by itself. First, since a
+ * stream without any element would be gone, and its expiry with it. */
+static void keep_last_id(struct elements_writer *writer) {
+    struct xstream_view view = xstream_of_writer(writer);
+    struct xstream_id last = xstream_last_id(view);
+    if (xstream_id_compare(xstream_greatest(view, XSTREAM_LAST), last) < 0) {
+        (void)put_fact(writer, XSTREAM_LAST, last, 0);
+    }
+}
+
+static void count_removed(struct elements_writer *writer, uint64_t count) {
+    struct xstream_name name;
+    struct xstream_cursor cursor;
+    char value[VARINT_BYTES_MAX];
+    xstream_name_begin(&name, XSTREAM_REMOVED);
+    xstream_name_add_ref(&name, own_ref(writer->store));
+    if (xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
+        add(&count, xstream_count_take(xstream_value(&cursor)));
+    }
+    (void)xstream_put(writer, &name, slice_make(value, xstream_count_put(value, count)));
+}
+
+uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id *ids,
+                        size_t count) {
+    struct xstream_id greatest = XSTREAM_ID_MIN;
+    struct xstream_id last = xstream_greatest(xstream_of_writer(writer), XSTREAM_ENTRY);
+    uint64_t removed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (xstream_id_compare(ids[i], last) == 0) {
+            keep_last_id(writer);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct xstream_cursor cursor;
+        struct xstream_name name;
+        xstream_name_begin(&name, XSTREAM_ENTRY);
+        xstream_name_add_id(&name, ids[i]);
+        if (!xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
+            continue;
+        }
+        (void)sequence_write_remove(writer, &cursor.at);
+        greatest = xstream_id_compare(ids[i], greatest) > 0 ? ids[i] : greatest;
+        removed++;
+    }
+    if (removed > 0) {
+        if (xstream_id_compare(greatest,
+                               xstream_greatest(xstream_of_writer(writer), XSTREAM_DELETED)) > 0) {
+            (void)put_fact(writer, XSTREAM_DELETED, greatest, 0);
+        }
+        count_removed(writer, removed);
+    }
+    return removed;
+}
+
+/* ---- trimming ---- */
+
+/* How many of the oldest entries to take. */
+static uint64_t count_exact(struct xstream_view view, const struct xstream_trim *trim) {
+    struct xstream_cursor cursor;
+    if (trim->by == XSTREAM_TRIM_LENGTH) {
+        uint64_t length = xstream_length(view);
+        return length > trim->length_max ? length - trim->length_max : 0;
+    }
+    uint64_t count = 0;
+    for (bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+         is_there && xstream_id_compare(cursor.name.id, trim->id_min) < 0;
+         is_there = xstream_next(&cursor)) {
+        count++;
+    }
+    return count;
+}
+
+/* As count_exact(), but whole nodes, as the options about nodes have them. The first one is what
+ * trimming has left of it. */
+static uint64_t count_rough(struct xstream_view view, const struct xstream_trim *trim) {
+    const struct store_packing *node = &view.store->packing[VALUE_STREAM];
+    struct xstream_cursor cursor;
+    uint64_t length = xstream_length(view), taken = 0, in_node = 0, bytes = 0;
+    uint64_t gone = node->entries_max > 0 ? trimmed_count(view) % node->entries_max : 0;
+    bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+    while (is_there) {
+        struct xstream_id id = cursor.name.id;
+        in_node++;
+        bytes += cursor.at.element.name.size + xstream_value(&cursor).size;
+        is_there = xstream_next(&cursor);
+        bool is_full = (node->entries_max > 0 && in_node + gone >= node->entries_max) ||
+                       (node->bytes_max > 0 && bytes >= node->bytes_max);
+        if (is_there && !is_full) {
+            continue;
+        }
+        bool goes = trim->by == XSTREAM_TRIM_LENGTH ? length - taken - in_node >= trim->length_max
+                                                    : xstream_id_compare(id, trim->id_min) < 0;
+        if (!goes || (trim->limit > 0 && taken + in_node > trim->limit)) {
+            break;
+        }
+        taken += in_node;
+        in_node = bytes = gone = 0;
+    }
+    return taken;
+}
+
+static void note_trimmed(struct elements_writer *writer, struct xstream_id id, uint64_t count) {
+    struct xstream_cursor cursor;
+    if (seek_last_of(xstream_of_writer(writer), XSTREAM_TRIMMED, &cursor)) {
+        id = xstream_id_compare(id, cursor.name.id) > 0 ? id : cursor.name.id;
+        add(&count, xstream_count_take(xstream_value(&cursor)));
+    }
+    (void)put_fact(writer, XSTREAM_TRIMMED, id, count);
+}
+
+uint64_t xstream_trim(struct elements_writer *writer, const struct xstream_trim *trim) {
+    struct xstream_view view = xstream_of_writer(writer);
+    uint64_t count = trim->is_rough ? count_rough(view, trim) : count_exact(view, trim);
+    if (count == 0) {
+        return 0;
+    }
+    struct xstream_cursor cursor;
+    struct xstream_id trimmed = XSTREAM_ID_MIN;
+    if (count == xstream_length(view)) {
+        keep_last_id(writer);
+    }
+    bool is_there = xstream_seek(xstream_of_writer(writer), XSTREAM_ID_MIN, &cursor);
+    for (uint64_t i = 0; i < count; i++) {
+        ensure(is_there);
+        trimmed = cursor.name.id;
+        is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
+    }
+    note_trimmed(writer, trimmed, count);
+    return count;
+}
+
+enum store_status xstream_set_facts(struct elements_writer *writer,
+                                    const struct xstream_new_facts *facts) {
+    enum store_status status = put_fact(writer, XSTREAM_LAST, facts->last_id, 0);
+    if (status == STORE_OK && facts->has_deleted_id_max) {
+        status = put_fact(writer, XSTREAM_DELETED, facts->deleted_id_max, 0);
+    }
+    if (status == STORE_OK && facts->has_entries_added) {
+        uint64_t length = xstream_length(xstream_of_writer(writer));
+        struct xstream_name removed;
+        require(facts->entries_added >= length);
+        xstream_name_begin(&removed, XSTREAM_REMOVED);
+        (void)xstream_remove_all(writer, &removed, NULL);
+        status = put_fact(writer, XSTREAM_TRIMMED, XSTREAM_ID_MIN, facts->entries_added - length);
+    }
+    return status;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Streams, as XADD and its kin have them: reading them, and writing them through a struct
+ * elements_writer of VALUE_STREAM. crdt/xstream.h says what their elements are.
+ *
+ * Every write of an element is a change of its own; all changes of one writer are one unit. An
+ * entry that is added is one change and nothing else. What is said of a group says its last
+ * delivered id again (but for XACK and XGROUP DELCONSUMER, which only remove), so that the group
+ * as a whole survives an XGROUP DESTROY that had not seen it; and who says of a consumer that
+ * something is pending for it says the consumer again.
+ *
+ * When a consumer was last seen without getting anything is this node's own: collection->seen. A
+ * reader that polls would else write to the log, and bring back what another node deletes. */
+#ifndef STORE_XSTREAMS_H
+#define STORE_XSTREAMS_H
+
+#include "crdt/xstream.h"
+#include "store/elements.h"
+
+/* A stream to read from; ends with any change of it. */
+struct xstream_view {
+    const struct store *store;
+    struct collection *collection; /* NULL: it is absent, and empty */
+};
+
+struct xstream_view xstream_of(const struct store *store, const struct elements *elements);
+/* As it is now. */
+struct xstream_view xstream_of_writer(struct elements_writer *writer);
+
+/* ---- facts ---- */
+
+struct xstream_facts {
+    uint64_t length;
+    struct xstream_id first_id; /* of the first entry; 0-0 without any */
+    struct xstream_id last_id;  /* the greatest that an entry ever had */
+    struct xstream_id deleted_id_max;
+    uint64_t entries_added; /* at most INT64_MAX */
+};
+
+void xstream_facts(struct xstream_view view, struct xstream_facts *facts);
+/* How many entries were ever added up to that id, if that can be told: else -1. */
+int64_t xstream_entries_up_to(const struct xstream_facts *facts, struct xstream_id id);
+/* Was one of the entries from that id on deleted, as far as the greatest deleted id tells? */
+bool xstream_has_gap_from(const struct xstream_facts *facts, struct xstream_id id);
+/* O(log n), as xstream_last_id(). */
+uint64_t xstream_length(struct xstream_view view);
+struct xstream_id xstream_last_id(struct xstream_view view);
+
+/* ---- walking over elements of one kind ---- */
+
+struct xstream_cursor {
+    struct xstream_view view;
+    struct ordered_map_cursor at;
+    struct xstream_name_parts name; /* of the element here; slices lie in the cursor */
+    struct xstream_name prefix;     /* of those that it walks over */
+    struct entry_scratch scratch;
+};
+
+/* Each puts the cursor on an element, or returns false. */
+
+/* The first entry with that id or a greater one, and the last with that or a smaller one. */
+bool xstream_seek(struct xstream_view view, struct xstream_id id, struct xstream_cursor *cursor);
+bool xstream_seek_back(struct xstream_view view, struct xstream_id id,
+                       struct xstream_cursor *cursor);
+/* The first pending entry of the group with that id or a greater one. */
+bool xstream_seek_pending(struct xstream_view view, const struct xstream_label *group,
+                          struct xstream_id id, struct xstream_cursor *cursor);
+/* The group's first consumer, by name. */
+bool xstream_seek_consumer(struct xstream_view view, const struct xstream_label *group,
+                           struct xstream_cursor *cursor);
+bool xstream_next(struct xstream_cursor *cursor);
+bool xstream_previous(struct xstream_cursor *cursor);
+/* The value of the element here; valid as long as the cursor stays. */
+struct slice xstream_value(struct xstream_cursor *cursor);
+/* Is there an entry of that id? */
+bool xstream_has_entry(struct xstream_view view, struct xstream_id id);
+
+/* ---- groups ---- */
+
+struct xstream_group {
+    struct xstream_label label;
+    struct xstream_id last_id; /* delivered last */
+    int64_t entries_read;      /* -1: unknown */
+};
+
+bool xstream_find_group(struct xstream_view view, const struct xstream_label *label,
+                        struct xstream_group *group);
+/* The group after that one by name, or with `is_first` the first. */
+bool xstream_next_group(struct xstream_view view, bool is_first, struct xstream_group *group);
+bool xstream_find_consumer(struct xstream_view view, const struct xstream_label *group,
+                           const struct xstream_label *label, struct xstream_consumer *consumer);
+/* The consumer that a cursor from xstream_seek_consumer() is on. */
+void xstream_consumer_here(struct xstream_cursor *cursor, struct xstream_consumer *consumer);
+/* The pending entry of that id; its slice lies in the stream. */
+bool xstream_find_pending(struct xstream_view view, const struct xstream_label *group,
+                          struct xstream_id id, struct xstream_pending *pending);
+
+/* ---- writing entries ---- */
+
+/* An id for a new entry at `ms` or later, or, `is_in_ms`, at just these. */
+bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
+                     struct xstream_id *id);
+/* Adds an entry, whose id is above xstream_last_id(); `value`: its fields, coded. OUT_OF_MEMORY:
+ * nothing changed. */
+enum store_status xstream_add(struct elements_writer *writer, struct xstream_id id,
+                              struct slice value);
+/* Removes those that are there; returns how many. */
+uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id *ids, size_t count);
+
+struct xstream_trim {
+    enum xstream_trim_by { XSTREAM_TRIM_NOT, XSTREAM_TRIM_LENGTH, XSTREAM_TRIM_ID } by;
+    uint64_t length_max;
+    struct xstream_id id_min;
+    bool is_rough;  /* whole nodes, as Redis would have them */
+    uint64_t limit; /* of entries, where it is rough; 0: none */
+};
+
+/* Removes the oldest entries; returns how many. */
+uint64_t xstream_trim(struct elements_writer *writer, const struct xstream_trim *trim);
+
+struct xstream_new_facts {
+    struct xstream_id last_id; /* at or above that of the last entry */
+    bool has_entries_added;
+    uint64_t entries_added; /* at least the length */
+    bool has_deleted_id_max;
+    struct xstream_id deleted_id_max;
+};
+
+enum store_status xstream_set_facts(struct elements_writer *writer,
+                                    const struct xstream_new_facts *facts);
+
+/* ---- writing groups ---- */
+
+/* Makes the group, or sets what there is of it. */
+enum store_status xstream_set_group(struct elements_writer *writer,
+                                    const struct xstream_group *group);
+/* Makes a new one: what is left of an older one goes. */
+enum store_status xstream_create_group(struct elements_writer *writer,
+                                       const struct xstream_group *group);
+/* Removes it with its consumers and all that is pending. */
+void xstream_destroy_group(struct elements_writer *writer, const struct xstream_label *group);
+enum store_status xstream_set_consumer(struct elements_writer *writer,
+                                       const struct xstream_label *group,
+                                       const struct xstream_label *label,
+                                       const struct xstream_consumer *consumer);
+/* Notes that the consumer, which is there, was seen now; on this node only. */
+void xstream_note_seen(struct elements_writer *writer, const struct xstream_label *group,
+                       const struct xstream_label *label);
+/* Removes a consumer with what is pending for it; returns how much that was. O(all that is pending
+ * in the group). */
+uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xstream_label *group,
+                                 const struct xstream_label *label);
+/* `pending` does not lie in the stream. */
+enum store_status xstream_set_pending(struct elements_writer *writer,
+                                      const struct xstream_label *group, struct xstream_id id,
+                                      const struct xstream_pending *pending);
+/* False when it is not there. */
+bool xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
+                            struct xstream_id id);
+
+#endif
