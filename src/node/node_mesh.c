@@ -23,6 +23,9 @@
 enum {
     SETTLE_SLICE_US = 500,
     SETTLE_STEP_ENTRIES = 64,
+    /* Between two pushes of changes under load: each costs a write to every peer and an answer. The
+     * first after a pause goes at once, and so do all while somebody waits for peers. */
+    PUSH_GAP_US = 300,
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,
@@ -49,6 +52,8 @@ struct node_mesh {
     uint64_t retired_us;        /* when that was last asked for */
     uint64_t next_slice_us;
     uint64_t pushed_version; /* of the log's streams when they were last pushed */
+    uint64_t pushed_us;      /* when that was */
+    bool has_unpushed;       /* there is more, and it waits for PUSH_GAP_US to be over */
     int64_t busy_told_ms;
     struct buffer address;
     struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */
@@ -852,11 +857,17 @@ void node_mesh_push(struct node *node) {
         return;
     }
     /* Most turns add nothing: then no stream need be looked at. */
+    struct node_mesh *data = node->mesh_data;
     uint64_t version = log_streams_version(node->log);
-    if (version != node->mesh_data->pushed_version || mesh_wants_push(node->mesh)) {
-        node->mesh_data->pushed_version = version;
+    bool wants_push = mesh_wants_push(node->mesh);
+    bool is_due = node->now_us - data->pushed_us >= PUSH_GAP_US ||
+                  node->blocked_count > node->blocking.requests_count;
+    if (wants_push || (version != data->pushed_version && is_due)) {
+        data->pushed_version = version;
+        data->pushed_us = node->now_us;
         mesh_push(node->mesh);
     }
+    data->has_unpushed = version != data->pushed_version;
 }
 
 /* Settles for a slice of time; false when there is nothing more to do for now. */
@@ -882,6 +893,9 @@ uint64_t node_mesh_tick(struct node *node) {
     }
     struct node_mesh *data = node->mesh_data;
     uint64_t wait_us = mesh_tick(node->mesh);
+    if (data->has_unpushed && wait_us > PUSH_GAP_US) {
+        wait_us = PUSH_GAP_US;
+    }
     if (data->settles && node->now_us >= data->next_slice_us && tidy(node)) {
         data->next_slice_us = node->host.monotonic_us(node->host.udata) + SETTLE_PAUSE_US;
         wait_us = wait_us < SETTLE_PAUSE_US ? wait_us : SETTLE_PAUSE_US;
