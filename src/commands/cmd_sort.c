@@ -50,7 +50,8 @@ struct sort {
     uint64_t first, last;   /* the items from `first` until before `last` are wanted */
     struct buffer texts;    /* that BY led to */
     struct buffer key_name; /* that a pattern gave */
-    struct buffer copies;   /* addresses of values of list elements that are numbers */
+    struct buffer copies;   /* addresses of values of list elements that lie nowhere for long */
+    bool is_packed_list;    /* none of them do */
     bool has_bad_score;
 };
 
@@ -228,9 +229,11 @@ static void sort_choose(struct sort *sort, uint64_t count) {
 static void sort_visit_list(void *udata, const struct element *element) {
     struct sort *sort = (struct sort *)udata;
     struct slice value = element->value;
-    if (value.data == element->scratch.bytes) {
+    if (value.data == element->scratch.bytes || sort->is_packed_list) {
         char *copy = memory_alloc(value.size + 1);
-        memcpy(copy, value.data, value.size);
+        if (value.size > 0) {
+            memcpy(copy, value.data, value.size);
+        }
         buffer_append(&sort->copies, &copy, sizeof(copy));
         value.data = copy;
     }
@@ -299,6 +302,7 @@ static bool sort_load(struct sort *sort) {
         return false;
     }
     sort_choose(sort, elements.count);
+    sort->is_packed_list = elements.type == VALUE_LIST && elements.collection == NULL;
     if (elements.type == VALUE_SORTED_SET && sort->options.keeps_order) {
         sort_load_in_order(sort, &elements);
     } else {

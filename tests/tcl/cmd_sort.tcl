@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# SORT and SORT_RO of sets and sorted sets: every option, alone and together; errors; and random
+# SORT and SORT_RO of lists, sets and sorted sets: every option, alone and together; errors; and random
 # sorts against Tcl's own.
 
 # A set in each form, and a sorted set in each.
@@ -7,6 +7,7 @@ proc make_source {kind members} {
     r del k
     switch $kind {
         set { r sadd k {*}$members }
+        list { r rpush k {*}$members }
         zset {
             set score 0
             foreach member $members {
@@ -17,7 +18,7 @@ proc make_source {kind members} {
 }
 
 start_server {} {
-    foreach kind {set zset} {
+    foreach kind {list set zset} {
         foreach count {9 300} {
             set numbers {}
             for {set i 0} {$i < $count} {incr i} {
