@@ -22,8 +22,8 @@ struct elements {
     const struct ordered_map *map; /* or, of a list that is being written, in this one */
 };
 
-/* One element as it is shown; slices are valid until it changes, or the view is used again. Those of
- * a packed list that elements_each() or elements_scan() shows are, during that call only. */
+/* One element as it is shown; slices are valid until it changes, or the view is used again. Those
+ * of a packed list that elements_each() or elements_scan() shows are, during that call only. */
 struct element {
     struct slice name;
     struct slice value;      /* of a hash */
