@@ -101,6 +101,38 @@ static void nobody_can_tell(void **state) {
     assert_true(early_count > 300);
 }
 
+/* A writer that has folded a part edits what came of it; for a node that still has the part, the
+ * edit stands on that. */
+static void an_edit_stands_on_a_folded_part(void **state) {
+    (void)state;
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, 5);
+    struct store *writer = &world->nodes[1].store, *reader = &world->nodes[2].store;
+    struct key key = store_key(&world->nodes[0].store, 0, SLICE("n"));
+    struct key at_writer = store_key(writer, 0, SLICE("n")),
+               here = store_key(reader, 0, SLICE("n"));
+    int64_t result;
+    uint64_t size;
+    assert_int_equal(strings_add_integer(&world->nodes[0].store, &key, 818, &result), STORE_OK);
+    world_collect(world, 0);
+    world_deliver_all(world);
+    struct context frontier = writer->context;
+    assert_true(retire(world, 1, &frontier));
+    assert_int_equal(strings_patch(writer, &at_writer, 6000, SLICE("end"), &size), STORE_OK);
+    world_collect(world, 1);
+    world_deliver_all(world);
+    struct entry_scratch scratch;
+    const struct entry *entry = store_peek(reader, &here);
+    assert_non_null(entry);
+    struct slice value = entry_value(entry, &scratch);
+    assert_int_equal(value.size, 6003);
+    assert_memory_equal(value.data, "818\0", 4);
+    assert_memory_equal(value.data + 6000, "end", 3);
+    store_check(reader);
+    world_deinit(world);
+    memory_free(world);
+}
+
 /* The slot is free for somebody else, whose stamps are not taken for the old ones. */
 static void the_slot_is_free_again(void **state) {
     (void)state;
@@ -196,9 +228,8 @@ static void lists_are_settled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_can_tell),
-        cmocka_unit_test(the_slot_is_free_again),
-        cmocka_unit_test(no_slot_retires_under_a_walk),
+        cmocka_unit_test(nobody_can_tell),        cmocka_unit_test(an_edit_stands_on_a_folded_part),
+        cmocka_unit_test(the_slot_is_free_again), cmocka_unit_test(no_slot_retires_under_a_walk),
         cmocka_unit_test(lists_are_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
