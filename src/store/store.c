@@ -706,9 +706,7 @@ enum store_status store_apply(struct store *store, const struct change *recorded
     }
     if (status == STORE_OK) {
         context_add(&store->context, change.stamp);
-        if (!mutation(BLIND_CLOCK)) {
-            hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
-        }
+        hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
     }
     return status;
 }
