@@ -121,6 +121,20 @@ void log_append_record(struct log *log, struct slice bytes) {
     append(log, slot, record.last_ticks, bytes, (struct slice){0});
 }
 
+/* A life begins: what was retired before it, it has seen, and no later mark of it will say so.
+ * Others may still have the slot, or have it again while they replay their log. As many of the
+ * newest as there is room for. */
+static size_t take_retired_marks(const struct replicas *replicas, struct stream_mark *marks,
+                                 size_t count) {
+    for (size_t i = replicas->retired_count; i-- > 0 && count < STAMP_SLOTS_COUNT;) {
+        const struct retired_replica *retired = &replicas->retired[i];
+        if (retired->ticks > 0 && replicas_find(replicas, retired->ref) == 0) {
+            marks[count++] = (struct stream_mark){.ref = retired->ref, .ticks = retired->ticks};
+        }
+    }
+    return count;
+}
+
 /* What this node has seen of others since its record before. */
 static size_t take_marks(struct log *log, struct stream_mark *marks) {
     const struct store *store = log->store;
@@ -136,7 +150,8 @@ static size_t take_marks(struct log *log, struct stream_mark *marks) {
             replicas_raise_mark(replicas, replicas->self, seen);
         }
     }
-    return count;
+    return log->logged.stamps[replicas->self] == 0 ? take_retired_marks(replicas, marks, count)
+                                                   : count;
 }
 
 void log_collect(struct log *log) {
@@ -151,7 +166,8 @@ void log_collect(struct log *log) {
     log_sync_replicas(log);
     struct stream_mark marks[STAMP_SLOTS_COUNT];
     /* A table of one, the usual one of a lone node, has nobody else to tell of. */
-    size_t marks_count = replicas->slots_count > 2 ? take_marks(log, marks) : 0;
+    bool has_others = replicas->slots_count > 2 || replicas->retired_count > 0;
+    size_t marks_count = has_others ? take_marks(log, marks) : 0;
     struct stream_record record = {.ref = replicas->slots[self].ref,
                                    .previous_ticks = stamp_ticks(log->logged.stamps[self]),
                                    .last_ticks = journal->last_ticks};
