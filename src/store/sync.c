@@ -882,14 +882,15 @@ static void part_note_seen(struct sync_part *part, unsigned slot, uint64_t stamp
     part_raise_context(part, stamp);
 }
 
-/* One that was introduced meanwhile has a slot here, which headers did not know of. */
+/* One that was introduced meanwhile has a slot here, which headers did not know of: what came in
+ * parts is without it all the same, and whoever takes that from here has to know. */
 static void sync_take_retired(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (size_t i = 0; i < sync->retired_count; i++) {
         const struct sync_retired *retired = &sync->retired[i];
         unsigned slot = replicas_find(replicas, retired->ref);
+        replicas_note_retired(replicas, retired->ref, retired->ticks);
         if (slot == 0) {
-            replicas_note_retired(replicas, retired->ref, retired->ticks);
             continue;
         }
         uint64_t stamp = stamp_make(retired->ticks, slot);
