@@ -50,9 +50,11 @@ static bool is_dropped(const struct sync *sync, const struct state_merge *merge,
     return !state_merge_covers_there(merge, stamp) && !rebase_is_ours(sync, stamp);
 }
 
-/* Takes out what others will deliver or make again. */
-static void drop_others(const struct sync *sync, const struct state_merge *merge,
+/* Takes out what others will deliver or make again. True when anything went. */
+static bool drop_others(const struct sync *sync, const struct state_merge *merge,
                         struct contested *contested) {
+    unsigned before = contested->registers_count + contested->edits_count +
+                      contested->expiries_count + contested->parts_count;
     for (unsigned i = contested->registers_count; i-- > 0;) {
         if (is_dropped(sync, merge, contested->registers[i].stamp)) {
             contested_drop_register(contested, i);
@@ -73,6 +75,9 @@ static void drop_others(const struct sync *sync, const struct state_merge *merge
             contested_drop_part(contested, i);
         }
     }
+    return contested->registers_count + contested->edits_count + contested->expiries_count +
+               contested->parts_count <
+           before;
 }
 
 /* The number in the only register, which is settled, or 0 without one; false when there is more. */
@@ -189,9 +194,9 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     uint64_t stamp = their_stamp;
     struct contested *theirs = there == NULL ? NULL : contested_open(staged, key, there);
     struct contested *wanted = contested_open(aside, key, NULL);
+    static const struct context nothing;
     uint64_t *here = mutate_slot(place->ours, key);
     if (here != NULL) {
-        static const struct context nothing;
         struct state_merge copy = {.store = aside, .seen_here = &nothing};
         uint64_t our_stamp = ((struct entry *)table_item(*here))->stamp;
         stamp = our_stamp > stamp ? our_stamp : stamp;
@@ -200,9 +205,14 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         contested_close(place->ours, key, our_stamp);
     }
     state_merge_retire(merge, wanted, staged, theirs);
-    drop_others(sync, merge, wanted);
+    struct state_merge rest = *merge;
+    if (drop_others(sync, merge, wanted)) {
+        /* What those superseded is theirs to take away: not seen here as long as they are not. */
+        rest.seen_here = &nothing;
+        rest.settled_ticks_here = 0;
+    }
     difference.is_unclear = drop_unclear(merge, wanted, theirs);
-    difference.is_memory_out |= !state_merge_elements(merge, wanted, theirs);
+    difference.is_memory_out |= !state_merge_elements(&rest, wanted, theirs);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);
