@@ -353,12 +353,12 @@ static bool all_lost(const struct mesh *mesh) {
     return true;
 }
 
-/* All that any of the linked peers has seen. */
-static void seen_by_links(struct mesh *mesh, struct context *all) {
+/* All that any of the linked peers has seen, those that are joining left out if so wanted. */
+static void seen_by_links(struct mesh *mesh, bool has_joining, struct context *all) {
     *all = (struct context){0};
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         struct context seen;
-        if (!link_is_up(link) || link->member == NULL) {
+        if (!link_is_up(link) || link->member == NULL || (link->peer_is_joining && !has_joining)) {
             continue;
         }
         seen_context(link, &seen);
@@ -412,7 +412,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     }
     struct context needed;
     if (lacks_settled || was_forgotten) {
-        seen_by_links(mesh, &needed); /* each of them wants it to have seen all that it has */
+        seen_by_links(mesh, true, &needed); /* each of them wants it to have seen all that it has */
     } else {
         seen_context(link, &needed);
     }
@@ -798,11 +798,14 @@ static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     link->catchup.is_counted = true;
 }
 
-/* Who had what is missing may be gone; a node with data waits only for what is to be had. */
+/* Who had what is missing may be gone; a node with data waits only for what is to be had. Who has
+ * it may be joining, and wait for this node: then that one merges, and brings it afterwards. */
 static void lower_goal(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
+    bool waits_for_joiners =
+        mesh->monotonic_us - catchup->started_us < CATCHUP_MERGE_MS * UINT64_C(1000);
     struct context all;
-    seen_by_links(mesh, &all);
+    seen_by_links(mesh, waits_for_joiners, &all);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         if (all.stamps[slot] < catchup->goal->stamps[slot]) {
             catchup->goal->stamps[slot] = all.stamps[slot];
