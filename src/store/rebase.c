@@ -22,6 +22,7 @@ static void drop_item(struct rebase *rebase) {
     if (rebase->first == NULL) {
         rebase->last = NULL;
     }
+    buffer_deinit(&item->verdict.patches);
     memory_free(item);
 }
 
@@ -110,8 +111,11 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     case STATE_MERGE_DEEP:
         break;
     }
-    struct rebase_place place = {
-        .key = key, .ours = sync->store, .theirs = staged, .aside = rebase_aside(sync)};
+    struct rebase_place place = {.key = key,
+                                 .ours = sync->store,
+                                 .theirs = staged,
+                                 .aside = rebase_aside(sync),
+                                 .can_patch = true};
     struct rebase_verdict verdict;
     if (!rebase_compare(sync, merge, &place, &verdict)) {
         return false;
@@ -186,6 +190,22 @@ static void make_increment(struct sync *sync, const struct rebase_item *item, co
     }
 }
 
+/* Patches go onto whatever bytes are there by now, as those of any concurrent writer do. */
+static void make_patches(struct sync *sync, const struct rebase_item *item, const struct key *key,
+                         bool is_changed) {
+    struct slice patches = buffer_slice(&item->verdict.patches), bytes;
+    uint64_t offset, size;
+    while (rebase_next_patch(&patches, &offset, &bytes)) {
+        if (strings_patch(sync->store, key, offset, bytes, &size) != STORE_OK) {
+            sync->stats.keys_unclear++;
+            return;
+        }
+    }
+    if (item->verdict.sets_expiry && !is_changed) {
+        (void)store_expire(sync->store, key, item->verdict.expire_unix_ms);
+    }
+}
+
 /* A HyperLogLog has lost nothing if it is joined with what is there by now. False: one of them is
  * none. */
 static bool make_joined(struct sync *sync, const struct key *key, struct slice wanted) {
@@ -225,6 +245,9 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
     case REBASE_INCREMENT:
     case REBASE_FLOAT_INCREMENT:
         make_increment(sync, item, &key, is_changed);
+        break;
+    case REBASE_PATCH:
+        make_patches(sync, item, &key, is_changed);
         break;
     case REBASE_DELETE:
         if (!is_changed) {

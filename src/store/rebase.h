@@ -10,6 +10,7 @@
  *   integers on the same register           INCREMENT by the difference: what others add meanwhile
  *                                           and what they add later both count
  *   the value would be the same             EXPIRE
+ *   patches on the same register            PATCH, each of them
  *   anything else                           SET, with the expiry
  *
  * A part of a counter that the mesh has seen the beginning of but no longer has (it was taken off,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/rebase_compare.h"
 
+#include "base/codec.h"
+#include "base/varint.h"
 #include "store/merge.h"
 #include "store/strings.h"
 
@@ -181,7 +183,35 @@ struct difference {
     bool is_memory_out;
     bool is_unclear;       /* a part's share could not be told */
     bool is_same_register; /* both sides' numbers stand on one register */
+    bool is_patched;       /* by `patches` alone */
+    struct buffer patches; /* what of edits the mesh lacks */
 };
+
+bool rebase_next_patch(struct slice *patches, uint64_t *offset, struct slice *bytes) {
+    return varint_take(patches, offset) && varint_take_slice(patches, bytes);
+}
+
+/* Notes the edits that the mesh lacks. False where it lacks more than patches. */
+static bool note_patches(const struct state_merge *merge, const struct contested *wanted,
+                         struct buffer *patches) {
+    for (unsigned i = 0; i < wanted->registers_count; i++) {
+        if (!state_merge_covers_there(merge, wanted->registers[i].stamp)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < wanted->edits_count; i++) {
+        const struct contested_edit *edit = &wanted->edits[i];
+        if (state_merge_covers_there(merge, edit->stamp)) {
+            continue;
+        }
+        if (edit->is_raise) {
+            return false;
+        }
+        codec_put_varint(patches, edit->offset);
+        codec_put_slice(patches, slice_make(edit->bytes, edit->size));
+    }
+    return wanted->parts_count == 0 && patches->size > 0;
+}
 
 /* Leaves in the store aside what merging would make of the key. */
 static struct difference merge_aside(struct sync *sync, const struct state_merge *merge,
@@ -212,10 +242,13 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         rest.settled_ticks_here = 0;
     }
     difference.is_unclear = drop_unclear(merge, wanted, theirs);
+    bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
+                      note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |= !state_merge_elements(&rest, wanted, theirs);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);
+    difference.is_patched = is_patched && shown_register(wanted) == shown_register(theirs);
     contested_close(aside, key, stamp);
     if (theirs != NULL) {
         contested_close(staged, key, their_stamp);
@@ -252,8 +285,8 @@ static bool judge_increment(const struct view *wanted, const struct view *theirs
     return false;
 }
 
-static void judge(const struct view *wanted, const struct view *theirs, bool is_same_register,
-                  struct rebase_verdict *verdict) {
+static void judge(const struct view *wanted, const struct view *theirs,
+                  const struct difference *difference, struct rebase_verdict *verdict) {
     bool is_expiry_same = wanted->expire_unix_ms == theirs->expire_unix_ms;
     *verdict = (struct rebase_verdict){.was_there = theirs->is_there,
                                        .expire_unix_ms = wanted->expire_unix_ms};
@@ -261,7 +294,10 @@ static void judge(const struct view *wanted, const struct view *theirs, bool is_
         verdict->kind = theirs->is_there ? REBASE_DELETE : REBASE_NOTHING;
     } else if (theirs->is_there && slice_equal(wanted->bytes, theirs->bytes)) {
         verdict->kind = is_expiry_same ? REBASE_NOTHING : REBASE_EXPIRE;
-    } else if (is_same_register && judge_increment(wanted, theirs, verdict)) {
+    } else if (difference->is_same_register && judge_increment(wanted, theirs, verdict)) {
+        verdict->sets_expiry = !is_expiry_same;
+    } else if (difference->is_patched && theirs->is_there) {
+        verdict->kind = REBASE_PATCH;
         verdict->sets_expiry = !is_expiry_same;
     } else {
         verdict->kind = REBASE_SET;
@@ -290,6 +326,7 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     bool was_seen = was_all_seen(sync, merge, their_entry);
     struct difference difference = merge_aside(sync, merge, place);
     if (difference.is_memory_out) {
+        buffer_deinit(&difference.patches);
         return false;
     }
     view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
@@ -299,7 +336,12 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     } else {
         sync->stats.keys_unclear += difference.is_unclear;
         sync->stats.keys_merged++;
-        judge(&wanted, &theirs, difference.is_same_register, verdict);
+        judge(&wanted, &theirs, &difference, verdict);
+    }
+    if (verdict->kind == REBASE_PATCH) {
+        verdict->patches = difference.patches;
+    } else {
+        buffer_deinit(&difference.patches);
     }
     if (verdict->kind != REBASE_SET) {
         rebase_drop(place->aside, place->key);
@@ -309,10 +351,11 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
 
 void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
                        struct rebase_verdict *verdict) {
+    static const struct difference all;
     struct view wanted, theirs;
     view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
     view_init(&theirs, sync->store, NULL);
-    judge(&wanted, &theirs, false, verdict);
+    judge(&wanted, &theirs, &all, verdict);
     if (verdict->kind != REBASE_SET) {
         rebase_drop(place->aside, place->key);
     }

@@ -11,6 +11,7 @@
 struct rebase_place {
     const struct key *key;
     struct store *ours, *theirs, *aside;
+    bool can_patch; /* the verdict may be PATCH */
 };
 
 enum rebase_kind {
@@ -20,16 +21,21 @@ enum rebase_kind {
     REBASE_EXPIRE,
     REBASE_INCREMENT,
     REBASE_FLOAT_INCREMENT,
+    REBASE_PATCH,
 };
 
 struct rebase_verdict {
     enum rebase_kind kind;
     bool was_there;          /* the mesh had it */
-    bool sets_expiry;        /* INCREMENT: the expiry differs, too */
+    bool sets_expiry;        /* INCREMENT, PATCH: the expiry differs, too */
     uint64_t expire_unix_ms; /* wanted: 0 for none */
     int64_t delta;           /* INCREMENT */
     long double float_delta; /* FLOAT_INCREMENT */
+    struct buffer patches;   /* PATCH: rebase_next_patch(); the caller's */
 };
+
+/* Takes the next one off `patches`; false at their end. */
+bool rebase_next_patch(struct slice *patches, uint64_t *offset, struct slice *bytes);
 
 /* False when memory is out. Only for a SET something is left in `aside`. */
 bool rebase_compare(struct sync *sync, const struct state_merge *merge,

@@ -240,6 +240,8 @@ static void note_verdict(const struct compare_walk *walk, const struct rebase_ve
     case REBASE_EXPIRE:
         fate = ELEMENT_EXPIRE;
         break;
+    case REBASE_PATCH:
+        impossible("elements are not patched");
     case REBASE_SET:
         value = entry_value(rebase_entry_at(place->aside, place->key), &scratch);
         break;
