@@ -830,9 +830,7 @@ static void wait_for_peers(struct mesh *mesh) {
     if (is_patient && (up == 0 || coming > 0)) {
         return;
     }
-    if (!catchup->is_fresh) {
-        lower_goal(mesh);
-    }
+    lower_goal(mesh);
     if (!is_covered(catchup->goal, mesh->data.context(mesh->data.udata))) {
         return; /* the logs of the peers bring it, or say that they cannot */
     }
