@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "mesh/mesh_state.h"
 
-void admission_note_life(struct mesh *mesh, struct member *member) {
+void admission_note_life(struct mesh *mesh, struct member *member, bool is_new) {
     const struct context *own = mesh->data.context(mesh->data.udata);
     if (member->owes_all) {
         member->owes_all = false;
         membership_owe(member, own);
+    } else if (is_new && member->owed == NULL) {
+        membership_owe(member, &mesh->frontier);
     }
     /* Nobody who counts this node has settled what it has not seen: changes of the member's own
      * earlier lives, most of all, that it may have made anew. */

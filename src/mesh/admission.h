@@ -9,6 +9,8 @@
  *   - Of a node that this one counted all the time, nothing was settled that it had not claimed to
  *     have seen. Its new life owes its last claim: one that was put back to an old state lacks
  * that.
+ *   - Of one that was never heard of: what is settled here. It may have begun alone, and have
+ * settled what it wrote then; where two such meet, the one with less to give rebases.
  *   - Of one that was forgotten: whatever anybody had when it came back. What others have settled
  *     meanwhile this node had seen, since they waited for it; so what this node has seen then is
  *     enough, and a peer that was admitted by another one, which says so in its CONTEXT, need only
@@ -25,8 +27,9 @@
 struct member;
 struct mesh_link;
 
-/* A life of the member begins that was not known: from within membership. */
-void admission_note_life(struct mesh *mesh, struct member *member);
+/* A life of the member begins that was not known: from within membership. `is_new`: nor was the
+ * member. */
+void admission_note_life(struct mesh *mesh, struct member *member, bool is_new);
 /* The peer told its context, which has `unknown` replicas beyond those known here. Sets the link's
  * peer_was_forgotten and peer_is_behind. */
 void admission_judge(struct mesh_link *link, const struct context *context, unsigned unknown,

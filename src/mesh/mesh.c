@@ -170,7 +170,7 @@ static void member_event(void *udata, enum membership_event event, struct member
         mesh_want_generation(mesh, mesh->membership.generation_known + 1);
         return;
     }
-    admission_note_life(mesh, member);
+    admission_note_life(mesh, member, event == MEMBERSHIP_JOINED);
     mesh_say(mesh, event == MEMBERSHIP_SUSPECT ? MESH_LEVEL_VERBOSE : MESH_LEVEL_NOTICE,
              "Mesh: node %02x%02x%02x%02x... at %s %s", member->node_id[0], member->node_id[1],
              member->node_id[2], member->node_id[3],
