@@ -241,6 +241,13 @@ static void begin(struct mesh *mesh, enum mesh_join mode) {
                                        : "");
 }
 
+/* Parts came, but what they lack cannot be had: they are pulled again. What rebasing has kept aside
+ * stays. */
+static void begin_anew(struct mesh *mesh) {
+    enum mesh_join mode = mesh->catchup.mode;
+    begin(mesh, mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : mode);
+}
+
 static void seen_context(const struct mesh_link *link, struct context *seen) {
     struct mesh *mesh = link->mesh;
     membership_seen_context(&mesh->membership, mesh->data.replicas(mesh->data.udata), link->member,
@@ -398,12 +405,11 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     if (catchup->state == CATCHUP_ADVANCING) {
-        /* While parts came, the peers' logs went on beyond the first of them. What rebasing has
-         * kept aside stays. */
+        /* While parts came, the peers' logs went on beyond the first of them. */
         struct context more;
         seen_context(link, &more);
         need(catchup, &more);
-        begin(mesh, catchup->mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : catchup->mode);
+        begin_anew(mesh);
         return;
     }
     if (catchup->state == CATCHUP_IDLE && is_source(mesh)) {
@@ -632,10 +638,16 @@ static unsigned find_open_part(const struct catchup *catchup) {
     return part;
 }
 
+/* Will the member, if it is linked, drop what it knows of this node's lives? */
+static bool is_rebasing(const struct mesh *mesh, const struct member *member) {
+    const struct mesh_link *link = mesh_find_link(mesh, member);
+    return link != NULL && link_is_up(link) && link->peer_is_rebasing;
+}
+
 /* Has the link's peer all that any living member has of this node's lives? Who rebases compares
  * with what the peer has; what another one has beyond would be made again and come by streams, too.
- * They tell each other. */
-static bool knows_own_lives(struct mesh *mesh, const struct mesh_link *link) {
+ * They tell each other. One that rebases itself has not heard of it by then. */
+static bool knows_own_lives(const struct mesh *mesh, const struct mesh_link *link) {
     const struct membership *membership = &mesh->membership;
     unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
     struct context context;
@@ -648,7 +660,7 @@ static bool knows_own_lives(struct mesh *mesh, const struct mesh_link *link) {
         for (size_t i = 0; i < membership->members_count; i++) {
             const struct member *member = membership->members[i];
             bool lives = !member->is_self && member->state <= MEMBER_SUSPECT;
-            if (lives && member_seen(member, slot) > seen) {
+            if (lives && member_seen(member, slot) > seen && !is_rebasing(mesh, member)) {
                 return false;
             }
         }
@@ -745,7 +757,10 @@ static void try_to_end(struct mesh *mesh) {
 static bool must_change_seed(const struct mesh *mesh) {
     bool is_any_foreign = false;
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (!has_needed(link) || link->peer_is_joining || is_refused(link)) {
+        bool is_eligible_now =
+            has_needed(link) && !link->peer_is_joining && !is_refused(link) &&
+            (mesh->catchup.mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link));
+        if (!is_eligible_now) {
             continue;
         }
         if (!link->catchup.is_foreign) {
@@ -862,6 +877,32 @@ static void look_for_source(struct mesh *mesh) {
     }
 }
 
+/* A peer that crashed may have shown in a part what it, and everybody, has no more. */
+static void look_for_rest(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    const struct context *goal =
+        mesh->data.sync_goal == NULL ? NULL : mesh->data.sync_goal(mesh->data.udata);
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    struct context all;
+    seen_by_links(mesh, true, &all);
+    bool is_there = true;
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT && goal != NULL; slot++) {
+        is_there &=
+            goal->stamps[slot] <= own->stamps[slot] || goal->stamps[slot] <= all.stamps[slot];
+    }
+    if (is_there) {
+        catchup->sourceless_us = 0;
+    } else if (catchup->sourceless_us == 0) {
+        catchup->sourceless_us = mesh->monotonic_us;
+    } else if (mesh->monotonic_us - catchup->sourceless_us >=
+               CATCHUP_SOURCELESS_MS * UINT64_C(1000)) {
+        memory_free(catchup->needed);
+        catchup->needed = NULL;
+        catchup->sourceless_us = 0;
+        begin_anew(mesh);
+    }
+}
+
 /* ---- turns ---- */
 
 static void warn_if_slow(struct mesh *mesh) {
@@ -931,6 +972,9 @@ void catchup_tick(struct mesh *mesh) {
             }
             begin(mesh, catchup->mode);
         }
+    }
+    if (catchup->state == CATCHUP_ADVANCING) {
+        look_for_rest(mesh);
     }
     if (catchup->state == CATCHUP_IDLE && !mesh->is_admitted) {
         look_for_admission(mesh);

@@ -90,6 +90,10 @@ void catchup_deinit(struct mesh *mesh);
 static inline bool catchup_is_joining(const struct catchup *catchup) {
     return catchup->state != CATCHUP_IDLE;
 }
+/* Will it drop what it knows of others' lives, for them to make it again? */
+static inline bool catchup_is_rebasing(const struct catchup *catchup) {
+    return catchup->state == CATCHUP_PULLING && catchup->mode == MESH_JOIN_REBASE;
+}
 /* The link's peer cannot serve us from its log: decides who joins. `lacks_settled`: no log can,
  * since this node has not seen all that is settled there; `was_forgotten`: what this node wrote may
  * not have seen that. */

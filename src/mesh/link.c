@@ -346,13 +346,15 @@ static bool check_clock_ahead(struct mesh_link *link, uint64_t peer_unix_ms) {
     return true;
 }
 
-enum { PING_IS_JOINING = 1 }; /* flag */
+enum { PING_IS_JOINING = 1, PING_IS_REBASING = 2 }; /* flags */
 
 static void send_ping(struct mesh_link *link, enum mesh_frame type, uint64_t number) {
     struct buffer payload = {0};
     codec_put_varint(&payload, number);
     codec_put_varint(&payload, (uint64_t)link->mesh->unix_ms);
-    buffer_append_byte(&payload, catchup_is_joining(&link->mesh->catchup) ? PING_IS_JOINING : 0);
+    const struct catchup *catchup = &link->mesh->catchup;
+    buffer_append_byte(&payload, (catchup_is_joining(catchup) ? PING_IS_JOINING : 0) |
+                                     (catchup_is_rebasing(catchup) ? PING_IS_REBASING : 0));
     link_send(link, type, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -362,11 +364,13 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
     if (!varint_take(&payload, &number) || !varint_take(&payload, &peer_unix_ms)) {
         return false;
     }
-    if (payload.size > 0 && ((uint8_t)payload.data[0] & PING_IS_JOINING) != 0) {
+    unsigned flags = payload.size > 0 ? (uint8_t)payload.data[0] : 0;
+    if ((flags & PING_IS_JOINING) != 0) {
         link->peer_is_joining = true;
     } else {
         catchup_peer_is_back(link);
     }
+    link->peer_is_rebasing = (flags & PING_IS_REBASING) != 0;
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
             send_ping(link, MESH_FRAME_PONG, number);

@@ -158,6 +158,9 @@ struct mesh_data {
     /* A broadcast of another node came: mesh_broadcast(). False: it makes no sense. NULL: nobody
      * wants to know. */
     bool (*broadcast)(void *udata, struct slice bytes);
+    /* Between sync_end and sync_is_ready: what has the context to cover? NULL: nothing, also where
+     * the function is NULL. */
+    const struct context *(*sync_goal)(void *udata);
 };
 
 struct mesh_opts {

@@ -139,7 +139,7 @@ struct mesh_link {
     const char *detail;               /* of a refusal, while it is noted; or NULL */
     uint64_t peer_members, peer_keys; /* also from LOST */
     uint64_t peer_seed[2];
-    bool peer_is_joining;
+    bool peer_is_joining, peer_is_rebasing;
     uint64_t contexts_sent, contexts_taken;
     bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_is_behind;     /* it has written nothing, and must not before it has caught up */

@@ -552,6 +552,11 @@ static enum mesh_part data_sync_end(void *udata) {
     return MESH_PART_DONE;
 }
 
+static const struct context *data_sync_goal(void *udata) {
+    const struct node_mesh *data = ((struct node *)udata)->mesh_data;
+    return data->sync == NULL || !data->has_finished_sync ? NULL : sync_goal(data->sync);
+}
+
 static bool data_sync_is_ready(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
@@ -781,6 +786,7 @@ static const struct mesh_data DATA = {
     .sync_end = data_sync_end,
     .sync_is_ready = data_sync_is_ready,
     .broadcast = data_broadcast,
+    .sync_goal = data_sync_goal,
 };
 
 bool node_mesh_start(struct node *node) {

@@ -882,15 +882,26 @@ static void part_note_seen(struct sync_part *part, unsigned slot, uint64_t stamp
     part_raise_context(part, stamp);
 }
 
+static bool all_parts_have_seen(const struct sync *sync, uint64_t stamp) {
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        const struct sync_part *part = &sync->parts[i];
+        if (stamp_slot(stamp) >= part->context_count || part->context[stamp_slot(stamp)] < stamp) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* One that was introduced meanwhile has a slot here, which headers did not know of: what came in
- * parts is without it all the same, and whoever takes that from here has to know. */
+ * parts is without it all the same, and whoever takes that from here has to know. Where a part had
+ * not seen all of it, peers say that it lacks it, and parts are pulled anew. */
 static void sync_take_retired(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (size_t i = 0; i < sync->retired_count; i++) {
         const struct sync_retired *retired = &sync->retired[i];
         unsigned slot = replicas_find(replicas, retired->ref);
-        replicas_note_retired(replicas, retired->ref, retired->ticks);
         if (slot == 0) {
+            replicas_note_retired(replicas, retired->ref, retired->ticks);
             continue;
         }
         uint64_t stamp = stamp_make(retired->ticks, slot);
@@ -901,6 +912,9 @@ static void sync_take_retired(struct sync *sync) {
             if ((retired->parts[part / 8] >> part % 8 & 1) != 0) {
                 part_note_seen(&sync->parts[part], slot, stamp);
             }
+        }
+        if (all_parts_have_seen(sync, stamp)) {
+            replicas_note_retired(replicas, retired->ref, retired->ticks);
         }
     }
 }
@@ -1099,6 +1113,10 @@ bool sync_has_seen(const struct sync *sync, const struct store *store,
         break;
     }
     return sync_covers(sync, store_hash(store, change->key), change->stamp);
+}
+
+const struct context *sync_goal(const struct sync *sync) {
+    return &sync->goal;
 }
 
 bool sync_is_caught_up(const struct sync *sync) {

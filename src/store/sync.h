@@ -101,7 +101,9 @@ void sync_end_replay(struct sync *sync);
 bool sync_has_seen(const struct sync *sync, const struct store *store, const struct change *change);
 /* Has the part of the keys with this hash seen `stamp`? */
 bool sync_covers(const struct sync *sync, uint64_t hash, uint64_t stamp);
-/* Does the context cover all parts? */
+/* What all parts together have seen. */
+const struct context *sync_goal(const struct sync *sync);
+/* Does the context cover that? */
 bool sync_is_caught_up(const struct sync *sync);
 /* Makes again, as local changes, what rebasing has kept aside: of at most `keys_max` keys. True
  * when all is done. Only once sync_is_caught_up(). */
