@@ -426,6 +426,13 @@ static void retire_on(struct mesh *mesh) {
     }
 }
 
+/* A life that nobody has admitted yet may have to compare what it has with what peers have. For
+ * that it has to know who wrote what; only where slots run out they are given up all the same. */
+static bool may_retire(const struct mesh *mesh) {
+    return mesh->is_admitted || mesh->settings.seeds_count == 0 ||
+           get_replicas(mesh)->slots_count > STAMP_SLOTS_COUNT / 2;
+}
+
 /* What is below the frontier is settled; replicas that are gone for good give up their slots. */
 static void settle(struct mesh *mesh) {
     struct replicas *replicas = get_replicas(mesh);
@@ -434,7 +441,7 @@ static void settle(struct mesh *mesh) {
         return;
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+    for (unsigned slot = 1; slot < replicas->slots_count && may_retire(mesh); slot++) {
         if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
             membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
             mesh->retiring_slot = slot;
