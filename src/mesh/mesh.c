@@ -171,6 +171,9 @@ static void member_event(void *udata, enum membership_event event, struct member
         return;
     }
     admission_note_life(mesh, member, event == MEMBERSHIP_JOINED);
+    if (event == MEMBERSHIP_JOINED || event == MEMBERSHIP_RESTARTED) {
+        streamer_drop_early(mesh, member->node_id, member->generation);
+    }
     mesh_say(mesh, event == MEMBERSHIP_SUSPECT ? MESH_LEVEL_VERBOSE : MESH_LEVEL_NOTICE,
              "Mesh: node %02x%02x%02x%02x... at %s %s", member->node_id[0], member->node_id[1],
              member->node_id[2], member->node_id[3],

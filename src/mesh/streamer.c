@@ -99,6 +99,19 @@ struct link_slot *streamer_slot(struct mesh_link *link, unsigned slot) {
     return known;
 }
 
+void streamer_drop_early(struct mesh *mesh, const uint8_t *node_id, uint64_t generation) {
+    struct streamer *streamer = &mesh->streamer;
+    const struct replicas *replicas = get_replicas(mesh);
+    for (unsigned slot = 1; slot < streamer->authors_count && slot < replicas->slots_count;
+         slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        if (replica->ref != 0 && replica->id.generation < generation &&
+            memcmp(replica->id.node, node_id, REPLICA_NODE_ID_BYTES) == 0) {
+            drop_queue(mesh, &streamer->authors[slot]);
+        }
+    }
+}
+
 void streamer_forget_slot(struct mesh *mesh, unsigned slot) {
     struct streamer *streamer = &mesh->streamer;
     if (slot < streamer->authors_count) {

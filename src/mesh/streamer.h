@@ -135,6 +135,9 @@ void streamer_resume(struct mesh *mesh);
 /* Records of this link's peer begin to be wanted again, from its context: after it was LOST and
  * then found to have what it needs. */
 void streamer_restart_link(struct mesh_link *link);
+/* Drops records of the node's lives before `generation` that came too early: it may have begun to
+ * make them again. Who has applied them delivers them, if they are still wanted. */
+void streamer_drop_early(struct mesh *mesh, const uint8_t *node_id, uint64_t generation);
 /* The slot was, or is to be, recycled: nothing of it stays. */
 void streamer_forget_slot(struct mesh *mesh, unsigned slot);
 
