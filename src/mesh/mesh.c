@@ -12,9 +12,10 @@
 
 enum {
     TICK_US_MAX = 100000,
-    LINKS_TICK_US = 50000, /* between two looks at what time does to links and dials */
-    GOSSIP_LINKS = 3,      /* that get a digest each interval */
-    GOSSIP_ANSWERS = 16,   /* to digests, in a large mesh; a hub may get hundreds */
+    LINKS_TICK_US = 50000,         /* between two looks at what time does to links and dials */
+    GENERATION_RETRY_US = 1000000, /* when a new generation could not be noted */
+    GOSSIP_LINKS = 3,              /* that get a digest each interval */
+    GOSSIP_ANSWERS = 16,           /* to digests, in a large mesh; a hub may get hundreds */
     MAX_FRAME_BYTES_MIN = 4096,
 };
 
@@ -313,6 +314,10 @@ void mesh_want_generation(struct mesh *mesh, uint64_t generation) {
     }
 }
 
+static bool is_generation_due(const struct mesh *mesh) {
+    return mesh->generation_wanted != 0 && mesh->monotonic_us >= mesh->generation_us;
+}
+
 /* Goes on as a new replica. Peers hear of it with the next digests, and connect anew. */
 static void begin_generation(struct mesh *mesh) {
     uint64_t generation = mesh->generation_wanted;
@@ -322,8 +327,11 @@ static void begin_generation(struct mesh *mesh) {
     if (mesh->unix_ms > 0 && generation < (uint64_t)mesh->unix_ms) {
         generation = (uint64_t)mesh->unix_ms;
     }
+    if (!mesh->data.new_generation(mesh->data.udata, generation)) {
+        mesh->generation_us = mesh->monotonic_us + GENERATION_RETRY_US;
+        return;
+    }
     mesh->generation_wanted = 0;
-    mesh->data.new_generation(mesh->data.udata, generation);
     mesh->opts.generation = generation;
     membership_set_generation(&mesh->membership, generation);
     mesh_say(mesh, MESH_LEVEL_NOTICE,
@@ -343,7 +351,7 @@ void mesh_run(struct mesh *mesh) {
     links_run(mesh);
     catchup_run(mesh);
     streamer_run(mesh);
-    if (mesh->generation_wanted != 0) {
+    if (is_generation_due(mesh)) {
         begin_generation(mesh);
     }
     mesh_exit(mesh);
@@ -515,7 +523,7 @@ uint64_t mesh_tick(struct mesh *mesh) {
     }
     streamer_tick(mesh);
     catchup_tick(mesh);
-    if (mesh->generation_wanted != 0) {
+    if (is_generation_due(mesh)) {
         begin_generation(mesh);
     }
     if (mesh->monotonic_us >= mesh->next_gossip_us) {

@@ -127,8 +127,9 @@ struct mesh_data {
     /* A replica is gone for good and settled everywhere: its slot may be recycled. True once it is
      * free; until then it is asked again, as long as that holds. */
     bool (*retire)(void *udata, unsigned slot);
-    /* This node goes on as a new replica (generation); own changes so far are recorded before. */
-    void (*new_generation)(void *udata, uint64_t generation);
+    /* This node goes on as a new replica (generation); own changes so far are recorded before.
+     * False: that cannot be noted, the disk is full perhaps; it is still the old one. */
+    bool (*new_generation)(void *udata, uint64_t generation);
     uint64_t (*keys_count)(void *udata);
     unsigned (*databases_count)(void *udata);
     void (*hash_seed)(void *udata, uint64_t seed[2]);

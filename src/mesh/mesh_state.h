@@ -199,6 +199,7 @@ struct mesh {
     struct mesh_check *check; /* a running MESH CHECK: mesh_check.c */
     uint64_t nonces_count;
     uint64_t generation_wanted; /* a new generation is due, at least this */
+    uint64_t generation_us;     /* not to be tried before */
     unsigned depth; /* of calls into this room: links are freed at the end of the outermost */
     struct membership_opts member_opts;
     bool has_started; /* the time is known */

@@ -244,14 +244,16 @@ static bool data_retire(void *udata, unsigned slot) {
     return false;
 }
 
-static void data_new_generation(void *udata, uint64_t generation) {
+static bool data_new_generation(void *udata, uint64_t generation) {
     struct node *node = (struct node *)udata;
     store_end_unit(&node->store);
     log_collect(node->log);
     if (log_begin_replica(node->log, generation) != LOG_OK) {
         node_message(node, LOG_LEVEL_WARNING, "%s", log_error(node->log));
+        return false;
     }
     node->store.is_alone = false;
+    return true;
 }
 
 static uint64_t data_keys_count(void *udata) {

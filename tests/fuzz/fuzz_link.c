@@ -122,13 +122,14 @@ static bool retire(void *udata, unsigned slot) {
     return true;
 }
 
-static void new_generation(void *udata, uint64_t generation) {
+static bool new_generation(void *udata, uint64_t generation) {
     struct data *data = udata;
     struct replica_id id = {.node = {1}, .generation = generation};
     unsigned slot = replicas_add(&data->replicas, &id);
     if (slot != 0) {
         data->replicas.self = slot;
     }
+    return slot != 0;
 }
 
 static uint64_t keys_count(void *udata) {
@@ -347,7 +348,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         return 0;
     }
     replicas_init(&data.replicas);
-    new_generation(&data, 5);
+    (void)new_generation(&data, 5);
     struct mesh *mesh = make_mesh(&data);
     mesh_set_time(mesh, STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH, 0);
     unsigned way = (uint8_t)input.data[0];

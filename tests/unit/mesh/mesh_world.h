@@ -257,7 +257,7 @@ static bool data_retire(void *udata, unsigned slot) {
     return true;
 }
 
-static void data_new_generation(void *udata, uint64_t generation) {
+static bool data_new_generation(void *udata, uint64_t generation) {
     struct world_node *node = udata;
     struct replica_id id = {.generation = generation};
     memcpy(id.node, node->node_id, sizeof(id.node));
@@ -265,6 +265,7 @@ static void data_new_generation(void *udata, uint64_t generation) {
     node->generation = generation;
     node->generations++;
     memset(node->told_ticks, 0, sizeof(node->told_ticks));
+    return true;
 }
 
 static uint64_t data_keys(void *udata) {
@@ -716,7 +717,7 @@ static inline void world_stop(struct world *world, unsigned index) {
 /* Another life of the node. */
 static inline void world_restart(struct world *world, unsigned index) {
     world_stop(world, index);
-    data_new_generation(&world->nodes[index], world->nodes[index].generation + 1);
+    (void)data_new_generation(&world->nodes[index], world->nodes[index].generation + 1);
     world_start(world, index);
 }
 
@@ -749,7 +750,7 @@ static inline struct world *world_new(unsigned count, uint64_t seed) {
                                                 .full_links = 32,
                                                 .compression = MESH_COMPRESSION_AUTO};
         replicas_init(&node->replicas);
-        data_new_generation(node, 100 + i);
+        (void)data_new_generation(node, 100 + i);
         node->generations = 0;
     }
     return world;
