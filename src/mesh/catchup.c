@@ -728,6 +728,10 @@ static void finish_parts(struct mesh *mesh) {
     for (size_t i = 0; i < mesh->membership.members_count; i++) {
         membership_admit_life(mesh->membership.members[i]);
     }
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->peer_was_forgotten = link->peer_is_behind = false;
+    }
+    membership_limit_frontier(&mesh->membership, mesh->data.context(mesh->data.udata));
     catchup->state = CATCHUP_ADVANCING;
     catchup->warned_us = mesh->monotonic_us;
     mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",

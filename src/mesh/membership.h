@@ -254,6 +254,8 @@ bool membership_digest_take(struct membership *membership, struct member *peer,
 /* `context` is this node's own. */
 void membership_frontier(struct membership *membership, const struct replicas *replicas,
                          const struct context *context, struct context *frontier);
+/* The node has taken over another state: of its own, nothing above `context` was settled. */
+void membership_limit_frontier(struct membership *membership, const struct context *context);
 /* Its present life has to have seen this, too, before its changes are taken; and it has. */
 void membership_owe(struct member *member, const struct context *context);
 void membership_admit_life(struct member *member);

@@ -324,6 +324,14 @@ void membership_frontier(struct membership *membership, const struct replicas *r
     *frontier = membership->frontier;
 }
 
+void membership_limit_frontier(struct membership *membership, const struct context *context) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (membership->frontier.stamps[slot] > context->stamps[slot]) {
+            membership->frontier.stamps[slot] = context->stamps[slot];
+        }
+    }
+}
+
 /* Is it a life that its node has begun since it was last heard of here? */
 static bool is_yet_to_come(const struct membership *membership, const struct replica_id *id) {
     const struct member *member = membership_find(membership, id->node);

@@ -117,7 +117,10 @@ static void test_other_cluster(void **state) {
     mesh_configure(world->nodes[1].mesh, &world->nodes[1].settings);
     assert_true(world_links(world, 8000));
     assert_int_equal(info_of(&world->nodes[0], world->nodes[1].address).link, MESH_LINK_UP);
-    assert_true(world_converges(world, 1000));
+    /* Both have settled what they wrote alone: one of them has to write it again. */
+    world_run_ms(world, 1000);
+    assert_int_equal(mesh_is_joining(world->nodes[0].mesh) + mesh_is_joining(world->nodes[1].mesh),
+                     1);
     world_free(world);
 }
 
