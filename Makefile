@@ -104,7 +104,7 @@ test:         ## Install what tests need, build, and run every suite
 test-unit:    SUITES = unit
 test-unit:    ## The cmocka programs of tests/unit (ONLY=test_buffer)
 test-sim:     SUITES = sim
-test-sim:     ## Meshes under a virtual clock, network and disk (SEED=1 RUNS=270)
+test-sim:     ## Meshes under a virtual clock, network and disk (SEED=1 RUNS=2000)
 test-tcl:     SUITES = tcl
 test-tcl:     ## The commands, against real servers (ONLY=cmd_string)
 test-clients: SUITES = clients
