@@ -202,10 +202,11 @@ static void first_write(struct sim_world *world, void *object, uint64_t number) 
 static void node_options(struct sim_run *run, struct sim_node *node) {
     const struct plan *plan = run->plan;
     bool is_always = prng_below(&run->world.prng, 100) < plan->always_percent;
-    sim_configure(node,
-                  "databases 4\nappendonly yes\nappendfsync %s\nsave \"\"\n"
-                  "enable-debug-command yes\n",
-                  is_always ? "always" : "everysec");
+    sim_configure(
+        node,
+        "databases 4\nappendonly yes\nappendfsync %s\nsave \"\"\nnotify-keyspace-events KEA\n"
+        "enable-debug-command yes\n",
+        is_always ? "always" : "everysec");
     if (plan->has_eviction) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
     }
