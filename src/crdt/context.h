@@ -26,4 +26,41 @@ static inline void context_add(struct context *context, uint64_t stamp) {
     }
 }
 
+static inline bool context_is_empty(const struct context *context) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (context->stamps[slot] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Does it cover all that the other one does? */
+static inline bool context_covers_all(const struct context *context, const struct context *other) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (other->stamps[slot] > context->stamps[slot]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Covers from now on what either covers. */
+static inline void context_join(struct context *context, const struct context *other) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (other->stamps[slot] > context->stamps[slot]) {
+            context->stamps[slot] = other->stamps[slot];
+        }
+    }
+}
+
+/* Covers from now on what both cover. */
+static inline void context_meet(struct context *context, const struct context *other) {
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (other->stamps[slot] < context->stamps[slot]) {
+            context->stamps[slot] = other->stamps[slot];
+        }
+    }
+}
+
 #endif

@@ -16,20 +16,9 @@ void admission_note_life(struct mesh *mesh, struct member *member, bool is_new) 
     }
     /* Nobody who counts this node has settled what it has not seen: changes of the member's own
      * earlier lives, most of all, that it may have made anew. */
-    for (unsigned slot = 1; member->owed != NULL && slot < STAMP_SLOTS_COUNT; slot++) {
-        if (member->owed->stamps[slot] > own->stamps[slot]) {
-            member->owed->stamps[slot] = own->stamps[slot];
-        }
+    if (member->owed != NULL) {
+        context_meet(member->owed, own);
     }
-}
-
-static bool is_seen(const struct context *owed, const struct context *seen) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (owed->stamps[slot] > seen->stamps[slot]) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void admission_judge(struct mesh_link *link, const struct context *context, unsigned unknown,
@@ -40,15 +29,13 @@ void admission_judge(struct mesh_link *link, const struct context *context, unsi
     if (member->owed == NULL) {
         return;
     }
-    if (is_seen(member->owed, context) || (is_admitted && is_seen(&mesh->frontier, context))) {
+    if (context_covers_all(context, member->owed) ||
+        (is_admitted && context_covers_all(context, &mesh->frontier))) {
         membership_admit_life(member);
         return;
     }
     const struct context *own = mesh->data.context(mesh->data.udata);
-    bool has_more = unknown > 0;
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT && !has_more; slot++) {
-        has_more = context->stamps[slot] > own->stamps[slot];
-    }
+    bool has_more = unknown > 0 || !context_covers_all(own, context);
     link->peer_was_forgotten |= has_more;
     link->peer_is_behind = !has_more;
 }
@@ -65,7 +52,7 @@ bool admission_refuses(struct mesh_link *link, unsigned slot) {
     }
     struct context seen;
     membership_seen_context(&mesh->membership, replicas, member, &seen);
-    if (!is_seen(member->owed, &seen)) {
+    if (!context_covers_all(&seen, member->owed)) {
         return true;
     }
     membership_admit_life(member);

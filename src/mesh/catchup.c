@@ -29,24 +29,6 @@ enum {
 
 /* ---- lifecycle ---- */
 
-static bool is_context_empty(const struct context *context) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (context->stamps[slot] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_covered(const struct context *seen, const struct context *by) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (seen->stamps[slot] > by->stamps[slot]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void begin_waiting(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_WAITING;
@@ -67,7 +49,7 @@ void catchup_init(struct mesh *mesh) {
     *catchup = (struct catchup){0};
     if (mesh->settings.seeds_count > 0) {
         catchup->is_fresh = mesh->data.keys_count(mesh->data.udata) == 0 &&
-                            is_context_empty(mesh->data.context(mesh->data.udata));
+                            context_is_empty(mesh->data.context(mesh->data.udata));
         begin_waiting(mesh);
     }
 }
@@ -264,8 +246,9 @@ static bool has_source(struct mesh *mesh, const struct context *needed) {
             continue;
         }
         seen_context(link, &seen);
-        if (is_covered(needed, &seen) && (is_covered(context, &seen) ||
-                                          mesh->data.reaches_back(mesh->data.udata, &seen, NULL))) {
+        if (context_covers_all(&seen, needed) &&
+            (context_covers_all(&seen, context) ||
+             mesh->data.reaches_back(mesh->data.udata, &seen, NULL))) {
             return true;
         }
     }
@@ -311,7 +294,7 @@ static int compare_with_peer(const struct mesh_link *link) {
 static bool has_more(struct mesh *mesh, const struct mesh_link *link) {
     struct context seen;
     seen_context(link, &seen);
-    return !is_covered(&seen, mesh->data.context(mesh->data.udata));
+    return !context_covers_all(mesh->data.context(mesh->data.udata), &seen);
 }
 
 static void need(struct catchup *catchup, const struct context *needed) {
@@ -369,11 +352,7 @@ static void seen_by_links(struct mesh *mesh, bool has_joining, struct context *a
             continue;
         }
         seen_context(link, &seen);
-        for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-            if (seen.stamps[slot] > all->stamps[slot]) {
-                all->stamps[slot] = seen.stamps[slot];
-            }
-        }
+        context_join(all, &seen);
     }
 }
 
@@ -500,7 +479,7 @@ static bool has_needed(const struct mesh_link *link) {
         return true;
     }
     seen_context(link, &seen);
-    return is_covered(link->mesh->catchup.needed, &seen);
+    return context_covers_all(&seen, link->mesh->catchup.needed);
 }
 
 /* May it be asked for parts? */
@@ -810,10 +789,8 @@ static void look_for_tie(struct mesh *mesh) {
 static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     struct context seen;
     seen_context(link, &seen);
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        context_add(catchup->goal, seen.stamps[slot]);
-    }
-    catchup->had_peers_data |= !is_context_empty(&seen);
+    context_join(catchup->goal, &seen);
+    catchup->had_peers_data |= !context_is_empty(&seen);
     link->catchup.is_counted = true;
 }
 
@@ -825,11 +802,7 @@ static void lower_goal(struct mesh *mesh) {
         mesh->monotonic_us - catchup->started_us < CATCHUP_MERGE_MS * UINT64_C(1000);
     struct context all;
     seen_by_links(mesh, waits_for_joiners, &all);
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (all.stamps[slot] < catchup->goal->stamps[slot]) {
-            catchup->goal->stamps[slot] = all.stamps[slot];
-        }
-    }
+    context_meet(catchup->goal, &all);
 }
 
 static void wait_for_peers(struct mesh *mesh) {
@@ -850,7 +823,7 @@ static void wait_for_peers(struct mesh *mesh) {
         return;
     }
     lower_goal(mesh);
-    if (!is_covered(catchup->goal, mesh->data.context(mesh->data.udata))) {
+    if (!context_covers_all(mesh->data.context(mesh->data.udata), catchup->goal)) {
         return; /* the logs of the peers bring it, or say that they cannot */
     }
     mesh->is_admitted = up > 0;
@@ -950,7 +923,7 @@ static void look_for_admission(struct mesh *mesh) {
         struct context seen;
         if (link_is_up(link) && link->member != NULL && !link->peer_is_joining) {
             seen_context(link, &seen);
-            mesh->is_admitted |= is_covered(&seen, own);
+            mesh->is_admitted |= context_covers_all(own, &seen);
         }
     }
 }

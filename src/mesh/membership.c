@@ -302,11 +302,7 @@ void membership_owe(struct member *member, const struct context *context) {
     if (member->owed == NULL) {
         member->owed = memory_alloc_zero(sizeof(*member->owed));
     }
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (context->stamps[slot] > member->owed->stamps[slot]) {
-            member->owed->stamps[slot] = context->stamps[slot];
-        }
-    }
+    context_join(member->owed, context);
 }
 
 void membership_admit_life(struct member *member) {

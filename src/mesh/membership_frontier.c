@@ -325,11 +325,7 @@ void membership_frontier(struct membership *membership, const struct replicas *r
 }
 
 void membership_limit_frontier(struct membership *membership, const struct context *context) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (membership->frontier.stamps[slot] > context->stamps[slot]) {
-            membership->frontier.stamps[slot] = context->stamps[slot];
-        }
-    }
+    context_meet(&membership->frontier, context);
 }
 
 /* Is it a life that its node has begun since it was last heard of here? */

@@ -1120,12 +1120,7 @@ const struct context *sync_goal(const struct sync *sync) {
 }
 
 bool sync_is_caught_up(const struct sync *sync) {
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (sync->goal.stamps[slot] > sync->store->context.stamps[slot]) {
-            return false;
-        }
-    }
-    return sync->is_finished;
+    return sync->is_finished && context_covers_all(&sync->store->context, &sync->goal);
 }
 
 bool sync_reissue_some(struct sync *sync, unsigned keys_max) {
