@@ -593,6 +593,42 @@ static void test_another_replica(void **state) {
     lone_free(lone);
 }
 
+/* The first record of a life, and only that, says what was retired before it. */
+static void test_retired_before(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    world_set(world, 1, "of the life before");
+    assert_int_equal(log_begin_replica(world->log, log_generation(world->log) + 1), LOG_OK);
+    replicas_note_retired(&world->store.replicas, 0xABCDEF, 77);
+    unsigned slot = world->store.replicas.self;
+    struct log_stream *stream = log_stream_new(world->log);
+    struct context seen = {0};
+    assert_true(log_stream_seek(stream, &seen, NULL));
+    log_collect(world->log);
+    world_set(world, 2, "first");
+    log_collect(world->log);
+    world_set(world, 3, "second");
+    log_collect(world->log);
+    unsigned told = 0, count = 0;
+    struct stream_record record;
+    struct slice bytes;
+    while (log_stream_next(stream, &record, &bytes) == LOG_STREAM_RECORD) {
+        struct stream_mark mark;
+        while (stream_mark_next(&record.marks, &mark)) {
+            bool is_it = mark.ref == 0xABCDEF && mark.ticks == 77;
+            assert_true(!is_it || (record.ref == world->store.replicas.slots[slot].ref &&
+                                   record.previous_ticks == 0));
+            told += is_it;
+        }
+        count++;
+    }
+    assert_true(count >= 3);
+    assert_int_equal(told, 1);
+    log_stream_free(stream);
+    lone_free(lone);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_ring),
@@ -607,6 +643,7 @@ int main(void) {
         cmocka_unit_test(test_switches),
         cmocka_unit_test(test_suspension),
         cmocka_unit_test(test_another_replica),
+        cmocka_unit_test(test_retired_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -736,6 +736,108 @@ static void unsent_deletes_and_expiries_are_made_again(void **state) {
     teardown();
 }
 
+/* Peer `to` begins a new life and rebases, with nothing told to `from` before; in between, once the
+ * states were compared, the records of `late` come. */
+static void rebase(unsigned to, unsigned from, int late) {
+    begin_life(&peers[to], 200 + authors_count);
+    struct sync *sync = sync_begin(&peers[to].store, SYNC_REBASE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[from], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[to]);
+    if (late >= 0) {
+        deliver((unsigned)late, to);
+    }
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1000));
+    sync_free(sync);
+    collect(&peers[to]);
+}
+
+/* What another one, who lives, has changed beyond the mesh's state is left to him; so is what that
+ * superseded. */
+static void what_others_deliver_is_theirs(void **state) {
+    (void)state;
+    setup(3);
+    add(0, "c", 1);
+    set(0, "k", "1");
+    expire(0, "k", (uint64_t)NOW_MS + 5000);
+    deliver_all();
+    add(0, "c", 2);
+    set(0, "k", "2");
+    deliver(0, 2);
+    rebase(2, 1, -1);
+    expect(2, "c", "1");
+    expect(2, "k", "1");
+    deliver_all();
+    check_equal();
+    expect_all("c", "3");
+    expect_all("k", "2");
+    teardown();
+}
+
+static void patch(unsigned peer, const char *name, uint64_t offset, const char *bytes) {
+    struct key key = key_of(peer, name);
+    assert_int_equal(strings_patch(&peers[peer].store, &key, offset, slice_of(bytes), NULL),
+                     STORE_OK);
+    store_end_unit(&peers[peer].store);
+}
+
+/* Patches of a large string are made again each by itself, also when it was written to meanwhile.
+ */
+static void unsent_patches_are_made_again(void **state) {
+    (void)state;
+    setup(3);
+    char text[6001];
+    memset(text, '.', 6000);
+    text[6000] = '\0';
+    set(0, "large", text);
+    deliver_all();
+    patch(2, "large", 100, "mine");
+    patch(2, "large", 5998, "beyond");
+    drop_unsent(peers[2].author);
+    patch(0, "large", 200, "theirs");
+    deliver(0, 1);
+    patch(0, "large", 300, "late");
+    rebase(2, 1, 0);
+    deliver_all();
+    check_equal();
+    memcpy(text + 100, "mine", 4);
+    memcpy(text + 200, "theirs", 6);
+    memcpy(text + 300, "late", 4);
+    char wanted[6100];
+    (void)snprintf(wanted, sizeof(wanted), "%.5998sbeyond", text);
+    expect_all("large", wanted);
+    teardown();
+}
+
+/* The peer has retired a life of which the joiner has the slot: who takes over the joiner's state
+ * has to know that keys are without it. */
+static void what_is_retired_in_parts_is_noted(void **state) {
+    (void)state;
+    setup(2);
+    unsigned old = peers[0].author;
+    add(0, "c", 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver_all();
+    struct store *store = &peers[1].store;
+    unsigned slot = replicas_find(&store->replicas, authors[old].ref);
+    for (unsigned i = 0; i < 100 && !store_retire_some(store, slot, &store->context, 1000); i++) {
+        collect(&peers[1]);
+    }
+    assert_int_equal(replicas_find(&store->replicas, authors[old].ref), 0);
+    deliver(peers[1].author, 0);
+    assert_int_not_equal(replicas_find(&peers[0].store.replicas, authors[old].ref), 0);
+    assert_null(replicas_find_retired(&peers[0].store.replicas, authors[old].ref));
+    join(&peers[0], &peers[1], SYNC_TAKE);
+    assert_int_not_equal(replicas_find(&peers[0].store.replicas, authors[old].ref), 0);
+    assert_non_null(replicas_find_retired(&peers[0].store.replicas, authors[old].ref));
+    expect_all("c", "1");
+    teardown();
+}
+
 /* Two that were alone meet: both have data, neither log reaches the other. */
 static void two_that_were_alone(void **state) {
     (void)state;
@@ -1166,6 +1268,9 @@ int main(void) {
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
+        cmocka_unit_test(what_others_deliver_is_theirs),
+        cmocka_unit_test(unsent_patches_are_made_again),
+        cmocka_unit_test(what_is_retired_in_parts_is_noted),
         cmocka_unit_test(two_that_were_alone),
         cmocka_unit_test(an_old_copy_comes_back),
         cmocka_unit_test(random_joins),
