@@ -74,7 +74,7 @@ static void cmd_memory_stats(struct command_context *ctx) {
     memory_reply_count(reply, "peak.allocated", overview.peak_bytes);
     memory_reply_count(reply, "total.allocated", overview.used_bytes);
     memory_reply_count(reply, "startup.allocated", overview.startup_bytes);
-    memory_reply_count(reply, "replication.backlog", 0);
+    memory_reply_count(reply, "replication.backlog", overview.backlog_bytes);
     memory_reply_count(reply, "clients.slaves", 0);
     memory_reply_count(reply, "clients.normal", overview.clients_bytes);
     memory_reply_count(reply, "cluster.links", 0);

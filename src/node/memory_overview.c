@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "node/memory_overview.h"
 
+#include "log/log_stream.h"
+
 uint64_t memory_overview_table_bytes(const struct table *table) {
     return table->slots_count * sizeof(uint64_t) +
            table->segments_count * sizeof(struct table_segment) +
@@ -43,6 +45,9 @@ void memory_overview_take(struct node *node, struct memory_overview *overview) {
     }
     struct log_stats log_stats;
     log_get_stats(node->log, &log_stats);
+    struct log_ring_stats ring;
+    log_get_ring_stats(node->log, &ring);
+    overview->backlog_bytes = ring.bytes;
     overview->log_bytes = log_stats.pending_bytes + node->store.journal.bytes.capacity;
     for (unsigned db = 0; db < node->store.dbs_count; db++) {
         const struct table *table = &node->store.dbs[db].table;
@@ -52,7 +57,8 @@ void memory_overview_take(struct node *node, struct memory_overview *overview) {
         }
     }
     overview->overhead_bytes = overview->startup_bytes + overview->clients_bytes +
-                               overview->log_bytes + overview->tables_bytes;
+                               overview->log_bytes + overview->backlog_bytes +
+                               overview->tables_bytes;
     if (overview->used_bytes > overview->overhead_bytes) {
         overview->dataset_bytes = overview->used_bytes - overview->overhead_bytes;
     }

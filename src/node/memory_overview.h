@@ -10,8 +10,9 @@ struct memory_overview {
     uint64_t used_bytes, peak_bytes, startup_bytes;
     uint64_t clients_bytes;
     uint64_t log_bytes;      /* buffers of the log */
+    uint64_t backlog_bytes;  /* records that are kept for peers */
     uint64_t tables_bytes;   /* the hash tables of all databases */
-    uint64_t overhead_bytes; /* all but the data: startup, clients, log, tables */
+    uint64_t overhead_bytes; /* all but the data: startup, clients, log, backlog, tables */
     uint64_t dataset_bytes;
     uint64_t keys_count;
     double peak_percent;    /* of the peak, in use now */

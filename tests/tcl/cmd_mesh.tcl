@@ -84,6 +84,14 @@ start_server [list mesh-port [server::free_port] mesh-bind 127.0.0.1 mesh-gossip
         r config set mesh-backlog-size 64mb
     }
 
+    test "what is kept for peers is no data, in INFO memory and MEMORY STATS" {
+        r set large [string repeat x 100000]
+        expect [expr {[info_field memory mem_replication_backlog] > 100000}] 1
+        expect [expr {[dict get [r memory stats] replication.backlog] > 100000}] 1
+        expect [expr {[dict get [r memory stats] overhead.total] > 100000}] 1
+        r del large
+    }
+
     test "MESH CONFLICTS is empty, and its COUNT is checked" {
         expect [r mesh conflicts] {}
         expect [r mesh conflicts count 5] {}
