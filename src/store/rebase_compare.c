@@ -3,6 +3,7 @@
 
 #include "base/codec.h"
 #include "base/varint.h"
+#include "crdt/hyperloglog.h"
 #include "store/merge.h"
 #include "store/strings.h"
 
@@ -213,6 +214,33 @@ static bool note_patches(const struct state_merge *merge, const struct contested
     return wanted->parts_count == 0 && patches->size > 0;
 }
 
+/* Several HyperLogLogs, of writers that had begun one each: nobody's registers are lost. */
+static bool join_hyperloglogs(const struct store *store, struct contested *contested) {
+    struct entry_scratch scratch;
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    bool is_dense = false, is_done = true;
+    if (contested->registers_count < 2) {
+        return true;
+    }
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        struct slice bytes = contested_register_bytes(&contested->registers[i], &scratch);
+        if (!contested_is_hyperloglog(bytes) ||
+            hyperloglog_join(registers, bytes) != HYPERLOGLOG_OK) {
+            return true;
+        }
+        is_dense |= hyperloglog_is_dense(bytes);
+    }
+    struct buffer joined = {0};
+    uint64_t stamp = contested_top(contested)->stamp;
+    hyperloglog_set_registers(&joined, registers, is_dense, HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    while (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    is_done = contested_add_register(store, contested, stamp, buffer_slice(&joined));
+    buffer_deinit(&joined);
+    return is_done;
+}
+
 /* Leaves in the store aside what merging would make of the key. */
 static struct difference merge_aside(struct sync *sync, const struct state_merge *merge,
                                      const struct rebase_place *place) {
@@ -244,7 +272,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     difference.is_unclear = drop_unclear(merge, wanted, theirs);
     bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
                       note_patches(merge, wanted, &difference.patches);
-    difference.is_memory_out |= !state_merge_elements(&rest, wanted, theirs);
+    difference.is_memory_out |=
+        !state_merge_elements(&rest, wanted, theirs) || !join_hyperloglogs(aside, wanted);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "crdt/hyperloglog.h"
 #include "store/mutate.h"
 #include "store/part.h"
 #include "store/receive.h"
@@ -739,6 +740,8 @@ static void unsent_deletes_and_expiries_are_made_again(void **state) {
 /* Peer `to` begins a new life and rebases, with nothing told to `from` before; in between, once the
  * states were compared, the records of `late` come. */
 static void rebase(unsigned to, unsigned from, int late) {
+    collect(&peers[to]);
+    drop_unsent(peers[to].author);
     begin_life(&peers[to], 200 + authors_count);
     struct sync *sync = sync_begin(&peers[to].store, SYNC_REBASE, NULL, NULL);
     for (unsigned part = 0; part < PARTS; part++) {
@@ -795,7 +798,6 @@ static void unsent_patches_are_made_again(void **state) {
     deliver_all();
     patch(2, "large", 100, "mine");
     patch(2, "large", 5998, "beyond");
-    drop_unsent(peers[2].author);
     patch(0, "large", 200, "theirs");
     deliver(0, 1);
     patch(0, "large", 300, "late");
@@ -808,6 +810,39 @@ static void unsent_patches_are_made_again(void **state) {
     char wanted[6100];
     (void)snprintf(wanted, sizeof(wanted), "%.5998sbeyond", text);
     expect_all("large", wanted);
+    teardown();
+}
+
+static void begin_hyperloglog(unsigned peer, const char *name, unsigned index) {
+    struct key key = key_of(peer, name);
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    registers[index] = 3;
+    struct buffer bytes = {0};
+    hyperloglog_set_registers(&bytes, registers, false, HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    assert_int_equal(strings_set(&peers[peer].store, &key, buffer_slice(&bytes), 0), STORE_OK);
+    buffer_deinit(&bytes);
+}
+
+/* Two that were alone have each begun one. */
+static void hyperloglogs_of_both_are_joined(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "other", "1"); /* so that of two values that of peer 0 would be shown */
+    begin_hyperloglog(0, "h", 7);
+    begin_hyperloglog(1, "h", 9);
+    rebase(1, 0, -1);
+    deliver_all();
+    check_equal();
+    for (unsigned i = 0; i < 2; i++) {
+        struct key key = key_of(i, "h");
+        struct entry_scratch scratch;
+        uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+        assert_int_equal(
+            hyperloglog_join(registers, entry_value(store_peek(&peers[i].store, &key), &scratch)),
+            HYPERLOGLOG_OK);
+        assert_int_equal(registers[7], 3);
+        assert_int_equal(registers[9], 3);
+    }
     teardown();
 }
 
@@ -1270,6 +1305,7 @@ int main(void) {
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
         cmocka_unit_test(unsent_patches_are_made_again),
+        cmocka_unit_test(hyperloglogs_of_both_are_joined),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
         cmocka_unit_test(two_that_were_alone),
         cmocka_unit_test(an_old_copy_comes_back),
