@@ -149,12 +149,20 @@ static bool log_rewrite_is_due(const struct node *node) {
                (uint64_t)node->options->auto_aof_rewrite_percentage;
 }
 
+/* Who saves by snapshots alone shall not find again after a crash what FLUSHALL removed. */
+static bool flush_is_to_be_saved(struct node *node) {
+    bool is_new = node->store.stats.flushes_all != node->flushes_all_saved;
+    node->flushes_all_saved = node->store.stats.flushes_all;
+    return is_new && node->options->save.count > 0 && !log_is_on(node->log);
+}
+
 static void tick_save(struct node *node) {
     tick_snapshot_end(node);
     if (log_snapshot_is_running(node->log) || node_mesh_is_joining(node)) {
         return;
     }
-    if (node->snapshot_wanted || save_point_is_due(node) || log_rewrite_is_due(node)) {
+    if (flush_is_to_be_saved(node) || node->snapshot_wanted || save_point_is_due(node) ||
+        log_rewrite_is_due(node)) {
         node->snapshot_wanted = false;
         node->last_save_attempt_ms = node->now_ms;
         if (node_snapshot_begin(node) != LOG_OK) {

@@ -184,5 +184,7 @@ uint64_t store_flush(struct store *store, unsigned db) {
 }
 
 uint64_t store_flush_all(struct store *store) {
-    return flush_local(store, CHANGE_FLUSH_ALL, 0, store->dbs_count);
+    uint64_t count = flush_local(store, CHANGE_FLUSH_ALL, 0, store->dbs_count);
+    store->stats.flushes_all += count > 0;
+    return count;
 }

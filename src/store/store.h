@@ -53,6 +53,7 @@ struct store_opts {
 
 struct store_stats {
     uint64_t dirty;               /* changes since the last snapshot began */
+    uint64_t flushes_all;         /* by this node, where there was something */
     uint64_t hits, misses;        /* of reads */
     uint64_t expired;             /* keys removed because their time had come */
     uint64_t expired_fields;      /* of hashes, likewise */

@@ -185,6 +185,25 @@ test "a transaction is one unit: all of it or nothing is there after a kill" {
 
 # ---- Snapshots ----
 
+test "FLUSHALL with save points, and without a log, makes a snapshot" {
+    start_server {save "3600 1"} {
+        r set k v
+        expect [r save] OK
+        r flushall
+        wait_until {[info_field persistence rdb_changes_since_last_save] == 0}
+        restart_server -signal KILL
+        expect [r dbsize] 0
+    }
+    start_server {save ""} {
+        r set k v
+        expect [r save] OK
+        r flushall
+        after 300
+        restart_server -signal KILL
+        expect [r dbsize] 1
+    }
+}
+
 test "SAVE: all is there after a restart, and after a kill" {
     start_server {} {
         set digest [write_data]
