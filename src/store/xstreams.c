@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/xstreams.h"
 
+#include "base/codec.h"
 #include "store/xstreams_internal.h"
 
 struct xstream_view xstream_of(const struct store *store, const struct elements *elements) {
@@ -292,12 +293,35 @@ bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
     return ms >= last.ms && xstream_id_next_in(last, ms, store->is_alone, own_ref(store), id);
 }
 
+/* Do the bits of the id say that this replica chose it, and no other one? */
+static bool tells_origin(const struct store *store, struct xstream_id id) {
+    const struct replicas *replicas = &store->replicas;
+    uint64_t bits = xstream_replica_bits(id.sequence);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        bool has_bits = replica->ref != 0 && xstream_replica_bits(replica->ref) == bits;
+        if (has_bits != (slot == replicas->self)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum store_status xstream_add(struct elements_writer *writer, struct xstream_id id,
-                              struct slice value) {
+                              struct buffer *value) {
     struct xstream_name name;
+    if (!writer->store->is_alone && !tells_origin(writer->store, id)) {
+        codec_put_u64(value, own_ref(writer->store));
+    }
     xstream_name_begin(&name, XSTREAM_ENTRY);
     xstream_name_add_id(&name, id);
-    return sequence_write_add(writer, xstream_name_slice(&name), value);
+    enum store_status status =
+        sequence_write_add(writer, xstream_name_slice(&name), buffer_slice(value));
+    if (status == STORE_OK) {
+        /* It is below what was read where XSETID went back. */
+        xstream_unread_added(elements_writer_collection(writer), xstream_name_slice(&name));
+    }
+    return status;
 }
 
 /* Before the last entry is removed: what it says of the last id is said by itself. First, since a
