@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/mutation.h"
 
 static size_t reached_count(const struct xstream_progress *progress) {
     return progress->reached.size / sizeof(struct xstream_reached);
@@ -68,6 +69,9 @@ void xstream_progress_reach(struct xstream_progress *progress, uint64_t origin,
                             struct xstream_id id) {
     size_t index = find(progress, origin);
     struct xstream_reached reached = {.origin = origin, .id = id};
+    if (mutation(ONE_CURSOR)) {
+        xstream_progress_raise_floor(progress, id);
+    }
     if (xstream_id_compare(id, progress->floor) <= 0) {
         return;
     }
