@@ -236,10 +236,23 @@ enum store_status xstream_put(struct elements_writer *writer, const struct xstre
 uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,
                             const struct xstream_name *except) {
     struct xstream_cursor cursor;
+    struct xstream_view view = xstream_of_writer(writer);
     uint64_t removed = 0;
-    bool is_there = xstream_seek_first(xstream_of_writer(writer), prefix, &cursor);
+    bool is_there = xstream_seek_first(view, prefix, &cursor);
+    if (is_there && except == NULL) {
+        struct ordered_map_cursor behind;
+        struct xstream_name end = *prefix;
+        const struct ordered_map *map = view.collection->map;
+        xstream_name_pass(&end);
+        removed = ordered_map_lower_bound(map, xstream_name_slice(&end), &behind)
+                      ? ordered_map_rank(map, &behind)
+                      : ordered_map_count(map);
+        removed -= ordered_map_rank(map, &cursor.at);
+        (void)sequence_write_remove_range(writer, &cursor.at, removed);
+        return removed;
+    }
     while (is_there) {
-        if (except != NULL && slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
+        if (slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
             is_there = xstream_next(&cursor);
         } else {
             is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
@@ -440,17 +453,20 @@ uint64_t xstream_trim(struct elements_writer *writer, const struct xstream_trim 
     if (count == 0) {
         return 0;
     }
-    struct xstream_cursor cursor;
-    struct xstream_id trimmed = XSTREAM_ID_MIN;
+    struct xstream_cursor cursor, last;
     if (count == xstream_length(view)) {
         keep_last_id(writer);
+        view = xstream_of_writer(writer);
     }
-    bool is_there = xstream_seek(xstream_of_writer(writer), XSTREAM_ID_MIN, &cursor);
-    for (uint64_t i = 0; i < count; i++) {
-        ensure(is_there);
-        trimmed = cursor.name.id;
-        is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
-    }
+    bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+    ensure(is_there);
+    const struct ordered_map *map = view.collection->map;
+    walk_over(&last, view, &cursor.prefix);
+    is_there = is_here(
+        &last, ordered_map_at(map, ordered_map_rank(map, &cursor.at) + count - 1, &last.at));
+    ensure(is_there);
+    struct xstream_id trimmed = last.name.id;
+    (void)sequence_write_remove_range(writer, &cursor.at, count);
     note_trimmed(writer, trimmed, count);
     return count;
 }
