@@ -163,7 +163,13 @@ void xstream_progress_join(struct xstream_progress *progress, struct xstream_id 
         return;
     }
     xstream_progress_raise_floor(progress, reached.id);
-    while (varint_take(&value, &reached.origin) && take_id(&value, &reached.id)) {
+    uint64_t previous = 0;
+    for (unsigned i = 0; i < XSTREAM_PROGRESS_TAKEN_MAX; i++) {
+        if (!varint_take(&value, &reached.origin) || !take_id(&value, &reached.id) ||
+            (i > 0 && reached.origin <= previous)) {
+            return;
+        }
+        previous = reached.origin;
         xstream_progress_reach(progress, reached.origin, reached.id);
     }
 }

@@ -16,7 +16,7 @@
  * The value of a group's element holds it behind a count (xstream.h): varints, and nothing at all
  * where the floor is the id in the element's name and no origin is beyond, as on a lone node:
  *
- *   floor: ms | sequence | (origin | ms | sequence)..., by rising origin
+ *   floor: ms | sequence | (origin | ms | sequence)..., by rising origin, which ends where it falls
  *
  * Origins are as many as replicas wrote to the stream, and every start of a node in a mesh makes
  * one. Of more than XSTREAM_PROGRESS_ORIGINS_MAX those that can write no more are folded: the floor
@@ -28,7 +28,11 @@
 #include "base/buffer.h"
 #include "crdt/xstream.h"
 
-enum { XSTREAM_PROGRESS_ORIGINS_MAX = 64 };
+enum {
+    XSTREAM_PROGRESS_ORIGINS_MAX = 64,
+    /* No writer tells more, since no more can write; what a value has beyond is not read. */
+    XSTREAM_PROGRESS_TAKEN_MAX = 8192,
+};
 
 struct xstream_reached {
     uint64_t origin;

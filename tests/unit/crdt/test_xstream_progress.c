@@ -138,6 +138,22 @@ static void nonsense_is_absent(void **state) {
     xstream_progress_join(&read, XSTREAM_ID_MIN, slice_of(LONG));
     require(xstream_progress_is_plain(&read, XSTREAM_ID_MIN));
     xstream_progress_deinit(&progress);
+    /* Origins that fall, and too many. */
+    xstream_progress_join(&read, XSTREAM_ID_MIN, SLICE("\1\0\7\2\0\6\2\0\10\2\0"));
+    require(xstream_progress_has(&read, 7, (struct xstream_id){2, 0}));
+    require(!xstream_progress_has(&read, 6, (struct xstream_id){2, 0}));
+    require(!xstream_progress_has(&read, 8, (struct xstream_id){2, 0}));
+    xstream_progress_deinit(&read);
+    buffer_clear(&bytes);
+    buffer_append(&bytes, "\0\0", 2);
+    for (uint64_t i = 0; i < XSTREAM_PROGRESS_TAKEN_MAX + 1; i++) {
+        codec_put_varint(&bytes, i);
+        buffer_append(&bytes, "\1\0", 2);
+    }
+    xstream_progress_join(&read, XSTREAM_ID_MIN, buffer_slice(&bytes));
+    require(xstream_progress_has(&read, XSTREAM_PROGRESS_TAKEN_MAX - 1, (struct xstream_id){1, 0}));
+    require(!xstream_progress_has(&read, XSTREAM_PROGRESS_TAKEN_MAX, (struct xstream_id){1, 0}));
+    xstream_progress_deinit(&read);
     buffer_deinit(&bytes);
 }
 
