@@ -380,6 +380,26 @@ static void walks_begin_behind_what_was_read(void **state) {
     end(0, true);
 }
 
+/* A read keeps the whole group from a removal that had not seen it: nothing older comes again. */
+static void a_group_survives_as_a_whole(void **state) {
+    (void)state;
+    struct elements_writer writer;
+    begin();
+    make_group(0, XSTREAM_ID_MIN, XSTREAM_FROM_ID);
+    world_deliver_all(&world);
+    for (unsigned i = 0; i < 9; i++) {
+        (void)add(i % 3, 10 + i, i % 2 == 0);
+    }
+    world_deliver_all(&world);
+    require(read_some(1, 5) == 5);
+    world_deliver_all(&world);
+    open_at(0, &writer);
+    xstream_destroy_group(&writer, &group_label);
+    close_at(0, &writer);
+    require(read_some(1, 1) == 1);
+    end(2, true);
+}
+
 /* Two replicas that the bits of an id do not tell apart say who they are behind the fields. */
 static void bits_that_two_have_are_not_trusted(void **state) {
     (void)state;
@@ -414,6 +434,7 @@ int main(void) {
         cmocka_unit_test(a_group_begins_where_it_is_told),
         cmocka_unit_test(a_group_goes_back),
         cmocka_unit_test(walks_begin_behind_what_was_read),
+        cmocka_unit_test(a_group_survives_as_a_whole),
         cmocka_unit_test(bits_that_two_have_are_not_trusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
