@@ -107,7 +107,7 @@ static void encode_fields(const struct command_context *ctx, size_t at, struct b
 
 /* Would the fields be longer than a string may be? */
 static bool is_too_long(const struct command_context *ctx, size_t at) {
-    uint64_t bytes = VARINT_BYTES_MAX;
+    uint64_t bytes = VARINT_BYTES_MAX + XSTREAM_ORIGIN_BYTES;
     for (; at < ctx->args_count; at++) {
         bytes += ctx->args[at].size + VARINT_BYTES_MAX;
     }
@@ -140,7 +140,7 @@ static void cmd_xadd(struct command_context *ctx) {
     }
     struct buffer fields = {0};
     encode_fields(ctx, xadd.fields_at, &fields);
-    enum store_status status = xstream_add(&writer, xadd.id, buffer_slice(&fields));
+    enum store_status status = xstream_add(&writer, xadd.id, &fields);
     buffer_deinit(&fields);
     uint64_t trimmed = 0;
     if (status == STORE_OK && xadd.trim.by != XSTREAM_TRIM_NOT) {

@@ -90,7 +90,8 @@ static void cmd_xgroup_create(struct command_context *ctx) {
     }
     group.last_id = xgroup.is_last ? xstream_last_id(view) : xgroup.id;
     group.entries_read = xgroup.entries_read;
-    enum store_status status = xstream_create_group(&writer, &group);
+    enum store_status status =
+        xstream_create_group(&writer, &group, xgroup.is_last ? XSTREAM_FROM_HERE : XSTREAM_FROM_ID);
     elements_close(&writer);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);
@@ -112,7 +113,8 @@ static void cmd_xgroup_setid(struct command_context *ctx) {
     }
     group.last_id = xgroup.is_last ? xstream_last_id(xstream_of_writer(&writer)) : xgroup.id;
     group.entries_read = xgroup.entries_read;
-    enum store_status status = xstream_set_group(&writer, &group);
+    enum store_status status =
+        xstream_set_group(&writer, &group, xgroup.is_last ? XSTREAM_FROM_HERE : XSTREAM_FROM_ID);
     elements_close(&writer);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);

@@ -37,10 +37,15 @@ static void put_count(struct command_context *ctx, const char *name, int64_t cou
     }
 }
 
-/* How many entries the group has still to read; null where nobody knows. */
-static void put_lag(struct command_context *ctx, const struct xstream_facts *facts,
-                    const struct xstream_group *group) {
+/* How many entries the group has still to read; null where nobody knows. In a mesh they are
+ * counted: what others read at the same time would be wrong in any difference. */
+static void put_lag(struct command_context *ctx, struct xstream_view view,
+                    const struct xstream_facts *facts, const struct xstream_group *group) {
     int64_t read = group->entries_read;
+    if (!ctx->store->is_alone) {
+        put_integer(ctx, "lag", (int64_t)xstream_unread_count(view, group));
+        return;
+    }
     if (facts->entries_added > 0 && (read < 0 || xstream_has_gap_from(facts, group->last_id))) {
         read = xstream_entries_up_to(facts, group->last_id);
     }
@@ -49,8 +54,7 @@ static void put_lag(struct command_context *ctx, const struct xstream_facts *fac
     if (facts->entries_added > 0 && read < 0) {
         reply_null(ctx->reply);
     } else {
-        /* Below 0 it is what XGROUP SETID said of entries read, or counts that merged. */
-        reply_integer(ctx->reply, lag < 0 && !ctx->store->is_alone ? 0 : lag);
+        reply_integer(ctx->reply, lag); /* below 0 it is what XGROUP SETID said of entries read */
     }
 }
 
@@ -194,7 +198,7 @@ static void put_full_group(struct command_context *ctx, struct xstream_view view
     stream_reply_label(ctx, xstream_label_slice(&group->label));
     put_id(ctx, "last-delivered-id", group->last_id);
     put_count(ctx, "entries-read", group->entries_read);
-    put_lag(ctx, facts, group);
+    put_lag(ctx, view, facts, group);
     put_integer(ctx, "pel-count", (int64_t)consumers.pending_count);
     reply_bulk_text(ctx->reply, "pending");
     struct buffer pending = {0};
@@ -291,7 +295,7 @@ static void cmd_xinfo_groups(struct command_context *ctx) {
         put_integer(ctx, "pending", (int64_t)consumers.pending_count);
         put_id(ctx, "last-delivered-id", group.last_id);
         put_count(ctx, "entries-read", group.entries_read);
-        put_lag(ctx, &facts, &group);
+        put_lag(ctx, view, &facts, &group);
         consumers_deinit(&consumers);
     }
 }

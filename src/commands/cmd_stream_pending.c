@@ -216,7 +216,7 @@ static enum store_status claim_one(struct command_context *ctx, struct claim *cl
     }
     if (claim->claimed == 0) {
         claim->consumer.active_unix_ms = ctx->store->now_ms;
-        status = xstream_set_group(&claim->writer, &claim->group);
+        status = xstream_say_group(&claim->writer, &claim->group);
         if (status == STORE_OK) {
             status = xstream_set_consumer(&claim->writer, &claim->group.label, &claim->label,
                                           &claim->consumer);
@@ -367,7 +367,7 @@ static void cmd_xclaim(struct command_context *ctx) {
     enum store_status status = STORE_OK;
     if (xclaim.has_last_id && xstream_id_compare(xclaim.last_id, claim.group.last_id) > 0) {
         claim.group.last_id = xclaim.last_id;
-        status = xstream_set_group(&claim.writer, &claim.group);
+        status = xstream_say_group(&claim.writer, &claim.group);
     }
     if (status == STORE_OK) {
         status =

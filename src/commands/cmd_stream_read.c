@@ -275,11 +275,13 @@ static struct xstream_id id_at(const struct group_read *read, size_t i) {
     return id;
 }
 
-/* Puts down that the consumer has got the entries; `is_new`: for the first time. */
-static enum store_status write_pending(struct group_read *read, bool is_new) {
+/* Puts down that the consumer has got the entries; `unread`: for the first time. */
+static enum store_status write_pending(struct group_read *read,
+                                       const struct xstream_unread *unread) {
     struct elements_writer *writer = &read->writer;
     const struct xread *xread = read->xread;
-    enum store_status status = xstream_set_group(writer, &read->group);
+    enum store_status status = unread != NULL ? xstream_set_read(writer, &read->group, unread)
+                                              : xstream_say_group(writer, &read->group);
     if (status == STORE_OK) {
         status =
             xstream_set_consumer(writer, &read->group.label, &xread->consumer, &read->consumer);
@@ -289,9 +291,9 @@ static enum store_status write_pending(struct group_read *read, bool is_new) {
         .deliveries_count = 1,
         .consumer = xstream_label_slice(&xread->consumer),
     };
-    size_t count = is_new && xread->no_ack ? 0 : ids_count(read);
+    size_t count = unread != NULL && xread->no_ack ? 0 : ids_count(read);
     for (size_t i = 0; i < count && status == STORE_OK; i++) {
-        if (!is_new) {
+        if (unread == NULL) {
             memcpy(&pending.deliveries_count, read->counts.data + i * sizeof(uint64_t),
                    sizeof(uint64_t));
             pending.deliveries_count += pending.deliveries_count < INT64_MAX;
@@ -301,36 +303,51 @@ static enum store_status write_pending(struct group_read *read, bool is_new) {
     return status;
 }
 
-/* Replies with entries that the group has not delivered. */
-static enum store_status serve_new(struct group_read *read, struct xread_reply *out, size_t at) {
-    struct command_context *ctx = read->ctx;
-    struct xstream_view view = xstream_of_writer(&read->writer);
-    struct xstream_cursor cursor;
-    struct xstream_facts facts;
-    struct xstream_id id = read->group.last_id;
-    if (!xstream_id_increment(&id) || !xstream_seek(view, id, &cursor)) {
-        return STORE_OK;
+/* Counts an entry more that the group has read. One that came late has no place in the count. */
+static void count_read(struct xstream_group *group, const struct xstream_facts *facts,
+                       struct xstream_id id) {
+    bool is_behind = xstream_id_compare(id, group->last_id) > 0;
+    if (group->entries_read >= 0 && !xstream_has_gap_from(facts, id)) {
+        group->entries_read += group->entries_read < INT64_MAX;
+    } else if (is_behind) {
+        group->entries_read = xstream_entries_up_to(facts, id);
     }
-    xstream_facts(view, &facts);
+    group->last_id = is_behind ? id : group->last_id;
+}
+
+/* Replies with entries that the group has not delivered, from where the walk is. */
+static void reply_unread(struct group_read *read, struct xread_reply *out, size_t at,
+                         struct xstream_unread *unread) {
+    struct command_context *ctx = read->ctx;
+    struct xstream_facts facts;
+    xstream_facts(xstream_of_writer(&read->writer), &facts);
     begin_served(ctx, out, at);
     size_t begin = reply_deferred_begin(ctx->reply);
     uint64_t count = 0;
     bool is_there = true;
     for (; is_there && (read->xread->count == 0 || count < read->xread->count); count++) {
-        id = cursor.name.id;
-        stream_reply_entry(ctx, &cursor);
+        struct xstream_id id = unread->cursor.name.id;
+        stream_reply_entry(ctx, &unread->cursor);
         buffer_append(&read->ids, &id, sizeof(id));
-        if (read->group.entries_read >= 0 && !xstream_has_gap_from(&facts, id)) {
-            read->group.entries_read++;
-        } else {
-            read->group.entries_read = xstream_entries_up_to(&facts, id);
-        }
-        is_there = xstream_next(&cursor);
+        count_read(&read->group, &facts, id);
+        is_there = xstream_unread_next(unread);
     }
     reply_deferred_array(ctx->reply, begin, count);
-    read->group.last_id = id;
-    read->consumer.active_unix_ms = ctx->store->now_ms;
-    return write_pending(read, true);
+}
+
+static enum store_status serve_new(struct group_read *read, struct xread_reply *out, size_t at) {
+    struct xstream_unread unread;
+    enum store_status status = STORE_OK;
+    if (xstream_unread_begin(xstream_of_writer(&read->writer), &read->group.label, &unread)) {
+        reply_unread(read, out, at, &unread);
+        read->consumer.active_unix_ms = read->ctx->store->now_ms;
+        status = write_pending(read, &unread);
+    }
+    if (status == STORE_OK) {
+        xstream_unread_note(&read->writer, &unread);
+    }
+    xstream_unread_deinit(&unread);
+    return status;
 }
 
 /* Replies with what the consumer got before and did not acknowledge. */
@@ -366,7 +383,7 @@ static enum store_status serve_history(struct group_read *read, struct xread_rep
         }
     }
     reply_deferred_array(ctx->reply, begin, count);
-    return ids_count(read) > 0 ? write_pending(read, false) : STORE_OK;
+    return ids_count(read) > 0 ? write_pending(read, NULL) : STORE_OK;
 }
 
 /* One stream, whose group is there. */

@@ -174,10 +174,10 @@ static enum store_status restore_entry(struct stream_restore *restore,
         codec_put_slice(&restore->fields, name);
         codec_put_slice(&restore->fields, value);
     }
-    if (restore->fields.size > ORDERED_MAP_VALUE_BYTES_MAX) {
+    if (restore->fields.size + XSTREAM_ORIGIN_BYTES > ORDERED_MAP_VALUE_BYTES_MAX) {
         return STORE_OUT_OF_MEMORY;
     }
-    return xstream_add(&restore->writer, from_rdb(entry->id), buffer_slice(&restore->fields));
+    return xstream_add(&restore->writer, from_rdb(entry->id), &restore->fields);
 }
 
 static enum store_status restore_facts(struct stream_restore *restore,
@@ -204,7 +204,7 @@ static enum store_status restore_group(struct stream_restore *restore,
         xstream_facts(xstream_of_writer(&restore->writer), &facts);
         group.entries_read = xstream_entries_up_to(&facts, group.last_id);
     }
-    return xstream_set_group(&restore->writer, &group);
+    return xstream_set_group(&restore->writer, &group, XSTREAM_FROM_ID);
 }
 
 static enum store_status restore_consumer(struct stream_restore *restore,

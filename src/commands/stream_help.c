@@ -260,7 +260,7 @@ enum store_status stream_need_consumer(struct command_context *ctx, struct eleme
     }
     *consumer = (struct xstream_consumer){.seen_unix_ms = (uint64_t)ctx->store->now_ms,
                                           .active_unix_ms = -1};
-    enum store_status status = xstream_set_group(writer, group);
+    enum store_status status = xstream_say_group(writer, group);
     if (status == STORE_OK) {
         status = xstream_set_consumer(writer, &group->label, label, consumer);
     }

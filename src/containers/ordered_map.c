@@ -680,6 +680,25 @@ bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cur
     return true;
 }
 
+bool ordered_map_remove_range(struct ordered_map **map, struct ordered_map_cursor *cursor,
+                              uint64_t count, ordered_map_visit_fn visit, void *udata) {
+    uint64_t rank = ordered_map_rank(*map, cursor);
+    bool is_there = true;
+    while (is_there && count > 0) {
+        struct packed_run *run = cursor->run;
+        uint32_t from = cursor->next_index - 1;
+        uint32_t part = count < run->count - from ? (uint32_t)count : run->count - from;
+        run_release(map, run, from, from + part, visit, udata);
+        run = run_remove(map, run, from, from + part);
+        if (run != NULL) {
+            (void)map_rebalance(map, run);
+        }
+        count -= part;
+        is_there = ordered_map_at(*map, rank, cursor);
+    }
+    return is_there;
+}
+
 static void map_remove_end(struct ordered_map **map, uint64_t count, bool is_first,
                            ordered_map_visit_fn visit, void *udata) {
     while (count > 0 && *map != NULL) {

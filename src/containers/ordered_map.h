@@ -133,6 +133,12 @@ bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cu
 /* Takes out the element at the cursor, which then stands on the next one; false when there is
  * none. */
 bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cursor);
+/* Takes out the element at the cursor and those behind it, `count` in all, or to the end; the
+ * cursor then stands on the next one; false when there is none. `visit` may be NULL. O(log n) for
+ * each leaf.
+ */
+bool ordered_map_remove_range(struct ordered_map **map, struct ordered_map_cursor *cursor,
+                              uint64_t count, ordered_map_visit_fn visit, void *udata);
 /* Take out the first or last `count` elements, or all. `visit` may be NULL. */
 void ordered_map_remove_first(struct ordered_map **map, uint64_t count, ordered_map_visit_fn visit,
                               void *udata);

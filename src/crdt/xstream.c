@@ -2,6 +2,7 @@
 #include "crdt/xstream.h"
 
 #include "base/check.h"
+#include "base/codec.h"
 
 enum { LABEL_END = 0x01, LABEL_ZERO = 0xFF };
 
@@ -31,7 +32,7 @@ bool xstream_id_decrement(struct xstream_id *id) {
 bool xstream_id_next_in(struct xstream_id last, uint64_t ms, bool is_alone, uint64_t ref,
                         struct xstream_id *id) {
     uint64_t step = is_alone ? 1 : UINT64_C(1) << XSTREAM_REPLICA_BITS;
-    uint64_t own = is_alone ? 0 : ref & (step - 1);
+    uint64_t own = is_alone ? 0 : xstream_replica_bits(ref);
     require(ms >= last.ms);
     *id = (struct xstream_id){ms, own};
     if (ms > last.ms) {
@@ -227,6 +228,19 @@ void xstream_pending_take(struct slice value, struct xstream_pending *pending) {
     if (!take_label(&value, &pending->consumer) || value.size > 0) {
         pending->consumer = slice_make(EMPTY_LABEL, sizeof(EMPTY_LABEL));
     }
+}
+
+uint64_t xstream_origin(struct xstream_id id, struct slice value) {
+    uint64_t left, ref;
+    struct slice part;
+    if (!varint_take(&value, &left)) {
+        return xstream_replica_bits(id.sequence);
+    }
+    while (left > 0 && varint_take_slice(&value, &part) && varint_take_slice(&value, &part)) {
+        left--;
+    }
+    bool has_ref = left == 0 && value.size == XSTREAM_ORIGIN_BYTES && codec_take_u64(&value, &ref);
+    return has_ref ? ref : xstream_replica_bits(id.sequence);
 }
 
 uint64_t xstream_fields_init(struct xstream_fields *fields, struct slice value) {

@@ -16,16 +16,23 @@
  *   04 ref (8 bytes)            count (varint)              entries that this replica deleted: the
  *                                                           sum of all
  *   10 group | id               entries read + 1 (varint)   last delivered id of the group: the
- *                                                           greatest; a group without is none
- *   11 group | consumer         seen | active + 1 (varints, ms; 0: never)
- *   12 group | id               delivered (varint, ms) | deliveries (varint) | consumer
- *   20 id                       fields (varint) | (name | value)..., as length (varint) and bytes
+ *                               | progress                  greatest; what was delivered: all
+ * joined (xstream_progress.h); a group without is none 11 group | consumer         seen | active +
+ * 1 (varints, ms; 0: never) 12 group | id               delivered (varint, ms) | deliveries
+ * (varint) | consumer 20 id                       fields (varint) | (name | value)..., as length
+ * (varint) and bytes | origin (8 bytes), where the id does not tell it
  *
  *   id      ms, 8 bytes big endian | n | n bytes of the sequence, big endian, the first not 0
  *   group, consumer   a label: bytes, in which 0 is 00 FF, and 00 01 at the end
  *
  * Entries are last, so that XADD puts its element at the end of the map. How many entries were ever
  * added is not kept: it is how many there are and were removed, so that XADD is one change.
+ *
+ * An entry's origin is the replica that added it: a group has to know of entries that arrive late
+ * which they may be (xstream_progress.h). The low 20 bits of an id that a replica chose in a mesh
+ * are those of its ref. An id that a client chose there has the ref behind the fields, and so has
+ * one of a replica whose 20 bits another one has, too. What a lone node added has the origin that
+ * the bits happen to say: it arrives before all else.
  *
  * Counts that two nodes raised without having seen each other can be off by what both removed
  * (04), or by what one did not know (03); ids, entries, groups and pending entries cannot.
@@ -64,6 +71,7 @@ enum {
     XSTREAM_PENDING_BYTES_MAX = 2 * VARINT_BYTES_MAX + XSTREAM_LABEL_CODED_BYTES_MAX,
     /* The part of an automatic sequence that is the replica's, once there are others. */
     XSTREAM_REPLICA_BITS = 20,
+    XSTREAM_ORIGIN_BYTES = 8,
 };
 
 static inline int xstream_id_compare(struct xstream_id a, struct xstream_id b) {
@@ -160,6 +168,13 @@ struct xstream_pending {
 /* `out` has XSTREAM_PENDING_BYTES_MAX. */
 size_t xstream_pending_put(char *out, const struct xstream_pending *pending);
 void xstream_pending_take(struct slice value, struct xstream_pending *pending);
+
+/* Who added an entry: bits of a ref, or a whole one. */
+uint64_t xstream_origin(struct xstream_id id, struct slice value);
+/* The bits of an id or ref that tell replicas apart. */
+static inline uint64_t xstream_replica_bits(uint64_t number) {
+    return number & ((UINT64_C(1) << XSTREAM_REPLICA_BITS) - 1);
+}
 
 /* Reads the fields of an entry one after the other. */
 struct xstream_fields {

@@ -52,8 +52,8 @@ struct collection {
     const struct entry *indexed;
     double indexed_score;
     struct ordered_map *map; /* LIST, STREAM */
-    /* STREAM: when consumers were seen by this node, by the names of their elements (xstreams.h).
-     */
+    /* STREAM: what this node alone knows, by the names of elements (xstreams.h): when consumers
+     * were seen, and from where on groups look for entries that they have not delivered. */
     struct ordered_map *seen;
     struct collection_newest *newest;
     unsigned newest_count;

@@ -4,6 +4,7 @@
 #include "crdt/list_position.h"
 #include "crdt/xstream.h"
 #include "store/merge.h"
+#include "store/xstreams.h"
 
 /* ---- between map and table ---- */
 
@@ -49,6 +50,12 @@ static void mark_intricate(struct collection *collection, struct ordered_map_cur
     ensure(is_done);
 }
 
+static void note_added(struct collection *collection, struct slice name) {
+    if (collection->type == VALUE_STREAM && collection->seen != NULL) {
+        xstream_unread_added(collection, name);
+    }
+}
+
 void sequence_promote(const struct store *store, struct collection *collection, struct slice name) {
     struct ordered_map_cursor cursor;
     if (!ordered_map_find(collection->map, name, &cursor) || cursor.element.flags != 0) {
@@ -80,6 +87,7 @@ void sequence_demote(const struct key *key) {
         }
         return;
     }
+    note_added(collection, key->name);
     struct entry *entry = table_item(*slot);
     struct entry_scratch scratch;
     /* Without memory it stays in the table, where it is as good. */
@@ -164,6 +172,7 @@ enum store_status sequence_apply(struct store *store, const struct key *place,
         if (!put_in_map(collection, place->name, change->stamp, 0, change->value)) {
             return STORE_OUT_OF_MEMORY;
         }
+        note_added(collection, place->name);
         after(store, place, change->stamp);
         return STORE_OK;
     }
@@ -276,4 +285,7 @@ void sequence_check(const struct store *store, const struct collection *collecti
         }
     }
     require(intricate_count == collection->space.table.count);
+    if (collection->type == VALUE_STREAM) {
+        xstream_unread_check(store, collection);
+    }
 }

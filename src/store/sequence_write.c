@@ -107,3 +107,50 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     after(writer, &place, change.stamp);
     return is_there;
 }
+
+/* Records the removal of plain elements from the cursor on, `count` at most, and moves it behind
+ * them; returns how many. */
+static uint64_t record_removals(struct elements_writer *writer, struct ordered_map_cursor *cursor,
+                                uint64_t count) {
+    struct store *store = writer->store;
+    struct collection *collection = elements_writer_collection(writer);
+    struct key place = {.db = writer->key.db, .in = collection}; /* nobody looks for it */
+    uint64_t recorded = 0, stamp = 0;
+    sequence_write_before(writer);
+    bool is_there = true;
+    for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
+        struct change change = {
+            .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
+        stamp = change.stamp;
+        place.name = cursor->element.name;
+        mutate_record(store, &place, &change);
+        is_there = ordered_map_next(collection->map, cursor);
+    }
+    place.name = slice_make("", 0);
+    store->stats.dirty += recorded - 1;
+    after(writer, &place, stamp);
+    return recorded;
+}
+
+bool sequence_write_remove_range(struct elements_writer *writer, struct ordered_map_cursor *cursor,
+                                 uint64_t count) {
+    /* So many are recorded before they are gone. */
+    enum { AT_ONCE = 1024 };
+    struct collection *collection = elements_writer_collection(writer);
+    bool is_there = true;
+    while (count > 0) {
+        uint64_t removed = 1;
+        require(is_there);
+        if (cursor->element.flags != 0) {
+            is_there = sequence_write_remove(writer, cursor);
+        } else {
+            uint64_t rank = ordered_map_rank(collection->map, cursor);
+            removed = record_removals(writer, cursor, count < AT_ONCE ? count : AT_ONCE);
+            is_there = ordered_map_at(collection->map, rank, cursor);
+            ensure(is_there);
+            is_there = ordered_map_remove_range(&collection->map, cursor, removed, NULL, NULL);
+        }
+        count -= removed;
+    }
+    return is_there;
+}

@@ -34,5 +34,8 @@ enum store_status sequence_write_put(struct elements_writer *writer, struct slic
                                      struct slice value);
 /* Removes the element at the cursor, which then is on the next one, or nowhere (false). */
 bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cursor *cursor);
+/* The same for the element at the cursor and those behind it, of which there are `count` in all. */
+bool sequence_write_remove_range(struct elements_writer *writer, struct ordered_map_cursor *cursor,
+                                 uint64_t count);
 
 #endif

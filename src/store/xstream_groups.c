@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/xstreams.h"
+
+#include "base/codec.h"
 #include "store/xstreams_internal.h"
 
 /* ---- reading ---- */
@@ -95,14 +97,68 @@ bool xstream_find_pending(struct xstream_view view, const struct xstream_label *
 
 /* ---- writing ---- */
 
-enum store_status xstream_set_group(struct elements_writer *writer,
-                                    const struct xstream_group *group) {
+static enum store_status put_group(struct elements_writer *writer,
+                                   const struct xstream_group *group,
+                                   const struct xstream_progress *progress) {
     struct xstream_name prefix;
-    char value[VARINT_BYTES_MAX];
-    size_t size = xstream_count_put(value, (uint64_t)(group->entries_read + 1));
-    xstream_name_begin(&prefix, XSTREAM_GROUP);
-    xstream_name_add_label(&prefix, xstream_label_slice(&group->label));
-    return xstream_put_greatest(writer, &prefix, group->last_id, slice_make(value, size));
+    struct buffer value = {0};
+    codec_put_varint(&value, (uint64_t)(group->entries_read + 1));
+    if (!xstream_progress_is_plain(progress, group->last_id)) {
+        xstream_progress_put(&value, progress);
+    }
+    xstream_name_of_group(&prefix, XSTREAM_GROUP, &group->label);
+    enum store_status status =
+        xstream_put_greatest(writer, &prefix, group->last_id, buffer_slice(&value));
+    buffer_deinit(&value);
+    return status;
+}
+
+/* Delivers all that is here up to that id. */
+static void reach_all(struct xstream_view view, struct xstream_id last_id,
+                      struct xstream_progress *progress) {
+    struct xstream_cursor cursor;
+    for (bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+         is_there && xstream_id_compare(cursor.name.id, last_id) <= 0;
+         is_there = xstream_next(&cursor)) {
+        struct xstream_id id = cursor.name.id;
+        xstream_progress_reach(progress, xstream_origin(id, xstream_value(&cursor)), id);
+        xstream_fold_progress(view.store, progress, id);
+    }
+}
+
+enum store_status xstream_set_group(struct elements_writer *writer,
+                                    const struct xstream_group *group, enum xstream_from from) {
+    struct xstream_progress progress = {0};
+    if (from == XSTREAM_FROM_HERE && !writer->store->is_alone) {
+        reach_all(xstream_of_writer(writer), group->last_id, &progress);
+    } else {
+        xstream_progress_raise_floor(&progress, group->last_id);
+    }
+    enum store_status status = put_group(writer, group, &progress);
+    xstream_progress_deinit(&progress);
+    xstream_unread_forget(elements_writer_collection(writer), &group->label);
+    return status;
+}
+
+enum store_status xstream_say_group(struct elements_writer *writer,
+                                    const struct xstream_group *group) {
+    struct xstream_view view = xstream_of_writer(writer);
+    struct xstream_progress progress = {0};
+    struct xstream_group there;
+    xstream_join_progress(view, &group->label, &progress);
+    if (xstream_find_group(view, &group->label, &there) &&
+        xstream_id_compare(group->last_id, there.last_id) > 0) {
+        xstream_progress_raise_floor(&progress, group->last_id);
+    }
+    enum store_status status = put_group(writer, group, &progress);
+    xstream_progress_deinit(&progress);
+    return status;
+}
+
+enum store_status xstream_set_read(struct elements_writer *writer,
+                                   const struct xstream_group *group,
+                                   const struct xstream_unread *unread) {
+    return put_group(writer, group, &unread->progress);
 }
 
 static void forget_seen(struct elements_writer *writer, struct slice name) {
@@ -128,8 +184,8 @@ static void remove_parts(struct elements_writer *writer, const struct xstream_la
 }
 
 enum store_status xstream_create_group(struct elements_writer *writer,
-                                       const struct xstream_group *group) {
-    enum store_status status = xstream_set_group(writer, group);
+                                       const struct xstream_group *group, enum xstream_from from) {
+    enum store_status status = xstream_set_group(writer, group, from);
     if (status == STORE_OK) {
         remove_parts(writer, &group->label);
     }
@@ -147,6 +203,7 @@ void xstream_destroy_group(struct elements_writer *writer, const struct xstream_
     remove_parts(writer, group);
     xstream_name_of_group(&prefix, XSTREAM_GROUP, group);
     (void)xstream_remove_all(writer, &prefix, NULL);
+    xstream_unread_forget(elements_writer_collection(writer), group);
 }
 
 enum store_status xstream_set_consumer(struct elements_writer *writer,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/xstreams.h"
 
+#include "base/codec.h"
 #include "store/xstreams_internal.h"
 
 struct xstream_view xstream_of(const struct store *store, const struct elements *elements) {
@@ -235,10 +236,23 @@ enum store_status xstream_put(struct elements_writer *writer, const struct xstre
 uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,
                             const struct xstream_name *except) {
     struct xstream_cursor cursor;
+    struct xstream_view view = xstream_of_writer(writer);
     uint64_t removed = 0;
-    bool is_there = xstream_seek_first(xstream_of_writer(writer), prefix, &cursor);
+    bool is_there = xstream_seek_first(view, prefix, &cursor);
+    if (is_there && except == NULL) {
+        struct ordered_map_cursor behind;
+        struct xstream_name end = *prefix;
+        const struct ordered_map *map = view.collection->map;
+        xstream_name_pass(&end);
+        removed = ordered_map_lower_bound(map, xstream_name_slice(&end), &behind)
+                      ? ordered_map_rank(map, &behind)
+                      : ordered_map_count(map);
+        removed -= ordered_map_rank(map, &cursor.at);
+        (void)sequence_write_remove_range(writer, &cursor.at, removed);
+        return removed;
+    }
     while (is_there) {
-        if (except != NULL && slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
+        if (slice_equal(cursor.at.element.name, xstream_name_slice(except))) {
             is_there = xstream_next(&cursor);
         } else {
             is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
@@ -292,12 +306,35 @@ bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
     return ms >= last.ms && xstream_id_next_in(last, ms, store->is_alone, own_ref(store), id);
 }
 
+/* Do the bits of the id say that this replica chose it, and no other one? */
+static bool tells_origin(const struct store *store, struct xstream_id id) {
+    const struct replicas *replicas = &store->replicas;
+    uint64_t bits = xstream_replica_bits(id.sequence);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        bool has_bits = replica->ref != 0 && xstream_replica_bits(replica->ref) == bits;
+        if (has_bits != (slot == replicas->self)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum store_status xstream_add(struct elements_writer *writer, struct xstream_id id,
-                              struct slice value) {
+                              struct buffer *value) {
     struct xstream_name name;
+    if (!writer->store->is_alone && !tells_origin(writer->store, id)) {
+        codec_put_u64(value, own_ref(writer->store));
+    }
     xstream_name_begin(&name, XSTREAM_ENTRY);
     xstream_name_add_id(&name, id);
-    return sequence_write_add(writer, xstream_name_slice(&name), value);
+    enum store_status status =
+        sequence_write_add(writer, xstream_name_slice(&name), buffer_slice(value));
+    if (status == STORE_OK) {
+        /* It is below what was read where XSETID went back. */
+        xstream_unread_added(elements_writer_collection(writer), xstream_name_slice(&name));
+    }
+    return status;
 }
 
 /* Before the last entry is removed: what it says of the last id is said by itself. First, since a
@@ -416,17 +453,20 @@ uint64_t xstream_trim(struct elements_writer *writer, const struct xstream_trim 
     if (count == 0) {
         return 0;
     }
-    struct xstream_cursor cursor;
-    struct xstream_id trimmed = XSTREAM_ID_MIN;
+    struct xstream_cursor cursor, last;
     if (count == xstream_length(view)) {
         keep_last_id(writer);
+        view = xstream_of_writer(writer);
     }
-    bool is_there = xstream_seek(xstream_of_writer(writer), XSTREAM_ID_MIN, &cursor);
-    for (uint64_t i = 0; i < count; i++) {
-        ensure(is_there);
-        trimmed = cursor.name.id;
-        is_there = is_here(&cursor, sequence_write_remove(writer, &cursor.at));
-    }
+    bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
+    ensure(is_there);
+    const struct ordered_map *map = view.collection->map;
+    walk_over(&last, view, &cursor.prefix);
+    is_there = is_here(
+        &last, ordered_map_at(map, ordered_map_rank(map, &cursor.at) + count - 1, &last.at));
+    ensure(is_there);
+    struct xstream_id trimmed = last.name.id;
+    (void)sequence_write_remove_range(writer, &cursor.at, count);
     note_trimmed(writer, trimmed, count);
     return count;
 }

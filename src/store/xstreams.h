@@ -9,11 +9,13 @@
  * something is pending for it says the consumer again.
  *
  * When a consumer was last seen without getting anything is this node's own: collection->seen. A
- * reader that polls would else write to the log, and bring back what another node deletes. */
+ * reader that polls would else write to the log, and bring back what another node deletes. So is
+ * from where on a group has to look for entries that it has not delivered (xstream_unread.c). */
 #ifndef STORE_XSTREAMS_H
 #define STORE_XSTREAMS_H
 
 #include "crdt/xstream.h"
+#include "crdt/xstream_progress.h"
 #include "store/elements.h"
 
 /* A stream to read from; ends with any change of it. */
@@ -94,15 +96,43 @@ void xstream_consumer_here(struct xstream_cursor *cursor, struct xstream_consume
 bool xstream_find_pending(struct xstream_view view, const struct xstream_label *group,
                           struct xstream_id id, struct xstream_pending *pending);
 
+/* ---- what a group has not delivered ---- */
+
+/* Walks over the entries that a group has not delivered, by id, in whatever order they arrived. */
+struct xstream_unread {
+    struct xstream_label label;   /* of the group, which is there */
+    struct xstream_cursor cursor; /* on the entry here */
+    struct xstream_progress progress;
+    struct xstream_id start; /* all entries below are delivered */
+};
+
+/* Puts it on the first such entry; false: there is none. In any case for xstream_unread_deinit().
+ * O(log n), and O(entries since the oldest one that arrived late) where some did; O(entries) for
+ * the first time in a mesh. */
+bool xstream_unread_begin(struct xstream_view view, const struct xstream_label *group,
+                          struct xstream_unread *unread);
+/* Delivers the entry here and goes on to the next one; false: there is none. */
+bool xstream_unread_next(struct xstream_unread *unread);
+/* How many there are. As xstream_unread_begin(), and O(how many came late). */
+uint64_t xstream_unread_count(struct xstream_view view, const struct xstream_group *group);
+void xstream_unread_deinit(struct xstream_unread *unread);
+/* Notes on this node where the next walk may begin. */
+void xstream_unread_note(struct elements_writer *writer, const struct xstream_unread *unread);
+/* An entry of that name was added or set, maybe below where walks begin. */
+void xstream_unread_added(struct collection *collection, struct slice name);
+/* Asserts that walks begin above nothing that was not delivered. */
+void xstream_unread_check(const struct store *store, const struct collection *collection);
+
 /* ---- writing entries ---- */
 
 /* An id for a new entry at `ms` or later, or, `is_in_ms`, at just these. */
 bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
                      struct xstream_id *id);
-/* Adds an entry, whose id is above xstream_last_id(); `value`: its fields, coded. OUT_OF_MEMORY:
- * nothing changed. */
+/* Adds an entry, whose id is above xstream_last_id(); `value`: its fields, coded, with room for
+ * XSTREAM_ORIGIN_BYTES below the longest value; its origin is put behind them where it has to be.
+ * OUT_OF_MEMORY: nothing changed. */
 enum store_status xstream_add(struct elements_writer *writer, struct xstream_id id,
-                              struct slice value);
+                              struct buffer *value);
 /* Removes those that are there; returns how many. */
 uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id *ids, size_t count);
 
@@ -130,12 +160,27 @@ enum store_status xstream_set_facts(struct elements_writer *writer,
 
 /* ---- writing groups ---- */
 
+/* What a group has delivered when it is made, or set. */
+enum xstream_from {
+    XSTREAM_FROM_ID,  /* all up to its last id, whatever may still arrive */
+    XSTREAM_FROM_HERE /* all that is here up to its last id, and nothing that arrives later ("$");
+                         in a mesh O(entries) */
+};
+
 /* Makes the group, or sets what there is of it. */
 enum store_status xstream_set_group(struct elements_writer *writer,
+                                    const struct xstream_group *group, enum xstream_from from);
+/* Says again what the group, which is there, has delivered; with a greater last id: all up to it.
+ */
+enum store_status xstream_say_group(struct elements_writer *writer,
                                     const struct xstream_group *group);
+/* Puts down what a walk has delivered, with the group's last id and entries read. */
+enum store_status xstream_set_read(struct elements_writer *writer,
+                                   const struct xstream_group *group,
+                                   const struct xstream_unread *unread);
 /* Makes a new one: what is left of an older one goes. */
 enum store_status xstream_create_group(struct elements_writer *writer,
-                                       const struct xstream_group *group);
+                                       const struct xstream_group *group, enum xstream_from from);
 /* Removes it with its consumers and all that is pending. */
 void xstream_destroy_group(struct elements_writer *writer, const struct xstream_label *group);
 enum store_status xstream_set_consumer(struct elements_writer *writer,

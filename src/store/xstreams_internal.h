@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What xstreams.c and xstream_groups.c share. For these two only. */
+/* What xstreams.c, xstream_groups.c and xstream_unread.c share. For these only. */
 #ifndef STORE_XSTREAMS_INTERNAL_H
 #define STORE_XSTREAMS_INTERNAL_H
 
@@ -23,6 +23,17 @@ bool xstream_find_name(struct xstream_view view, const struct xstream_name *name
                        struct xstream_cursor *cursor);
 /* The greatest id of that kind; 0-0 without any. */
 struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind kind);
+
+/* ---- progress of groups ---- */
+
+/* Joins what all elements of the group say. */
+void xstream_join_progress(struct xstream_view view, const struct xstream_label *group,
+                           struct xstream_progress *progress);
+/* Whatever is here up to `id` is delivered: folds origins, where there are many. */
+void xstream_fold_progress(const struct store *store, struct xstream_progress *progress,
+                           struct xstream_id id);
+/* This node forgets where walks over what is unread may begin. */
+void xstream_unread_forget(struct collection *collection, const struct xstream_label *group);
 
 /* ---- writing ---- */
 

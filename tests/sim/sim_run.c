@@ -458,6 +458,7 @@ void run_carry_out(struct sim_run *run) {
         oracle_check_end(run, &world->nodes[prng_below(&world->prng, world->nodes_count)]);
     }
     check_recovery(run);
+    run_queue(run);
 }
 
 void run_end(struct sim_run *run) {

@@ -181,6 +181,9 @@ void faults_heal(struct sim_run *run);
 /* An event: node `number` starts, if it is down. */
 void run_restart(struct sim_world *world, void *object, uint64_t number);
 
+/* sim_queue.c. A stream is read by a group, after all else, and nothing is left out. */
+void run_queue(struct sim_run *run);
+
 /* sim_oracle.c */
 void oracle_acknowledge(struct sim_run *run, const struct sim_node *node, const struct plan_op *op,
                         bool is_second);

@@ -10,6 +10,19 @@ proc ids {entries} {
     lmap entry $entries { lindex $entry 0 }
 }
 
+# The ids of what the group delivers now at that node; all are acknowledged.
+proc read_group {name key {count 1000}} {
+    set got [ids [lindex [node $name xreadgroup group g reader count $count streams $key >] 0 1]]
+    if {[llength $got] > 0} {
+        expect [node $name xack $key g {*}$got] [llength $got]
+    }
+    return $got
+}
+
+proc lag {name key} {
+    return [dict get [lindex [node $name xinfo groups $key] 0] lag]
+}
+
 start_mesh 3 {appendonly no} {
 
     mesh_test "X1: additions on both sides: all, with ids of their own, in one order" {
@@ -188,6 +201,132 @@ start_mesh 3 {appendonly no} {
         wait_until { [regexp {blocked_clients:1\r} [node C info clients]] }
         node A xgroup destroy x g
         expect_error "NOGROUP*" { $consumer -receive }
+    }
+
+    mesh_test "X7: what arrives behind others is delivered, the lowest first" {
+        node A xadd x 10-0 f v
+        node A xgroup create x g 0
+        converged
+        cut B
+        node A xadd x 100-0 f v
+        expect [read_group A x] {10-0 100-0}
+        # B has seen neither 100-0 nor the reading.
+        foreach id {50-0 60-0 70-0} {
+            node B xadd x $id f v
+        }
+        node A xadd x 110-0 f v
+        heal
+        converged
+        foreach name {A B C} {
+            expect [dict get [lindex [node $name xinfo groups x] 0] last-delivered-id] 100-0
+            expect [lag $name x] 4
+        }
+        expect [read_group A x 2] {50-0 60-0}
+        expect [read_group A x] {70-0 110-0}
+        expect [read_group A x] {}
+        converged
+        foreach name {A B C} {
+            expect [read_group $name x] {}
+            expect [lag $name x] 0
+            expect [dict get [lindex [node $name xinfo groups x] 0] last-delivered-id] 110-0
+        }
+        everywhere {0 {} {} {}} xpending x g
+    }
+
+    mesh_test "X7: whoever waits for a group wakes for what arrives behind others" {
+        node A xadd x 10-0 f v
+        node A xgroup create x g 0
+        converged
+        cut B
+        node A xadd x 100-0 f v
+        expect [read_group A x] {10-0 100-0}
+        node B xadd x 50-0 f late
+        set consumer [node_connect A]
+        $consumer -send xreadgroup group g one block 0 streams x >
+        wait_until { [regexp {blocked_clients:1\r} [node A info clients]] }
+        heal
+        expect [$consumer -receive] {{x {{50-0 {f late}}}}}
+        converged
+        everywhere {1 50-0 50-0 {{one 1}}} xpending x g
+    }
+
+    mesh_test "X7: all writers' entries come once to who reads at one node, whatever comes when" {
+        node A xgroup create x g 0 mkstream
+        converged
+        set acknowledged {}
+        set delivered {}
+        for {set round 0} {$round < 6} {incr round} {
+            cut A B
+            cut B C
+            if {$round % 2 == 0} { cut A C }
+            foreach name {A B C} {
+                for {set i 0} {$i < 5} {incr i} {
+                    lappend acknowledged [node $name xadd x * f v]
+                }
+            }
+            # An id that a client chose.
+            set last [lindex [node B xrevrange x + - count 1] 0 0]
+            lappend acknowledged [node B xadd x [lindex [split $last -] 0]-[expr {[lindex [split $last -] 1] + 1 + $round}] f v]
+            lappend delivered {*}[read_group A x 7]
+            heal
+            lappend delivered {*}[read_group A x 7]
+            if {$round == 3} {
+                # Where a walk may begin is not remembered.
+                converged
+                stop_node A
+                start_node A
+                converged
+            }
+        }
+        converged
+        while {[llength [set got [read_group A x 7]]] > 0} {
+            lappend delivered {*}$got
+        }
+        expect_set $delivered $acknowledged
+        converged
+        foreach name {A B C} {
+            expect [lag $name x] 0
+        }
+    }
+
+    mesh_test "X7: with readers on both sides of a cut nothing is left out" {
+        node A xgroup create x g 0 mkstream
+        converged
+        set acknowledged {}
+        set delivered {}
+        for {set round 0} {$round < 4} {incr round} {
+            cut B
+            foreach name {A B C} {
+                for {set i 0} {$i < 3} {incr i} {
+                    lappend acknowledged [node $name xadd x * f v]
+                }
+                lappend delivered {*}[read_group $name x 2]
+            }
+            heal
+        }
+        converged
+        lappend delivered {*}[read_group C x]
+        expect [lsort -unique $delivered] [lsort $acknowledged]
+        converged
+        everywhere {} xreadgroup group g reader streams x >
+    }
+
+    mesh_test "A new group for \"$\" gets what its maker had not seen; one for an id does not" {
+        node A xadd x 10-0 f v
+        converged
+        cut B
+        node A xadd x 100-0 f v
+        node A xgroup create x g $
+        node A xgroup create x h 100-0
+        node B xadd x 50-0 f v
+        heal
+        converged
+        expect [read_group C x] 50-0
+        everywhere {} xreadgroup group h reader streams x >
+        # SETID is for all writers, too.
+        node C xgroup setid x g 50-0
+        converged
+        expect [read_group B x] 100-0
     }
 
     mesh_test "A node that was away gets what it missed" {

@@ -309,6 +309,32 @@ static void pair_remove_end(struct pair *pair) {
     model_remove(pair, visited.from, part);
 }
 
+static void pair_remove_range(struct pair *pair) {
+    if (pair->count == 0) {
+        return;
+    }
+    size_t index = prng_below(&pair->prng, pair->count);
+    bool is_long = prng_below(&pair->prng, 20) == 0;
+    uint64_t count =
+        is_long ? prng_below(&pair->prng, pair->count + 2) : prng_below(&pair->prng, 5);
+    size_t part = count < pair->count - index ? (size_t)count : pair->count - index;
+    struct visited visited = {.pair = pair, .from = index, .to = index + part};
+    struct ordered_map_cursor cursor;
+    for (size_t i = visited.from; i < visited.to; i++) {
+        visited.flagged += pair->elements[i].flags != 0;
+    }
+    bool is_there = ordered_map_at(pair->map, index, &cursor);
+    require(is_there);
+    bool has_next = ordered_map_remove_range(&pair->map, &cursor, count, visit_flagged, &visited);
+    require(visited.flagged == 0);
+    model_remove(pair, index, part);
+    require(has_next == (index < pair->count));
+    if (has_next) {
+        require_same(&pair->elements[index], &cursor.element);
+        require(ordered_map_rank(pair->map, &cursor) == index);
+    }
+}
+
 static void pair_replace(struct pair *pair) {
     if (pair->count == 0) {
         return;
@@ -418,9 +444,12 @@ static void pair_step(struct pair *pair, unsigned grow_percent) {
         pair_insert(pair);
         return;
     }
-    switch (prng_below(&pair->prng, 5)) {
+    switch (prng_below(&pair->prng, 6)) {
     case 0:
         pair_remove_end(pair);
+        break;
+    case 5:
+        pair_remove_range(pair);
         break;
     case 1:
         pair_replace(pair);

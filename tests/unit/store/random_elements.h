@@ -46,7 +46,10 @@ static inline void random_elements_stream(struct elements_writer *writer, struct
                                       .consumer = xstream_label_slice(&group.label)};
     if (xstream_of_writer(writer).collection == NULL || prng_below(prng, 2) == 0) {
         require(xstream_make_id(writer, 1 + prng_below(prng, 3), false, &id));
-        require(xstream_add(writer, id, slice_make(value, sizeof(value))) == STORE_OK);
+        struct buffer fields = {0};
+        buffer_append(&fields, value, sizeof(value));
+        require(xstream_add(writer, id, &fields) == STORE_OK);
+        buffer_deinit(&fields);
         return;
     }
     switch (prng_below(prng, 5)) {
@@ -64,7 +67,9 @@ static inline void random_elements_stream(struct elements_writer *writer, struct
         break;
     default:
         group.last_id = xstream_last_id(xstream_of_writer(writer));
-        require(xstream_set_group(writer, &group) == STORE_OK);
+        require(xstream_set_group(writer, &group,
+                                  prng_below(prng, 2) == 0 ? XSTREAM_FROM_ID : XSTREAM_FROM_HERE) ==
+                STORE_OK);
         require(xstream_set_consumer(writer, &group.label, &group.label, &consumer) == STORE_OK);
         require(xstream_set_pending(writer, &group.label, group.last_id, &pending) == STORE_OK);
         break;

@@ -102,6 +102,13 @@ static void label_of(struct xstream_label *label, char name) {
     require(xstream_label_encode(slice_make(text, name == 'z' ? 3 : 1), label));
 }
 
+static void add_value(struct elements_writer *writer, struct xstream_id id, struct slice value) {
+    struct buffer fields = {0};
+    buffer_append_slice(&fields, value);
+    require(xstream_add(writer, id, &fields) == STORE_OK);
+    buffer_deinit(&fields);
+}
+
 static struct xstream_id add_entry(struct elements_writer *writer) {
     char value[32] = {1, 1, 'f'};
     struct xstream_facts before, after;
@@ -111,7 +118,7 @@ static struct xstream_id add_entry(struct elements_writer *writer) {
     xstream_facts(xstream_of_writer(writer), &before);
     require(xstream_make_id(writer, prng_below(&prng, 3), false, &id));
     require(xstream_id_compare(id, before.last_id) > 0);
-    require(xstream_add(writer, id, slice_make(value, size + 4)) == STORE_OK);
+    add_value(writer, id, slice_make(value, size + 4));
     xstream_facts(xstream_of_writer(writer), &after);
     require(xstream_id_compare(after.last_id, id) == 0);
     require(after.length == before.length + 1);
@@ -188,23 +195,28 @@ static void set_facts(struct elements_writer *writer) {
 static void read_group(struct elements_writer *writer, struct xstream_group *group) {
     struct xstream_label consumer;
     struct xstream_group after;
-    struct xstream_cursor cursor;
+    struct xstream_unread unread;
     struct xstream_id ids[2];
     unsigned count = 0;
     label_of(&consumer, prng_below(&prng, 2) == 0 ? 'c' : 'z');
-    struct xstream_id from = group->last_id;
-    require(xstream_id_increment(&from));
-    for (bool is_there = xstream_seek(xstream_of_writer(writer), from, &cursor);
-         is_there && count < 2; is_there = xstream_next(&cursor)) {
-        ids[count++] = cursor.name.id;
+    uint64_t lag = xstream_unread_count(xstream_of_writer(writer), group);
+    for (bool is_there = xstream_unread_begin(xstream_of_writer(writer), &group->label, &unread);
+         is_there && count < 2; is_there = xstream_unread_next(&unread)) {
+        struct xstream_id id = unread.cursor.name.id;
+        require(count == 0 || xstream_id_compare(id, ids[count - 1]) > 0);
+        ids[count++] = id;
+        group->last_id = xstream_id_compare(id, group->last_id) > 0 ? id : group->last_id;
     }
     struct xstream_consumer facts = {.seen_unix_ms = next_value, .active_unix_ms = -1};
     struct xstream_pending pending = {.delivered_unix_ms = next_value,
                                       .deliveries_count = 1,
                                       .consumer = xstream_label_slice(&consumer)};
-    group->last_id = count > 0 ? ids[count - 1] : group->last_id;
     group->entries_read = (int64_t)prng_below(&prng, 9) - 1;
-    require(xstream_set_group(writer, group) == STORE_OK);
+    require(xstream_set_read(writer, group, &unread) == STORE_OK);
+    if (prng_below(&prng, 3) > 0) {
+        xstream_unread_note(writer, &unread);
+    }
+    xstream_unread_deinit(&unread);
     require(xstream_set_consumer(writer, &group->label, &consumer, &facts) == STORE_OK);
     for (unsigned i = 0; i < count; i++) {
         require(xstream_set_pending(writer, &group->label, ids[i], &pending) == STORE_OK);
@@ -213,6 +225,7 @@ static void read_group(struct elements_writer *writer, struct xstream_group *gro
     require(xstream_find_group(xstream_of_writer(writer), &group->label, &after));
     require(xstream_id_compare(after.last_id, group->last_id) == 0);
     require(after.entries_read == group->entries_read);
+    require(xstream_unread_count(xstream_of_writer(writer), &after) == lag - count);
     struct xstream_consumer there;
     require(xstream_find_consumer(xstream_of_writer(writer), &group->label, &consumer, &there));
     require(there.active_unix_ms == -1);
@@ -237,7 +250,7 @@ static void write_group(struct elements_writer *writer) {
     if (!xstream_find_group(xstream_of_writer(writer), &group.label, &group)) {
         group.last_id = (struct xstream_id){prng_below(&prng, 2), 0};
         group.entries_read = -1;
-        require(xstream_create_group(writer, &group) == STORE_OK);
+        require(xstream_create_group(writer, &group, XSTREAM_FROM_ID) == STORE_OK);
         require(count_pending(writer, &group.label) == 0);
         return;
     }
@@ -255,7 +268,7 @@ static void write_group(struct elements_writer *writer) {
         break;
     case 2: /* XGROUP SETID, backwards */
         group.last_id = XSTREAM_ID_MIN;
-        require(xstream_set_group(writer, &group) == STORE_OK);
+        require(xstream_set_group(writer, &group, XSTREAM_FROM_ID) == STORE_OK);
         require(xstream_find_group(xstream_of_writer(writer), &group.label, &group));
         require(xstream_id_compare(group.last_id, XSTREAM_ID_MIN) == 0);
         break;
@@ -458,8 +471,7 @@ static void one_id_is_one_entry_and_a_conflict(void **state) {
     begin_row(0);
     for (unsigned node = 0; node < 2; node++) {
         open_row(node);
-        require(xstream_add(&writer, ID, node == 0 ? SLICE("\1\1f\1a") : SLICE("\1\1f\1b")) ==
-                STORE_OK);
+        add_value(&writer, ID, node == 0 ? SLICE("\1\1f\1a") : SLICE("\1\1f\1b"));
         close_row(node);
     }
     world_deliver_all(&world);
@@ -488,7 +500,7 @@ static void create_group(unsigned node, char name) {
     struct xstream_group group = {.entries_read = -1};
     label_of(&group.label, name);
     open_row(node);
-    require(xstream_create_group(&writer, &group) == STORE_OK);
+    require(xstream_create_group(&writer, &group, XSTREAM_FROM_ID) == STORE_OK);
     close_row(node);
 }
 
@@ -580,7 +592,7 @@ static void last_ids_join_by_maximum(void **state) {
     require(xstream_id_compare(group.last_id, one) > 0);
     group.last_id = one;
     open_row(0);
-    require(xstream_set_group(&writer, &group) == STORE_OK);
+    require(xstream_set_group(&writer, &group, XSTREAM_FROM_ID) == STORE_OK);
     close_row(0);
     world_deliver_all(&world);
     require(has_group(2, 'g', &group));
@@ -596,13 +608,16 @@ static void long_entries_travel_in_pieces(void **state) {
     memset(bytes, 'x', size);
     begin_row(0);
     open_row(0);
-    require(xstream_add(&writer, ID, slice_make(bytes, size)) == STORE_OK);
+    add_value(&writer, ID, slice_make(bytes, size));
     close_row(0);
     world_deliver_all(&world);
     for (unsigned node = 0; node < WORLD_NODES; node++) {
         struct xstream_cursor cursor;
         require(xstream_seek(view_of(node), ID, &cursor));
-        require(slice_equal(xstream_value(&cursor), slice_make(bytes, size)));
+        /* A client chose the id, so the origin is behind the fields. */
+        struct slice shown = xstream_value(&cursor);
+        require(shown.size == size + XSTREAM_ORIGIN_BYTES);
+        require(memcmp(shown.data, bytes, size) == 0);
         store_check(&world.nodes[node].store);
         require(world_same_digest(&world, 0, node));
         check_state(&world, node);
