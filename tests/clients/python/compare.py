@@ -145,7 +145,7 @@ TIMES = set("ttl pttl expiretime pexpiretime".split())
 STREAM_TIMES = set("xpending xinfo|consumers xinfo|stream xinfo|groups".split())
 STREAM_CHANGING = set(b"idle inactive seen-time active-time radix-tree-keys radix-tree-nodes".split())
 UNORDERED_EVENTS = set("exec".split())
-SCORES = re.compile(r"z|geo")
+SCORES = re.compile(r"b?z|geo")
 # Not sent: what ends or changes the connection or the server, waits, tells of the server rather than
 # of the data, or has its own bytes (DUMP and RESTORE are tried in whole_state()).
 NOT_SENT = set("""monitor sync psync shutdown debug replicaof slaveof failover subscribe psubscribe
