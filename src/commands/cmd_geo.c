@@ -108,8 +108,11 @@ static void cmd_geoadd(struct command_context *ctx) {
 
 /* ---- GEOPOS, GEOHASH, GEODIST ---- */
 
-/* GEOPOS key [member [member ...]] */
-static void cmd_geopos(struct command_context *ctx) {
+/* Replies with something about each member that is asked for, and with a null for those that are
+ * not there: for RESP2 a null of an array or of a string. */
+static void reply_members(struct command_context *ctx,
+                          void (*reply_score)(struct reply *reply, double score),
+                          void (*reply_absent)(struct reply *reply)) {
     struct elements elements;
     bool is_there;
     if (!read_places(ctx, 1, &elements, &is_there)) {
@@ -119,31 +122,27 @@ static void cmd_geopos(struct command_context *ctx) {
     for (size_t i = 2; i < ctx->args_count; i++) {
         struct element element;
         if (elements_find(ctx->store, &elements, ctx->args[i], &element)) {
-            reply_position(ctx->reply, element.score);
+            reply_score(ctx->reply, element.score);
         } else {
-            reply_null_array(ctx->reply);
+            reply_absent(ctx->reply);
         }
     }
 }
 
+static void reply_geohash(struct reply *reply, double score) {
+    char text[GEOHASH_TEXT_BYTES];
+    geohash_text(geohash_decode(score), text);
+    reply_bulk(reply, slice_make(text, sizeof(text)));
+}
+
+/* GEOPOS key [member [member ...]] */
+static void cmd_geopos(struct command_context *ctx) {
+    reply_members(ctx, reply_position, reply_null_array);
+}
+
 /* GEOHASH key [member [member ...]] */
 static void cmd_geohash(struct command_context *ctx) {
-    struct elements elements;
-    bool is_there;
-    if (!read_places(ctx, 1, &elements, &is_there)) {
-        return;
-    }
-    reply_array(ctx->reply, ctx->args_count - 2);
-    for (size_t i = 2; i < ctx->args_count; i++) {
-        struct element element;
-        if (elements_find(ctx->store, &elements, ctx->args[i], &element)) {
-            char text[GEOHASH_TEXT_BYTES];
-            geohash_text(geohash_decode(element.score), text);
-            reply_bulk(ctx->reply, slice_make(text, sizeof(text)));
-        } else {
-            reply_null(ctx->reply);
-        }
-    }
+    reply_members(ctx, reply_geohash, reply_null);
 }
 
 /* GEODIST key member1 member2 [M | KM | FT | MI] */

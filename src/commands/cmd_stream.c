@@ -215,7 +215,16 @@ static void cmd_xrevrange(struct command_context *ctx) {
 static void cmd_xdel(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
     struct elements_writer writer;
+    struct xstream_view view;
     size_t count = ctx->args_count - 2;
+    if (!stream_read(ctx, &key, &view)) {
+        return;
+    }
+    if (view.collection == NULL) {
+        /* Whatever the ids are. */
+        reply_integer(ctx->reply, 0);
+        return;
+    }
     struct xstream_id *ids = memory_try_alloc(count * sizeof(*ids));
     if (ids == NULL) {
         command_reply_status(ctx, STORE_OUT_OF_MEMORY);
@@ -226,7 +235,7 @@ static void cmd_xdel(struct command_context *ctx) {
         is_sound = stream_id(ctx, 2 + i, 0, true, &ids[i]);
     }
     if (is_sound && stream_open(ctx, &key, &writer)) {
-        uint64_t removed = writer.is_key_fresh ? 0 : xstream_delete(&writer, ids, count);
+        uint64_t removed = xstream_delete(&writer, ids, count);
         elements_close(&writer);
         if (removed > 0) {
             stream_notify(ctx, &key, "xdel");

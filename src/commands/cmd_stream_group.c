@@ -46,6 +46,13 @@ struct xgroup {
     bool makes_stream;
 };
 
+static void reply_wrong_count(struct command_context *ctx) {
+    reply_errorf(ctx->reply,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. "
+                 "Try XGROUP HELP.",
+                 (int)ctx->args[1].size, ctx->args[1].data);
+}
+
 static bool parse_xgroup(struct command_context *ctx, bool may_make, struct xgroup *xgroup) {
     *xgroup = (struct xgroup){.entries_read = -1};
     for (size_t i = 5; i < ctx->args_count; i++) {
@@ -60,16 +67,28 @@ static bool parse_xgroup(struct command_context *ctx, bool may_make, struct xgro
                 return false;
             }
         } else {
-            reply_errorf(ctx->reply,
-                         "ERR unknown subcommand or wrong number of arguments for "
-                         "'%.*s'. Try XGROUP HELP.",
-                         (int)ctx->args[1].size, ctx->args[1].data);
+            reply_wrong_count(ctx);
             return false;
         }
     }
+    return true;
+}
+
+/* The id, once stream and group are known to be what they have to be; closes the writer when it is
+ * none. */
+static bool parse_group_id(struct command_context *ctx, struct elements_writer *writer,
+                           bool is_strict, struct xgroup *xgroup) {
+    if (ctx->args_count > (is_strict ? 8 : 7)) { /* with one of each option */
+        elements_close(writer);
+        reply_wrong_count(ctx);
+        return false;
+    }
     xgroup->is_last = slice_equal(ctx->args[4], SLICE("$"));
-    /* SETID takes "-", too. */
-    return xgroup->is_last || stream_id(ctx, 4, 0, may_make, &xgroup->id);
+    if (xgroup->is_last || stream_id(ctx, 4, 0, is_strict, &xgroup->id)) {
+        return true;
+    }
+    elements_close(writer);
+    return false;
 }
 
 /* XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD entries-read] */
@@ -79,7 +98,8 @@ static void cmd_xgroup_create(struct command_context *ctx) {
     struct xgroup xgroup;
     struct xstream_group group, old;
     if (!parse_xgroup(ctx, true, &xgroup) || !stream_label(ctx, 3, &group.label) ||
-        !(xgroup.makes_stream ? stream_open(ctx, &key, &writer) : open_there(ctx, &key, &writer))) {
+        !(xgroup.makes_stream ? stream_open(ctx, &key, &writer) : open_there(ctx, &key, &writer)) ||
+        !parse_group_id(ctx, &writer, true, &xgroup)) {
         return;
     }
     struct xstream_view view = xstream_of_writer(&writer);
@@ -108,7 +128,9 @@ static void cmd_xgroup_setid(struct command_context *ctx) {
     struct xgroup xgroup;
     struct xstream_group group;
     if (!parse_xgroup(ctx, false, &xgroup) || !open_there(ctx, &key, &writer) ||
-        !find_group(ctx, &writer, &group)) {
+        !find_group(ctx, &writer, &group) ||
+        /* It takes "-", too. */
+        !parse_group_id(ctx, &writer, false, &xgroup)) {
         return;
     }
     group.last_id = xgroup.is_last ? xstream_last_id(xstream_of_writer(&writer)) : xgroup.id;

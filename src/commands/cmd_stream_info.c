@@ -248,6 +248,9 @@ static void cmd_xinfo_stream(struct command_context *ctx) {
     struct xstream_facts facts;
     int64_t count = COUNT_DEFAULT;
     bool is_full = ctx->args_count > 3;
+    if (!info_stream(ctx, &view)) {
+        return;
+    }
     if ((is_full && !command_word(ctx, 3, "full")) ||
         (ctx->args_count != 3 && ctx->args_count != 4 && ctx->args_count != 6) ||
         (ctx->args_count == 6 && !command_word(ctx, 4, "count"))) {
@@ -261,9 +264,6 @@ static void cmd_xinfo_stream(struct command_context *ctx) {
         return;
     }
     count = count < 0 ? COUNT_DEFAULT : count;
-    if (!info_stream(ctx, &view)) {
-        return;
-    }
     xstream_facts(view, &facts);
     if (is_full) {
         info_full(ctx, view, &facts, (uint64_t)count);

@@ -98,6 +98,10 @@ static bool parse_xpending(struct command_context *ctx, struct xpending *xpendin
     enum { ARGUMENTS_MAX = 9 }; /* with IDLE; Redis does not count without it */
     size_t at = 3;
     *xpending = (struct xpending){0};
+    if (ctx->args_count < 6 || ctx->args_count > ARGUMENTS_MAX) {
+        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+        return false;
+    }
     if (ctx->args_count > 4 && command_word(ctx, 3, "idle")) {
         if (!command_integer(ctx, 4, &xpending->idle_min_ms, NULL)) {
             return false;
@@ -105,7 +109,7 @@ static bool parse_xpending(struct command_context *ctx, struct xpending *xpendin
         at = 5;
     }
     size_t left = ctx->args_count - at;
-    if (left < 3 || ctx->args_count > ARGUMENTS_MAX) {
+    if (left < 3) {
         reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
         return false;
     }
@@ -186,20 +190,25 @@ struct claim {
     uint64_t claimed;
 };
 
+static struct claim new_claim(const struct command_context *ctx) {
+    return (struct claim){.delivered_unix_ms = ctx->store->now_ms, .deliveries_count = -1};
+}
+
 /* Opens the stream and the group; false, with the error written, when one is not there. */
 static bool open_claim(struct command_context *ctx, struct claim *claim) {
     struct key key = command_key(ctx, 1);
     struct xstream_label label;
-    if (!stream_label(ctx, 3, &claim->label) || !stream_open(ctx, &key, &claim->writer)) {
+    if (!stream_open(ctx, &key, &claim->writer)) {
         return false;
     }
     if (!stream_find_label(ctx, 2, &label) ||
         !xstream_find_group(xstream_of_writer(&claim->writer), &label, &claim->group)) {
-        elements_close(&claim->writer);
         reply_no_group(ctx);
-        return false;
+    } else if (stream_label(ctx, 3, &claim->label)) {
+        return true;
     }
-    return true;
+    elements_close(&claim->writer);
+    return false;
 }
 
 /* Gives the entry of that id to the consumer and replies with it. */
@@ -316,7 +325,6 @@ static bool parse_xclaim_options(struct command_context *ctx, struct claim *clai
 
 static bool parse_xclaim(struct command_context *ctx, struct claim *claim, struct xclaim *xclaim) {
     struct xstream_id id;
-    *claim = (struct claim){.delivered_unix_ms = ctx->store->now_ms, .deliveries_count = -1};
     *xclaim = (struct xclaim){.ids_end = 5};
     if (!parse_idle_min(ctx, "XCLAIM", &claim->idle_min_ms)) {
         return false;
@@ -357,10 +365,14 @@ static enum store_status xclaim_id(struct command_context *ctx, struct claim *cl
 /* XCLAIM key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-ms]
  * [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid] */
 static void cmd_xclaim(struct command_context *ctx) {
-    struct claim claim;
+    struct claim claim = new_claim(ctx);
     struct xclaim xclaim;
     struct xstream_id id;
-    if (!parse_xclaim(ctx, &claim, &xclaim) || !open_claim(ctx, &claim)) {
+    if (!open_claim(ctx, &claim)) {
+        return;
+    }
+    if (!parse_xclaim(ctx, &claim, &xclaim)) {
+        elements_close(&claim.writer);
         return;
     }
     size_t begin = reply_deferred_begin(ctx->reply);
@@ -391,7 +403,6 @@ static void cmd_xclaim(struct command_context *ctx) {
 static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
                              struct xstream_id *start, int64_t *count) {
     enum { LOOKS_PER_ENTRY = 10 };
-    *claim = (struct claim){.delivered_unix_ms = ctx->store->now_ms, .deliveries_count = -1};
     *count = 100;
     if (!parse_idle_min(ctx, "XAUTOCLAIM", &claim->idle_min_ms) ||
         !stream_interval_id(ctx, 5, true, start)) {
@@ -419,7 +430,7 @@ static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
 
 /* XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID] */
 static void cmd_xautoclaim(struct command_context *ctx) {
-    struct claim claim;
+    struct claim claim = new_claim(ctx);
     struct xstream_id id;
     struct xstream_cursor cursor;
     struct buffer deleted = {0};

@@ -89,35 +89,70 @@ static bool parse_options(struct command_context *ctx, struct xread *xread) {
     return false;
 }
 
+/* Of XREADGROUP; the greatest id there is means the same. */
 static bool is_new_only(const struct command_context *ctx, size_t at) {
-    return slice_equal(ctx->args[at], SLICE(">"));
+    struct xstream_id id;
+    return slice_equal(ctx->args[at], SLICE(">")) ||
+           (stream_parse_id(ctx->args[at], 0, &id) && xstream_id_compare(id, XSTREAM_ID_MAX) == 0);
 }
 
-static bool check_ids(struct command_context *ctx, const struct xread *xread) {
+static bool check_id(struct command_context *ctx, const struct xread *xread, size_t at) {
+    struct xstream_id id;
+    if (slice_equal(ctx->args[at], SLICE("$"))) {
+        if (xread->is_group) {
+            reply_error(ctx->reply,
+                        "ERR The $ ID is meaningless in the context of XREADGROUP: you want to "
+                        "read the history of this consumer by specifying a proper ID, or use "
+                        "the > ID to get new messages. The $ ID would just return an empty "
+                        "result set.");
+            return false;
+        }
+        return true;
+    }
+    if (slice_equal(ctx->args[at], SLICE(">"))) {
+        if (!xread->is_group) {
+            reply_error(ctx->reply,
+                        "ERR The > ID can be specified only when calling XREADGROUP using the "
+                        "GROUP <group> <consumer> option.");
+            return false;
+        }
+        return true;
+    }
+    return stream_id(ctx, at, 0, true, &id);
+}
+
+/* Argument `at` has to be a stream, if it is a key, and to have the group, if there is one. */
+static bool check_stream(struct command_context *ctx, struct xread *xread, size_t at) {
+    struct xstream_view view;
+    struct xstream_group group;
+    struct key key = command_key(ctx, at);
+    if (!stream_read(ctx, &key, &view)) {
+        return false;
+    }
+    if (!xread->is_group) {
+        return true;
+    }
+    if (!stream_find_label(ctx, xread->group_at, &xread->group) ||
+        !xstream_find_group(view, &xread->group, &group)) {
+        struct slice name = ctx->args[xread->group_at];
+        reply_errorf(ctx->reply,
+                     "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with "
+                     "GROUP option",
+                     (int)key.name.size, key.name.data, (int)name.size, name.data);
+        return false;
+    }
+    return true;
+}
+
+/* One stream after the other: the first mistake counts. */
+static bool check_streams(struct command_context *ctx, struct xread *xread) {
     for (size_t i = 0; i < xread->keys_count; i++) {
-        size_t at = xread->keys_at + xread->keys_count + i;
-        struct xstream_id id;
-        if (slice_equal(ctx->args[at], SLICE("$"))) {
-            if (xread->is_group) {
-                reply_error(ctx->reply,
-                            "ERR The $ ID is meaningless in the context of XREADGROUP: you want to "
-                            "read the history of this consumer by specifying a proper ID, or use "
-                            "the > ID to get new messages. The $ ID would just return an empty "
-                            "result set.");
-                return false;
-            }
-        } else if (is_new_only(ctx, at)) {
-            if (!xread->is_group) {
-                reply_error(ctx->reply,
-                            "ERR The > ID can be specified only when calling XREADGROUP using the "
-                            "GROUP <group> <consumer> option.");
-                return false;
-            }
-        } else if (!stream_id(ctx, at, 0, true, &id)) {
+        size_t at = xread->keys_at + i;
+        if (!check_stream(ctx, xread, at) || !check_id(ctx, xread, at + xread->keys_count)) {
             return false;
         }
     }
-    return true;
+    return !xread->is_group || stream_label(ctx, xread->group_at + 1, &xread->consumer);
 }
 
 /* Reads all arguments; false, with the error written, when they are wrong. */
@@ -130,7 +165,7 @@ static bool parse_xread(struct command_context *ctx, bool is_group, struct xread
         reply_error(ctx->reply, "ERR Missing GROUP option for XREADGROUP");
         return false;
     }
-    return check_ids(ctx, xread);
+    return check_streams(ctx, xread);
 }
 
 static int xread_keys(const struct slice *args, size_t args_count, int *positions, size_t room) {
@@ -219,12 +254,6 @@ static void cmd_xread(struct command_context *ctx) {
     struct xstream_view view;
     if (!parse_xread(ctx, false, &xread)) {
         return;
-    }
-    for (size_t i = 0; i < xread.keys_count; i++) {
-        struct key key = command_key(ctx, xread.keys_at + i);
-        if (!stream_read(ctx, &key, &view)) {
-            return;
-        }
     }
     for (size_t i = 0; i < xread.keys_count; i++) {
         size_t at = xread.keys_at + i;
@@ -406,33 +435,12 @@ static enum store_status serve_group(struct command_context *ctx, const struct x
     return status;
 }
 
-static bool check_groups(struct command_context *ctx, struct xread *xread) {
-    struct xstream_view view;
-    struct xstream_group group;
-    for (size_t i = 0; i < xread->keys_count; i++) {
-        struct key key = command_key(ctx, xread->keys_at + i);
-        if (!stream_read(ctx, &key, &view)) {
-            return false;
-        }
-        if (!stream_find_label(ctx, xread->group_at, &xread->group) ||
-            !xstream_find_group(view, &xread->group, &group)) {
-            struct slice name = ctx->args[xread->group_at];
-            reply_errorf(ctx->reply,
-                         "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with "
-                         "GROUP option",
-                         (int)key.name.size, key.name.data, (int)name.size, name.data);
-            return false;
-        }
-    }
-    return stream_label(ctx, xread->group_at + 1, &xread->consumer);
-}
-
 /* XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...]
  * id [id ...] */
 static void cmd_xreadgroup(struct command_context *ctx) {
     struct xread xread;
     struct xread_reply out = {0};
-    if (!parse_xread(ctx, true, &xread) || !check_groups(ctx, &xread)) {
+    if (!parse_xread(ctx, true, &xread)) {
         return;
     }
     size_t begin = ctx->reply->out->size;

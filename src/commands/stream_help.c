@@ -5,8 +5,18 @@
 
 /* ---- ids ---- */
 
-/* Leading zeros are no error here. */
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Neither leading zeros nor spaces nor a plus sign are errors here. */
 static bool parse_number(struct slice text, uint64_t *number) {
+    while (text.size > 1 && is_space(text.data[0])) {
+        text = slice_skip(text, 1);
+    }
+    if (text.size > 1 && text.data[0] == '+') {
+        text = slice_skip(text, 1);
+    }
     while (text.size > 1 && text.data[0] == '0') {
         text = slice_skip(text, 1);
     }

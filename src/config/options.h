@@ -148,6 +148,13 @@ enum option_maxmemory_policy {
     OPTION_MAXMEMORY_NOEVICTION
 };
 
+enum option_oom_score_adj {
+    OPTION_OOM_SCORE_ADJ_NO,
+    OPTION_OOM_SCORE_ADJ_YES, /* relative */
+    OPTION_OOM_SCORE_ADJ_RELATIVE,
+    OPTION_OOM_SCORE_ADJ_ABSOLUTE
+};
+
 enum option_mesh_compression {
     OPTION_MESH_COMPRESSION_NO,
     OPTION_MESH_COMPRESSION_YES,

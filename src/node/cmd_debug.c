@@ -47,10 +47,16 @@ static void debug_reply_ok(struct command_context *ctx) {
 
 /* DEBUG SLEEP seconds */
 static void debug_sleep(struct command_context *ctx) {
+    struct node *node = ctx->node;
     double seconds = debug_number(ctx->args[2]);
     if (seconds > 0) {
-        ctx->node->host.sleep_us(ctx->node->host.udata,
-                                 seconds < 1e9 ? (uint64_t)(seconds * 1e6) : (uint64_t)1e15);
+        uint64_t began_us = node->host.monotonic_us(node->host.udata);
+        node->host.sleep_us(node->host.udata,
+                            seconds < 1e9 ? (uint64_t)(seconds * 1e6) : (uint64_t)1e15);
+        node->slept_ms += (int64_t)((node->host.monotonic_us(node->host.udata) - began_us) / 1000);
+        if (!ctx->in_transaction) {
+            node_wake(node);
+        }
     }
     reply_ok(ctx->reply);
 }

@@ -4,6 +4,8 @@
 #include "node/node.h"
 
 #define PERSISTENCE_BUSY "ERR Background save already in progress"
+#define SAVING_SCHEDULED "Background saving scheduled"
+#define REWRITING_SCHEDULED "Background append only file rewriting scheduled"
 
 static void persistence_reply_failure(struct command_context *ctx) {
     reply_errorf(ctx->reply, "ERR %s", log_error(ctx->node->log));
@@ -40,14 +42,19 @@ static void cmd_save(struct command_context *ctx) {
     }
 }
 
+/* Has a snapshot begun later, and writes the reply. */
+static void persistence_schedule(struct command_context *ctx, const char *scheduled) {
+    ctx->node->snapshot_wanted = true;
+    reply_simple(ctx->reply, scheduled);
+}
+
 /* Begins a snapshot, or has it begun after the running transaction, and writes the reply. */
-static void persistence_begin(struct command_context *ctx, bool is_save_point,
-                              const char *started) {
+static void persistence_begin(struct command_context *ctx, bool is_save_point, const char *started,
+                              const char *scheduled) {
     struct node *node = ctx->node;
     if (ctx->in_transaction) {
         /* A snapshot stands between two units, so it begins once EXEC is through. */
-        node->snapshot_wanted = true;
-        reply_simple(ctx->reply, started);
+        persistence_schedule(ctx, scheduled);
         return;
     }
     if (node_snapshot_begin(node) != LOG_OK) {
@@ -67,12 +74,11 @@ static void cmd_bgsave(struct command_context *ctx) {
         return;
     }
     if (!log_snapshot_is_running(node->log)) {
-        persistence_begin(ctx, true, "Background saving started");
+        persistence_begin(ctx, true, "Background saving started", SAVING_SCHEDULED);
     } else if (node->snapshot_is_save_point) {
         reply_error(ctx->reply, PERSISTENCE_BUSY);
     } else if (may_wait) {
-        node->snapshot_wanted = true;
-        reply_simple(ctx->reply, "Background saving scheduled");
+        persistence_schedule(ctx, SAVING_SCHEDULED);
     } else {
         reply_error(ctx->reply,
                     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use "
@@ -84,10 +90,10 @@ static void cmd_bgsave(struct command_context *ctx) {
 static void cmd_bgrewriteaof(struct command_context *ctx) {
     struct node *node = ctx->node;
     if (!log_snapshot_is_running(node->log)) {
-        persistence_begin(ctx, false, "Background append only file rewriting started");
+        persistence_begin(ctx, false, "Background append only file rewriting started",
+                          REWRITING_SCHEDULED);
     } else if (node->snapshot_is_save_point) {
-        node->snapshot_wanted = true;
-        reply_simple(ctx->reply, "Background append only file rewriting scheduled");
+        persistence_schedule(ctx, REWRITING_SCHEDULED);
     } else {
         reply_error(ctx->reply, "ERR Background append only file rewriting already in progress");
     }

@@ -98,6 +98,7 @@ void cmd_exec(struct command_context *ctx) {
     }
     client->last_row = ctx->row;
     client_discard_transaction(client);
+    node_wake(node);
 }
 
 /* ---- watching ---- */

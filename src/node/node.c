@@ -349,6 +349,14 @@ void node_set_time(struct node *node, int64_t now_ms, uint64_t now_us) {
     node_mesh_set_time(node);
 }
 
+void node_wake(struct node *node) {
+    if (unlikely(node->slept_ms != 0)) {
+        int64_t now_ms = node->now_ms - node->clock_offset_ms + node->slept_ms;
+        node->slept_ms = 0;
+        node_set_time(node, now_ms, node->host.monotonic_us(node->host.udata));
+    }
+}
+
 bool node_write_is_denied(struct node *node, struct buffer *why) {
     const char *words;
     if (log_is_failing(node->log, &words)) {

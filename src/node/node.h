@@ -140,7 +140,8 @@ struct node {
     struct rate commands_rate, input_rate, output_rate;
 
     int64_t now_ms, started_ms;
-    uint64_t now_us; /* monotonic, at the beginning of the turn or of the running command */
+    uint64_t now_us;  /* monotonic, at the beginning of the turn or of the running command */
+    int64_t slept_ms; /* by DEBUG SLEEP in a transaction: passes at its end */
 
     struct client *clients, *clients_last;
     unsigned clients_count, monitors_count, blocked_count, paused_count, watching_count;
@@ -220,6 +221,8 @@ void node_free(struct node *node);
 /* ---- a turn ---- */
 
 void node_set_time(struct node *node, int64_t now_ms, uint64_t now_us);
+/* Lets the time that DEBUG SLEEP took pass for what is still to run in this turn. */
+void node_wake(struct node *node);
 
 struct client_opts {
     void *connection;

@@ -292,10 +292,14 @@ char *node_client_input_space(struct client *client, size_t *room) {
     size_t wanted = in->size > INPUT_BYTES_STEP ? in->size : INPUT_BYTES_STEP;
     wanted = missing < wanted ? missing : wanted;
     wanted = wanted > INPUT_BYTES_MIN ? wanted : INPUT_BYTES_MIN;
-    if (in->capacity - in->size < (in->size == 0 ? INPUT_BYTES_MIN : wanted)) {
-        if (missing > INPUT_BYTES_MIN) {
-            /* These steps grow by themselves, and the last one is exact. */
-            in->capacity = in->size + wanted;
+    /* Made for this argument, which is nearly here: what comes behind it can wait. */
+    bool is_exact = missing > 0 && in->capacity - in->size == missing;
+    if (!is_exact && in->capacity - in->size < (in->size == 0 ? INPUT_BYTES_MIN : wanted)) {
+        if (missing > INPUT_BYTES_MIN || in->size > INPUT_BYTES_STEP) {
+            /* The steps to a large argument grow by themselves, and the last one is exact. Many
+             * small ones grow by a quarter at least: doubling much is room for nothing. */
+            size_t quarter = missing > INPUT_BYTES_MIN ? 0 : in->size / 4;
+            in->capacity = in->size + (wanted > quarter ? wanted : quarter);
             in->data = memory_resize(in->data, in->capacity);
         } else {
             (void)buffer_reserve(in, wanted);

@@ -32,7 +32,10 @@ static uint64_t memory_stat(const char *name) {
 void memory_usage_figures(struct memory_figures *figures) {
     uint64_t epoch = 1;
     (void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-    figures->allocated_bytes = memory_stat("stats.allocated");
+    /* What threads keep for their next allocations counts as allocated there. */
+    uint64_t allocated = memory_stat("stats.allocated");
+    uint64_t kept = memory_stat("stats.arenas." TEXT(MALLCTL_ARENAS_ALL) ".tcache_bytes");
+    figures->allocated_bytes = allocated > kept ? allocated - kept : 0;
     figures->active_bytes = memory_stat("stats.active");
     figures->resident_bytes = memory_stat("stats.resident");
     figures->retained_bytes = memory_stat("stats.retained");

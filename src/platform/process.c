@@ -94,6 +94,28 @@ uint64_t process_raise_descriptors(uint64_t wanted) {
     return limit.rlim_cur;
 }
 
+static const char OOM_SCORE_PATH[] = "/proc/self/oom_score_adj";
+
+bool process_oom_score(int *score) {
+    FILE *file = fopen(OOM_SCORE_PATH, "re");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_read = fscanf(file, "%d", score) == 1;
+    (void)fclose(file);
+    return is_read;
+}
+
+bool process_set_oom_score(int score) {
+    FILE *file = fopen(OOM_SCORE_PATH, "we");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_written = fprintf(file, "%d\n", score) > 0;
+    /* The kernel says no when the bytes arrive. */
+    return fclose(file) == 0 && is_written;
+}
+
 /* ---- files of text ---- */
 
 static bool read_all(int descriptor, struct buffer *text) {

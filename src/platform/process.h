@@ -29,6 +29,10 @@ void process_facts(struct process_facts *facts);
 bool process_entropy(void *bytes, size_t size);
 /* Makes room for so many descriptors; returns how many there may be. */
 uint64_t process_raise_descriptors(uint64_t wanted);
+/* How soon the kernel kills the process when memory is out, -1000 to 1000; false where that cannot
+ * be told, or set. */
+bool process_oom_score(int *score);
+bool process_set_oom_score(int score);
 
 /* ---- files of text ---- */
 

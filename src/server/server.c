@@ -18,6 +18,7 @@
 #include "platform/process.h"
 #include "server/certificates.h"
 #include "server/message_log.h"
+#include "server/oom_score.h"
 #include "server/peers.h"
 
 enum {
@@ -50,6 +51,7 @@ struct server {
     struct process_facts facts;
     char *executable, *config_file;
     const char *restart; /* asked for by DEBUG RESTART */
+    struct oom_score oom_score;
     bool is_stopping;
 };
 
@@ -278,6 +280,13 @@ static bool host_apply_options(void *udata, const struct config_change *changed,
     if (config_has_changed(changed, OPTION_dir) &&
         !process_change_directory(server->options->dir, error)) {
         *guilty = OPTION_dir;
+        return false;
+    }
+    if ((config_has_changed(changed, OPTION_oom_score_adj) ||
+         config_has_changed(changed, OPTION_oom_score_adj_values)) &&
+        !oom_score_follow_options(&server->oom_score, server->options, error)) {
+        *guilty = config_has_changed(changed, OPTION_oom_score_adj) ? OPTION_oom_score_adj
+                                                                    : OPTION_oom_score_adj_values;
         return false;
     }
     if (listeners_change(changed)) {
@@ -527,6 +536,10 @@ static bool server_start(struct server *server) {
         server_say(server, LOG_LEVEL_WARNING,
                    "The limit of open files is too low: maxclients was reduced.");
     }
+    if (!oom_score_follow_options(&server->oom_score, options, &error)) {
+        server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
+        buffer_clear(&error);
+    }
     server->network = network_new();
     server->certificates = certificates_new(options, host_message, server);
     if (server->network != NULL) {
@@ -635,6 +648,7 @@ static void server_free(struct server *server) {
         network_free(server->network);
     }
     background_free(server->background);
+    oom_score_restore(&server->oom_score); /* for the program that is started in place of us */
     memory_free(server->executable);
     memory_free(server->config_file);
 }

@@ -755,6 +755,14 @@ start_server {maxmemory-clients 0} {
         regexp {tot-mem=(\d+)} [client_line $c] -> memory
         expect_range $memory 1 2000
     }
+    test "What expired before its transaction ended wakes nobody" {
+        set c [blocks blpop k 0]
+        expect [r -pipeline {{multi} {rpush k a} {pexpire k 20} {debug sleep 0.05} {exec}}] \
+            {OK QUEUED QUEUED QUEUED {1 1 OK}}
+        expect [blocked_clients] 1
+        r rpush k b
+        expect [$c -receive] {k b}
+    }
     starling_test "What a blocked client keeps is counted as its memory" {
         regexp {tot-mem=(\d+)} [client_line [connect]] -> plain
         set keys {}

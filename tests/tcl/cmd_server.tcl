@@ -881,6 +881,22 @@ start_server {} {
         expect_error "ERR invalid second DB index" { r swapdb 0 a }
         expect_error "ERR DB index is out of range" { r swapdb 0 99 }
     }
+    test "oom-score-adj: added to what there was, in place of it, and back" {
+        set path /proc/[server pid]/oom_score_adj
+        set before [string trim [read_file $path]]
+        r config set oom-score-adj-values "7 20 30"
+        expect [string trim [read_file $path]] $before
+        foreach {option value score} [list oom-score-adj yes [expr {$before + 7}] \
+            oom-score-adj-values "9 20 30" [expr {$before + 9}] oom-score-adj absolute 9 \
+            oom-score-adj relative [expr {$before + 9}] oom-score-adj no $before \
+            oom-score-adj-values "0 200 800" $before] {
+            expect [r config set $option $value] OK
+            expect [string trim [read_file $path]] $score
+        }
+        expect_error "ERR *must be between -2000 and 2000*" {
+            r config set oom-score-adj-values "-2001 0 0"
+        }
+    }
     test "REPLICAOF NO ONE and ROLE: a node is a primary" {
         if {![server_is_starling]} {
             expect [r role] {master 0 {}}

@@ -407,6 +407,53 @@ start_server {} {
         }
         expect_true { [llength [r xinfo help]] > 5 }
     }
+    # Each command has one mistake of every kind: the first that is looked for is told.
+    test "Which mistake is told" {
+        set no_group "NOGROUP *"
+        set no_key "ERR The XGROUP subcommand requires the key to exist*"
+        set too_many "ERR unknown subcommand or wrong number of arguments for*"
+        set wrong_type "WRONGTYPE *"
+        r set text x
+        expect [r xdel none x] 0
+        expect_error $wrong_type { r xdel text x }
+        expect_error $no_key { r xgroup create none g x }
+        expect_error $no_key { r xgroup setid none g x }
+        expect_error $wrong_type { r xgroup create text g x mkstream }
+        expect_error $no_key { r xgroup create none g $ entriesread 1 entriesread 1 }
+        r xgroup create s g 0 mkstream
+        expect_error $no_group { r xgroup setid s none x }
+        expect_error $too_many { r xgroup setid s g x entriesread 1 entriesread 1 }
+        expect_error $too_many { r xgroup create s g x mkstream entriesread 1 mkstream }
+        expect_error $::BAD_ID { r xgroup create s g x }
+        expect_error $::BAD_ID { r xgroup create other g x mkstream }
+        expect [r exists other] 0
+        expect_error $no_group { r xclaim s none c x y z }
+        expect_error $no_group { r xclaim none g c 0 1-1 idle x }
+        expect_error "ERR Invalid min-idle-time argument for XCLAIM" { r xclaim s g c x y z }
+        expect_error "ERR Unrecognized XCLAIM option 'y'" { r xclaim s g c 0 y z }
+        expect_error $no_group { r xreadgroup group none c streams s x }
+        expect_error $::BAD_ID { r xreadgroup group g c streams s none x > }
+        expect_error $no_group { r xreadgroup group g c streams s none > x }
+        expect_error $wrong_type { r xread streams text s x 0 }
+        expect_error $::BAD_ID { r xread streams s text x 0 }
+        expect_error "ERR The $ ID is meaningless*" { r xreadgroup group g c streams s none $ > }
+        expect_error "ERR syntax error" { r xpending s g idle x - + 1 c more more }
+        expect_error "ERR no such key" { r xinfo stream none other }
+        expect_error $too_many { r xinfo stream s other }
+        expect [r exists none] 0
+    }
+    test "Ids with spaces, a plus sign, zeros" {
+        foreach {id exact} {" 1" 1-0 +2 2-0 "3- +4" 3-4 "\t\n4-1" 4-1 05-006 5-6} {
+            expect [r xadd s $id f v] $exact
+        }
+        foreach id {"9 " "" " " + - "- 1" 9- -9 9--1 0x9 9-+ "9 -1" "+ 9" ++9} {
+            expect_error $::BAD_ID { r xadd s $id f v }
+        }
+        # The greatest one is ">" here.
+        r xgroup create s g 0
+        expect [llength [lindex [r xreadgroup group g c streams s 18446744073709551615-18446744073709551615] 0 1]] 5
+        expect [r xreadgroup group g c streams s >] {}
+    }
     starling_test "XSETID does not go behind the greatest id that was deleted" {
         r xadd s 1-0 f v
         r xadd s 5-0 f v

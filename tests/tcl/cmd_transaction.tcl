@@ -292,6 +292,11 @@ start_server {} {
         r set k 3
         expect [r exec] OK
     }
+    test "the time that DEBUG SLEEP takes passes behind a transaction, not in it" {
+        expect [r -pipeline {{multi} {set k v px 20} {debug sleep 0.05} {get k} {exec} {get k}
+            {set k v px 20} {get k} {debug sleep 0.05} {get k}}] \
+            {OK QUEUED QUEUED QUEUED {OK OK v} {} OK v OK {}}
+    }
     test "WATCH: an error while queueing wins over a changed key" {
         set o [connect]
         r watch k

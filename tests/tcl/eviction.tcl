@@ -52,6 +52,25 @@ start_server {} {
         wait_until {![catch { r set x v }]}
         reset_limit
     }
+    # What the allocator keeps for its next blocks is not in use: it comes and goes by 100 kB.
+    test "a limit that is close to what is used is kept, too" {
+        reset_limit
+        foreach round {1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20} {
+            r config set maxmemory 0
+            r flushall
+            r config set maxmemory [expr {[info_field memory used_memory] + 100000}] \
+                maxmemory-policy allkeys-lru
+            set commands {}
+            for {set i 0} {$i < 3000} {incr i} {
+                lappend commands [list setex k:[random_below 100000] 10000 x]
+                if {[llength $commands] == 50} {
+                    expect [lsort -unique [r -pipeline $commands]] OK
+                    set commands {}
+                }
+            }
+        }
+        reset_limit
+    }
     foreach policy {allkeys-lru allkeys-lfu allkeys-random volatile-lru volatile-lfu volatile-random
         volatile-ttl} {
         test "$policy keeps below the limit and accepts every write" {

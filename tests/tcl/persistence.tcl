@@ -270,6 +270,20 @@ test "a second BGSAVE while one runs" {
     }
 }
 
+test "a snapshot that a transaction asks for comes behind it" {
+    start_server {} {
+        r set k 1
+        expect [r -pipeline {multi {incr k} bgsave {incr k} exec}] \
+            {OK QUEUED QUEUED QUEUED {2 {Background saving scheduled} 3}}
+        wait_until {[info_field persistence rdb_changes_since_last_save] == 0 &&
+            [info_field persistence rdb_bgsave_in_progress] == 0} 15
+        expect [r -pipeline {multi bgrewriteaof exec}] \
+            {OK QUEUED {{Background append only file rewriting scheduled}}}
+        restart_server -signal KILL
+        expect [r get k] 3
+    }
+}
+
 test "save points take snapshots by themselves" {
     start_server {save "1 10"} {
         set before [info_field persistence rdb_changes_since_last_save]

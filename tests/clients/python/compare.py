@@ -142,8 +142,10 @@ UNORDERED = set("""smembers sinter sunion sdiff hkeys hvals keys hgetall config|
 RANDOM = set("""srandmember hrandfield zrandmember randomkey spop time lastsave object|freq
     object|idletime memory|usage scan dbsize""".split())
 TIMES = set("ttl pttl expiretime pexpiretime".split())
+STREAM_TIMES = set("xpending xinfo|consumers xinfo|stream xinfo|groups".split())
+STREAM_CHANGING = set(b"idle inactive seen-time active-time radix-tree-keys radix-tree-nodes".split())
 UNORDERED_EVENTS = set("exec".split())
-SCORES = re.compile(r"z|geo")
+SCORES = re.compile(r"b?z|geo")
 # Not sent: what ends or changes the connection or the server, waits, tells of the server rather than
 # of the data, or has its own bytes (DUMP and RESTORE are tried in whole_state()).
 NOT_SENT = set("""monitor sync psync shutdown debug replicaof slaveof failover subscribe psubscribe
@@ -151,8 +153,7 @@ NOT_SENT = set("""monitor sync psync shutdown debug replicaof slaveof failover s
     info wait waitaof lolwut client config slowlog latency memory command module acl role function
     pfdebug pfselftest object|refcount object|encoding object|help cluster migrate restore
     restore-asking dump replconf script eval evalsha eval_ro evalsha_ro fcall fcall_ro asking readonly
-    readwrite lastsave time pubsub blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop xadd
-    xread xreadgroup xclaim xautoclaim xpending xinfo""".split())
+    readwrite lastsave time pubsub xgroup|help xinfo|help""".split())
 # (command, reply of ours, reply of the reference): what is different for a reason. Most of it Redis
 # 7.2 says otherwise than 7.0; the rest is in docs/compatibility.md.
 KNOWN = [
@@ -164,6 +165,8 @@ KNOWN = [
     ("command\\|getkeysandflags", rb".*", rb"ERR Invalid arguments.*"),
     ("pf.*", rb"INVALIDOBJ.*", rb".*"),
     ("lpos", rb"ERR value is out of range, value must.*", rb".*"),
+    ("xsetid", rb"ERR .* smaller than current max_deleted_entry_id", rb"OK"),
+    ("xread.*", rb"ERR Unbalanced '.*", rb"ERR Unbalanced XREAD .*"),
 ]
 
 
@@ -188,6 +191,8 @@ def normal(name, words, reply):
     if name in RANDOM:
         return shape(reply)
     reply = canonical(reply)
+    if name in STREAM_TIMES:
+        return without_times(reply)
     if name in TIMES and isinstance(reply, int) and reply > 0:
         return ("about", reply / (1000 if name.startswith("p") else 1))
     if name in ("hgetall", "config|get") and isinstance(reply, list):
@@ -205,6 +210,24 @@ def normal(name, words, reply):
     if name in UNORDERED and isinstance(reply, list):
         return sorted(reply, key=sort_key)
     return reply
+
+
+def without_times(reply):
+    """What XPENDING and XINFO tell, but for the times, and the nodes of a tree that we have not."""
+    if isinstance(reply, tuple) and reply[0] == b"%":
+        return [without_times(list(pair)) for pair in reply[1] if pair[0] not in STREAM_CHANGING]
+    if not isinstance(reply, list):
+        return reply
+    if reply and isinstance(reply[0], bytes) and len(reply) % 2 == 0 \
+            and reply[0] in (b"name", b"length"):
+        pairs = [[reply[i], without_times(reply[i + 1])] for i in range(0, len(reply), 2)
+                 if reply[i] not in STREAM_CHANGING]
+        return sorted(pairs, key=sort_key)
+    if len(reply) == 4 and isinstance(reply[2], int):
+        return [reply[0], reply[1], reply[3]]           # id, consumer, time, count
+    if len(reply) == 3 and isinstance(reply[1], int):
+        return [reply[0], reply[2]]                     # id, time, count
+    return [without_times(item) for item in reply]
 
 
 def canonical(reply):
@@ -260,7 +283,7 @@ def same(name, a, b):
 # Commands from their documentation
 
 FAMILIES = {"string": b"s", "bitmap": b"s", "hash": b"h", "set": b"t", "sorted-set": b"z",
-            "list": b"l", "hyperloglog": b"p", "geo": b"g", "generic": None}
+            "list": b"l", "hyperloglog": b"p", "geo": b"g", "stream": b"m", "generic": None}
 MEMBERS = [b"a", b"b", b"c", b"d", b"e", b"1", b"2", b"3", b"-7", b"10"]
 RARE = [b"", b"0", b"-0", b"3.5", b"1e3", b"01", b" 1", b"0x10", b"+5", b"9223372036854775807",
         b"-9223372036854775808", b"9223372036854775808", b"inf", b"-inf", b"nan", b"\xff\x00\r\n",
@@ -272,12 +295,17 @@ LEX = [b"-", b"+", b"[a", b"(b", b"[c", b"(1", b"[", b"("]
 BOUNDS = [b"-inf", b"+inf", b"0", b"(1", b"2", b"3", b"(2.5", b"(inf", b"-1", b"10"]
 PATTERNS = [b"*", b"?", b"[a-c]", b"[^a]", b"s*", b"h?", b"\\a", b"*1", b"[", b"", b"w_*", b"w_*->f",
             b"#", b"h1->a"]
+IDS = [b"1-1", b"1-2", b"2-1", b"2-2", b"3-0", b"3-1", b"4-1", b"5-5", b"1", b"2", b"3", b"6", b"0", b"0-0",
+       b"0-1", b"7-*", b"9-1", b"18446744073709551615-18446744073709551615", b"18446744073709551615"]
+ODD_IDS = [b"abc", b"1-1-1", b"1-", b"-1", b"18446744073709551616-1", b"1-x", b"*", b"$", b">", b"-", b"+"]
+RANGE_IDS = [b"-", b"-", b"+", b"+", b"(1-1", b"(2", b"(0-0", b"(18446744073709551615-18446744073709551615"]
 ENCODINGS = [b"u1", b"u8", b"i8", b"i5", b"u16", b"i64", b"u63", b"u64", b"i65", b"u0", b"x8"]
 
 
 class Generator:
     def __init__(self, docs, rng, only):
         self.rng = rng
+        self.next_id = 8
         self.commands = []
         for name, doc in docs:
             if only and not any(re.fullmatch(word, name) or word == doc.get("group")
@@ -287,7 +315,7 @@ class Generator:
                 continue
             self.commands.append((name, doc))
         weights = {"select": 0.05, "swapdb": 0.1, "multi": 0.15, "watch": 0.3, "exec": 0.5,
-                   "discard": 0.1, "flushall": 0.02, "flushdb": 0.02}
+                   "discard": 0.1, "flushall": 0.02, "xsetid": 0.02, "flushdb": 0.02}
         self.weights = [weights.get(name, 1) for name, _ in self.commands]
 
     def key(self, group):
@@ -295,7 +323,7 @@ class Generator:
         letter = FAMILIES.get(group)
         if letter is None or rng.random() < 0.08:
             # Scores that are no places, and the head of a HyperLogLog, give replies of no use.
-            letter = rng.choice([b"s", b"h", b"t", b"l"] + {
+            letter = rng.choice([b"s", b"h", b"t", b"l", b"m"] + {
                 "geo": [], "string": [b"z"], "bitmap": [b"z"], "sorted-set": [b"p"]
             }.get(group, [b"z", b"p", b"g"]))
         return letter + rng.choice([b"1", b"1", b"2", b"3"])
@@ -307,6 +335,17 @@ class Generator:
             return rng.choice(RARE)
         if kind == "key":
             return self.key(group)
+        if group == "stream" and (what in ("id", "start", "end", "last-id", "max_deleted_entry_id")
+                                  or what == "threshold" and rng.random() < 0.5):
+            return self.stream_id(name, what)
+        if what in ("group", "groupname", "consumer", "consumername") and rng.random() < 0.95:
+            return (b"g" if what.startswith("g") else b"c") + rng.choice([b"1", b"1", b"2"])
+        if what == "min-idle-time":
+            return rng.choice([b"0", b"0", b"0", b"1000000000", b"-1", b"x"])
+        if what == "milliseconds" and name in ("xread", "xreadgroup"):
+            return rng.choice([b"1", b"1", b"2", b"-1", b"x", b"1.5"])
+        if what == "timeout" or name.startswith("b") and what == "seconds":
+            return rng.choice([b"0.001", b"0.002", b"0.002", b"-1", b"x", b"1e-3"])
         if kind == "pattern" or what == "pattern":
             return rng.choice(PATTERNS)
         if what in ("min", "max", "start", "stop") and "lex" in name:
@@ -346,6 +385,19 @@ class Generator:
             return rng.choice(INTEGERS + DOUBLES + [b"hello world", b"ab" * 9])
         return rng.choice(MEMBERS)
 
+    def stream_id(self, name, what):
+        rng = self.rng
+        if rng.random() < 0.06:
+            return rng.choice([i for i in ODD_IDS if name != "xadd" or i != b"*"])
+        if name in ("xrange", "xrevrange", "xpending", "xautoclaim") and rng.random() < 0.5:
+            return rng.choice(RANGE_IDS)
+        if name in ("xread", "xreadgroup", "xgroup|create", "xgroup|setid") and rng.random() < 0.5:
+            return rng.choice([b"0", b"0", b"$"] + [b">"] * 4 * (name == "xreadgroup"))
+        if name == "xadd" and rng.random() < 0.6:
+            self.next_id += 1
+            return b"%d-%s" % (self.next_id // 4, rng.choice([b"1", b"2", b"3", b"*"]))
+        return rng.choice(IDS)
+
     def arguments(self, args, group, name, out):
         rng = self.rng
         numkeys_at, keys = None, 1
@@ -384,7 +436,8 @@ class Generator:
         elif kind == "block":
             self.arguments(arg["arguments"], group, name, out)
         elif kind == "pure-token":
-            out.append(arg["token"].encode())
+            # An id that the clock decides is another one on each server.
+            out.append(b"10-*" if name == "xadd" and arg["token"] == "*" else arg["token"].encode())
         else:
             out.append(self.value(arg, group, name))
 
@@ -403,6 +456,24 @@ class Generator:
         elif at < len(words):
             words.insert(at, words[at])
 
+    @staticmethod
+    def end_waiting(name, words):
+        """Who waits does so for a moment."""
+        if name in ("xread", "xreadgroup"):
+            at = [i + 1 for i, word in enumerate(words) if word.lower() == b"block"]
+        elif name in ("blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax"):
+            at = [len(words) - 1]
+        elif name in ("blmpop", "bzmpop"):
+            at = [1]
+        else:
+            return
+        for i in at:
+            try:
+                if i < len(words) and not 0 < float(words[i]) < 0.01 and float(words[i]) >= 0:
+                    words[i] = b"0.003" if name[0] == "b" else b"1"
+            except ValueError:
+                pass
+
     def command(self):
         rng = self.rng
         name, doc = rng.choices(self.commands, self.weights)[0]
@@ -410,6 +481,10 @@ class Generator:
         if rng.random() < 0.02:
             words[0] = words[0].upper()
         self.arguments(doc.get("arguments", []), doc.get("group"), name, words)
+        if name in ("xread", "xreadgroup") and b"STREAMS" in words and rng.random() < 0.95:
+            at = words.index(b"STREAMS") + 1
+            keys = [word for word in words[at:] if re.fullmatch(rb"[a-z][123]", word)]
+            words[at:] = keys + [self.stream_id(name, "id") for _ in keys]
         if name == "pfadd" and len(words) == 2:
             words.append(b"a")      # the count that it would cache shows
         if rng.random() < 0.12 and name not in ("zrank", "zrevrank"):
@@ -419,6 +494,7 @@ class Generator:
             words[2:] = [b"3000000" if re.fullmatch(rb"[+]?\d{1,6}", word)
                          and (b"x" in words[i + 1].lower() or i == 0) and word.strip(b"0+")
                          else word for i, word in enumerate(words[2:])]
+        self.end_waiting(name, words)
         if name == "scan":
             words[1:] = [b"0", b"COUNT", b"1000"]
         if "lex" in name or b"BYLEX" in words:
@@ -553,6 +629,8 @@ class Comparison:
         if name.endswith("scan") and isinstance(a, list) and isinstance(b, list) \
                 and (a[0] != b"0" or b[0] != b"0" or len(words) > 2 and words[2] != b"0"):
             return False
+        if b"xautoclaim" in [word.lower() for word in words] and name == "command|getkeysandflags":
+            return False    # it has "access" since 7.2
         if name == "exec" and isinstance(a, list) and isinstance(b, list):
             # Which commands these are the replies of is not known here; the state is compared.
             return len(a) != len(b)
@@ -594,7 +672,9 @@ class Comparison:
     def report(self, history, ours, theirs):
         name = history[-1][1]
         def brief(reply):
-            return self.text(reply) if isinstance(reply, Error) else shape(reply) \
+            if isinstance(reply, Error):
+                return re.sub(rb"'[^']*'", b"''", reply)
+            return shape(reply) \
                 if isinstance(reply, (list, tuple)) else type(reply).__name__
         kind = repr((name, brief(ours), brief(theirs)))[:200]
         if kind in self.kinds:
@@ -615,7 +695,11 @@ class Comparison:
     def look(self, key, kind):
         """Commands that show all of a key."""
         shows = {b"string": [b"get"], b"hash": [b"hgetall"], b"set": [b"smembers"],
-                 b"zset": [b"zrange", 0, -1, b"withscores"], b"list": [b"lrange", 0, -1]}
+                 b"zset": [b"zrange", 0, -1, b"withscores"], b"list": [b"lrange", 0, -1],
+                 b"none": [b"type"]}
+        if kind == b"stream":
+            return [(2, "pttl", [b"pttl", key]),
+                    (2, "xinfo|stream", [b"xinfo", b"stream", key, b"full", b"count", b"0"])]
         show = shows[kind]
         return [(2, "pttl", [b"pttl", key]),
                 (2, show[0].decode(), [show[0], key] + [b"%d" % n if isinstance(n, int) else n
@@ -644,7 +728,8 @@ class Comparison:
                 reply = there("RESTORE", "restored", "0", payload)
                 _, name, words = self.look(key, here("TYPE", key))[1]
                 a = normal(name, words, here(*words))
-                words = [words[0], b"restored"] + words[2:]
+                at = words.index(key)
+                words = words[:at] + [b"restored"] + words[at + 1:]
                 b = normal(name, words, there(*words)) if not isinstance(reply, Error) else reply
                 there("DEL", "restored")
                 if not same("z" if name == "zrange" else name, a, b):
@@ -655,6 +740,18 @@ class Comparison:
                             "ours to the reference" if here is ours else "reference to ours",
                             payload, repr(a)[:300], repr(b)[:300]), flush=True)
         return True
+
+
+def consumers_of(words):
+    """Commands that make the consumers that one names: the reference makes them only when there is
+    something to read or to claim."""
+    name, groups = words[0].lower(), []
+    if name == b"xreadgroup" and words[1:2] == [b"GROUP"] and b"STREAMS" in words:
+        after = words[words.index(b"STREAMS") + 1:]
+        groups = [[key] + words[2:4] for key in after[:len(after) // 2]]
+    elif name in (b"xclaim", b"xautoclaim") and len(words) > 4:
+        groups = [words[1:4]]
+    return [("xgroup|createconsumer", [b"xgroup", b"createconsumer"] + group) for group in groups]
 
 
 def after_random(name, words):
@@ -700,6 +797,7 @@ def main():
             protocol = rng.choice([2, 3])
             for _ in range(rng.choice([1, 10, 60])):
                 name, words = generator.command()
+                batch += [(protocol,) + before for before in consumers_of(words)]
                 batch.append((protocol, name, words))
                 batch += [(protocol,) + extra[1:] for extra in after_random(name, words)]
             found = comparison.first_difference(batch)

@@ -638,8 +638,43 @@ static void waiting_for_anything(void **state) {
     world_deinit(&world);
 }
 
+/* However a large argument arrives, its buffer is hardly larger than what came; it goes with the
+ * request. */
+static void a_large_argument_takes_its_size(void **state) {
+    (void)state;
+    struct prng prng;
+    static struct world world;
+    struct buffer request = {0};
+    world_init(&world, false);
+    for (unsigned part = 0; part < 40; part++) {
+        seed_prng(&prng, "a_large_argument_takes_its_size", part);
+        size_t size = part < 20 ? 100000 : 400000;
+        size += prng_below(&prng, 700000);
+        buffer_clear(&request);
+        buffer_printf(&request, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n", size);
+        memset(buffer_reserve(&request, size + 2), 'x', size);
+        memcpy(request.data + request.size + size, "\r\n", 2);
+        request.size += size + 2;
+        struct client *client = world.ends[0].client;
+        for (size_t at = 0; at < request.size;) {
+            size_t piece = 1 + prng_below(&prng, part % 2 == 0 ? 65536 : 9000);
+            piece = piece < request.size - at ? piece : request.size - at;
+            world_input(&world, 0, slice_make(request.data + at, piece));
+            assert_true(client->in.capacity <= request.size + 20000);
+            world_run(&world, false);
+            at += piece;
+        }
+        assert_received(&world, 0, "+OK\r\n");
+        assert_true(client->in.capacity <= 20000);
+        buffer_clear(&world.ends[0].received);
+    }
+    buffer_deinit(&request);
+    world_deinit(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_argument_takes_its_size),
         cmocka_unit_test(any_cut_gives_the_same_replies),
         cmocka_unit_test(transactions_are_whole),
         cmocka_unit_test(replies_wait_for_the_disk),
