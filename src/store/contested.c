@@ -232,6 +232,17 @@ static void remove_replaced(struct contested *contested, const struct contested_
     }
 }
 
+/* Patches go below later patches, and raises of registers have no order; but between the two there
+ * is one. */
+static bool is_followed_by_its_like(const struct contested *contested, unsigned at) {
+    for (unsigned i = at + 1; i < contested->edits_count; i++) {
+        if (contested->edits[i].is_raise != contested->edits[at].is_raise) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Puts the edit that now is edits[at] into the bytes that are shown; false when memory is out. */
 static bool show_edit(struct contested *contested, unsigned at, bool is_first, bool saw_register) {
     const struct contested_edit *edit = &contested->edits[at];
@@ -250,8 +261,8 @@ static bool show_edit(struct contested *contested, unsigned at, bool is_first, b
         return true;
     }
     contested->edits_are_in_place = false;
-    bool is_last = at + 1 == contested->edits_count;
-    if (contested->overlay == NULL || contested->overlay_is_stale || !is_last ||
+    if (contested->overlay == NULL || contested->overlay_is_stale ||
+        !is_followed_by_its_like(contested, at) ||
         !large_string_reserve(&contested->overlay, edit_end(edit))) {
         contested->overlay_is_stale = true;
     } else if (edit->is_raise) {
