@@ -156,13 +156,14 @@ struct store {
     /* Records of this node's own log are applied to a state that came from elsewhere: what their
      * writer had seen is told by its marks, also where that was this node. */
     bool is_replaying;
-    struct change_writer journal; /* the batch being collected; node/ hands it to the log */
-    struct buffer packed_scratch; /* for the bytes of packed elements, within one call */
-    struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
-    int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
-    bool expiry_is_paused;        /* expired keys are hidden but not removed: loading, pause */
-    bool uses_lfu;                /* the access field is a frequency, not a time */
-    bool no_touch;                /* reads leave the access field alone (CLIENT NO-TOUCH) */
+    struct change_writer journal;   /* the batch being collected; node/ hands it to the log */
+    struct buffer packed_scratch;   /* for the bytes of packed elements, within one call */
+    struct snapshot_walk *walk;     /* running walks, a list; NULL without any */
+    uint64_t snapshot_elements_max; /* walks emit larger collections in pieces */
+    int64_t now_ms;                 /* Unix milliseconds, set by store_set_now() */
+    bool expiry_is_paused;          /* expired keys are hidden but not removed: loading, pause */
+    bool uses_lfu;                  /* the access field is a frequency, not a time */
+    bool no_touch;                  /* reads leave the access field alone (CLIENT NO-TOUCH) */
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;
