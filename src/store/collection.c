@@ -45,6 +45,7 @@ void collection_free(struct collection *collection) {
     uint64_t position = 0;
     require(!collection->is_expiring);
     require(collection->walks == NULL);
+    retire_forget_collection(collection);
     if (collection->type == VALUE_SORTED_SET) {
         order_tree_deinit(&collection->order);
     }
@@ -176,16 +177,24 @@ void collection_note(struct collection *collection, uint64_t stamp) {
     }
 }
 
-void collection_retire_slot(struct collection *collection, unsigned slot) {
-    uint64_t ticks = 0;
+void collection_note_settled(struct collection *collection, unsigned slot) {
     for (unsigned i = 0; i < collection->newest_count; i++) {
         if (collection->newest[i].slot == slot) {
-            ticks = stamp_ticks(collection->newest[i].stamp);
+            collection_note(collection, stamp_make(stamp_ticks(collection->newest[i].stamp),
+                                                   STAMP_SLOT_SETTLED));
+            break;
+        }
+    }
+}
+
+void collection_retire_slot(struct collection *collection, unsigned slot) {
+    collection_note_settled(collection, slot);
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == slot) {
             collection->newest[i] = collection->newest[--collection->newest_count];
             break;
         }
     }
-    collection_note(collection, stamp_make(ticks, STAMP_SLOT_SETTLED));
 }
 
 double collection_score(const struct entry *element) {

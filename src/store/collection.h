@@ -57,6 +57,7 @@ struct collection {
     struct ordered_map *seen;
     struct collection_newest *newest;
     unsigned newest_count;
+    struct collection_retirement *retirement; /* of a slot, half way: retire.c */
     /* By which snapshot walks its elements are, or were, told in pieces (snapshot_elements.h). */
     struct snapshot_elements *walks;
     bool is_kept; /* for these alone: its key is gone */
@@ -120,6 +121,8 @@ void collection_walk(struct store *store, struct collection *collection,
                      void (*each)(struct store *store, struct collection *collection,
                                   struct entry *element, void *udata),
                      void *udata);
+/* Stamps of that slot are going to be settled, one after another. */
+void collection_note_settled(struct collection *collection, unsigned slot);
 /* All its stamps of that slot have been settled. */
 void collection_retire_slot(struct collection *collection, unsigned slot);
 /* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */

@@ -54,14 +54,29 @@ static void note_told(struct snapshot_elements *elements, struct slice name) {
     table_insert(&elements->told, hash_name(elements, name), told, false);
 }
 
+static void free_told(void *object) {
+    struct table *told = (struct table *)object;
+    uint64_t position = 0;
+    do {
+        position = table_walk(told, position, told_free, NULL);
+    } while (position != 0);
+    table_deinit(told);
+    memory_free(told);
+}
+
+/* There may be as many names as were written to meanwhile. */
 static void forget_told(struct snapshot_elements *elements) {
-    if (elements->has_told) {
-        uint64_t position = 0;
-        do {
-            position = table_walk(&elements->told, position, told_free, NULL);
-        } while (position != 0);
-        table_deinit(&elements->told);
-        elements->has_told = false;
+    struct store *store = elements->walk->store;
+    if (!elements->has_told) {
+        return;
+    }
+    struct table *told = memory_alloc(sizeof(*told));
+    *told = elements->told;
+    elements->has_told = false;
+    if (store->free_later != NULL) {
+        store->free_later(store->udata, free_told, told);
+    } else {
+        free_told(told);
     }
 }
 
@@ -200,7 +215,7 @@ struct collection *snapshot_elements_wanted(const struct snapshot_walk *walk,
             return NULL;
         }
     }
-    return collection != NULL && collection_count(collection) > walk->store->snapshot_elements_max
+    return collection != NULL && collection_count(collection) > walk->store->elements_a_step
                ? collection
                : NULL;
 }

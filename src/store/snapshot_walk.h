@@ -69,7 +69,8 @@ void snapshot_walk_end(struct snapshot_walk *walk);
  * walks of the store, of which `walk` is the first. */
 void snapshot_walk_before_change(struct snapshot_walk *walk, unsigned db, uint64_t hash,
                                  const struct entry *entry);
-/* Ends all of them before their time: whole databases are about to go or to swap. */
+/* Ends all of them before their time, and lets go of what they keep: whole databases are about to
+ * go or to swap. */
 void snapshot_walk_cancel_all(struct snapshot_walk *walk);
 
 #endif

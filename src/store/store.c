@@ -15,7 +15,7 @@
 enum {
     /* Larger values are freed in the background. */
     STORE_FREE_LATER_BYTES = 64 << 10,
-    STORE_SNAPSHOT_ELEMENTS_MAX = 256,
+    STORE_ELEMENTS_A_STEP = 256,
     LFU_INITIAL = 5,
 };
 
@@ -30,7 +30,7 @@ void store_init(struct store *store, const struct store_opts *opts) {
     require(opts->dbs_count <= CHANGE_DATABASES_MAX);
     *store = (struct store){.dbs_count = opts->dbs_count,
                             .is_alone = true,
-                            .snapshot_elements_max = STORE_SNAPSHOT_ELEMENTS_MAX,
+                            .elements_a_step = STORE_ELEMENTS_A_STEP,
                             .lfu_log_factor = 10,
                             .lfu_decay_minutes = 1};
     replicas_init(&store->replicas);

@@ -223,7 +223,7 @@ static inline void running_snapshot_step(struct running_snapshot *snapshot, stru
     snapshot->node = node;
     snapshot->bytes = (struct buffer){0};
     snapshot->pieces_count = 0;
-    store->snapshot_elements_max = elements_max;
+    store->elements_a_step = elements_max;
     store_digest(store, snapshot->digest);
     snapshot->sum = running_snapshot_check_state(store);
     snapshot_walk_begin(&snapshot->walk, store, running_snapshot_emit, snapshot);

@@ -215,7 +215,7 @@ static void walks_show_large_collections_as_they_were(void **state) {
         assert_true(store_begin_replica(&store, &id));
         store.journal.is_on = true;
         store.free_later = free_later;
-        store.snapshot_elements_max = ELEMENTS_MAX;
+        store.elements_a_step = ELEMENTS_MAX;
         for (unsigned type = 0; type < VALUE_TYPES_COUNT && part % 2 == 0; type++) {
             store.packing[type].entries_max = 4; /* not even what is small is packed */
         }

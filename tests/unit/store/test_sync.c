@@ -74,7 +74,7 @@ static void peer_init(struct peer *peer) {
     store_init(&peer->store, &opts);
     peer->store.is_alone = false;
     peer->store.journal.is_on = true;
-    peer->store.snapshot_elements_max = number; /* larger ones come in pieces */
+    peer->store.elements_a_step = number; /* larger ones come in pieces */
     store_set_now(&peer->store, NOW_MS);
     /* Others have other slots for the same replica. */
     for (unsigned i = 0; i < number; i++) {
