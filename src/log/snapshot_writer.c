@@ -241,6 +241,18 @@ static void emit(void *udata, unsigned db, const struct entry *entry) {
     }
 }
 
+static void emit_piece(void *udata, struct slice piece, bool is_first) {
+    struct snapshot_writer *writer = udata;
+    if (writer->filling == NULL) {
+        begin_filling(writer);
+    }
+    writer->entries_count += is_first;
+    buffer_append_slice(&writer->filling->bytes, piece);
+    if (writer->filling->bytes.size >= SNAPSHOT_WRITER_BLOCK_BYTES) {
+        send_filling(writer);
+    }
+}
+
 void snapshot_contents_put(const struct store *store, struct buffer *out) {
     replicas_record_put(out, store, &store->context, true);
     char *at = buffer_reserve(out, (2 * (size_t)store->dbs_count + 1) * VARINT_BYTES_MAX);
@@ -288,6 +300,7 @@ void snapshot_writer_begin(struct snapshot_writer *writer, struct disk *disk, st
     begin_filling(writer);
     state_encode_order(&writer->filling->bytes, store);
     snapshot_walk_begin(&writer->walk, store, emit, writer);
+    snapshot_walk_take_pieces(&writer->walk, emit_piece);
     writer->is_walk_attached = true;
 }
 

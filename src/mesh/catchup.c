@@ -20,8 +20,8 @@ enum {
     END_JOINING = 2, /* the peer has nothing to give yet */
 
     /* A frame of data is small, so that requests of clients come between. */
-    DATA_BYTES = 64 << 10,
-    DATA_BYTES_A_RUN = 128 << 10,
+    DATA_BYTES = 16 << 10,
+    DATA_BYTES_A_RUN = 16 << 10,
     /* Of a link's output, beyond which nothing more of a part is read. */
     OUT_BYTES_MAX = MESH_LINK_OUT_BYTES_MAX / 2,
     WARN_MS = 10000,

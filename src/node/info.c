@@ -201,8 +201,9 @@ static void info_memory(struct info_writer *w) {
     info_count(w, "mem_aof_buffer", memory->log_bytes);
     info_text(w, "mem_allocator", facts->allocator);
     info_count(w, "active_defrag_running", 0);
-    info_count(w, "lazyfree_pending_objects", node->host.free_later_pending(node->host.udata));
-    info_count(w, "lazyfreed_objects", 0);
+    uint64_t pending = node->host.free_later_pending(node->host.udata);
+    info_count(w, "lazyfree_pending_objects", pending);
+    info_count(w, "lazyfreed_objects", node->stats.freed_later - pending);
 }
 
 /* Seconds that the running snapshot has taken so far, -1 without one. */

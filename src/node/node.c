@@ -41,6 +41,7 @@ static void node_touch(void *udata, const struct key *key, enum store_touch touc
 
 static void node_free_later(void *udata, void (*free_fn)(void *object), void *object) {
     struct node *node = (struct node *)udata;
+    node->stats.freed_later++;
     node->host.free_later(node->host.udata, free_fn, object);
 }
 

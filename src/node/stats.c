@@ -27,7 +27,10 @@ void node_reset_stats(struct node *node) {
     uint64_t dirty = node->store.stats.dirty;
     uint64_t cron_loops = node->stats.cron_loops;
     double stale_percent = node->store.stats.expired_stale_percent;
-    node->stats = (struct node_stats){.cron_loops = cron_loops};
+    node->stats = (struct node_stats){
+        .cron_loops = cron_loops,
+        .freed_later = node->host.free_later_pending(node->host.udata), /* none is done yet */
+    };
     /* What has not been saved yet is no statistic. */
     node->store.stats =
         (struct store_stats){.dirty = dirty, .expired_stale_percent = stale_percent};

@@ -6,9 +6,11 @@
 #include "crdt/packed_list.h"
 #include "store/merge.h"
 #include "store/sequence.h"
+#include "store/snapshot_elements.h"
 
 enum {
-    BUCKET_ENTRIES_MAX = 4096, /* a bucket holds eight, and what spills over */
+    COLLECTION_FREE_LATER = 64, /* with more elements: in the background */
+    BUCKET_ENTRIES_MAX = 4096,  /* a bucket holds eight, and what spills over */
 };
 
 /* ---- lifecycle ---- */
@@ -42,6 +44,8 @@ static void free_visit(void *item, void *udata) {
 void collection_free(struct collection *collection) {
     uint64_t position = 0;
     require(!collection->is_expiring);
+    require(collection->walks == NULL);
+    retire_forget_collection(collection);
     if (collection->type == VALUE_SORTED_SET) {
         order_tree_deinit(&collection->order);
     }
@@ -53,6 +57,21 @@ void collection_free(struct collection *collection) {
     table_deinit(&collection->space.table);
     memory_free(collection->newest);
     memory_free(collection);
+}
+
+static void free_object(void *object) {
+    collection_free((struct collection *)object);
+}
+
+void collection_release(struct store *store, struct collection *collection) {
+    if (unlikely(collection->walks != NULL) && snapshot_elements_keep(collection)) {
+        return;
+    }
+    if (collection_count(collection) > COLLECTION_FREE_LATER && store->free_later != NULL) {
+        store->free_later(store->udata, free_object, collection);
+    } else {
+        collection_free(collection);
+    }
 }
 
 struct key collection_key(const struct store *store, struct collection *collection, unsigned db,
@@ -158,16 +177,24 @@ void collection_note(struct collection *collection, uint64_t stamp) {
     }
 }
 
-void collection_retire_slot(struct collection *collection, unsigned slot) {
-    uint64_t ticks = 0;
+void collection_note_settled(struct collection *collection, unsigned slot) {
     for (unsigned i = 0; i < collection->newest_count; i++) {
         if (collection->newest[i].slot == slot) {
-            ticks = stamp_ticks(collection->newest[i].stamp);
+            collection_note(collection, stamp_make(stamp_ticks(collection->newest[i].stamp),
+                                                   STAMP_SLOT_SETTLED));
+            break;
+        }
+    }
+}
+
+void collection_retire_slot(struct collection *collection, unsigned slot) {
+    collection_note_settled(collection, slot);
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == slot) {
             collection->newest[i] = collection->newest[--collection->newest_count];
             break;
         }
     }
-    collection_note(collection, stamp_make(ticks, STAMP_SLOT_SETTLED));
 }
 
 double collection_score(const struct entry *element) {
@@ -273,9 +300,17 @@ void collection_before_owner(struct store *store, struct collection *collection)
     }
 }
 
+void collection_before_element(struct store *store, struct collection *collection,
+                               struct slice name) {
+    collection_before_owner(store, collection);
+    if (unlikely(collection->walks != NULL)) {
+        snapshot_elements_before(collection, name);
+    }
+}
+
 void collection_before(struct store *store, const struct key *key) {
     struct collection *collection = key->in;
-    collection_before_owner(store, collection);
+    collection_before_element(store, collection, key->name);
     if (collection_is_sequence(collection->type)) {
         sequence_promote(store, collection, key->name);
         return;
@@ -349,7 +384,7 @@ static int compare_packed(const void *a, const void *b) {
 
 /* Can it be packed, and did it never grow too large for that? */
 static bool is_packable(const struct store *store, const struct collection *collection) {
-    return collection->type != VALUE_STREAM && !collection->is_large &&
+    return collection->type != VALUE_STREAM && !collection->is_large && collection->walks == NULL &&
            collection->contested_count == 0 && !collection->may_have_parts &&
            collection->space.table.marked_count == 0 && collection->entry != NULL &&
            entry_kind(collection->entry) == ENTRY_COLLECTION &&

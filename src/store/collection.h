@@ -57,6 +57,10 @@ struct collection {
     struct ordered_map *seen;
     struct collection_newest *newest;
     unsigned newest_count;
+    struct collection_retirement *retirement; /* of a slot, half way: retire.c */
+    /* By which snapshot walks its elements are, or were, told in pieces (snapshot_elements.h). */
+    struct snapshot_elements *walks;
+    bool is_kept; /* for these alone: its key is gone */
     /* In store->expiring while an element has an expiry. */
     bool is_expiring;
     struct collection *previous_expiring, *next_expiring;
@@ -74,6 +78,9 @@ struct collection *collection_new(const struct store *store, enum value_type typ
 /* Frees it with its elements, of which none is listed as unsettled: collection_detach(). On any
  * thread. */
 void collection_free(struct collection *collection);
+/* Its place has gone, and it is detached: frees it, in the background where it is large, and not
+ * before walks have it. */
+void collection_release(struct store *store, struct collection *collection);
 /* Forgets it in the store's lists and counts, before it is freed or moves to another store. */
 void collection_detach(struct store *store, struct collection *collection);
 /* Puts it into the store's list of those whose elements expire, or takes it out. */
@@ -92,6 +99,9 @@ struct key collection_owner(const struct store *store, const struct collection *
 
 /* Hands the owner's entry to running walks, before anything of it changes. */
 void collection_before_owner(struct store *store, struct collection *collection);
+/* The same, and the element of that name, which changes or goes in the map. */
+void collection_before_element(struct store *store, struct collection *collection,
+                               struct slice name);
 /* Before the element at `key` changes, is added, or goes. */
 void collection_before(struct store *store, const struct key *key);
 /* After it; `stamp` is that of the change, 0: it only settled. */
@@ -111,6 +121,8 @@ void collection_walk(struct store *store, struct collection *collection,
                      void (*each)(struct store *store, struct collection *collection,
                                   struct entry *element, void *udata),
                      void *udata);
+/* Stamps of that slot are going to be settled, one after another. */
+void collection_note_settled(struct collection *collection, unsigned slot);
 /* All its stamps of that slot have been settled. */
 void collection_retire_slot(struct collection *collection, unsigned slot);
 /* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */

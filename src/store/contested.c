@@ -656,7 +656,7 @@ static void drop_empty_collections(struct store *store, struct contested *contes
         }
         *at = collection->next;
         collection_detach(store, collection);
-        collection_free(collection);
+        collection_release(store, collection);
     }
 }
 

@@ -144,7 +144,7 @@ static bool settle_types(struct store *store, struct contested *contested,
         }
         *at = collection->next;
         collection_detach(store, collection);
-        collection_free(collection);
+        collection_release(store, collection);
     }
     if (shown != NULL) {
         contested_drop_value(contested);

@@ -173,6 +173,10 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     struct key place = collection_key(store, collection, key->db, change->element);
     enum store_status status;
     if (collection_is_sequence(change->type)) {
+        /* Also one without an effect on the list takes its stamp, and may take other types away. */
+        if (entry_kind(collection->entry) == ENTRY_CONTESTED) {
+            collection_before_owner(store, collection);
+        }
         status = sequence_apply(store, &place, change);
     } else {
         collection_before(store, &place);

@@ -183,10 +183,16 @@ static struct key place_of(struct elements_writer *writer, struct slice name) {
         .name = name, .db = writer->key.db, .in = elements_writer_collection(writer)};
 }
 
-static void before(struct elements_writer *writer) {
+static void before_new(struct elements_writer *writer) {
     (void)elements_writer_collection(writer);
     elements_writer_take(writer);
     collection_before_owner(writer->store, writer->collection);
+}
+
+static void before(struct elements_writer *writer, const struct ordered_map_cursor *cursor) {
+    (void)elements_writer_collection(writer);
+    elements_writer_take(writer);
+    collection_before_element(writer->store, writer->collection, cursor->element.name);
 }
 
 static void after(struct elements_writer *writer, const struct key *place, uint64_t stamp) {
@@ -249,7 +255,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     }
     bool is_packed = place != NULL && place->slot != NULL;
     if (!writer->has_list && !is_packed) {
-        before(writer);
+        before_new(writer);
     }
     bool is_whole = is_packed ? packed_list_is_whole(entry_packed(table_item(*place->slot)))
                               : writer->has_list && writer->list.is_whole;
@@ -267,7 +273,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
         (void)writer_map(writer); /* opens it */
         if (value.size > PACKED_LIST_VALUE_BYTES_MAX) {
             leave_packed(writer, SLICE(""));
-            before(writer);
+            before_new(writer);
         }
     }
     const struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
@@ -362,7 +368,7 @@ enum store_status list_set(struct elements_writer *writer, uint64_t index, struc
                            &is_new);
     }
     struct key place = place_of(writer, cursor.element.name);
-    before(writer);
+    before(writer, &cursor);
     uint64_t stamp = mutate_stamp(store);
     if (!ordered_map_replace(&writer->collection->map, &cursor, stamp, 0, value)) {
         return STORE_OUT_OF_MEMORY;
@@ -413,7 +419,7 @@ static bool remove_here(struct elements_writer *writer, struct ordered_map_curso
         return ordered_map_lower_bound(collection->map, bytes, cursor);
     }
     struct key place = place_of(writer, cursor->element.name);
-    before(writer);
+    before(writer, cursor);
     struct change change = {
         .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
     mutate_record(store, &place, &change);

@@ -40,6 +40,8 @@ void merge_drop_types(struct store *store, struct contested *contested,
 /* Tells of a key that has got values of more than one type by the change with `stamp`. */
 void merge_report_types(struct store *store, const struct key *key,
                         const struct contested *contested, uint64_t stamp);
+/* Forgets how far retiring a slot has come in the collection. */
+void retire_forget_collection(struct collection *collection);
 /* Makes part number `i` one with the shown register. A text that is no number hides it for good. */
 void retire_fold_part(const struct store *store, struct contested *contested, unsigned i);
 /* Settles the elements of a replica that is retired, up to these ticks; its part becomes one with

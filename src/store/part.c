@@ -123,6 +123,17 @@ static void part_emit(void *udata, unsigned db, const struct entry *entry) {
     }
 }
 
+/* Of an entry that goes out in pieces. */
+static void part_piece(void *udata, struct slice piece, bool is_first) {
+    struct part_source *source = (struct part_source *)udata;
+    (void)is_first;
+    part_open_batch(source);
+    buffer_append_slice(&source->pending, piece);
+    if (source->pending.size - source->batch >= PART_BATCH_BYTES) {
+        part_close_batch(source);
+    }
+}
+
 struct part_source *part_open(struct store *store, unsigned part, unsigned parts_count,
                               struct buffer *header) {
     struct part_source *source = memory_alloc_zero(sizeof(*source));
@@ -131,6 +142,7 @@ struct part_source *part_open(struct store *store, unsigned part, unsigned parts
     part_range(part, parts_count, &first, &last);
     put_header(header, store, part, parts_count);
     snapshot_walk_begin_range(&source->walk, store, first, last, part_emit, source);
+    snapshot_walk_take_pieces(&source->walk, part_piece);
     return source;
 }
 
@@ -150,8 +162,12 @@ enum part_status part_read(struct part_source *source, struct buffer *out, size_
     size = size < bytes_max ? size : bytes_max;
     buffer_append(out, source->pending.data + source->sent, size);
     source->sent += size;
-    if (source->sent == source->pending.size) {
+    if (source->sent >= source->pending.size / 2) {
+        /* What is left is little: else all that was ever sent would stay. */
+        buffer_consume(&source->pending, source->sent);
         source->sent = 0;
+    }
+    if (source->pending.size == 0) {
         if (source->pending.capacity > PART_PENDING_BYTES_KEPT) {
             buffer_deinit(&source->pending);
             source->pending = (struct buffer){0};

@@ -7,6 +7,8 @@
  * changes ahead of it goes out first, as it was. A flush or a swap of databases ends it: the part
  * has to be asked for AGAIN.
  *
+ * A large collection comes in pieces, between which others may come (snapshot_elements.h).
+ *
  *   header:  version byte | hash seed (16 bytes) | part, parts count | databases count |
  *            replicas count | replica... | retired count | (ref u64, last ticks)... |
  *            stamp of the databases' order (ticks, slot) | the order (databases.h), with its length

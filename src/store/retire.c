@@ -23,6 +23,8 @@
 #include "store/merge.h"
 #include "store/sequence.h"
 
+enum { RETIRE_BUCKET_MAX = 4096 }; /* a bucket holds eight, and what spills over */
+
 struct retire_walk {
     struct store *store;
     unsigned slot;
@@ -142,12 +144,18 @@ static bool takes_more(const struct entry *entry, unsigned slot) {
     return false;
 }
 
-/* Settles what can be done in place, and notes the entry if that is not all. */
+/* Settles what can be done in place, and notes the entry if that is not all: one that is half way
+ * comes first, so that others in its bucket are not begun again and again. */
 static void retire_visit(void *item, void *udata) {
     struct retire_walk *walk = (struct retire_walk *)udata;
-    struct entry *entry = (struct entry *)item;
+    struct entry *entry = (struct entry *)item, *first = NULL;
     if (takes_more(entry, walk->slot)) {
         buffer_append(&walk->entries, &entry, sizeof(entry));
+        if (entry_kind(entry) == ENTRY_COLLECTION && entry_collection(entry)->retirement != NULL) {
+            memcpy(&first, walk->entries.data, sizeof(first));
+            memcpy(walk->entries.data + walk->entries.size - sizeof(first), &first, sizeof(first));
+            memcpy(walk->entries.data, &entry, sizeof(entry));
+        }
         return;
     }
     retire_in_place(entry, walk->slot);
@@ -250,28 +258,36 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
     }
 }
 
-static bool retire_collection(struct store *store, struct collection *collection, unsigned slot,
-                              const struct context *frontier);
+enum retire_progress {
+    RETIRE_DONE,
+    RETIRE_NOT_READY, /* something has to settle first */
+    RETIRE_GOES_ON,   /* there is more of it */
+};
 
-/* The entry of the key, or element, at `key`. False: it is not ready yet. */
-static bool retire_place(struct store *store, const struct key *key, struct entry *entry,
-                         unsigned slot, const struct context *frontier) {
+static enum retire_progress retire_collection(struct store *store, struct collection *collection,
+                                              unsigned slot, const struct context *frontier);
+
+/* The entry of the key, or element, at `key`. */
+static enum retire_progress retire_place(struct store *store, const struct key *key,
+                                         struct entry *entry, unsigned slot,
+                                         const struct context *frontier) {
     struct entry_parts parts;
     if (entry_kind(entry) == ENTRY_CONTESTED) {
         if (!is_quiet(entry_contested(entry), frontier)) {
-            return false;
+            return RETIRE_NOT_READY;
         }
     } else {
         entry_take_apart(entry, &parts);
         if (!context_covers(frontier, parts.register_stamp)) {
-            return false;
+            return RETIRE_NOT_READY;
         }
     }
     if (entry_kind(entry) == ENTRY_CONTESTED) {
         for (struct collection *collection = entry_contested(entry)->collections;
              collection != NULL; collection = collection->next) {
-            if (!retire_collection(store, collection, slot, frontier)) {
-                return false;
+            enum retire_progress progress = retire_collection(store, collection, slot, frontier);
+            if (progress != RETIRE_DONE) {
+                return progress;
             }
         }
     }
@@ -279,7 +295,7 @@ static bool retire_place(struct store *store, const struct key *key, struct entr
     retire_elements(store, contested, slot, STAMP_TICKS_MAX);
     settle_header(contested->entry, slot);
     contested_close(store, key, 0);
-    return true;
+    return RETIRE_DONE;
 }
 
 /* Those of a list may then need more bytes than are packed. */
@@ -328,37 +344,57 @@ static void retire_packed(struct store *store, const struct key *key, struct ent
     buffer_deinit(&next);
 }
 
-/* False: the entry is not ready yet. */
-static bool retire_entry(struct store *store, unsigned db, struct entry *entry, unsigned slot,
-                         const struct context *frontier) {
-    bool is_done = true;
+static enum retire_progress retire_entry(struct store *store, unsigned db, struct entry *entry,
+                                         unsigned slot, const struct context *frontier) {
+    enum retire_progress progress = RETIRE_DONE;
     struct buffer name = {0};
     buffer_append_slice(&name, entry_key(entry));
     struct key key = store_key(store, db, name.size > 0 ? buffer_slice(&name) : SLICE(""));
     if (entry_kind(entry) == ENTRY_PACKED) {
         retire_packed(store, &key, entry, slot);
     } else if (entry_kind(entry) == ENTRY_COLLECTION) {
-        is_done = retire_collection(store, entry_collection(entry), slot, frontier);
-        settle_header(entry, slot);
-        collection_finish(store, entry_collection(entry), 0);
+        progress = retire_collection(store, entry_collection(entry), slot, frontier);
+        if (progress != RETIRE_GOES_ON) {
+            settle_header(entry, slot);
+            collection_finish(store, entry_collection(entry), 0);
+        }
     } else {
-        is_done = retire_place(store, &key, entry, slot, frontier);
+        progress = retire_place(store, &key, entry, slot, frontier);
     }
     buffer_deinit(&name);
-    return is_done;
+    return progress;
 }
 
 /* ---- elements ---- */
+
+/* Some elements of a large collection a call, where the last call ended. One that came meanwhile is
+ * not of the replica. */
+struct collection_retirement {
+    uint64_t run; /* store.retirements_begun: what an earlier one did may be undone by now */
+    bool has_left_some;
+    uint64_t position;  /* hash in the table */
+    struct buffer name; /* LIST, STREAM: the last one that was seen to */
+};
+
+void retire_forget_collection(struct collection *collection) {
+    if (collection->retirement != NULL) {
+        buffer_deinit(&collection->retirement->name);
+        memory_free(collection->retirement);
+        collection->retirement = NULL;
+    }
+}
 
 struct retire_element {
     unsigned slot;
     const struct context *frontier;
     bool has_left_some;
+    uint64_t count, count_max;
 };
 
 static void retire_element(struct store *store, struct collection *collection, struct entry *entry,
                            void *udata) {
     struct retire_element *walk = (struct retire_element *)udata;
+    walk->count++;
     if (!takes_more(entry, walk->slot)) {
         retire_in_place(entry, walk->slot);
         return;
@@ -369,22 +405,103 @@ static void retire_element(struct store *store, struct collection *collection, s
         collection_key(store, collection, store_database_index(store, collection->database),
                        name.size > 0 ? buffer_slice(&name) : SLICE(""));
     collection_before(store, &key);
-    if (!retire_place(store, &key, entry, walk->slot, walk->frontier)) {
+    if (retire_place(store, &key, entry, walk->slot, walk->frontier) != RETIRE_DONE) {
         walk->has_left_some = true;
     }
     collection_after(store, &key, 0);
     buffer_deinit(&name);
 }
 
-static bool retire_collection(struct store *store, struct collection *collection, unsigned slot,
-                              const struct context *frontier) {
-    struct retire_element walk = {.slot = slot, .frontier = frontier};
-    collection_walk(store, collection, retire_element, &walk);
-    walk.has_left_some |= !sequence_retire(collection, slot);
-    if (!walk.has_left_some) {
+/* A plain element of a list gets its stamp in the map, another one in the table, wherever it was
+ * when the walk began: so it is one walk, by name. True at the end. */
+static bool retire_sequence(struct store *store, struct collection *collection,
+                            struct retire_element *walk, struct buffer *name) {
+    struct ordered_map_cursor cursor;
+    bool is_there = name->size > 0
+                        ? ordered_map_lower_bound(collection->map, buffer_slice(name), &cursor)
+                        : ordered_map_first(collection->map, &cursor);
+    if (is_there && slice_equal(cursor.element.name, buffer_slice(name))) {
+        is_there = ordered_map_next(collection->map, &cursor);
+    }
+    while (is_there && walk->count < walk->count_max) {
+        uint64_t stamp = cursor.element.stamp;
+        buffer_clear(name);
+        buffer_append_slice(name, cursor.element.name);
+        if (cursor.element.flags != 0) {
+            retire_element(store, collection, sequence_intricate(store, collection, &cursor), walk);
+            /* It may have moved into the map. */
+            is_there = ordered_map_find(collection->map, buffer_slice(name), &cursor);
+            ensure(is_there);
+        }
+        stamp = cursor.element.stamp;
+        if (has_slot(stamp, walk->slot) &&
+            !ordered_map_replace(&collection->map, &cursor,
+                                 stamp_make(stamp_ticks(stamp), STAMP_SLOT_SETTLED),
+                                 cursor.element.flags, cursor.element.value)) {
+            walk->has_left_some = true;
+        }
+        walk->count += cursor.element.flags == 0;
+        is_there = ordered_map_next(collection->map, &cursor);
+    }
+    return !is_there;
+}
+
+struct retire_gathered {
+    struct entry *entries[RETIRE_BUCKET_MAX];
+    unsigned count;
+};
+
+static void retire_gather(void *item, void *udata) {
+    struct retire_gathered *bucket = (struct retire_gathered *)udata;
+    require(bucket->count < RETIRE_BUCKET_MAX);
+    bucket->entries[bucket->count++] = (struct entry *)item;
+}
+
+static bool retire_table(struct store *store, struct collection *collection,
+                         struct retire_element *walk, uint64_t *position) {
+    struct retire_gathered *bucket = memory_alloc(sizeof(*bucket));
+    do {
+        bucket->count = 0;
+        *position = table_walk(&collection->space.table, *position, retire_gather, bucket);
+        for (unsigned i = 0; i < bucket->count; i++) {
+            retire_element(store, collection, bucket->entries[i], walk);
+        }
+    } while (*position != 0 && walk->count < walk->count_max);
+    memory_free(bucket);
+    return *position == 0;
+}
+
+static enum retire_progress retire_collection(struct store *store, struct collection *collection,
+                                              unsigned slot, const struct context *frontier) {
+    if (!collection_has_slot(collection, slot)) {
+        return RETIRE_DONE;
+    }
+    if (collection->retirement != NULL && collection->retirement->run != store->retirements_begun) {
+        retire_forget_collection(collection);
+    }
+    if (collection->retirement == NULL) {
+        collection->retirement = memory_alloc_zero(sizeof(*collection->retirement));
+        collection->retirement->run = store->retirements_begun;
+        /* Elements have settled stamps from now on: I1 of collection.h. */
+        collection_note_settled(collection, slot);
+    }
+    struct collection_retirement *retirement = collection->retirement;
+    struct retire_element walk = {
+        .slot = slot, .frontier = frontier, .count_max = store->elements_a_step + 1};
+    bool is_through = collection_is_sequence(collection->type)
+                          ? retire_sequence(store, collection, &walk, &retirement->name)
+                          : retire_table(store, collection, &walk, &retirement->position);
+    retirement->has_left_some |= walk.has_left_some;
+    store->retirement.elements += walk.count;
+    if (!is_through) {
+        return RETIRE_GOES_ON;
+    }
+    bool has_left_some = retirement->has_left_some;
+    retire_forget_collection(collection);
+    if (!has_left_some) {
         collection_retire_slot(collection, slot);
     }
-    return !walk.has_left_some;
+    return has_left_some ? RETIRE_NOT_READY : RETIRE_DONE;
 }
 
 /* Do all others know from this node's records that it has seen all of the replica? */
@@ -403,23 +520,41 @@ static bool retire_is_told(struct store *store, unsigned slot) {
     return false;
 }
 
-static void retire_bucket(struct store *store, unsigned slot, const struct context *frontier) {
+/* False: there is more to do in this bucket, for another call. */
+static bool retire_bucket(struct store *store, unsigned slot, const struct context *frontier) {
     struct store_retirement *retirement = &store->retirement;
     unsigned db = retirement->db;
     struct retire_walk walk = {.store = store, .slot = slot};
-    retirement->position =
-        table_walk(&store->dbs[db].table, retirement->position, retire_visit, &walk);
-    for (size_t i = 0; i < walk.entries.size; i += sizeof(struct entry *)) {
+    uint64_t next = table_walk(&store->dbs[db].table, retirement->position, retire_visit, &walk);
+    bool goes_on = false;
+    for (size_t i = 0; i < walk.entries.size && !goes_on; i += sizeof(struct entry *)) {
         struct entry *entry;
         memcpy(&entry, walk.entries.data + i, sizeof(entry));
-        if (!retire_entry(store, db, entry, slot, frontier)) {
+        switch (retire_entry(store, db, entry, slot, frontier)) {
+        case RETIRE_DONE:
+            break;
+        case RETIRE_NOT_READY:
             retirement->has_left_some = true;
+            break;
+        case RETIRE_GOES_ON:
+            goes_on = true;
+            break;
         }
     }
     buffer_deinit(&walk.entries);
+    if (goes_on) {
+        return false;
+    }
+    retirement->position = next;
     if (retirement->position == 0) {
         retirement->db++;
     }
+    return true;
+}
+
+static void begin_run(struct store *store, unsigned slot) {
+    store->retirement = (struct store_retirement){.slot = slot};
+    store->retirements_begun++;
 }
 
 bool store_retire_some(struct store *store, unsigned slot, const struct context *frontier,
@@ -432,7 +567,7 @@ bool store_retire_some(struct store *store, unsigned slot, const struct context 
         return false;
     }
     if (retirement->slot != slot) {
-        *retirement = (struct store_retirement){.slot = slot};
+        begin_run(store, slot);
     }
     if (!retire_is_told(store, slot)) {
         return false;
@@ -440,14 +575,19 @@ bool store_retire_some(struct store *store, unsigned slot, const struct context 
     /* From now on some keys are without it, and whoever looks at this state has to know that. */
     replicas_note_retired(&store->replicas, store->replicas.slots[slot].ref,
                           stamp_ticks(store->context.stamps[slot]));
-    for (unsigned i = 0; i < buckets_max && retirement->db < store->dbs_count; i++) {
-        retire_bucket(store, slot, frontier);
+    uint64_t elements_end = retirement->elements + store->elements_a_step + 1;
+    for (unsigned i = 0; i < buckets_max && retirement->db < store->dbs_count &&
+                         retirement->elements < elements_end;
+         i++) {
+        if (!retire_bucket(store, slot, frontier)) {
+            return false;
+        }
     }
     if (retirement->db < store->dbs_count) {
         return false;
     }
     if (retirement->has_left_some) {
-        *retirement = (struct store_retirement){.slot = slot};
+        begin_run(store, slot);
         return false;
     }
     *retirement = (struct store_retirement){0};

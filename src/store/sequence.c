@@ -162,13 +162,13 @@ enum store_status sequence_apply(struct store *store, const struct key *place,
         return STORE_OK;
     }
     if (change->kind == CHANGE_DELETE && has_seen) {
-        collection_before_owner(store, collection);
+        collection_before_element(store, collection, place->name);
         (void)ordered_map_remove(&collection->map, &cursor);
         after(store, place, change->stamp);
         return STORE_OK;
     }
     if (change->kind == CHANGE_SET && (!is_there || has_seen)) {
-        collection_before_owner(store, collection);
+        collection_before_element(store, collection, place->name);
         if (!put_in_map(collection, place->name, change->stamp, 0, change->value)) {
             return STORE_OUT_OF_MEMORY;
         }
@@ -190,6 +190,7 @@ void sequence_delete_seen(struct store *store, struct collection *collection, ui
     while (is_there) {
         if (cursor.element.flags == 0 &&
             mutate_has_seen(store, stamp_slot(stamp), cursor.element.stamp)) {
+            collection_before_element(store, collection, cursor.element.name);
             is_there = ordered_map_remove(&collection->map, &cursor);
             removed++;
         } else {

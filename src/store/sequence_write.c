@@ -5,10 +5,10 @@ static struct key place_of(struct elements_writer *writer, struct slice name) {
     return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
 }
 
-void sequence_write_before(struct elements_writer *writer) {
+void sequence_write_before(struct elements_writer *writer, struct slice name) {
     (void)elements_writer_collection(writer);
     elements_writer_take(writer);
-    collection_before_owner(writer->store, writer->collection);
+    collection_before_element(writer->store, writer->collection, name);
 }
 
 static void after(struct elements_writer *writer, const struct key *place, uint64_t stamp) {
@@ -54,7 +54,7 @@ enum store_status sequence_write_add(struct elements_writer *writer, struct slic
     if (!sequence_write_has_room(value)) {
         return STORE_OUT_OF_MEMORY;
     }
-    sequence_write_before(writer);
+    sequence_write_before(writer, name);
     return sequence_write_insert(writer, name, value, mutate_stamp(writer->store));
 }
 
@@ -69,7 +69,7 @@ enum store_status sequence_write_replace(struct elements_writer *writer,
                            &is_new);
     }
     struct key place = place_of(writer, cursor->element.name);
-    sequence_write_before(writer);
+    sequence_write_before(writer, place.name);
     uint64_t stamp = mutate_stamp(store);
     if (!ordered_map_replace(&writer->collection->map, cursor, stamp, 0, value)) {
         return STORE_OUT_OF_MEMORY;
@@ -99,7 +99,7 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
         return ordered_map_lower_bound(collection->map, bytes, cursor);
     }
     struct key place = place_of(writer, cursor->element.name);
-    sequence_write_before(writer);
+    sequence_write_before(writer, place.name);
     struct change change = {
         .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
     mutate_record(store, &place, &change);

@@ -52,8 +52,8 @@ static void next_elements_piece(struct state_elements_writer *writer) {
     codec_put_slice(writer->out, writer->key);
 }
 
-void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
-                  void (*flush)(void *udata), void *udata) {
+void state_encode_head(struct buffer *out, unsigned db, const struct entry *entry,
+                       void (*flush)(void *udata), void *udata) {
     struct slice key = entry_key(entry);
     char *begin = buffer_reserve(out, STATE_HEAD_BYTES_MAX + key.size);
     char *at = begin;
@@ -110,15 +110,24 @@ void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
                                                .flush = flush,
                                                .udata = udata};
         state_elements_put(&writer, entry_contested(entry));
-        state_put_collections(out, db, key, entry_contested(entry)->collections, flush, udata);
         break;
     }
     case ENTRY_PACKED:
         state_put_packed(out, entry_packed(entry));
         break;
     case ENTRY_COLLECTION:
-        state_put_collections(out, db, key, entry_collection(entry), flush, udata);
         break;
+    }
+}
+
+void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
+                  void (*flush)(void *udata), void *udata) {
+    state_encode_head(out, db, entry, flush, udata);
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        state_put_collections(out, db, entry_key(entry), entry_collection(entry), flush, udata);
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        state_put_collections(out, db, entry_key(entry), entry_contested(entry)->collections, flush,
+                              udata);
     }
 }
 

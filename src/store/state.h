@@ -22,6 +22,9 @@
  * `flush(udata)` is called between them so that the caller can write `out` away and clear it. */
 void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
                   void (*flush)(void *udata), void *udata);
+/* The same without the elements of its collections, of which batches are to follow at once. */
+void state_encode_head(struct buffer *out, unsigned db, const struct entry *entry,
+                       void (*flush)(void *udata), void *udata);
 /* Appends the order of the databases; nothing while they are as they were numbered. */
 void state_encode_order(struct buffer *out, const struct store *store);
 

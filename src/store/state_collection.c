@@ -121,54 +121,49 @@ enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
 
 /* ---- writing elements ---- */
 
-struct elements_put {
-    struct buffer *out;
-    unsigned db;
-    struct slice key;
-    const struct collection *collection;
-    void (*flush)(void *udata);
-    void *udata;
-    struct buffer pending;
-    bool is_begun;
-};
-
-static void put_batch(struct elements_put *put, bool goes_on) {
-    if (put->is_begun) {
-        put->flush(put->udata);
-        buffer_append_byte(put->out, STATE_COLLECTION_PIECE);
-        codec_put_varint(put->out, put->db);
-        codec_put_slice(put->out, put->key);
+void state_batches_put(struct state_batches *batches, bool goes_on) {
+    require(batches->pending.size > 0);
+    if (batches->is_begun) {
+        batches->flush(batches->udata);
+        buffer_append_byte(batches->out, STATE_COLLECTION_PIECE);
+        codec_put_varint(batches->out, batches->db);
+        codec_put_slice(batches->out, batches->key);
     }
-    put->is_begun = true;
-    buffer_append_byte(put->out, (uint8_t)put->collection->type);
-    buffer_append_byte(put->out, (uint8_t)((goes_on ? BATCH_GOES_ON : 0) |
-                                           (put->collection->is_large ? BATCH_IS_LARGE : 0)));
-    uint32_t size = (uint32_t)put->pending.size;
-    buffer_append(put->out, &size, sizeof(size));
-    buffer_append_slice(put->out, buffer_slice(&put->pending));
-    buffer_clear(&put->pending);
+    batches->is_begun = true;
+    buffer_append_byte(batches->out, (uint8_t)batches->collection->type);
+    buffer_append_byte(batches->out,
+                       (uint8_t)((goes_on ? BATCH_GOES_ON : 0) |
+                                 (batches->collection->is_large ? BATCH_IS_LARGE : 0)));
+    uint32_t size = (uint32_t)batches->pending.size;
+    buffer_append(batches->out, &size, sizeof(size));
+    buffer_append_slice(batches->out, buffer_slice(&batches->pending));
+    buffer_clear(&batches->pending);
 }
 
 static void next_piece(void *udata) {
-    put_batch((struct elements_put *)udata, true);
+    state_batches_put((struct state_batches *)udata, true);
+}
+
+void state_batches_add(struct state_batches *batches, const struct entry *element) {
+    size_t bytes_max = batches->bytes_max != 0 ? batches->bytes_max : STATE_COLLECTION_BYTES;
+    if (batches->pending.size >= bytes_max) {
+        state_batches_put(batches, true);
+    }
+    state_encode(&batches->pending, batches->db, element, next_piece, batches);
 }
 
 static void put_visit(void *item, void *udata) {
-    struct elements_put *put = (struct elements_put *)udata;
-    if (put->pending.size >= STATE_COLLECTION_BYTES) {
-        put_batch(put, true);
-    }
-    state_encode(&put->pending, put->db, (const struct entry *)item, next_piece, put);
+    state_batches_add((struct state_batches *)udata, (const struct entry *)item);
 }
 
 /* Plain elements of a list are told as entries, in order. */
-static void put_plain(struct elements_put *put) {
+static void put_plain(struct state_batches *batches) {
     struct ordered_map_cursor cursor;
-    for (bool is_there = ordered_map_first(put->collection->map, &cursor); is_there;
-         is_there = ordered_map_next(put->collection->map, &cursor)) {
+    for (bool is_there = ordered_map_first(batches->collection->map, &cursor); is_there;
+         is_there = ordered_map_next(batches->collection->map, &cursor)) {
         if (cursor.element.flags == 0) {
             struct entry *entry = sequence_entry(&cursor);
-            put_visit(entry, put);
+            state_batches_add(batches, entry);
             entry_free(entry);
         }
     }
@@ -185,20 +180,21 @@ const struct collection *state_filled_collection(const struct collection *collec
 void state_put_collections(struct buffer *out, unsigned db, struct slice key,
                            const struct collection *collection, void (*flush)(void *udata),
                            void *udata) {
-    struct elements_put put = {.out = out, .db = db, .key = key, .flush = flush, .udata = udata};
+    struct state_batches batches = {
+        .out = out, .db = db, .key = key, .flush = flush, .udata = udata};
     collection = state_filled_collection(collection);
     while (collection != NULL) {
         const struct collection *next = state_filled_collection(collection->next);
         uint64_t position = 0;
-        put.collection = collection;
-        put_plain(&put);
+        batches.collection = collection;
+        put_plain(&batches);
         do {
-            position = table_walk(&collection->space.table, position, put_visit, &put);
+            position = table_walk(&collection->space.table, position, put_visit, &batches);
         } while (position != 0);
-        put_batch(&put, next != NULL);
+        state_batches_put(&batches, next != NULL);
         collection = next;
     }
-    buffer_deinit(&put.pending);
+    buffer_deinit(&batches.pending);
 }
 
 /* ---- reading elements ---- */

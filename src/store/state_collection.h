@@ -25,6 +25,23 @@ enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
                                     struct buffer *packed);
 /* The first that has elements of those that are linked from `collection` on; NULL: none has. */
 const struct collection *state_filled_collection(const struct collection *collection);
+/* Elements of one collection on their way out: the first batch right behind what is in `out`, the
+ * body of its key so far, the others in pieces of their own. */
+struct state_batches {
+    struct buffer *out;
+    unsigned db;
+    struct slice key;
+    const struct collection *collection;
+    void (*flush)(void *udata); /* before each further piece */
+    void *udata;
+    size_t bytes_max;      /* of a batch, but for its last element; 0: STATE_COLLECTION_BYTES */
+    struct buffer pending; /* elements of the next batch */
+    bool is_begun;
+};
+/* Adds an element to the batch, after putting it away where it has enough. */
+void state_batches_add(struct state_batches *batches, const struct entry *element);
+/* Puts the batch away, which has an element; `goes_on`: it is not the last. */
+void state_batches_put(struct state_batches *batches, bool goes_on);
 /* Appends all elements of the collections that are linked from `collection` on: a batch, and then
  * pieces; `flush(udata)` is called before each of these. */
 void state_put_collections(struct buffer *out, unsigned db, struct slice key,

@@ -15,7 +15,7 @@
 enum {
     /* Larger values are freed in the background. */
     STORE_FREE_LATER_BYTES = 64 << 10,
-    STORE_FREE_LATER_ELEMENTS = 64,
+    STORE_ELEMENTS_A_STEP = 256,
     LFU_INITIAL = 5,
 };
 
@@ -30,6 +30,7 @@ void store_init(struct store *store, const struct store_opts *opts) {
     require(opts->dbs_count <= CHANGE_DATABASES_MAX);
     *store = (struct store){.dbs_count = opts->dbs_count,
                             .is_alone = true,
+                            .elements_a_step = STORE_ELEMENTS_A_STEP,
                             .lfu_log_factor = 10,
                             .lfu_decay_minutes = 1};
     replicas_init(&store->replicas);
@@ -125,24 +126,6 @@ void mutate_set_element(const struct key *key, struct change *change) {
     change->key = entry_key(key->in->entry);
 }
 
-static bool is_freed_later(const struct entry *entry) {
-    switch (entry_kind(entry)) {
-    case ENTRY_LARGE:
-        return entry_large(entry)->capacity > STORE_FREE_LATER_BYTES;
-    case ENTRY_COLLECTION:
-        return collection_count(entry_collection(entry)) > STORE_FREE_LATER_ELEMENTS;
-    case ENTRY_BYTES:
-    case ENTRY_INTEGER:
-    case ENTRY_COUNTER:
-    case ENTRY_COUNTER_REGISTER:
-    case ENTRY_FLOAT_COUNTER:
-    case ENTRY_CONTESTED:
-    case ENTRY_PACKED:
-        break;
-    }
-    return false;
-}
-
 /* Its place in the table has gone. */
 static void detach(struct store *store, struct keyspace *space, struct entry *entry) {
     if (entry_kind(entry) == ENTRY_CONTESTED) {
@@ -152,8 +135,27 @@ static void detach(struct store *store, struct keyspace *space, struct entry *en
     }
 }
 
+/* Collections go by themselves: each may be large, or needed by a walk. */
+static void release_collections(struct store *store, struct contested *contested) {
+    while (contested->collections != NULL) {
+        struct collection *collection = contested->collections;
+        contested->collections = collection->next;
+        collection_release(store, collection);
+    }
+}
+
 void mutate_free(struct store *store, struct entry *entry) {
-    if (unlikely(is_freed_later(entry)) && store->free_later != NULL) {
+    enum entry_kind kind = entry_kind(entry);
+    if (unlikely(kind == ENTRY_COLLECTION)) {
+        collection_release(store, entry_collection(entry));
+        memory_free_sized(entry, entry_block_bytes(entry));
+        return;
+    }
+    if (unlikely(kind == ENTRY_CONTESTED)) {
+        release_collections(store, entry_contested(entry));
+    }
+    if (unlikely(kind == ENTRY_LARGE) && store->free_later != NULL &&
+        entry_large(entry)->capacity > STORE_FREE_LATER_BYTES) {
         store->free_later(store->udata, store_free_entry, entry);
         return;
     }

@@ -104,6 +104,7 @@ struct store_retirement {
     unsigned slot; /* 0: none is under way */
     unsigned db;
     uint64_t position;
+    uint64_t elements;  /* of collections that were looked at */
     bool has_told;      /* a change was recorded so that the others learn what this node has seen */
     bool has_left_some; /* that have to settle first: another walk is needed */
 };
@@ -149,6 +150,7 @@ struct store {
     /* Collections with elements that have an expiry; where active expiry goes on among them. */
     struct collection *expiring, *expiring_next;
     struct store_retirement retirement;
+    uint64_t retirements_begun;
     store_conflict_fn conflict;     /* may be NULL */
     store_may_expire_fn may_expire; /* NULL: always */
     /* While a snapshot is taken over in parts: changes that a part has seen are skipped for its
@@ -160,10 +162,13 @@ struct store {
     struct change_writer journal; /* the batch being collected; node/ hands it to the log */
     struct buffer packed_scratch; /* for the bytes of packed elements, within one call */
     struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
-    int64_t now_ms;               /* Unix milliseconds, set by store_set_now() */
-    bool expiry_is_paused;        /* expired keys are hidden but not removed: loading, pause */
-    bool uses_lfu;                /* the access field is a frequency, not a time */
-    bool no_touch;                /* reads leave the access field alone (CLIENT NO-TOUCH) */
+    /* So many elements of a collection are worked on at once in the background; walks emit larger
+     * ones in pieces. */
+    uint64_t elements_a_step;
+    int64_t now_ms;        /* Unix milliseconds, set by store_set_now() */
+    bool expiry_is_paused; /* expired keys are hidden but not removed: loading, pause */
+    bool uses_lfu;         /* the access field is a frequency, not a time */
+    bool no_touch;         /* reads leave the access field alone (CLIENT NO-TOUCH) */
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;

@@ -175,8 +175,11 @@ static void intake_free(struct sync_intake *intake, bool is_direct) {
     if (!is_direct) {
         sync_aside_deinit(&intake->staged);
     }
-    if (intake->open != NULL) {
-        entry_free(intake->open);
+    while (intake->open != NULL) {
+        struct sync_open *open = intake->open;
+        intake->open = open->next;
+        entry_free(open->entry);
+        memory_free(open);
     }
     for (unsigned slot = 0; slot < intake->marks_count; slot++) {
         memory_free(intake->marks[slot].marks);
@@ -561,11 +564,19 @@ enum sync_status sync_part_begin(struct sync *sync, unsigned part_number, unsign
 
 /* ---- data ---- */
 
-/* The open entry is whole: it goes where entries go. */
-static enum sync_status part_insert(struct sync *sync, struct sync_part *part) {
+/* Where the open entry of that key hangs; NULL there: none has begun. */
+static struct sync_open **find_open(struct sync_intake *intake, unsigned db, struct slice name) {
+    struct sync_open **at = &intake->open;
+    while (*at != NULL && ((*at)->key.db != db || !slice_equal((*at)->key.name, name))) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+/* The entry is whole: it goes where entries go. */
+static enum sync_status part_insert(struct sync *sync, struct sync_part *part, struct entry *entry,
+                                    const struct key *at) {
     struct sync_intake *intake = part->intake;
-    struct entry *entry = intake->open;
-    intake->open = NULL;
     struct store *store = sync->is_direct ? sync->store : &intake->staged;
     if (!state_merge_entry_is_covered(entry, part->context, part->context_count)) {
         entry_free(entry);
@@ -578,11 +589,10 @@ static enum sync_status part_insert(struct sync *sync, struct sync_part *part) {
     sync->stats.keys_came++;
     if (!sync->is_direct) {
         /* Raw, since it lives in no list; whoever takes it from there copies it. */
-        table_insert(&store->dbs[intake->open_key.db].table, intake->open_key.hash, entry,
-                     entry_expire_unix_ms(entry) != 0);
+        table_insert(&store->dbs[at->db].table, at->hash, entry, entry_expire_unix_ms(entry) != 0);
         return SYNC_OK;
     }
-    struct key key = sync_keep_key(&sync->key_scratch, &intake->open_key);
+    struct key key = sync_keep_key(&sync->key_scratch, at);
     intake->inserted++;
     return sync_insert(store, &key, entry) ? SYNC_OK : SYNC_OUT_OF_MEMORY;
 }
@@ -595,22 +605,43 @@ static enum sync_status part_take_entry(struct sync *sync, struct sync_part *par
     part_range((unsigned)(part - sync->parts), sync->parts_count, &first, &last);
     struct key key =
         store_key(store, store_database_index(store, piece->db), entry_key(piece->entry));
-    if (intake->open != NULL || key.hash < first || key.hash > last ||
-        mutate_slot(store, &key) != NULL ||
+    if (key.hash < first || key.hash > last || mutate_slot(store, &key) != NULL ||
+        *find_open(intake, key.db, key.name) != NULL ||
         !state_merge_entry_is_covered(piece->entry, part->context, part->context_count)) {
         entry_free(piece->entry);
         return SYNC_MALFORMED;
     }
-    intake->open = piece->entry;
-    intake->open_key = key;
-    return piece->goes_on ? SYNC_OK : part_insert(sync, part);
+    if (!piece->goes_on) {
+        return part_insert(sync, part, piece->entry, &key);
+    }
+    struct sync_open *open = memory_alloc(sizeof(*open));
+    *open = (struct sync_open){.next = intake->open, .entry = piece->entry, .key = key};
+    intake->open = open;
+    return SYNC_OK;
+}
+
+static enum sync_status part_take_more(struct sync *sync, struct sync_part *part,
+                                       const struct state_piece *piece) {
+    struct sync_open **at =
+        find_open(part->intake, store_database_index(sync->store, piece->db), piece->key);
+    struct sync_open *open = *at;
+    bool goes_on;
+    if (open == NULL || state_add_part(open->entry, piece, &goes_on) != STORE_OK) {
+        return SYNC_MALFORMED;
+    }
+    if (goes_on) {
+        return SYNC_OK;
+    }
+    *at = open->next;
+    enum sync_status status = part_insert(sync, part, open->entry, &open->key);
+    memory_free(open);
+    return status;
 }
 
 static enum sync_status part_take_piece(struct sync *sync, struct sync_part *part,
                                         struct slice *bytes) {
     struct sync_intake *intake = part->intake;
     struct state_piece piece;
-    bool goes_on = false;
     switch (state_decode(sync->store, intake->slots, bytes, &piece)) {
     case STORE_OK:
         break;
@@ -631,13 +662,7 @@ static enum sync_status part_take_piece(struct sync *sync, struct sync_part *par
     case STATE_PIECE_ENTRY:
         return part_take_entry(sync, part, &piece);
     case STATE_PIECE_PART:
-        if (intake->open == NULL ||
-            store_database_index(sync->store, piece.db) != intake->open_key.db ||
-            !slice_equal(piece.key, intake->open_key.name) ||
-            state_add_part(intake->open, &piece, &goes_on) != STORE_OK) {
-            return SYNC_MALFORMED;
-        }
-        return goes_on ? SYNC_OK : part_insert(sync, part);
+        return part_take_more(sync, part, &piece);
     case STATE_PIECE_ORDER:
         break; /* it is in the header */
     }

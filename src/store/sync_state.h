@@ -15,13 +15,19 @@ struct sync_marks {
     unsigned count;
 };
 
+/* An entry that has not come whole: a large value or collection. */
+struct sync_open {
+    struct sync_open *next;
+    struct entry *entry;
+    struct key key; /* its name is in the entry; `db` is an index */
+};
+
 /* A part on its way in. */
 struct sync_intake {
-    struct store staged; /* the keys that came; unused where they go into the store at once */
-    struct buffer bytes; /* of a batch that is not whole yet */
-    struct entry *open;  /* a large value that has not come whole, or NULL */
-    struct key open_key; /* its key, in its entry; `db` is an index */
-    uint64_t inserted;   /* entries that went into the store at once */
+    struct store staged;    /* the keys that came; unused where they go into the store at once */
+    struct buffer bytes;    /* of a batch that is not whole yet */
+    struct sync_open *open; /* what has not come whole, newest first */
+    uint64_t inserted;      /* entries that went into the store at once */
     uint64_t settled_ticks_here; /* state_merge.h */
     uint64_t settled_ticks_there;
     bool is_retired_there[STAMP_SLOTS_COUNT];

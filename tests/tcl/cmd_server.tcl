@@ -52,7 +52,7 @@ start_server {} {
                 used_memory_peak_human used_memory_peak_perc used_memory_overhead
                 used_memory_startup used_memory_dataset allocator_allocated total_system_memory
                 maxmemory maxmemory_human maxmemory_policy mem_fragmentation_ratio mem_allocator
-                lazyfree_pending_objects mem_clients_normal}
+                lazyfree_pending_objects lazyfreed_objects mem_clients_normal}
             persistence {loading rdb_changes_since_last_save rdb_bgsave_in_progress
                 rdb_last_save_time rdb_last_bgsave_status rdb_last_bgsave_time_sec aof_enabled
                 aof_rewrite_in_progress aof_rewrite_scheduled aof_last_bgrewrite_status

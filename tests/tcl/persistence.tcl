@@ -258,6 +258,66 @@ test "BGSAVE is the state of one moment, whatever is written meanwhile" {
     }
 }
 
+# Twenty thousand elements of each kind, in commands of a hundred.
+proc fill_large {} {
+    set commands {}
+    for {set i 0} {$i < 20000} {incr i 100} {
+        set hash [list hset h]
+        set set [list sadd s]
+        set sorted [list zadd z]
+        set list [list rpush l]
+        for {set j $i} {$j < $i + 100} {incr j} {
+            lappend hash f:$j v:$j
+            lappend set m:$j
+            lappend sorted [expr {$j % 977}] m:$j
+            lappend list v:$j
+            lappend commands [list xadd x [expr {$j + 1}]-0 f v:$j]
+        }
+        lappend commands $hash $set $sorted $list
+    }
+    r -pipeline $commands
+}
+
+# Elements that are changed, come and go; half of the keys go as a whole.
+proc change_large {} {
+    set commands {}
+    for {set i 0} {$i < 20000} {incr i 7} {
+        lappend commands [list hset h f:$i changed new:$i v] [list hdel h f:[expr {$i + 1}]] \
+            [list srem s m:$i] [list zadd z 1.5 m:$i] [list zrem z m:[expr {$i + 2}]] \
+            [list lset l [expr {$i / 4}] changed] [list lpop l] [list rpush l new] \
+            [list xdel x [expr {$i + 1}]-0]
+    }
+    lappend commands {xtrim x maxlen 9000} {del s} {set l x} {unlink z} {zadd z 1 again}
+    r -pipeline $commands
+}
+
+foreach appendonly {no yes} {
+    test "BGSAVE of large collections while they change and go, appendonly $appendonly" {
+        start_server [list appendonly $appendonly] {
+            r config resetstat
+            fill_large
+            set digest [r debug digest]
+            expect [r bgsave] "Background saving started"
+            change_large
+            if {$appendonly} {
+                set digest [r debug digest]
+            }
+            wait_until {[info_field persistence rdb_bgsave_in_progress] == 0} 30
+            expect [info_field persistence rdb_last_bgsave_status] ok
+            wait_until {[info_field memory lazyfree_pending_objects] == 0} 10
+            expect_true {[info_field memory lazyfreed_objects] >= 2}
+            restart_server -signal KILL
+            expect [r debug digest] $digest
+            if {!$appendonly} {
+                expect [list [r hlen h] [r scard s] [r zcard z] [r llen l] [r xlen x]] \
+                    {20000 20000 20000 20000 20000}
+                expect [list [r hget h f:7] [r lindex l 0] [r lindex l -1] [r zscore z m:14]] \
+                    {v:7 v:0 v:19999 14}
+            }
+        }
+    }
+}
+
 test "a second BGSAVE while one runs" {
     start_server {} {
         populate 100000 k: 50

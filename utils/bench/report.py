@@ -47,7 +47,7 @@ class Rows:
 
 # ---- columns: header, metric, how to print it, and what is printed of it ----
 
-VALUE, RATIO, RANGE, INVERSE = "value", "ratio", "range", "inverse"
+VALUE, LEAST, RATIO, RANGE, INVERSE = "value", "least", "ratio", "range", "inverse"
 
 
 def whole(value):
@@ -129,6 +129,13 @@ COLUMNS = {
         ("bytes each", "bytes_each", digits(1), VALUE),
         ("ratio", "bytes_each", digits(2), RATIO),
     ],
+    "large-keys": [
+        ("max ms, least", "max_ms", digits(2), LEAST),
+        ("max ms, median", "max_ms", digits(2), VALUE),
+        ("without", "without_ms", digits(2), LEAST),
+        ("p99.9 µs", "p999_us", whole, VALUE),
+        ("took s", "took_s", digits(2), VALUE),
+    ],
     "mesh-write": [
         ("requests/s", "per_s", whole, VALUE),
         ("requests/CPU-s of the writer", "per_cpu_s", whole, VALUE),
@@ -169,6 +176,7 @@ TITLES = {
     "zipf": "Hit ratios on a Zipf trace",
     "collections": "Requests of collections",
     "collection-memory": "Memory of collections",
+    "large-keys": "The longest pause that a huge collection makes",
     "mesh-write": "What peers cost the writer",
     "mesh-visible": "How soon a peer shows a write",
     "mesh-wire": "Bytes between nodes",
@@ -196,6 +204,8 @@ def cell(rows, work, server, baseline, column):
     if what == VALUE:
         value = rows.median(work, server, metric)
         return "" if value is None else show(value)
+    if what == LEAST:
+        return show(min(rows.rounds(work, server, metric)))
     if server == baseline:
         return ""
     if what == RANGE:

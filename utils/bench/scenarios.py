@@ -9,6 +9,7 @@ import threading
 import time
 
 import of_collections
+import of_large_keys
 import mesh
 from report import Rows
 from servers import ControlledLoad, Failure, ReplyError, load
@@ -459,7 +460,7 @@ def ideal_hit_ratio(keys, exponent):
 
 SCENARIOS = {"throughput": throughput, "aof": aof, "memory": memory, "snapshot": snapshot,
              "start": start, "idle": idle, "zipf": zipf, **of_collections.SCENARIOS,
-             **mesh.SCENARIOS}
+             **of_large_keys.SCENARIOS, **mesh.SCENARIOS}
 
 
 # ---- the generator itself ----

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The law for lists and streams on the nodes of merge_world.h: an element shows the greatest of the
- * SETs that nobody superseded who had seen them. And the state of a node, loaded again. */
+ * SETs that nobody superseded who had seen them. */
 #ifndef TESTS_UNIT_STORE_SEQUENCE_LAW_H
 #define TESTS_UNIT_STORE_SEQUENCE_LAW_H
 
-#include "store/state.h"
-#include "unit/store/merge_world.h"
+#include "unit/store/running_snapshot.h"
 
 /* ---- what survives ---- */
 
@@ -98,48 +97,6 @@ static inline uint64_t expect_expiry(const struct world *world, struct slice key
         }
     }
     return unix_ms;
-}
-
-/* ---- the state, loaded again, shows the same ---- */
-
-static inline void flush_nothing(void *udata) {
-    (void)udata;
-}
-
-static inline void save_visit(void *item, void *udata) {
-    state_encode((struct buffer *)udata, 0, (const struct entry *)item, flush_nothing, NULL);
-}
-
-static inline void check_state(struct world *world, unsigned node) {
-    struct store *store = &world->nodes[node].store, again;
-    struct store_opts opts = {.dbs_count = store->dbs_count, .seed = 77};
-    struct buffer bytes = {0};
-    uint64_t position = 0;
-    uint8_t before[20], after[20];
-    do {
-        position = table_walk(&store->dbs[0].table, position, save_visit, &bytes);
-    } while (position != 0);
-    store_init(&again, &opts);
-    for (unsigned slot = 1; slot < store->replicas.slots_count; slot++) {
-        if (store->replicas.slots[slot].ref != 0) {
-            require(replicas_add_at(&again.replicas, slot, &store->replicas.slots[slot].id));
-        }
-    }
-    again.replicas.self = store->replicas.self;
-    again.is_alone = false;
-    store_set_now(&again, store->now_ms);
-    struct slice rest = bytes.size > 0 ? buffer_slice(&bytes) : SLICE("");
-    while (rest.size > 0) {
-        require(state_load(&again, &rest) == STORE_OK);
-    }
-    again.context = store->context;
-    again.clock = store->clock;
-    store_check(&again);
-    store_digest(store, before);
-    store_digest(&again, after);
-    require(memcmp(before, after, 20) == 0);
-    buffer_deinit(&bytes);
-    store_deinit(&again);
 }
 
 #endif

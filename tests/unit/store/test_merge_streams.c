@@ -16,6 +16,7 @@ enum { KEYS = 2 };
 
 static struct world world;
 static struct prng prng;
+static struct running_snapshot snapshot;
 static unsigned next_value;
 
 /* ---- the law ---- */
@@ -77,7 +78,7 @@ static void converge(void) {
     world_deliver_all(&world);
     compare_all();
     for (unsigned node = 0; node < WORLD_NODES; node++) {
-        check_state(&world, node);
+        (void)running_snapshot_check_state(&world.nodes[node].store);
         for (unsigned of = 0; of < WORLD_NODES; of++) {
             world_hear(&world, node, of);
         }
@@ -85,7 +86,7 @@ static void converge(void) {
         world_settle(&world, node);
         require(world.nodes[node].store.unsettled_count == 0);
         require(world.nodes[node].store.dbs[0].hidden_count == 0);
-        check_state(&world, node);
+        (void)running_snapshot_check_state(&world.nodes[node].store);
     }
     compare_all();
 }
@@ -360,6 +361,9 @@ static void step(unsigned other_percent) {
         (void)world_deliver(&world, (unsigned)prng_below(&prng, WORLD_NODES), node);
     } else if (kind < 90) {
         world_hear(&world, node, (unsigned)prng_below(&prng, WORLD_NODES));
+    } else if (kind < 95) {
+        running_snapshot_step(&snapshot, &world, node, prng_below(&prng, 4),
+                              (unsigned)prng_below(&prng, 3));
     } else {
         world_settle(&world, node);
     }
@@ -377,6 +381,7 @@ static void history(void) {
     for (unsigned i = 0; i < steps && world.ops_count < WORLD_OPS_MAX - 100; i++) {
         step(other_percent);
     }
+    running_snapshot_finish(&snapshot, &world);
     converge();
     world_deinit(&world);
 }
@@ -394,6 +399,7 @@ static void the_law_holds(void **state) {
         }
         history();
     }
+    assert_true(end - first < 1000 || snapshot.in_pieces_count > 100);
 }
 
 /* ---- rows ---- */
@@ -620,7 +626,7 @@ static void long_entries_travel_in_pieces(void **state) {
         require(memcmp(shown.data, bytes, size) == 0);
         store_check(&world.nodes[node].store);
         require(world_same_digest(&world, 0, node));
-        check_state(&world, node);
+        (void)running_snapshot_check_state(&world.nodes[node].store);
     }
     world_deinit(&world);
     memory_free(bytes);

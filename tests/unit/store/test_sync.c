@@ -75,6 +75,7 @@ static void peer_init(struct peer *peer) {
     store_init(&peer->store, &opts);
     peer->store.is_alone = false;
     peer->store.journal.is_on = true;
+    peer->store.elements_a_step = number; /* larger ones come in pieces */
     store_set_now(&peer->store, NOW_MS);
     /* Others have other slots for the same replica. */
     for (unsigned i = 0; i < number; i++) {
@@ -202,7 +203,10 @@ static void deliver(unsigned from, unsigned to) {
 
 /* ---- joining ---- */
 
-/* Pulls one part from `from`. With a `cut` the link breaks after some bytes. */
+static void random_write(struct peer *peer, struct prng *prng);
+
+/* Pulls one part from `from`, which is written to meanwhile where there is a `prng`. With a `cut`
+ * the link breaks after some bytes. */
 static enum sync_status pull(struct sync *sync, struct peer *from, unsigned part, struct prng *prng,
                              bool cut) {
     struct buffer header = {0}, bytes = {0};
@@ -211,6 +215,10 @@ static enum sync_status pull(struct sync *sync, struct peer *from, unsigned part
     enum sync_status status = sync_part_begin(sync, part, PARTS, buffer_slice(&header));
     enum part_status end = PART_MORE;
     while (status == SYNC_OK && end == PART_MORE) {
+        for (uint64_t writes = prng != NULL ? prng_below(prng, 8) : 0; writes > 0; writes--) {
+            random_write(from, prng);
+            collect(from);
+        }
         buffer_clear(&bytes);
         end = part_read(source, &bytes, prng == NULL ? 100 : 1 + prng_below(prng, 5000));
         status = sync_part_data(sync, part, buffer_slice(&bytes));
