@@ -369,6 +369,7 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
     }
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
+            streamer_acknowledge(link->mesh);
             send_ping(link, MESH_FRAME_PONG, number);
         }
     } else if (number == link->ping_number && link->ping_us != 0) {
@@ -527,6 +528,14 @@ static void ask_to_send(struct mesh_link *link) {
     }
 }
 
+static void frame_was_put(struct mesh_link *link) {
+    link->mesh->stats.frames_out++;
+    ask_to_send(link);
+    if (link_out_bytes(link) > LINK_OUT_BYTES_LIMIT) {
+        link_close(link, MESH_REASON_LIMIT, false);
+    }
+}
+
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload) {
     if (link->is_closing || link->is_gone) {
         return;
@@ -534,11 +543,27 @@ void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payloa
     struct frame_opts opts = out_opts(link, payload.size);
     require(payload.size <= FRAME_PAYLOAD_BYTES_MAX);
     link->mesh->stats.compressed_out_bytes += frame_put(&link->out, (uint8_t)type, payload, &opts);
-    link->mesh->stats.frames_out++;
-    ask_to_send(link);
-    if (link_out_bytes(link) > LINK_OUT_BYTES_LIMIT) {
-        link_close(link, MESH_REASON_LIMIT, false);
+    frame_was_put(link);
+}
+
+void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffer *frame,
+                      bool *is_sealed) {
+    require(frame->size >= FRAME_HEADER_BYTES);
+    struct slice payload = slice_skip(buffer_slice(frame), FRAME_HEADER_BYTES);
+    require(payload.size <= link->mesh->settings.max_frame_bytes);
+    if (out_opts(link, payload.size).compresses) {
+        link_send(link, type, payload);
+        return;
     }
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    if (!*is_sealed) {
+        frame_seal(frame, 0, (uint8_t)type);
+        *is_sealed = true;
+    }
+    buffer_append_slice(&link->out, buffer_slice(frame));
+    frame_was_put(link);
 }
 
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest) {
@@ -634,6 +659,14 @@ void link_introduce_all(struct mesh_link *link) {
 
 /* ---- time ---- */
 
+void link_ping(struct mesh_link *link) {
+    if (link->ping_us == 0) {
+        link->ping_number++;
+        link->ping_us = link->mesh->monotonic_us;
+    }
+    send_ping(link, MESH_FRAME_PING, link->ping_number);
+}
+
 void link_tick(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     uint64_t now_us = mesh->monotonic_us;
@@ -656,11 +689,7 @@ void link_tick(struct mesh_link *link) {
     }
     if (now_us >= link->next_ping_us && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
         link->next_ping_us = now_us + MESH_PING_MS * 1000ULL;
-        if (link->ping_us == 0) {
-            link->ping_number++;
-            link->ping_us = now_us;
-        }
-        send_ping(link, MESH_FRAME_PING, link->ping_number);
+        link_ping(link);
     }
 }
 

@@ -353,6 +353,12 @@ void mesh_push(struct mesh *mesh) {
     mesh_exit(mesh);
 }
 
+void mesh_ask_for_acks(struct mesh *mesh) {
+    mesh_enter(mesh);
+    streamer_ask_for_acks(mesh);
+    mesh_exit(mesh);
+}
+
 bool mesh_wants_push(const struct mesh *mesh) {
     return mesh->streamer.wants_push || mesh->broadcast.batch_count > 0 ||
            mesh->broadcast.waiting_count > 0;
@@ -526,6 +532,8 @@ uint64_t mesh_tick(struct mesh *mesh) {
         return 0;
     }
     uint64_t pause_us = mesh->next_gossip_us - mesh->monotonic_us;
+    uint64_t ack_us = streamer_ack_wait_us(mesh);
+    pause_us = ack_us < pause_us ? ack_us : pause_us;
     return pause_us < TICK_US_MAX ? pause_us : TICK_US_MAX;
 }
 

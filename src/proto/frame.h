@@ -42,6 +42,9 @@ struct frame_opts {
  * Returns how many bytes of it were packed (their size before). */
 size_t frame_put(struct buffer *out, uint8_t type, struct slice payload,
                  const struct frame_opts *opts);
+/* Makes one unpacked frame in place: its payload, short enough for one, is what `out` has behind
+ * `begin` and room for a header. */
+void frame_seal(struct buffer *out, size_t begin, uint8_t type);
 /* Appends the first piece of `*rest`, which loses it, as one frame; true while more is left. Until
  * it returns false, no other payload of this type may be put. `*packed` grows as frame_put()'s
  * result. */

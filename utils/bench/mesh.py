@@ -7,7 +7,7 @@ import threading
 import time
 
 from report import Rows
-from servers import ControlledLoad, Failure, ReplyError, load
+from servers import ControlledLoad, Failure, ReplyError, load, process_tree, status_bytes
 
 KEYS = 1_000_000
 VALUE_BYTES = 64
@@ -41,7 +41,7 @@ class Group:
 
     def add(self, index):
         """Starts one more server, the first one on the measured CPU."""
-        bench, options = self.bench, dict(self.options)
+        bench, options = self.bench, {"enable-debug-command": "yes", **self.options}
         if self.is_mesh:
             ports = [bench.options.port + 10_000 + i for i in range(self.peers_count + 2)]
             options["mesh-port"] = ports[index]
@@ -49,6 +49,9 @@ class Group:
                 options["mesh-seeds"] = f"127.0.0.1:{ports[0]}"
         elif index > 0:
             options["replicaof"] = f"127.0.0.1 {self.servers[0].port}"
+        if not self.is_mesh:
+            # A replica is served when it asks, instead of after five seconds.
+            options["repl-diskless-sync-delay"] = 0
         server = bench.server(self.spec, options)
         if index > 0:
             # The load shares that CPU and goes first: it must see the writer's delays only.
@@ -93,6 +96,13 @@ class Group:
             if time.monotonic() > deadline:
                 raise Failure(f"{self.spec.name}: a replica does not catch up")
             time.sleep(0.02)
+
+    def check_equal(self):
+        """Once nobody writes any more, all servers must hold the same data."""
+        self.wait_equal()
+        digests = {server.client.call("DEBUG", "DIGEST") for server in self.servers}
+        if len(digests) != 1:
+            raise Failure(f"{self.spec.name}: the servers hold different data")
 
 
 def fill(bench, server, keys, value_bytes, **options):
@@ -230,7 +240,7 @@ def join_round(bench, group, keys, seed):
         time.sleep(1)
         generator.phase("without")
         time.sleep(2 if bench.quick else 6)
-        before_bytes, peak = writer.tree_bytes(), PeakBytes(writer)
+        before_bytes, peak = memory_bytes(writer), PeakBytes(writer)
         generator.phase("during")
         begin = time.monotonic()
         with peak:
@@ -239,7 +249,7 @@ def join_round(bench, group, keys, seed):
             seconds = time.monotonic() - begin
         generator.phase("after")
         phases = generator.finish()
-    group.wait_equal()
+    group.check_equal()
     without, during = (phases[name]["latency_us"]["p999"] for name in ("without", "during"))
     return {"join_s": seconds, "p999_ratio": during / without, "during_p999_us": during,
             "extra_share": max(peak.bytes - before_bytes, 0) / before_bytes}
@@ -257,6 +267,14 @@ def wait_keys(server, keys, wait_s=300):
     raise Failure(f"{server.spec.name}: the new node did not get all keys")
 
 
+def memory_bytes(server):
+    """Memory of a server with its children. Of one without any it costs nothing to be told, while
+    the pages of a forked one have to be walked to know which are shared."""
+    if len(process_tree(server.pid)) > 1:
+        return server.tree_bytes()
+    return status_bytes(server.pid, "VmRSS") + status_bytes(server.pid, "VmPTE")
+
+
 class PeakBytes(threading.Thread):
     """The greatest memory of a server's processes, looked at five times a second: more would
     disturb what is measured."""
@@ -267,7 +285,7 @@ class PeakBytes(threading.Thread):
 
     def run(self):
         while not self.stopped.wait(0.2):
-            self.bytes = max(self.bytes, self.server.tree_bytes())
+            self.bytes = max(self.bytes, memory_bytes(self.server))
 
     def __enter__(self):
         self.start()
@@ -304,9 +322,7 @@ def mesh_heal(bench):
             seconds = time.monotonic() - begin
             sent = sum(int(server.client.info("mesh")["mesh_bytes_out"])
                        for server in servers) - sent
-            digests = {server.client.call("DEBUG", "DIGEST") for server in servers}
-            if len(digests) != 1:
-                raise Failure("the nodes differ after healing")
+            group.check_equal()
             rss = max(server.settled_rss_bytes() for server in servers)
         with Group(bench, subject, 0, is_mesh=True) as group:
             for prefix in ("lft:", "rgt:"):
