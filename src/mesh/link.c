@@ -18,7 +18,8 @@ enum {
      * node answer beyond that, and reads nothing, loses its link. */
     LINK_OUT_BYTES_LIMIT = 80 << 20,
     LINK_COMPRESSES_BYTES_MIN = 1024,
-    LINK_COMPRESSES_US_MIN = 2000, /* a round trip below that: the bytes are cheaper than LZ4 */
+    LINK_RESTS_BYTES_MAX = 64 << 10, /* of traffic in a gossip round: then buffers are given back */
+    LINK_COMPRESSES_US_MIN = 2000,   /* a round trip below that: the bytes are cheaper than LZ4 */
 };
 
 /* ---- bytes ---- */
@@ -278,6 +279,7 @@ void mesh_link_input(struct mesh_link *link, size_t size) {
     note_input(link);
     link->heard_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_in += size;
+    link->moved_in_bytes += size;
 }
 
 static bool introduce_frame(struct mesh_link *link, struct slice payload) {
@@ -605,6 +607,7 @@ void mesh_link_sent(struct mesh_link *link, size_t size) {
     link->out_start += size;
     link->sent_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_out += size;
+    link->moved_out_bytes += size;
     if (link_out_bytes(link) == 0) {
         link->wants_send = false;
         link->out_start = 0;
@@ -691,6 +694,18 @@ void link_tick(struct mesh_link *link) {
         link->next_ping_us = now_us + MESH_PING_MS * 1000ULL;
         link_ping(link);
     }
+}
+
+void link_rest(struct mesh_link *link) {
+    if (link->moved_out_bytes <= LINK_RESTS_BYTES_MAX && link_out_bytes(link) == 0) {
+        buffer_deinit(&link->out);
+        link->out = (struct buffer){0};
+        link->out_start = 0;
+    }
+    if (link->moved_in_bytes <= LINK_RESTS_BYTES_MAX) {
+        frame_reader_rest(&link->in);
+    }
+    link->moved_in_bytes = link->moved_out_bytes = 0;
 }
 
 struct mesh_link *mesh_find_link(const struct mesh *mesh, const struct member *member) {

@@ -483,6 +483,10 @@ static void gossip(struct mesh *mesh) {
     send_digests(mesh);
     membership_tick(&mesh->membership, get_replicas(mesh), get_context(mesh), mesh_now_ms(mesh));
     streamer_relay_round(mesh);
+    streamer_out_rest(mesh->streamer.out);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link_rest(link);
+    }
     settle(mesh);
     watch_quorum(mesh);
 }

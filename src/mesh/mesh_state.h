@@ -158,7 +158,8 @@ struct mesh_link {
     struct frame_reader in;
     struct buffer out;
     size_t out_start;
-    struct buffer large; /* a DATA payload that goes out in pieces */
+    uint64_t moved_in_bytes, moved_out_bytes; /* since the last gossip round */
+    struct buffer large;                      /* a DATA payload that goes out in pieces */
     size_t large_start;
     bool is_large_begun;
     struct link_stream stream;   /* streamer.h */
@@ -238,6 +239,8 @@ void mesh_answer_digest(struct mesh_link *link);
 /* Parses and handles what came in. */
 void links_run(struct mesh *mesh);
 void link_tick(struct mesh_link *link);
+/* Each gossip round: a link that moved little since the one before needs no buffers. */
+void link_rest(struct mesh_link *link);
 /* Asks for a PONG, which follows an ACK of all that the peer has by then. */
 void link_ping(struct mesh_link *link);
 static inline bool link_is_up(const struct mesh_link *link) {

@@ -151,6 +151,8 @@ void streamer_forget_slot(struct mesh *mesh, unsigned slot);
 
 struct streamer_out *streamer_out_new(struct mesh *mesh);
 void streamer_out_free(struct streamer_out *out);
+/* Each gossip round: if nothing was sent since the one before, buffers are given back. */
+void streamer_out_rest(struct streamer_out *out);
 /* The stream is to be placed anew before it is read on. */
 void streamer_out_seek(struct mesh_link *link);
 void streamer_out_stop(struct mesh_link *link);

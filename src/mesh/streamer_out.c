@@ -59,6 +59,7 @@ struct streamer_out {
     /* Runs to send as they are, since joining the last ones left little out; 0: try again. */
     unsigned skips_left, skips_next;
     struct context seen; /* for seeking */
+    bool was_used;       /* since the last gossip round */
     bool is_wanted[STAMP_SLOTS_COUNT];
 };
 
@@ -69,14 +70,29 @@ struct streamer_out *streamer_out_new(struct mesh *mesh) {
     return out;
 }
 
-void streamer_out_free(struct streamer_out *out) {
+static void free_buffers(struct streamer_out *out) {
     coalescer_deinit(&out->coalescer);
     buffer_deinit(&out->frame);
     buffer_deinit(&out->joined_frame);
     buffer_deinit(&out->joined.record);
     memory_free(out->gathered);
     memory_free(out->slices);
+}
+
+void streamer_out_free(struct streamer_out *out) {
+    free_buffers(out);
     memory_free(out);
+}
+
+void streamer_out_rest(struct streamer_out *out) {
+    require(out->gathered_count == 0);
+    require(out->kept_count == 0);
+    if (!out->was_used && out->gathered_capacity > 0) {
+        struct hash_seed seed = out->coalescer.seed;
+        free_buffers(out);
+        *out = (struct streamer_out){.coalescer.seed = seed};
+    }
+    out->was_used = false;
 }
 
 void streamer_out_seek(struct mesh_link *link) {
@@ -337,6 +353,7 @@ static void flush(struct mesh_link *link) {
     if (out->gathered_count == 0) {
         return;
     }
+    out->was_used = true;
     for (size_t i = 0; i < out->gathered_count; i++) {
         const struct out_record *record = &out->gathered[i];
         link_introduce(link, record->slot);

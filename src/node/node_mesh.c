@@ -27,8 +27,8 @@ enum {
      * first after a pause goes at once, and so do all while somebody waits for peers. Each request
      * makes the gap longer: the more there is to do, the fewer pushes there are. */
     PUSH_GAP_US = 300,
-    PUSH_GAP_REQUEST_US = 10,
-    PUSH_GAP_US_MAX = 1000,
+    PUSH_GAP_REQUEST_US = 5,
+    PUSH_GAP_US_MAX = 2000,
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,

@@ -186,6 +186,17 @@ static void tidy(struct frame_reader *reader) {
     reader->begin = 0;
 }
 
+void frame_reader_rest(struct frame_reader *reader) {
+    release(reader);
+    buffer_deinit(&reader->unpacked);
+    reader->unpacked = (struct buffer){0};
+    if (reader->in.size == reader->begin) {
+        buffer_deinit(&reader->in);
+        reader->in = (struct buffer){0};
+        reader->begin = 0;
+    }
+}
+
 char *frame_reader_space(struct frame_reader *reader, size_t *room) {
     release(reader);
     tidy(reader);

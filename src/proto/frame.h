@@ -94,6 +94,8 @@ void frame_reader_commit(struct frame_reader *reader, size_t size);
 /* The next whole payload, valid until the next call of next() or space(). */
 enum frame_status frame_reader_next(struct frame_reader *reader, uint8_t *type,
                                     struct slice *payload);
+/* Gives back what is allocated, if no bytes wait. No payload handed out is in use. */
+void frame_reader_rest(struct frame_reader *reader);
 /* Bytes allocated now. */
 size_t frame_reader_memory_bytes(const struct frame_reader *reader);
 
