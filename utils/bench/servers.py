@@ -61,9 +61,9 @@ class Spec:
             return "unknown"
 
 
-def pinned(cpu, gives_way=False):
+def pinned(cpu, gives_way=False, nice=None):
     """What a child does before exec: dies with its parent, stays on one CPU, and may give way to
-    whoever else wants that, at once."""
+    whoever else wants that: at once, or as `nice` says."""
     parent = os.getpid()
 
     def prepare():
@@ -71,7 +71,9 @@ def pinned(cpu, gives_way=False):
         if os.getppid() != parent:
             os._exit(1)
         os.sched_setaffinity(0, {cpu})
-        if gives_way:
+        if gives_way and nice is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        elif gives_way:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     return prepare
@@ -130,7 +132,7 @@ class Server:
         self.spec, self.port, self.directory, self.cpu = spec, port, directory, cpu
         self.options = options or {}
         self.keeps_directory = keeps_directory
-        self.gives_way = False
+        self.gives_way, self.nice = False, None
         self.client = None
         self.process = None
 
@@ -167,8 +169,8 @@ class Server:
             begin = time.monotonic()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
-                                            preexec_fn=pinned(self.cpu, self.gives_way),
-                                            cwd=self.directory)
+                                            cwd=self.directory, preexec_fn=pinned(
+                                                self.cpu, self.gives_way, self.nice))
         self.pid = self.process.pid
         while not self.answers():
             if self.process.poll() is not None:
