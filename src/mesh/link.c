@@ -18,7 +18,8 @@ enum {
      * node answer beyond that, and reads nothing, loses its link. */
     LINK_OUT_BYTES_LIMIT = 80 << 20,
     LINK_COMPRESSES_BYTES_MIN = 1024,
-    LINK_COMPRESSES_US_MIN = 2000, /* a round trip below that: the bytes are cheaper than LZ4 */
+    LINK_RESTS_BYTES_MAX = 64 << 10, /* of traffic in a gossip round: then buffers are given back */
+    LINK_COMPRESSES_US_MIN = 2000,   /* a round trip below that: the bytes are cheaper than LZ4 */
 };
 
 /* ---- bytes ---- */
@@ -278,6 +279,7 @@ void mesh_link_input(struct mesh_link *link, size_t size) {
     note_input(link);
     link->heard_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_in += size;
+    link->moved_in_bytes += size;
 }
 
 static bool introduce_frame(struct mesh_link *link, struct slice payload) {
@@ -373,6 +375,7 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
     link->peer_is_rebasing = (flags & PING_IS_REBASING) != 0;
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
+            streamer_acknowledge(link->mesh);
             send_ping(link, MESH_FRAME_PONG, number);
         }
     } else if (number == link->ping_number && link->ping_us != 0) {
@@ -531,6 +534,14 @@ static void ask_to_send(struct mesh_link *link) {
     }
 }
 
+static void frame_was_put(struct mesh_link *link) {
+    link->mesh->stats.frames_out++;
+    ask_to_send(link);
+    if (link_out_bytes(link) > LINK_OUT_BYTES_LIMIT) {
+        link_close(link, MESH_REASON_LIMIT, false);
+    }
+}
+
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload) {
     if (link->is_closing || link->is_gone) {
         return;
@@ -538,11 +549,27 @@ void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payloa
     struct frame_opts opts = out_opts(link, payload.size);
     require(payload.size <= FRAME_PAYLOAD_BYTES_MAX);
     link->mesh->stats.compressed_out_bytes += frame_put(&link->out, (uint8_t)type, payload, &opts);
-    link->mesh->stats.frames_out++;
-    ask_to_send(link);
-    if (link_out_bytes(link) > LINK_OUT_BYTES_LIMIT) {
-        link_close(link, MESH_REASON_LIMIT, false);
+    frame_was_put(link);
+}
+
+void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffer *frame,
+                      bool *is_sealed) {
+    require(frame->size >= FRAME_HEADER_BYTES);
+    struct slice payload = slice_skip(buffer_slice(frame), FRAME_HEADER_BYTES);
+    require(payload.size <= link->mesh->settings.max_frame_bytes);
+    if (out_opts(link, payload.size).compresses) {
+        link_send(link, type, payload);
+        return;
     }
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    if (!*is_sealed) {
+        frame_seal(frame, 0, (uint8_t)type);
+        *is_sealed = true;
+    }
+    buffer_append_slice(&link->out, buffer_slice(frame));
+    frame_was_put(link);
 }
 
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest) {
@@ -584,6 +611,7 @@ void mesh_link_sent(struct mesh_link *link, size_t size) {
     link->out_start += size;
     link->sent_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_out += size;
+    link->moved_out_bytes += size;
     if (link_out_bytes(link) == 0) {
         link->wants_send = false;
         link->out_start = 0;
@@ -638,6 +666,14 @@ void link_introduce_all(struct mesh_link *link) {
 
 /* ---- time ---- */
 
+void link_ping(struct mesh_link *link) {
+    if (link->ping_us == 0) {
+        link->ping_number++;
+        link->ping_us = link->mesh->monotonic_us;
+    }
+    send_ping(link, MESH_FRAME_PING, link->ping_number);
+}
+
 void link_tick(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     uint64_t now_us = mesh->monotonic_us;
@@ -660,12 +696,20 @@ void link_tick(struct mesh_link *link) {
     }
     if (now_us >= link->next_ping_us && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
         link->next_ping_us = now_us + MESH_PING_MS * 1000ULL;
-        if (link->ping_us == 0) {
-            link->ping_number++;
-            link->ping_us = now_us;
-        }
-        send_ping(link, MESH_FRAME_PING, link->ping_number);
+        link_ping(link);
     }
+}
+
+void link_rest(struct mesh_link *link) {
+    if (link->moved_out_bytes <= LINK_RESTS_BYTES_MAX && link_out_bytes(link) == 0) {
+        buffer_deinit(&link->out);
+        link->out = (struct buffer){0};
+        link->out_start = 0;
+    }
+    if (link->moved_in_bytes <= LINK_RESTS_BYTES_MAX) {
+        frame_reader_rest(&link->in);
+    }
+    link->moved_in_bytes = link->moved_out_bytes = 0;
 }
 
 struct mesh_link *mesh_find_link(const struct mesh *mesh, const struct member *member) {

@@ -364,6 +364,12 @@ void mesh_push(struct mesh *mesh) {
     mesh_exit(mesh);
 }
 
+void mesh_ask_for_acks(struct mesh *mesh) {
+    mesh_enter(mesh);
+    streamer_ask_for_acks(mesh);
+    mesh_exit(mesh);
+}
+
 bool mesh_wants_push(const struct mesh *mesh) {
     return mesh->streamer.wants_push || mesh->broadcast.batch_count > 0 ||
            mesh->broadcast.waiting_count > 0;
@@ -495,6 +501,10 @@ static void gossip(struct mesh *mesh) {
     send_digests(mesh);
     membership_tick(&mesh->membership, get_replicas(mesh), get_context(mesh), mesh_now_ms(mesh));
     streamer_relay_round(mesh);
+    streamer_out_rest(mesh->streamer.out);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link_rest(link);
+    }
     settle(mesh);
     watch_quorum(mesh);
 }
@@ -544,6 +554,8 @@ uint64_t mesh_tick(struct mesh *mesh) {
         return 0;
     }
     uint64_t pause_us = mesh->next_gossip_us - mesh->monotonic_us;
+    uint64_t ack_us = streamer_ack_wait_us(mesh);
+    pause_us = ack_us < pause_us ? ack_us : pause_us;
     return pause_us < TICK_US_MAX ? pause_us : TICK_US_MAX;
 }
 

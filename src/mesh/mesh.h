@@ -223,6 +223,8 @@ void mesh_resolved(struct mesh *mesh, const char *name, unsigned port, const cha
 void mesh_run(struct mesh *mesh);
 /* Moves new records of the log into the links' output. */
 void mesh_push(struct mesh *mesh);
+/* Somebody waits for peers: asks those for an ACK that owe one. */
+void mesh_ask_for_acks(struct mesh *mesh);
 /* Has mesh_push() something to do even if the log is as it was when it was last called? */
 bool mesh_wants_push(const struct mesh *mesh);
 /* Periodic work; returns the microseconds until it wants to be called again. */

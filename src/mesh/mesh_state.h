@@ -29,7 +29,7 @@
  *                records are to come from there
  *   INTRODUCE    count | (node id 16, generation)...: before a ref's first use on the link
  *   DATA         (record length | record)...: stream records, crdt/stream.h
- *   ACK          context: the entries that moved
+ *   ACK          context: the entries that moved; not too often, and before each PONG
  *   SUBSCRIBE    count | (ref u64, ticks: what I have)...: send me these authors' records, too
  *   UNSUBSCRIBE  count | ref u64 ...; a count of 0: send no records before my next CONTEXT
  *   DIGEST       Unix ms | membership_digest_put()
@@ -158,7 +158,8 @@ struct mesh_link {
     struct frame_reader in;
     struct buffer out;
     size_t out_start;
-    struct buffer large; /* a DATA payload that goes out in pieces */
+    uint64_t moved_in_bytes, moved_out_bytes; /* since the last gossip round */
+    struct buffer large;                      /* a DATA payload that goes out in pieces */
     size_t large_start;
     bool is_large_begun;
     struct link_stream stream;   /* streamer.h */
@@ -214,6 +215,11 @@ struct mesh {
 struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_dialled);
 /* Appends a frame to the link's output and asks the host to send. */
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload);
+/* The same for a payload that several links send: it lies in `frame` behind room for a header, and
+ * is made a frame there, once, for all links that do not pack it. Not longer than
+ * settings.max_frame_bytes; the type is the same each time. */
+void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffer *frame,
+                      bool *is_sealed);
 /* Appends the first piece of a long payload, which loses it; true while more is left. Until then no
  * other payload of this type may be sent. */
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest);
@@ -234,6 +240,10 @@ void mesh_answer_digest(struct mesh_link *link);
 /* Parses and handles what came in. */
 void links_run(struct mesh *mesh);
 void link_tick(struct mesh_link *link);
+/* Each gossip round: a link that moved little since the one before needs no buffers. */
+void link_rest(struct mesh_link *link);
+/* Asks for a PONG, which follows an ACK of all that the peer has by then. */
+void link_ping(struct mesh_link *link);
 static inline bool link_is_up(const struct mesh_link *link) {
     return link->state == MESH_LINK_UP && !link->is_closing && !link->is_gone;
 }

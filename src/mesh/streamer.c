@@ -11,6 +11,9 @@
 enum {
     CLOCK_SLACK_MS = 1000,  /* beyond max_clock_drift, for records */
     STALLED_ROUNDS_MAX = 2, /* without any move, then somebody else is asked */
+    /* Between two ACKs, each of which costs every peer a wake-up; the first after a pause goes at
+     * once. Who waits for one asks for it, by a PING. */
+    ACK_GAP_US = 5000,
 };
 
 /* A record that came too early. */
@@ -794,9 +797,41 @@ void streamer_run(struct mesh *mesh) {
             ask_for_missing(mesh);
         }
     }
+    if (streamer->has_moved && streamer_ack_wait_us(mesh) == 0) {
+        streamer_acknowledge(mesh);
+    }
+}
+
+void streamer_acknowledge(struct mesh *mesh) {
+    struct streamer *streamer = &mesh->streamer;
     if (streamer->has_moved) {
         streamer->has_moved = false;
+        streamer->acknowledged_us = mesh->monotonic_us;
         acknowledge(mesh);
+    }
+}
+
+uint64_t streamer_ack_wait_us(const struct mesh *mesh) {
+    const struct streamer *streamer = &mesh->streamer;
+    uint64_t passed_us = mesh->monotonic_us - streamer->acknowledged_us;
+    if (!streamer->has_moved) {
+        return UINT64_MAX;
+    }
+    return passed_us < ACK_GAP_US ? ACK_GAP_US - passed_us : 0;
+}
+
+void streamer_ask_for_acks(struct mesh *mesh) {
+    unsigned self = get_replicas(mesh)->self;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!link_is_up(link)) {
+            continue;
+        }
+        const struct link_slot *known = streamer_slot(link, self);
+        if (known->acknowledged_ticks < known->sent_ticks &&
+            link->stream.asked_ticks != known->sent_ticks) {
+            link->stream.asked_ticks = known->sent_ticks;
+            link_ping(link);
+        }
     }
 }
 

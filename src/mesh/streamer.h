@@ -59,6 +59,7 @@ struct link_stream {
     bool is_waiting;       /* for the disk */
     bool is_behind;        /* the last push left records unread */
     bool is_ack_missed;    /* an ACK was not sent for want of room: all is told later */
+    uint64_t asked_ticks;  /* of this node's records, up to which the peer was asked for an ACK */
     struct buffer blocked; /* DATA payloads, each with its length, that came while data were BUSY */
     size_t blocked_start;
     uint64_t retry_us; /* of a LOST stream: when to look again */
@@ -87,6 +88,7 @@ struct streamer {
     bool is_paused;           /* streamer_pause() */
     bool is_busy;             /* the data have no room: nothing is taken before the next tick */
     bool has_moved;           /* something was applied since the last ACK */
+    uint64_t acknowledged_us; /* when that was */
     bool has_blocked;         /* a link's `blocked` may not be empty */
     bool has_dropped;         /* an author's is_dropped may be set */
     bool wants_push;          /* a link's stream may have more, though the log has not moved */
@@ -114,8 +116,15 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload);
 
 /* ---- turns ---- */
 
-/* After the input of a turn: applies what waited and can go, asks for what is missing, ACKs. */
+/* After the input of a turn: applies what waited and can go, asks for what is missing, ACKs, though
+ * not too often. */
 void streamer_run(struct mesh *mesh);
+/* Somebody asks: ACKs now what is not told yet. */
+void streamer_acknowledge(struct mesh *mesh);
+/* After how long streamer_run() has to be called for an ACK that is due then; UINT64_MAX: none. */
+uint64_t streamer_ack_wait_us(const struct mesh *mesh);
+/* Asks the peers that have not acknowledged all that they were sent of this node's records. */
+void streamer_ask_for_acks(struct mesh *mesh);
 /* Moves new records of the log into the links' output (streamer_out.c). */
 void streamer_push(struct mesh *mesh);
 /* On each tick; the second for each link, less often. */
@@ -145,6 +154,8 @@ void streamer_forget_slot(struct mesh *mesh, unsigned slot);
 
 struct streamer_out *streamer_out_new(struct mesh *mesh);
 void streamer_out_free(struct streamer_out *out);
+/* Each gossip round: if nothing was sent since the one before, buffers are given back. */
+void streamer_out_rest(struct streamer_out *out);
 /* The stream is to be placed anew before it is read on. */
 void streamer_out_seek(struct mesh_link *link);
 void streamer_out_stop(struct mesh_link *link);

@@ -2,8 +2,12 @@
 /* Records out. Each turn reads every link's stream as far as the link's output has room, gathers
  * what the peer wants into frames, and coalesces on the way.
  *
- * Peers that are up to date read the same records in the same turn, so the last joined run is kept
- * and joined once for all of them. */
+ * Peers that are up to date read the same records in the same turn. So what was gathered last is
+ * kept until the turn ends: a link that reads the same records copies none of them, and sends the
+ * frame that was made of them. A link that reads others after some that are the same keeps those.
+ *
+ *   gathered:  | 0 ... gathered_count | ... kept_count |
+ *                of this link           of the one before, that this one may read yet */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
@@ -16,14 +20,16 @@ enum {
     OUT_KEPT_BYTES_MAX = 2 << 20, /* buffers that grew beyond give their memory back */
     /* Records that are looked at for one link in one turn, unwanted ones included. */
     OUT_RECORDS_MAX = 65536,
-    /* Of a stream without repetitions, every so many runs one is tried: one less than a power of 2.
-     */
-    OUT_SKIPS_MAX = 7,
+    /* Joining costs as much as all else that is done with a run: it pays where it leaves out one
+     * change of so many. Of a stream without such repetitions, every so many runs one is tried: one
+     * less than a power of 2. */
+    OUT_JOIN_PAYS_DIVISOR = 8,
+    OUT_SKIPS_MAX = 31,
 };
 
 /* A record of the frame that is being filled. */
 struct out_record {
-    size_t offset, size; /* in `records` */
+    size_t offset, size; /* in `frame` */
     struct stream_record head;
     unsigned slot;
 };
@@ -38,14 +44,22 @@ struct joined_run {
 
 struct streamer_out {
     struct coalescer coalescer;
-    struct buffer records, payload;
+    /* Room for a header, then the payload: of the records as they are, and of joined ones. */
+    struct buffer frame, joined_frame;
     struct out_record *gathered;
     struct slice *slices;
-    size_t gathered_count, gathered_capacity;
+    size_t gathered_count, kept_count, gathered_capacity;
     struct joined_run joined;
-    /* Runs to send as they are, since joining the last ones left nothing out; 0: try again. */
+    /* What the kept records became when they were sent: so the next link sends the same. */
+    struct {
+        size_t count; /* of records that it is about; 0: none */
+        bool is_joined, is_sealed;
+        uint64_t records_out, changes_coalesced;
+    } shared;
+    /* Runs to send as they are, since joining the last ones left little out; 0: try again. */
     unsigned skips_left, skips_next;
     struct context seen; /* for seeking */
+    bool was_used;       /* since the last gossip round */
     bool is_wanted[STAMP_SLOTS_COUNT];
 };
 
@@ -56,14 +70,29 @@ struct streamer_out *streamer_out_new(struct mesh *mesh) {
     return out;
 }
 
-void streamer_out_free(struct streamer_out *out) {
+static void free_buffers(struct streamer_out *out) {
     coalescer_deinit(&out->coalescer);
-    buffer_deinit(&out->records);
-    buffer_deinit(&out->payload);
+    buffer_deinit(&out->frame);
+    buffer_deinit(&out->joined_frame);
     buffer_deinit(&out->joined.record);
     memory_free(out->gathered);
     memory_free(out->slices);
+}
+
+void streamer_out_free(struct streamer_out *out) {
+    free_buffers(out);
     memory_free(out);
+}
+
+void streamer_out_rest(struct streamer_out *out) {
+    require(out->gathered_count == 0);
+    require(out->kept_count == 0);
+    if (!out->was_used && out->gathered_capacity > 0) {
+        struct hash_seed seed = out->coalescer.seed;
+        free_buffers(out);
+        *out = (struct streamer_out){.coalescer.seed = seed};
+    }
+    out->was_used = false;
 }
 
 void streamer_out_seek(struct mesh_link *link) {
@@ -148,25 +177,77 @@ static bool place_stream(struct mesh_link *link) {
 
 /* ---- gathering ---- */
 
+static void begin_frame(struct buffer *frame) {
+    if (frame->capacity > OUT_KEPT_BYTES_MAX) {
+        buffer_deinit(frame);
+        *frame = (struct buffer){0};
+    }
+    buffer_clear(frame);
+    (void)buffer_reserve(frame, FRAME_HEADER_BYTES);
+    frame->size = FRAME_HEADER_BYTES;
+}
+
+/* Forgets the kept records from `count` on. */
+static void keep(struct streamer_out *out, size_t count) {
+    out->kept_count = count;
+    out->shared.count = 0;
+    if (count == 0) {
+        begin_frame(&out->frame);
+    } else {
+        out->frame.size = out->gathered[count - 1].offset + out->gathered[count - 1].size;
+    }
+}
+
+static bool is_same_record(const struct out_record *kept, const struct stream_record *head,
+                           unsigned slot) {
+    return kept->slot == slot && kept->head.ref == head->ref &&
+           kept->head.previous_ticks == head->previous_ticks &&
+           kept->head.last_ticks == head->last_ticks;
+}
+
 static void gather(struct streamer_out *out, const struct stream_record *head, struct slice bytes,
                    unsigned slot) {
+    if (out->gathered_count < out->kept_count) {
+        if (is_same_record(&out->gathered[out->gathered_count], head, slot)) {
+            out->gathered_count++;
+            return;
+        }
+        keep(out, out->gathered_count);
+    }
+    if (out->gathered_count == 0 || out->shared.count > 0) {
+        keep(out, out->gathered_count);
+    }
     if (out->gathered_count == out->gathered_capacity) {
         size_t capacity = out->gathered_capacity == 0 ? 64 : 2 * out->gathered_capacity;
         out->gathered = memory_resize(out->gathered, capacity * sizeof(out->gathered[0]));
         out->slices = memory_resize(out->slices, capacity * sizeof(out->slices[0]));
         out->gathered_capacity = capacity;
     }
+    codec_put_slice(&out->frame, bytes);
     struct out_record *record = &out->gathered[out->gathered_count++];
     *record = (struct out_record){
-        .offset = out->records.size, .size = bytes.size, .head = *head, .slot = slot};
+        .offset = out->frame.size - bytes.size, .size = bytes.size, .head = *head, .slot = slot};
     /* Where the marks stand in the copy. */
     record->head.marks.data = (const char *)(uintptr_t)(head->marks.data - bytes.data);
-    buffer_append_slice(&out->records, bytes);
+    out->kept_count = out->gathered_count;
+}
+
+/* Of the payload, as far as it was gathered. */
+static size_t gathered_bytes(const struct streamer_out *out) {
+    if (out->gathered_count == 0) {
+        return 0;
+    }
+    const struct out_record *last = &out->gathered[out->gathered_count - 1];
+    return last->offset + last->size - FRAME_HEADER_BYTES;
+}
+
+static struct slice gathered_record(const struct streamer_out *out, size_t index) {
+    return slice_make(out->frame.data + out->gathered[index].offset, out->gathered[index].size);
 }
 
 static struct slice gathered_marks(const struct streamer_out *out,
                                    const struct out_record *record) {
-    return slice_make(out->records.data + record->offset + (uintptr_t)record->head.marks.data,
+    return slice_make(out->frame.data + record->offset + (uintptr_t)record->head.marks.data,
                       record->head.marks.size);
 }
 
@@ -197,6 +278,11 @@ static size_t run_length(const struct streamer_out *out, size_t begin) {
 
 /* ---- frames ---- */
 
+static bool has_paid(const struct coalesce_result *result) {
+    uint64_t left_out = result->is_joined ? result->changes_in - result->changes_out : 0;
+    return left_out > 0 && left_out >= result->changes_in / OUT_JOIN_PAYS_DIVISOR;
+}
+
 /* Joins what can be of the `count` records from `begin` on; the result stays until the next. */
 static const struct joined_run *join_run(struct streamer_out *out, size_t begin, size_t count) {
     struct joined_run *joined = &out->joined;
@@ -207,8 +293,7 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
         return joined;
     }
     for (size_t i = 0; i < count; i++) {
-        out->slices[i] = slice_make(out->records.data + out->gathered[begin + i].offset,
-                                    out->gathered[begin + i].size);
+        out->slices[i] = gathered_record(out, begin + i);
     }
     buffer_clear(&joined->record);
     if (joined->record.capacity > OUT_KEPT_BYTES_MAX) {
@@ -220,7 +305,7 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
         joined->result = (struct coalesce_result){.taken = count};
     } else {
         coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
-        out->skips_next = joined->result.is_joined              ? 0
+        out->skips_next = has_paid(&joined->result)             ? 0
                           : out->skips_next < OUT_SKIPS_MAX / 2 ? 2 * out->skips_next + 1
                                                                 : (unsigned)OUT_SKIPS_MAX;
         out->skips_left = out->skips_next;
@@ -232,26 +317,32 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
     return joined;
 }
 
-/* Puts the gathered records into a payload. */
-static void fill_payload(struct mesh_link *link) {
-    struct mesh *mesh = link->mesh;
-    struct streamer_out *out = mesh->streamer.out;
+/* Joins what can be of the gathered records, and decides what is sent of them. */
+static void share(struct streamer_out *out) {
+    out->shared.count = out->gathered_count;
+    out->shared.is_joined = out->shared.is_sealed = false;
+    out->shared.records_out = out->shared.changes_coalesced = 0;
     for (size_t begin = 0; begin < out->gathered_count;) {
         const struct joined_run *joined = join_run(out, begin, run_length(out, begin));
-        size_t taken = joined->result.taken;
-        if (joined->result.is_joined) {
-            mesh->stats.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
-            codec_put_slice(&out->payload, buffer_slice(&joined->record));
-            mesh->stats.records_out++;
-        } else {
-            for (size_t i = begin; i < begin + taken; i++) {
-                codec_put_slice(
-                    &out->payload,
-                    slice_make(out->records.data + out->gathered[i].offset, out->gathered[i].size));
+        size_t end = begin + joined->result.taken;
+        if (joined->result.is_joined && !out->shared.is_joined) {
+            out->shared.is_joined = true;
+            begin_frame(&out->joined_frame);
+            for (size_t i = 0; i < begin; i++) {
+                codec_put_slice(&out->joined_frame, gathered_record(out, i));
             }
-            mesh->stats.records_out += taken;
         }
-        begin += taken;
+        if (joined->result.is_joined) {
+            out->shared.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
+            codec_put_slice(&out->joined_frame, buffer_slice(&joined->record));
+            out->shared.records_out++;
+        } else {
+            for (size_t i = begin; i < end && out->shared.is_joined; i++) {
+                codec_put_slice(&out->joined_frame, gathered_record(out, i));
+            }
+            out->shared.records_out += end - begin;
+        }
+        begin = end;
     }
 }
 
@@ -262,27 +353,34 @@ static void flush(struct mesh_link *link) {
     if (out->gathered_count == 0) {
         return;
     }
+    out->was_used = true;
     for (size_t i = 0; i < out->gathered_count; i++) {
         const struct out_record *record = &out->gathered[i];
         link_introduce(link, record->slot);
         introduce_marks(link, gathered_marks(out, record));
         mesh->stats.records_relayed += !mesh_is_own_slot(mesh, record->slot);
     }
-    buffer_clear(&out->payload);
-    fill_payload(link);
-    if (out->payload.size > mesh->settings.max_frame_bytes) {
+    if (out->gathered_count < out->kept_count) {
+        keep(out, out->gathered_count);
+    }
+    if (out->shared.count == 0) {
+        share(out);
+    }
+    ensure(out->shared.count == out->gathered_count);
+    mesh->stats.records_out += out->shared.records_out;
+    mesh->stats.changes_coalesced += out->shared.changes_coalesced;
+    struct buffer *frame = out->shared.is_joined ? &out->joined_frame : &out->frame;
+    struct slice payload = slice_skip(buffer_slice(frame), FRAME_HEADER_BYTES);
+    if (payload.size > mesh->settings.max_frame_bytes) {
         require(link->large.size == 0);
-        link->large = out->payload;
-        out->payload = (struct buffer){0};
+        buffer_append_slice(&link->large, payload);
         (void)link_send_large(link);
     } else {
-        link_send(link, MESH_FRAME_DATA, buffer_slice(&out->payload));
+        link_send_shared(link, MESH_FRAME_DATA, frame, &out->shared.is_sealed);
     }
     out->gathered_count = 0;
-    buffer_clear(&out->records);
-    if (out->records.capacity > OUT_KEPT_BYTES_MAX) {
-        buffer_deinit(&out->records);
-        out->records = (struct buffer){0};
+    if (out->frame.capacity > OUT_KEPT_BYTES_MAX) {
+        keep(out, 0);
     }
 }
 
@@ -317,12 +415,12 @@ static bool read_record(struct mesh_link *link) {
         return true;
     }
     known->sent_ticks = record.last_ticks;
-    size_t lengths = (out->gathered_count + 1) * VARINT_BYTES_MAX;
-    if (out->records.size + bytes.size + lengths > mesh->settings.max_frame_bytes) {
+    size_t bytes_max = mesh->settings.max_frame_bytes;
+    if (gathered_bytes(out) + bytes.size + VARINT_BYTES_MAX > bytes_max) {
         flush(link); /* which does not move the bytes of the log */
     }
     gather(out, &record, bytes, slot);
-    if (out->records.size >= mesh->settings.max_frame_bytes) {
+    if (gathered_bytes(out) >= bytes_max) {
         flush(link);
     }
     return true;
@@ -375,4 +473,6 @@ void streamer_push(struct mesh *mesh) {
         }
     }
     mesh->streamer.wants_push = wants_push;
+    keep(mesh->streamer.out, 0);
+    begin_frame(&mesh->streamer.out->joined_frame);
 }

@@ -24,8 +24,11 @@ enum {
     SETTLE_SLICE_US = 500,
     SETTLE_STEP_ENTRIES = 64,
     /* Between two pushes of changes under load: each costs a write to every peer and an answer. The
-     * first after a pause goes at once, and so do all while somebody waits for peers. */
+     * first after a pause goes at once, and so do all while somebody waits for peers. Each request
+     * makes the gap longer: the more there is to do, the fewer pushes there are. */
     PUSH_GAP_US = 300,
+    PUSH_GAP_REQUEST_US = 5,
+    PUSH_GAP_US_MAX = 2000,
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,
@@ -51,9 +54,10 @@ struct node_mesh {
     unsigned retired_slot;      /* being retired; 0: none */
     uint64_t retired_us;        /* when that was last asked for */
     uint64_t next_slice_us;
-    uint64_t pushed_version; /* of the log's streams when they were last pushed */
-    uint64_t pushed_us;      /* when that was */
-    bool has_unpushed;       /* there is more, and it waits for PUSH_GAP_US to be over */
+    uint64_t pushed_version;  /* of the log's streams when they were last pushed */
+    uint64_t pushed_us;       /* when that was */
+    uint64_t pushed_requests; /* how many had been executed then */
+    bool has_unpushed;        /* there is more, and it waits for PUSH_GAP_US to be over */
     int64_t busy_told_ms;
     struct buffer address;
     struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */
@@ -860,6 +864,13 @@ void node_mesh_run(struct node *node) {
     }
 }
 
+static uint64_t push_gap_us(const struct node *node) {
+    uint64_t requests = node->stats.commands_processed - node->mesh_data->pushed_requests;
+    return requests < (PUSH_GAP_US_MAX - PUSH_GAP_US) / PUSH_GAP_REQUEST_US
+               ? PUSH_GAP_US + requests * PUSH_GAP_REQUEST_US
+               : PUSH_GAP_US_MAX;
+}
+
 void node_mesh_push(struct node *node) {
     if (node->mesh == NULL) {
         return;
@@ -868,12 +879,16 @@ void node_mesh_push(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     uint64_t version = log_streams_version(node->log);
     bool wants_push = mesh_wants_push(node->mesh);
-    bool is_due = node->now_us - data->pushed_us >= PUSH_GAP_US ||
-                  node->blocked_count > node->blocking.requests_count;
+    bool is_waited_for = node->blocked_count > node->blocking.requests_count;
+    bool is_due = is_waited_for || node->now_us - data->pushed_us >= push_gap_us(node);
     if (wants_push || (version != data->pushed_version && is_due)) {
         data->pushed_version = version;
         data->pushed_us = node->now_us;
+        data->pushed_requests = node->stats.commands_processed;
         mesh_push(node->mesh);
+    }
+    if (is_waited_for) {
+        mesh_ask_for_acks(node->mesh);
     }
     data->has_unpushed = version != data->pushed_version;
 }
@@ -901,8 +916,10 @@ uint64_t node_mesh_tick(struct node *node) {
     }
     struct node_mesh *data = node->mesh_data;
     uint64_t wait_us = mesh_tick(node->mesh);
-    if (data->has_unpushed && wait_us > PUSH_GAP_US) {
-        wait_us = PUSH_GAP_US;
+    if (data->has_unpushed) {
+        uint64_t gap_us = push_gap_us(node), passed_us = node->now_us - data->pushed_us;
+        uint64_t due_us = gap_us > passed_us ? gap_us - passed_us : 0;
+        wait_us = wait_us < due_us ? wait_us : due_us;
     }
     if (data->settles && node->now_us >= data->next_slice_us && tidy(node)) {
         data->next_slice_us = node->host.monotonic_us(node->host.udata) + SETTLE_PAUSE_US;

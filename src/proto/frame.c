@@ -56,6 +56,20 @@ static size_t pack(char *at, struct slice piece) {
     return UNPACKED_LENGTH_BYTES + (size_t)size;
 }
 
+static void put_header(char *at, size_t payload_bytes, uint8_t type, uint8_t flags) {
+    put32(at, (uint32_t)payload_bytes);
+    at[8] = (char)type;
+    at[9] = (char)flags;
+    put32(at + 4, frame_crc(at, payload_bytes));
+}
+
+void frame_seal(struct buffer *out, size_t begin, uint8_t type) {
+    require(out->size >= begin + FRAME_HEADER_BYTES);
+    size_t payload_bytes = out->size - begin - FRAME_HEADER_BYTES;
+    require(payload_bytes <= FRAME_PAYLOAD_BYTES_MAX);
+    put_header(out->data + begin, payload_bytes, type, 0);
+}
+
 bool frame_put_piece(struct buffer *out, uint8_t type, struct slice *rest,
                      const struct frame_opts *opts, size_t *packed) {
     require(rest->size <= FRAME_PAYLOAD_BYTES_MAX);
@@ -79,10 +93,7 @@ bool frame_put_piece(struct buffer *out, uint8_t type, struct slice *rest,
             memcpy(payload, piece.data, size);
         }
     }
-    put32(at, (uint32_t)size);
-    at[8] = (char)type;
-    at[9] = (char)flags;
-    put32(at + 4, frame_crc(at, size));
+    put_header(at, size, type, flags);
     out->size += FRAME_HEADER_BYTES + size;
     *rest = slice_skip(*rest, piece.size);
     return has_more;
@@ -173,6 +184,17 @@ static void tidy(struct frame_reader *reader) {
         }
     }
     reader->begin = 0;
+}
+
+void frame_reader_rest(struct frame_reader *reader) {
+    release(reader);
+    buffer_deinit(&reader->unpacked);
+    reader->unpacked = (struct buffer){0};
+    if (reader->in.size == reader->begin) {
+        buffer_deinit(&reader->in);
+        reader->in = (struct buffer){0};
+        reader->begin = 0;
+    }
 }
 
 char *frame_reader_space(struct frame_reader *reader, size_t *room) {

@@ -42,6 +42,9 @@ struct frame_opts {
  * Returns how many bytes of it were packed (their size before). */
 size_t frame_put(struct buffer *out, uint8_t type, struct slice payload,
                  const struct frame_opts *opts);
+/* Makes one unpacked frame in place: its payload, short enough for one, is what `out` has behind
+ * `begin` and room for a header. */
+void frame_seal(struct buffer *out, size_t begin, uint8_t type);
 /* Appends the first piece of `*rest`, which loses it, as one frame; true while more is left. Until
  * it returns false, no other payload of this type may be put. `*packed` grows as frame_put()'s
  * result. */
@@ -91,6 +94,8 @@ void frame_reader_commit(struct frame_reader *reader, size_t size);
 /* The next whole payload, valid until the next call of next() or space(). */
 enum frame_status frame_reader_next(struct frame_reader *reader, uint8_t *type,
                                     struct slice *payload);
+/* Gives back what is allocated, if no bytes wait. No payload handed out is in use. */
+void frame_reader_rest(struct frame_reader *reader);
 /* Bytes allocated now. */
 size_t frame_reader_memory_bytes(const struct frame_reader *reader);
 

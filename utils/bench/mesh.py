@@ -6,13 +6,14 @@ The writing node has the server's CPU for itself; its peers share the other one 
 import threading
 import time
 
+from of_collections import MEMORY_SMALL
 from report import Rows
-from servers import ControlledLoad, Failure, ReplyError, load
+from servers import ControlledLoad, Failure, ReplyError, load, process_tree, status_bytes
 
 KEYS = 1_000_000
 VALUE_BYTES = 64
 CONNECTIONS = 50
-WRITE_REQUESTS = {1: 300_000, 16: 1_500_000, 64: 2_000_000}
+WRITE_REQUESTS = {1: 50_000, 16: 300_000, 64: 500_000}  # of one round
 
 
 class Group:
@@ -41,7 +42,7 @@ class Group:
 
     def add(self, index):
         """Starts one more server, the first one on the measured CPU."""
-        bench, options = self.bench, dict(self.options)
+        bench, options = self.bench, {"enable-debug-command": "yes", **self.options}
         if self.is_mesh:
             ports = [bench.options.port + 10_000 + i for i in range(self.peers_count + 2)]
             options["mesh-port"] = ports[index]
@@ -49,10 +50,14 @@ class Group:
                 options["mesh-seeds"] = f"127.0.0.1:{ports[0]}"
         elif index > 0:
             options["replicaof"] = f"127.0.0.1 {self.servers[0].port}"
+        if not self.is_mesh:
+            # A replica is served when it asks, instead of after five seconds.
+            options["repl-diskless-sync-delay"] = 0
         server = bench.server(self.spec, options)
         if index > 0:
             # The load shares that CPU and goes first: it must see the writer's delays only.
-            server.cpu, server.nice = bench.load_cpu, 19
+            server.cpu, server.gives_way = bench.load_cpu, True
+            server.nice = bench.options.peers_nice
         server.__enter__()
         self.servers.append(server)
         return server
@@ -94,6 +99,31 @@ class Group:
                 raise Failure(f"{self.spec.name}: a replica does not catch up")
             time.sleep(0.02)
 
+    def settle(self, wait_s=60):
+        """Until every node knows that everything is everywhere, and has tidied up after it; then
+        only a small backlog stays."""
+        self.check_equal()
+        deadline = time.monotonic() + wait_s
+        for server in self.servers:
+            while True:
+                info = server.client.info("mesh")
+                if all(int(info["mesh_" + name]) == 0 for name in
+                       ("keys_unsettled", "keys_contested", "frontier_age_ms")):
+                    break
+                if time.monotonic() > deadline:
+                    raise Failure(f"{self.spec.name}: the data does not settle")
+                time.sleep(0.1)
+            server.client.call("CONFIG", "SET", "mesh-backlog-size", "1mb")
+            server.client.call("MEMORY", "PURGE")
+        time.sleep(3)
+
+    def check_equal(self):
+        """Once nobody writes any more, all servers must hold the same data."""
+        self.wait_equal()
+        digests = {server.client.call("DEBUG", "DIGEST") for server in self.servers}
+        if len(digests) != 1:
+            raise Failure(f"{self.spec.name}: the servers hold different data")
+
 
 def fill(bench, server, keys, value_bytes, **options):
     load(server, bench.load_cpu, test="set", each=True, keys=keys, requests=keys, pipeline=64,
@@ -104,30 +134,44 @@ def fill(bench, server, keys, value_bytes, **options):
 
 
 def mesh_write(bench):
-    """SETs and INCRs on one node: alone, and with two peers; redis-server with one replica."""
+    """SETs and INCRs on one node: alone, and with two peers; redis-server with one replica.
+
+    All of them run, and are loaded in turn for half a second or so each: whatever else the machine
+    does meanwhile concerns all. What counts is all processor time of the writer, until its peers
+    have everything."""
     rows = Rows()
     baseline, subject = bench.specs[0], bench.specs[1]
-    cases = [("redis-server, 1 replica", baseline, 1, False), ("alone", subject, 0, False),
-             ("2 peers", subject, 2, True)]
-    for number in range(bench.rounds(3)):
-        for name, spec, peers, is_mesh in cases:
-            bench.say(f"round {number + 1}, {name}")
-            with Group(bench, spec, peers, is_mesh=is_mesh) as group:
-                fill(bench, group.writer(), bench.scaled(KEYS), VALUE_BYTES)
-                for pipeline in bench.pipelines([1, 16, 64]):
-                    for test in bench.tests(["set", "incr"]):
-                        requests = bench.scaled(WRITE_REQUESTS.get(pipeline, 500_000))
-                        got = load(group.writer(), bench.load_cpu, test=test,
-                                   keys=bench.scaled(KEYS), pipeline=pipeline,
-                                   prefix="ctr:" if test == "incr" else "key:",
-                                   connections=CONNECTIONS, value_bytes=VALUE_BYTES,
-                                   requests=requests, warmup_requests=requests // 10,
-                                   seed=300 + number)
+    keys = bench.scaled(KEYS)
+    with Group(bench, baseline, 1, is_mesh=False) as replicated, \
+            Group(bench, subject, 0, is_mesh=False) as alone, \
+            Group(bench, subject, 2, is_mesh=True) as mesh:
+        groups = {"redis-server, 1 replica": replicated, "alone": alone, "2 peers": mesh}
+        for group in groups.values():
+            fill(bench, group.writer(), keys, VALUE_BYTES)
+            group.wait_equal()
+        for pipeline in bench.pipelines([1, 16, 64]):
+            requests = bench.scaled(WRITE_REQUESTS.get(pipeline, 500_000))
+            for test in bench.tests(["set", "incr"]):
+                for number in range(bench.rounds(15)):
+                    bench.say(f"{test}, pipeline {pipeline}, round {number + 1}")
+                    for name, group in groups.items():
                         rows.add(f"{test.upper()}, pipeline {pipeline}", name,
-                                 per_cpu_s=got["requests"] / max(got["server_cpu_s"], 0.01),
-                                 per_s=got["requests"] / got["elapsed_s"])
-                group.wait_equal()
+                                 **write_round(bench, group, test, pipeline, keys, requests,
+                                               300 + number))
+        for group in groups.values():
+            group.check_equal()
     return rows
+
+
+def write_round(bench, group, test, pipeline, keys, requests, seed):
+    writer = group.writer()
+    cpu_s = writer.exact_cpu_s()
+    got = load(writer, bench.load_cpu, test=test, keys=keys, pipeline=pipeline,
+               prefix="ctr:" if test == "incr" else "key:", connections=CONNECTIONS,
+               value_bytes=VALUE_BYTES, requests=requests, seed=seed)
+    group.wait_equal()
+    return {"per_cpu_s": got["requests"] / (writer.exact_cpu_s() - cpu_s),
+            "per_s": got["requests"] / got["elapsed_s"]}
 
 
 # ---- how soon a write is seen ----
@@ -230,7 +274,7 @@ def join_round(bench, group, keys, seed):
         time.sleep(1)
         generator.phase("without")
         time.sleep(2 if bench.quick else 6)
-        before_bytes, peak = writer.tree_bytes(), PeakBytes(writer)
+        before_bytes, peak = memory_bytes(writer), PeakBytes(writer)
         generator.phase("during")
         begin = time.monotonic()
         with peak:
@@ -239,7 +283,7 @@ def join_round(bench, group, keys, seed):
             seconds = time.monotonic() - begin
         generator.phase("after")
         phases = generator.finish()
-    group.wait_equal()
+    group.check_equal()
     without, during = (phases[name]["latency_us"]["p999"] for name in ("without", "during"))
     return {"join_s": seconds, "p999_ratio": during / without, "during_p999_us": during,
             "extra_share": max(peak.bytes - before_bytes, 0) / before_bytes}
@@ -257,6 +301,14 @@ def wait_keys(server, keys, wait_s=300):
     raise Failure(f"{server.spec.name}: the new node did not get all keys")
 
 
+def memory_bytes(server):
+    """Memory of a server with its children. Of one without any it costs nothing to be told, while
+    the pages of a forked one have to be walked to know which are shared."""
+    if len(process_tree(server.pid)) > 1:
+        return server.tree_bytes()
+    return status_bytes(server.pid, "VmRSS") + status_bytes(server.pid, "VmPTE")
+
+
 class PeakBytes(threading.Thread):
     """The greatest memory of a server's processes, looked at five times a second: more would
     disturb what is measured."""
@@ -267,7 +319,7 @@ class PeakBytes(threading.Thread):
 
     def run(self):
         while not self.stopped.wait(0.2):
-            self.bytes = max(self.bytes, self.server.tree_bytes())
+            self.bytes = max(self.bytes, memory_bytes(self.server))
 
     def __enter__(self):
         self.start()
@@ -304,9 +356,7 @@ def mesh_heal(bench):
             seconds = time.monotonic() - begin
             sent = sum(int(server.client.info("mesh")["mesh_bytes_out"])
                        for server in servers) - sent
-            digests = {server.client.call("DEBUG", "DIGEST") for server in servers}
-            if len(digests) != 1:
-                raise Failure("the nodes differ after healing")
+            group.check_equal()
             rss = max(server.settled_rss_bytes() for server in servers)
         with Group(bench, subject, 0, is_mesh=True) as group:
             for prefix in ("lft:", "rgt:"):
@@ -321,24 +371,100 @@ def mesh_heal(bench):
 
 # ---- memory ----
 
+# Peers that give way to the load may be far behind for a moment.
+BACKLOG = {"mesh-backlog-size": "1gb"}
+WARM_KEYS = 1000
+
+
+
+def empty_bytes(bench, group):
+    """What each server takes before there are keys worth the name, its buffers warm."""
+    for server in group.servers:
+        load(server, bench.load_cpu, test="set", prefix="wrm:", keys=WARM_KEYS, requests=200_000,
+             pipeline=64, connections=CONNECTIONS, value_bytes=JOIN_VALUE_BYTES, seed=3)
+    if group.is_mesh:
+        group.settle()
+    empty = [server.settled_rss_bytes() for server in group.servers]
+    for server in group.servers:
+        if group.is_mesh:
+            server.client.call("CONFIG", "SET", "mesh-backlog-size", BACKLOG["mesh-backlog-size"])
+    return empty
+
 
 def mesh_memory(bench):
-    """Bytes per key in a mesh of three that has settled, and on a node without a mesh."""
+    """Bytes per key in a mesh of three that has settled, a third written on each node, and on a node
+    without a mesh. The backlog is a setting, and small in the end."""
     rows = Rows()
     subject = bench.specs[1]
-    keys = bench.scaled(KEYS)
-    for name, peers, is_mesh in (("alone", 0, False), ("mesh of 3", 2, True)):
-        with Group(bench, subject, peers, {"mesh-backlog-size": "1mb"} if is_mesh else {},
-                   is_mesh=is_mesh) as group:
-            writer = group.writer()
-            empty = writer.settled_rss_bytes()
-            fill(bench, writer, keys, JOIN_VALUE_BYTES)
-            group.wait_equal()
-            time.sleep(5)
-            rows.add(f"{keys:,} × {JOIN_VALUE_BYTES} bytes", name,
-                     bytes_per_key=(writer.settled_rss_bytes() - empty) / keys)
+    keys = bench.scaled(JOIN_KEYS) // 3
+    for _ in range(bench.rounds(1)):
+        for name, peers, is_mesh in (("alone", 0, False), ("mesh of 3", 2, True)):
+            bench.say(name)
+            with Group(bench, subject, peers, BACKLOG if is_mesh else {},
+                       is_mesh=is_mesh) as group:
+                empty = empty_bytes(bench, group)
+                for number in range(3):
+                    server = group.servers[number % len(group.servers)]
+                    fill(bench, server, keys, JOIN_VALUE_BYTES, prefix=f"ke{number}:")
+                if is_mesh:
+                    group.settle()
+                rows.add(f"3 × {keys:,} × {JOIN_VALUE_BYTES} bytes", name,
+                         bytes_per_key=max(server.settled_rss_bytes() - before for server, before
+                                           in zip(group.servers, empty)) / (3 * keys))
     return rows
 
 
+COLLECTION_KEYS, COLLECTION_WRITERS, COLLECTION_ELEMENTS = 100_000, 10, 10
+
+
+def mesh_collections(bench):
+    """Bytes per key of small collections in a mesh of three that has settled, once ten concurrent
+    writers, spread over the nodes, have filled them element by element: each its own keys, or all of
+    them one element of every key."""
+    rows = Rows()
+    subject = bench.specs[1]
+    keys = bench.scaled(COLLECTION_KEYS)
+    for _ in range(bench.rounds(1)):
+        for kind, (verb, part) in MEMORY_SMALL.items():
+            for how in ("own keys", "shared keys"):
+                bench.say(f"{kind}, {how}")
+                with Group(bench, subject, 2, BACKLOG, is_mesh=True) as group:
+                    empty = empty_bytes(bench, group)
+                    write_together(bench, group, verb, part, keys, how == "shared keys")
+                    group.settle()
+                    if group.writer().client.call("DBSIZE") != keys + WARM_KEYS:
+                        raise Failure("keys are missing")
+                    rows.add(f"{kind} of {COLLECTION_ELEMENTS}, {how}", subject.name,
+                             bytes_each=max(server.settled_rss_bytes() - before for server, before
+                                            in zip(group.servers, empty)) / keys)
+    return rows
+
+
+def write_together(bench, group, verb, part, keys, are_shared):
+    failures = []
+
+    def write(number):
+        server = group.servers[number % len(group.servers)]
+        count = keys if are_shared else keys // COLLECTION_WRITERS
+        prefix = "" if are_shared else number
+        try:
+            for turn in range(1 if are_shared else COLLECTION_ELEMENTS):
+                load(server, bench.load_cpu, test="command", each=True, keys=count, requests=count,
+                     command=f"{verb} key{prefix}:{{key}} {part}", pipeline=16, connections=1,
+                     value_bytes=10, seed=COLLECTION_WRITERS * turn + number + 1)
+        except Failure as failure:
+            failures.append(failure)
+
+    writers = [threading.Thread(target=write, args=(number,))
+               for number in range(COLLECTION_WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    if failures:
+        raise failures[0]
+
+
 SCENARIOS = {"mesh-write": mesh_write, "mesh-visible": mesh_visible, "mesh-wire": mesh_wire,
-             "mesh-join": mesh_join, "mesh-heal": mesh_heal, "mesh-memory": mesh_memory}
+             "mesh-join": mesh_join, "mesh-heal": mesh_heal, "mesh-memory": mesh_memory,
+             "mesh-collections": mesh_collections}

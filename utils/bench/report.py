@@ -32,11 +32,21 @@ class Rows:
         base = self.median(work, baseline, metric)
         return None if value is None or not base else value / base
 
+    def ratios(self, work, server, baseline, metric):
+        """Within each round."""
+        pairs = zip(self.rounds(work, server, metric), self.rounds(work, baseline, metric))
+        return [value / base for value, base in pairs if base]
+
     def ratio_range(self, work, server, baseline, metric):
         """The least and the greatest ratio within one round."""
-        pairs = zip(self.rounds(work, server, metric), self.rounds(work, baseline, metric))
-        ratios = [value / base for value, base in pairs if base]
+        ratios = self.ratios(work, server, baseline, metric)
         return (min(ratios), max(ratios)) if ratios else None
+
+    def median_ratio(self, work, server, baseline, metric):
+        """The median of the ratios within a round: for rounds that are short, so that whatever else
+        the machine does concerns all servers of one; None where nothing was measured."""
+        ratios = self.ratios(work, server, baseline, metric)
+        return statistics.median(ratios) if ratios else None
 
     def as_json(self):
         return {work: {server: {metric: {"median": statistics.median(rounds), "rounds": rounds}
@@ -164,6 +174,9 @@ COLUMNS = {
     "mesh-memory": [
         ("bytes/key", "bytes_per_key", digits(1), VALUE),
     ],
+    "mesh-collections": [
+        ("bytes/key", "bytes_each", digits(1), VALUE),
+    ],
 }
 
 TITLES = {
@@ -183,6 +196,7 @@ TITLES = {
     "mesh-join": "A new node",
     "mesh-heal": "A partition that heals",
     "mesh-memory": "Memory in a mesh",
+    "mesh-collections": "Collections in a mesh",
 }
 
 
@@ -312,10 +326,10 @@ def mesh_write_targets(targets, rows):
     for work in rows.works():
         peers = "mesh-write: " + work + ", requests/CPU-s with 2 peers over "
         judge(targets, peers + "alone", "at least 0.85×",
-              rows.ratio(work, "2 peers", "alone", "per_cpu_s"), lambda value: value >= 0.85,
+              rows.median_ratio(work, "2 peers", "alone", "per_cpu_s"), lambda value: value >= 0.85,
               lambda value: f"{value:.2f}×")
         judge(targets, peers + "redis-server's with a replica", "above 1×",
-              rows.ratio(work, "2 peers", "redis-server, 1 replica", "per_cpu_s"),
+              rows.median_ratio(work, "2 peers", "redis-server, 1 replica", "per_cpu_s"),
               lambda value: value > 1, lambda value: f"{value:.2f}×")
 
 
@@ -357,6 +371,14 @@ def mesh_targets(targets, results, names):
                   lambda value: value <= 1.02, lambda value: f"{value:.3f}×")
 
 
+def mesh_collections_targets(targets, rows, subject):
+    for work in rows.works():
+        most = SMALL_COLLECTION_TARGETS[work.rpartition(" of ")[0]] * 11 / 10
+        judge(targets, f"mesh-collections: {work}, bytes/key", f"at most {most:.0f}",
+              rows.median(work, subject, "bytes_each"), lambda value, most=most: value <= most,
+              digits(1))
+
+
 def targets_of(results, baseline, subject):
     """Judges the subject by the targets that the measured scenarios allow to judge."""
     targets, names = [], (baseline, subject)
@@ -390,6 +412,8 @@ def targets_of(results, baseline, subject):
                   results["zipf"].median(work, subject, "difference"),
                   lambda value: value >= -HIT_RATIO_SLACK, lambda value: f"{value:+.4f}")
     mesh_targets(targets, results, names)
+    if "mesh-collections" in results:
+        mesh_collections_targets(targets, results["mesh-collections"], subject)
     return targets
 
 

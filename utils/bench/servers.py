@@ -61,8 +61,9 @@ class Spec:
             return "unknown"
 
 
-def pinned(cpu, nice=0):
-    """What a child does before exec: dies with its parent, stays on one CPU, and may give way."""
+def pinned(cpu, gives_way=False, nice=None):
+    """What a child does before exec: dies with its parent, stays on one CPU, and may give way to
+    whoever else wants that: at once, or as `nice` says."""
     parent = os.getpid()
 
     def prepare():
@@ -70,7 +71,10 @@ def pinned(cpu, nice=0):
         if os.getppid() != parent:
             os._exit(1)
         os.sched_setaffinity(0, {cpu})
-        os.nice(nice)
+        if gives_way and nice is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        elif gives_way:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     return prepare
 
@@ -128,7 +132,7 @@ class Server:
         self.spec, self.port, self.directory, self.cpu = spec, port, directory, cpu
         self.options = options or {}
         self.keeps_directory = keeps_directory
-        self.nice = 0
+        self.gives_way, self.nice = False, None
         self.client = None
         self.process = None
 
@@ -165,7 +169,8 @@ class Server:
             begin = time.monotonic()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
-                                            preexec_fn=pinned(self.cpu, self.nice), cwd=self.directory)
+                                            cwd=self.directory, preexec_fn=pinned(
+                                                self.cpu, self.gives_way, self.nice))
         self.pid = self.process.pid
         while not self.answers():
             if self.process.poll() is not None:
@@ -227,6 +232,14 @@ class Server:
         with open(f"/proc/{self.pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def exact_cpu_s(self):
+        """The same to the nanosecond, as the scheduler counts it."""
+        total = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/schedstat") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
 
     def rss_bytes(self):
         return status_bytes(self.pid, "VmRSS")

@@ -784,9 +784,10 @@ static inline void world_free(struct world *world) {
     memory_free(world);
 }
 
-static inline void world_step(struct world *world) {
-    world->now_us += WORLD_STEP_US;
-    world->unix_ms += WORLD_STEP_US / 1000;
+static inline void world_step_us(struct world *world, uint64_t us) {
+    int64_t ms = (int64_t)((world->now_us + us) / 1000 - world->now_us / 1000);
+    world->now_us += us;
+    world->unix_ms += ms;
     for (unsigned i = 0; i < world->count; i++) {
         struct world_node *node = &world->nodes[i];
         if (node->is_running) {
@@ -815,6 +816,10 @@ static inline void world_step(struct world *world) {
             }
         }
     }
+}
+
+static inline void world_step(struct world *world) {
+    world_step_us(world, WORLD_STEP_US);
 }
 
 static inline void world_run_ms(struct world *world, uint64_t ms) {

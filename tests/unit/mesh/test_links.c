@@ -64,6 +64,84 @@ static void test_five_nodes_write_all(void **state) {
     world_free(world);
 }
 
+static unsigned acknowledged(const struct world_node *node) {
+    return mesh_acknowledged_count(node->mesh, node->context.stamps[node->replicas.self]);
+}
+
+/* Under a stream of changes few are acknowledged, and all of them soon after it ends; who asks is
+ * told at once. */
+static void test_acks_are_few(void **state) {
+    (void)state;
+    enum { STEPS = 500, STEP_US = 200 };
+    struct world *world = world_started(3, 20);
+    struct world_node *writer = &world->nodes[0];
+    assert_true(world_links(world, 3000));
+    world_run_ms(world, 1000);
+    uint64_t acks = stats_of(writer).acks_in;
+    for (unsigned i = 0; i < STEPS; i++) {
+        world_write(writer, i % 8, i);
+        world_step_us(world, STEP_US);
+    }
+    world_run_ms(world, 40);
+    assert_int_equal(acknowledged(writer), 2);
+    /* A hundred milliseconds, two peers. */
+    assert_in_range(stats_of(writer).acks_in - acks, 2, 2 * (STEPS * STEP_US / 5000 + 10));
+    unsigned steps[2] = {0};
+    for (unsigned is_asked = 0; is_asked < 2; is_asked++) {
+        world_run_ms(world, 50);
+        uint64_t pings = world->frames_by_type[MESH_FRAME_PING];
+        /* What follows an acknowledgement closely has to wait for the next one. */
+        world_write(writer, 1, 1);
+        while (acknowledged(writer) < 2) {
+            world_step_us(world, STEP_US);
+        }
+        world_write(writer, 1, 2);
+        for (; acknowledged(writer) < 2; steps[is_asked]++) {
+            world_step_us(world, STEP_US);
+            if (is_asked) {
+                mesh_ask_for_acks(writer->mesh);
+            }
+        }
+        /* It is asked for once. */
+        assert_in_range(world->frames_by_type[MESH_FRAME_PING] - pings, is_asked ? 2 : 0, 8);
+    }
+    assert_true(steps[1] + 5 < steps[0]);
+    world_free(world);
+}
+
+/* Links that want the same, a part of it, or more send what is wanted, whatever they share: one has
+ * read up to somewhere else, one packs its frames, one also gets another author's records. */
+static void test_shared_frames(void **state) {
+    (void)state;
+    struct world *world = world_new(4, 21);
+    for (unsigned i = 0; i < 4; i++) {
+        world->nodes[i].settings.max_frame_bytes = 4096;
+        world->nodes[i].settings.compression = i == 0 ? MESH_COMPRESSION_YES : MESH_COMPRESSION_NO;
+        world_start(world, i);
+    }
+    assert_true(world_links(world, 3000));
+    mesh_cut(world->nodes[1].mesh, "10.0.0.3:7000");
+    uint64_t changes = 0;
+    for (unsigned i = 0; i < 600; i++) {
+        world->is_deaf[3] = i % 50 < 20;
+        for (unsigned w = 0; w < 3; w++) {
+            if (prng_below(&world->prng, 3) != 0) {
+                world_write_sized(&world->nodes[w], (unsigned)prng_below(&world->prng, 64), 1, i,
+                                  10 + (size_t)prng_below(&world->prng, i % 100 == 0 ? 9000 : 300));
+                changes++;
+            }
+        }
+        if (i % 3 == 2) {
+            world_step(world);
+        }
+    }
+    world->is_deaf[3] = false;
+    assert_true(world_converges(world, 20000));
+    assert_true(changes > 0);
+    assert_int_equal(sum_gaps(world), 0);
+    world_free(world);
+}
+
 /* A and C are cut from each other: B brings the records of each to the other, asked to do so, and
  * stops when they are linked again. */
 static void test_relay(void **state) {
@@ -557,6 +635,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_nodes_stream),
         cmocka_unit_test(test_five_nodes_write_all),
+        cmocka_unit_test(test_acks_are_few),
+        cmocka_unit_test(test_shared_frames),
         cmocka_unit_test(test_relay),
         cmocka_unit_test(test_reconnect),
         cmocka_unit_test(test_partition),

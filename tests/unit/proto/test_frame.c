@@ -84,6 +84,14 @@ static void the_layout(void **state) {
     buffer_clear(&out);
     assert_int_equal(frame_put(&out, 9, (struct slice){0}, &SMALL), 0);
     assert_int_equal(out.size, FRAME_HEADER_BYTES);
+    /* One that was made in place is no other. */
+    buffer_clear(&out);
+    buffer_append_slice(&out, SLICE("abc"));
+    (void)buffer_reserve(&out, FRAME_HEADER_BYTES);
+    out.size += FRAME_HEADER_BYTES;
+    buffer_append_slice(&out, SLICE("hello"));
+    frame_seal(&out, 3, 7);
+    assert_true(slice_equal(slice_skip(buffer_slice(&out), 3), buffer_slice(&expected)));
     buffer_deinit(&out);
     buffer_deinit(&expected);
 }
