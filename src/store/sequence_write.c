@@ -116,9 +116,9 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     struct collection *collection = elements_writer_collection(writer);
     struct key place = {.db = writer->key.db, .in = collection}; /* nobody looks for it */
     uint64_t recorded = 0, stamp = 0;
-    sequence_write_before(writer);
     bool is_there = true;
     for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
+        sequence_write_before(writer, cursor->element.name);
         struct change change = {
             .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
         stamp = change.stamp;
