@@ -129,7 +129,15 @@ static void write_element(struct elements_writer *writer) {
             id = cursor.name.id;
             (void)xstream_delete(writer, &id, 1);
         } else if (xstream_make_id(writer, 1 + prng_below(&prng, 500), false, &id)) {
-            assert_int_equal(xstream_add(writer, id, slice_make(fields, sizeof(fields))), STORE_OK);
+            struct buffer value = {0};
+            buffer_append(&value, fields, sizeof(fields));
+            assert_int_equal(xstream_add(writer, id, &value), STORE_OK);
+            buffer_deinit(&value);
+        }
+        if (removes && prng_below(&prng, 30) == 0) {
+            struct xstream_trim trim = {.by = XSTREAM_TRIM_LENGTH,
+                                        .length_max = elements.count - elements.count / 8};
+            (void)xstream_trim(writer, &trim);
         }
         break;
     }
@@ -180,7 +188,7 @@ static void change_key(unsigned db, unsigned kind) {
         store_set_now(&store, store.now_ms + (int64_t)prng_below(&prng, 40));
         break;
     default:
-        if (prng_below(&prng, 20) == 0) {
+        if (prng_below(&prng, 6) == 0) {
             (void)store_flush(&store, db);
         }
         break;
