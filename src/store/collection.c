@@ -262,6 +262,17 @@ static void index_update(struct collection *collection, struct slice name, struc
     }
 }
 
+static void note_part(struct collection *collection, unsigned slot) {
+    collection->has_parts_of_all |= collection->may_have_parts && slot != collection->parts_slot;
+    collection->parts_slot = slot;
+    collection->may_have_parts = true;
+}
+
+bool collection_has_parts_beside(const struct collection *collection, unsigned slot) {
+    return collection->may_have_parts &&
+           (collection->has_parts_of_all || collection->parts_slot != slot);
+}
+
 static void note_parts(struct collection *collection, const struct entry *element) {
     struct entry_parts parts;
     collection_note(collection, element->stamp);
@@ -273,14 +284,16 @@ static void note_parts(struct collection *collection, const struct entry *elemen
         if (parts.register_stamp != 0) {
             collection_note(collection, parts.register_stamp);
         }
-        collection->may_have_parts = true;
+        note_part(collection, stamp_slot(element->stamp));
         break;
     case ENTRY_COUNTER:
-        collection->may_have_parts = true;
+        note_part(collection, stamp_slot(element->stamp));
         break;
     case ENTRY_CONTESTED:
         contested_note(entry_contested(element), collection);
-        collection->may_have_parts |= entry_contested(element)->parts_count > 0;
+        for (unsigned i = 0; i < entry_contested(element)->parts_count; i++) {
+            note_part(collection, stamp_slot(entry_contested(element)->parts[i].stamp));
+        }
         break;
     case ENTRY_BYTES:
     case ENTRY_INTEGER:
@@ -600,7 +613,7 @@ void collection_finish(struct store *store, struct collection *collection, uint6
 
 bool collection_is_covered(const struct store *store, const struct collection *collection,
                            unsigned author) {
-    if (collection->contested_count > 0 || collection->may_have_parts) {
+    if (collection->contested_count > 0 || collection_has_parts_beside(collection, author)) {
         return store->is_alone;
     }
     for (unsigned i = 0; i < collection->newest_count; i++) {
@@ -660,7 +673,8 @@ static void take_element(struct store *store, struct collection *collection, str
 }
 
 void collection_take(struct store *store, struct collection *collection) {
-    if (collection->contested_count > 0 || collection->may_have_parts) {
+    if (collection->contested_count > 0 ||
+        collection_has_parts_beside(collection, store->replicas.self)) {
         collection_walk(store, collection, take_element, NULL);
     }
 }

@@ -41,7 +41,9 @@ struct collection {
     unsigned database;       /* number (not index) of its database */
     enum value_type type;
     bool is_key_fresh;     /* its next recorded change says that there was no value */
-    bool may_have_parts;   /* an element was incremented: others may have parts of it */
+    bool may_have_parts;   /* an element was incremented: there may be parts of it */
+    bool has_parts_of_all; /* not only of the replica in `parts_slot` */
+    unsigned parts_slot;   /* whose part was noted first */
     bool is_large;         /* it outgrew the packed form, and keeps this one */
     bool has_text;         /* SET: it was no set of integers when it was packed */
     struct keyspace space; /* the elements */
@@ -110,6 +112,8 @@ void collection_after(struct store *store, const struct key *key, uint64_t stamp
  * `collection` freed. `stamp` is that of the last change, 0: nothing but settling happened. */
 void collection_finish(struct store *store, struct collection *collection, uint64_t stamp);
 
+/* May elements have parts of counters of others than the replica in `slot`? */
+bool collection_has_parts_beside(const struct collection *collection, unsigned slot);
 /* Had the writer in slot `author` seen all of it, and is nothing of it left by a DELETE? */
 bool collection_is_covered(const struct store *store, const struct collection *collection,
                            unsigned author);

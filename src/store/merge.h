@@ -9,6 +9,7 @@
 #ifndef STORE_MERGE_H
 #define STORE_MERGE_H
 
+#include "store/collection.h"
 #include "store/contested.h"
 #include "store/mutate.h"
 
@@ -21,7 +22,8 @@ static inline bool merge_is_intricate(const struct store *store, const struct en
     enum entry_kind kind = entry_kind(entry);
     if (unlikely(kind == ENTRY_COLLECTION)) {
         const struct collection *collection = entry_collection(entry);
-        return collection->contested_count > 0 || collection->may_have_parts;
+        return collection->contested_count > 0 ||
+               collection_has_parts_beside(collection, store->replicas.self);
     }
     return kind == ENTRY_CONTESTED || ((kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER ||
                                         kind == ENTRY_FLOAT_COUNTER) &&

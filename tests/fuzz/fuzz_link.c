@@ -311,6 +311,10 @@ static void put_context(struct data *data, struct mesh_link *link, char first) {
     buffer_deinit(&payload);
 }
 
+static const struct context *sync_goal(void *udata) {
+    return &((struct data *)udata)->context;
+}
+
 static struct mesh *make_mesh(struct data *data) {
     struct mesh_opts opts = {
         .host = {data, dial, send, close_link, NULL, hmac_sha256, message},
@@ -321,7 +325,7 @@ static struct mesh *make_mesh(struct data *data) {
                  hash_seed,      range_digests,  part_open,       part_read,
                  part_close,     sync_begin,     sync_takes_seed, sync_part_begin,
                  sync_part_data, sync_part_end,  sync_end,        sync_is_ready,
-                 broadcast},
+                 broadcast,      sync_goal},
         .node_id = {1},
         .generation = 5,
         .seed = 1,

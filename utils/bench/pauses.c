@@ -128,8 +128,11 @@ static void put(struct elements_writer *writer, uint64_t number, double score) {
         break;
     case VALUE_STREAM: {
         char fields[23] = {1, 1, 'f', 19};
+        struct buffer fields_value = {0};
+        buffer_append(&fields_value, fields, sizeof(fields));
         require(xstream_make_id(writer, 1 + number, false, &id));
-        require(xstream_add(writer, id, slice_make(fields, sizeof(fields))) == STORE_OK);
+        require(xstream_add(writer, id, &fields_value) == STORE_OK);
+        buffer_deinit(&fields_value);
         break;
     }
     case VALUE_STRING:
