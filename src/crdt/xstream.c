@@ -84,7 +84,9 @@ void xstream_name_add_ref(struct xstream_name *name, uint64_t ref) {
 
 void xstream_name_add_label(struct xstream_name *name, struct slice coded) {
     require(name->size + coded.size <= sizeof(name->bytes));
-    memcpy(name->bytes + name->size, coded.data, coded.size);
+    if (coded.size > 0) {
+        memcpy(name->bytes + name->size, coded.data, coded.size);
+    }
     name->size += coded.size;
 }
 

@@ -243,7 +243,9 @@ static bool merge_more(struct merge *merge) {
             if (large == NULL) {
                 return false;
             }
-            memcpy(large->bytes, begun.data, begun.size);
+            if (begun.size > 0) {
+                memcpy(large->bytes, begun.data, begun.size);
+            }
             memcpy(large->bytes + begun.size, more.data, more.size);
             large->size += more.size;
             contested_drop_register(contested, i);
