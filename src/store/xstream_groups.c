@@ -9,7 +9,7 @@
 static void group_here(struct xstream_cursor *cursor, struct xstream_group *group) {
     uint64_t count = xstream_count_take(xstream_value(cursor));
     group->last_id = cursor->name.id;
-    group->entries_read = count > INT64_MAX ? -1 : (int64_t)count - 1;
+    group->entries_read = count > (uint64_t)INT64_MAX + 1 ? -1 : (int64_t)(count - 1);
     group->label.size = cursor->name.group.size;
     memmove(group->label.bytes, cursor->name.group.data, cursor->name.group.size);
 }
@@ -102,7 +102,7 @@ static enum store_status put_group(struct elements_writer *writer,
                                    const struct xstream_progress *progress) {
     struct xstream_name prefix;
     struct buffer value = {0};
-    codec_put_varint(&value, (uint64_t)(group->entries_read + 1));
+    codec_put_varint(&value, (uint64_t)group->entries_read + 1);
     if (!xstream_progress_is_plain(progress, group->last_id)) {
         xstream_progress_put(&value, progress);
     }

@@ -256,6 +256,13 @@ start_server {} {
         foreach command {{setid s g 0} {createconsumer s g c} {delconsumer s g c}} {
             expect_error "NOGROUP No such consumer group 'g' for key name 's'" { r xgroup {*}$command }
         }
+        expect [r xgroup create s greatest 0 entriesread 9223372036854775807] OK
+        foreach group [r xinfo groups s] {
+            if {[dict get $group name] eq "greatest"} {
+                expect [dict get $group entries-read] 9223372036854775807
+            }
+        }
+        expect [r xgroup destroy s greatest] 1
         expect_error "ERR value for ENTRIESREAD must be positive or -1" {
             r xgroup create s x 0 entriesread -3
         }
