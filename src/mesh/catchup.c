@@ -794,14 +794,17 @@ static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     link->catchup.is_counted = true;
 }
 
-/* Who had what is missing may be gone; a node with data waits only for what is to be had. Who has
- * it may be joining, and wait for this node: then that one merges, and brings it afterwards. */
+/* Who had what is missing may be gone, or have begun anew without it: a node with data waits only
+ * for what is to be had, a fresh one longer. And who has it may be joining, and wait for this node:
+ * then that one merges, and brings it afterwards. */
 static void lower_goal(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    bool waits_for_joiners =
-        mesh->monotonic_us - catchup->started_us < CATCHUP_MERGE_MS * UINT64_C(1000);
+    bool is_patient = mesh->monotonic_us - catchup->started_us < CATCHUP_MERGE_MS * UINT64_C(1000);
+    if (catchup->is_fresh && is_patient) {
+        return;
+    }
     struct context all;
-    seen_by_links(mesh, waits_for_joiners, &all);
+    seen_by_links(mesh, is_patient, &all);
     context_meet(catchup->goal, &all);
 }
 
@@ -859,15 +862,10 @@ static void look_for_rest(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     const struct context *goal =
         mesh->data.sync_goal == NULL ? NULL : mesh->data.sync_goal(mesh->data.udata);
-    const struct context *own = mesh->data.context(mesh->data.udata);
     struct context all;
     seen_by_links(mesh, true, &all);
-    bool is_there = true;
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT && goal != NULL; slot++) {
-        is_there &=
-            goal->stamps[slot] <= own->stamps[slot] || goal->stamps[slot] <= all.stamps[slot];
-    }
-    if (is_there) {
+    context_join(&all, mesh->data.context(mesh->data.udata));
+    if (goal == NULL || context_covers_all(&all, goal)) {
         catchup->sourceless_us = 0;
     } else if (catchup->sourceless_us == 0) {
         catchup->sourceless_us = mesh->monotonic_us;
