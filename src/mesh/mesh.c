@@ -595,10 +595,10 @@ bool mesh_leave(struct mesh *mesh) {
     return is_done;
 }
 
-bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES], bool forces) {
+bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES]) {
     struct member *member = membership_find(&mesh->membership, node_id);
-    if (member == NULL || member->is_self || member->state == MEMBER_FORGOTTEN ||
-        (!forces && member->state != MEMBER_DEAD && member->state != MEMBER_LEFT)) {
+    if (member == NULL || member->is_self ||
+        (member->state != MEMBER_DEAD && member->state != MEMBER_LEFT)) {
         return false;
     }
     mesh_enter(mesh);

@@ -236,9 +236,8 @@ void mesh_meet(struct mesh *mesh, const char *address);
 /* Tells all peers that this node leaves and what its last stamp is. True once every alive peer has
  * acknowledged all that this node wrote; call again until then. */
 bool mesh_leave(struct mesh *mesh);
-/* Forgets a node that is dead or left: false when it is unknown, or alive (then unless `forces`).
- */
-bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES], bool forces);
+/* Forgets a node that is dead or left: false when it is unknown, or alive. */
+bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES]);
 /* DEBUG MESH CUT and HEAL, by the peer's announced address; "ALL" for all. */
 void mesh_cut(struct mesh *mesh, const char *address);
 void mesh_heal(struct mesh *mesh, const char *address);

@@ -221,23 +221,19 @@ static void cmd_mesh_leave(struct command_context *ctx) {
     }
 }
 
-/* MESH FORGET id [FORCE] */
+/* MESH FORGET id: of a node that lives, others would settle what it has not seen while it writes.
+ */
 static void cmd_mesh_forget(struct command_context *ctx) {
     uint8_t id[REPLICA_NODE_ID_BYTES];
-    bool forces = ctx->args_count == 4 && command_word(ctx, 3, "force");
-    if (ctx->args_count > 4 || (ctx->args_count == 4 && !forces)) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
-        return;
-    }
     if (!mesh_is_on(ctx)) {
         return;
     }
     if (!read_node_id(ctx->args[2], id)) {
         reply_error(ctx->reply, "ERR Invalid node id: 32 hexadecimal digits are expected");
-    } else if (!mesh_forget(ctx->node->mesh, id, forces)) {
-        reply_error(ctx->reply, forces ? "ERR There is no such node"
-                                       : "ERR There is no such node, or it is alive (FORCE forgets "
-                                         "it all the same)");
+    } else if (!mesh_forget(ctx->node->mesh, id)) {
+        reply_error(ctx->reply,
+                    "ERR There is no such node, or it is alive: stop it first, and wait "
+                    "until it is dead here");
     } else {
         node_message(ctx->node, LOG_LEVEL_NOTICE, "Node %.*s was forgotten by MESH FORGET",
                      ID_TEXT_BYTES, ctx->args[2].data);
@@ -471,8 +467,8 @@ static void cmd_mesh_help(struct command_context *ctx) {
         "    Connect with the node whose mesh-port that is.",
         "LEAVE",
         "    Leave the mesh, once the others have all that was written here.",
-        "FORGET <id> [FORCE]",
-        "    Keep nothing for that node any more; FORCE even if it is alive.",
+        "FORGET <id>",
+        "    Keep nothing for that node any more; it has to be dead, or left.",
         "DIGEST",
         "    Show how far each replica was seen here, and by all.",
         "BACKLOG",
@@ -516,8 +512,8 @@ static const struct command cmd_mesh_rows[] = {
      .arity = 2,
      .cost = "O(1)",
      .summary = "Leaves the mesh once the others have all that was written here."},
-    {MESH_ROW, .name = "forget", .handler = cmd_mesh_forget, .arity = -3, .cost = "O(1)",
-     .syntax = "id [FORCE]", .summary = "Forgets a node that will not come back."},
+    {MESH_ROW, .name = "forget", .handler = cmd_mesh_forget, .arity = 3, .cost = "O(1)",
+     .syntax = "id", .summary = "Forgets a node that will not come back."},
     {MESH_ROW, .name = "digest", .handler = cmd_mesh_digest, .arity = 2,
      .cost = "O(N) where N is the number of replicas",
      .summary = "Tells how far each replica was seen here, and by all."},

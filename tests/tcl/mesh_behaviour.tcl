@@ -292,6 +292,7 @@ test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation"
     start_mesh 3 {appendonly yes} {
         node C set last word
         set id [dict get [node_row A [mesh_address C]] id]
+        expect_error "ERR There is no such node, or it is alive*" { node A mesh forget $id }
         expect [node C mesh leave] OK
         wait_until { [node A get last] eq "word" && [node B get last] eq "word" }
         stop_node C

@@ -461,11 +461,11 @@ static void test_forget(void **state) {
     struct world *world = world_started(3, 17);
     assert_true(world_links(world, 3000));
     world_run_ms(world, 5000);
-    assert_false(mesh_forget(world->nodes[0].mesh, world->nodes[2].node_id, false));
+    assert_false(mesh_forget(world->nodes[0].mesh, world->nodes[2].node_id));
     world_block(world, 0, 2, true);
     world_block(world, 1, 2, true);
     world_run_ms(world, 40000);
-    assert_true(mesh_forget(world->nodes[0].mesh, world->nodes[2].node_id, false));
+    assert_true(mesh_forget(world->nodes[0].mesh, world->nodes[2].node_id));
     world_run_ms(world, 5000);
     uint64_t old = world->nodes[2].generation;
     world_block(world, 0, 2, false);
