@@ -373,8 +373,9 @@ static void cmd_hrandfield(struct command_context *ctx) {
 #define HASH_ASK(name_, handler_, arity_, flags_, key_flags_, since_, cost_, syntax_, summary_)    \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_), .flags = CMD_READ | (flags_),   \
-        .keys = {1, 1, 1}, .key_flags = KEY_READ_ONLY | (key_flags_), .group = "hash",             \
-        .since = (since_), .cost = (cost_), .syntax = (syntax_), .summary = (summary_)             \
+        .keys = {1, 1, 1}, .key_flags = KEY_READ_ONLY | (key_flags_), .element_arg = 2,            \
+        .group = "hash", .since = (since_), .cost = (cost_), .syntax = (syntax_),                  \
+        .summary = (summary_)                                                                      \
     }
 
 #define HASH_READ(name_, handler_, arity_, flags_, since_, cost_, syntax_, summary_)               \
@@ -384,8 +385,8 @@ static void cmd_hrandfield(struct command_context *ctx) {
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_),                                 \
         .flags = CMD_WRITE | CMD_FAST | (flags_), .keys = {1, 1, 1},                               \
-        .key_flags = KEY_READ_WRITE | (key_flags_), .group = "hash", .since = (since_),            \
-        .cost = (cost_), .syntax = (syntax_), .summary = (summary_)                                \
+        .key_flags = KEY_READ_WRITE | (key_flags_), .element_arg = 2, .group = "hash",             \
+        .since = (since_), .cost = (cost_), .syntax = (syntax_), .summary = (summary_)             \
     }
 
 static const struct command cmd_hash_rows[] = {

@@ -686,8 +686,9 @@ static void cmd_lpos(struct command_context *ctx) {
                      summary_)                                                                     \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_), .flags = (flags_),              \
-        .keys = {1, 1, 1}, .key_flags = (key_flags_), .group = "list", .since = (since_),          \
-        .cost = (cost_), .syntax = (syntax_), .summary = (summary_)                                \
+        .keys = {1, 1, 1}, .key_flags = (key_flags_), .element_arg = COMMAND_FETCHES_ENDS,         \
+        .group = "list", .since = (since_), .cost = (cost_), .syntax = (syntax_),                  \
+        .summary = (summary_)                                                                      \
     }
 
 #define BLOCKING_FLAGS (CMD_WRITE | CMD_NO_SCRIPT | CMD_BLOCKING)
@@ -697,8 +698,9 @@ static void cmd_lpos(struct command_context *ctx) {
         .name = (name_), .handler = (handler_), .arity = (arity_),                                 \
         .flags = CMD_WRITE | CMD_DENY_OOM | (flags_), .keys = {1, 1, 1},                           \
         .key_flags = KEY_READ_WRITE | KEY_ACCESS | KEY_DELETE, .more_keys = {2, 2, 1},             \
-        .more_key_flags = KEY_READ_WRITE | KEY_INSERT, .group = "list", .since = (since_),         \
-        .cost = "O(1)", .syntax = (syntax_), .summary = (summary_)                                 \
+        .more_key_flags = KEY_READ_WRITE | KEY_INSERT, .element_arg = COMMAND_FETCHES_ENDS,        \
+        .group = "list", .since = (since_), .cost = "O(1)", .syntax = (syntax_),                   \
+        .summary = (summary_)                                                                      \
     }
 
 static const struct key_spec lmpop_specs[] = {

@@ -203,7 +203,8 @@ static void cmd_sscan(struct command_context *ctx) {
 
 /* What the rows share: one key. */
 #define SET_ROW(flags_, key_flags_)                                                                \
-    .flags = (flags_), .keys = {1, 1, 1}, .key_flags = (key_flags_), .group = "set"
+    .flags = (flags_), .keys = {1, 1, 1}, .key_flags = (key_flags_), .element_arg = 2,             \
+    .group = "set"
 #define SOME_MEMBERS "key member [member ...]"
 
 static const struct command cmd_set_rows[] = {

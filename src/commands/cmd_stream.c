@@ -365,8 +365,9 @@ static void cmd_xsetid(struct command_context *ctx) {
                        summary_)                                                                   \
     {                                                                                              \
         .name = (name_), .handler = (handler_), .arity = (arity_), .flags = (flags_),              \
-        .keys = {1, 1, 1}, .key_flags = (key_flags_), .group = "stream", .since = (since_),        \
-        .cost = (cost_), .syntax = (syntax_), .summary = (summary_)                                \
+        .keys = {1, 1, 1}, .key_flags = (key_flags_), .element_arg = COMMAND_FETCHES_ENDS,         \
+        .group = "stream", .since = (since_), .cost = (cost_), .syntax = (syntax_),                \
+        .summary = (summary_)                                                                      \
     }
 
 static const struct command cmd_stream_rows[] = {

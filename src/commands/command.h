@@ -109,6 +109,8 @@ typedef void (*command_fn)(struct command_context *ctx);
 typedef int (*command_find_keys_fn)(const struct slice *args, size_t args_count, int *positions,
                                     size_t room);
 
+enum { COMMAND_FETCHES_ENDS = 1 };
+
 struct command {
     const char *name;   /* lower case; of a subcommand its own word */
     const char *parent; /* the container command's name, for a subcommand */
@@ -121,6 +123,9 @@ struct command {
     struct command_keys more_keys; /* a second run of keys with flags of its own, or zero */
     uint32_t more_key_flags;       /* with `find_keys`: of all but the key at keys.first */
     command_find_keys_fn find_keys;
+    /* What to fetch ahead of the request: the element named there; with COMMAND_FETCHES_ENDS only
+     * what leads to elements; 0: just the entry. */
+    unsigned element_arg;
     const struct key_spec *key_specs; /* NULL: `keys` and `more_keys` say it all */
     const char *group;                /* as in COMMAND DOCS: "string", "generic", "server", ... */
     const char *since;

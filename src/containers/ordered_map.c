@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/prefetch.h"
 #include "base/varint.h"
 #include "containers/packed_tree.h"
 
@@ -392,6 +393,14 @@ bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *
     struct packed_tree *tree = map_tree(map);
     run_last(tree != NULL ? &tree->last->run : map_run(map), tree, cursor);
     return true;
+}
+
+void ordered_map_prefetch_ends(const struct ordered_map *map) {
+    const struct packed_tree *tree = map != NULL ? map_tree(map) : NULL;
+    if (tree != NULL) {
+        prefetch_lines(tree->first, 2);
+        prefetch_lines(tree->last, 2);
+    }
 }
 
 bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *cursor) {

@@ -110,6 +110,8 @@ bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
                     struct ordered_map_cursor *cursor);
 bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor *cursor);
 bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *cursor);
+/* Asks the processor for both ends: a hint. */
+void ordered_map_prefetch_ends(const struct ordered_map *map);
 /* From the element at the cursor to the one after or before it. */
 bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *cursor);
 bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_cursor *cursor);

@@ -42,6 +42,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "base/prng.h"
 
 enum {
@@ -119,29 +120,23 @@ static inline uint64_t *table_home(const struct table *table, uint64_t hash, uin
     return table_cell_segment(cell)->slots + home * TABLE_BUCKET_SLOTS;
 }
 
-/* The next two are inlined by force: gcc takes a function that only prefetches for one without any
- * effect, and drops calls of it that it has not inlined early. */
-
 /* Asks the processor for the bucket of `hash`. */
-static inline __attribute__((always_inline)) void table_prefetch(const struct table *table,
-                                                                 uint64_t hash) {
+static inline void table_prefetch(const struct table *table, uint64_t hash) {
     uint64_t tag;
-    __builtin_prefetch(table_home(table, hash, &tag));
+    prefetch(table_home(table, hash, &tag));
 }
 
-/* Asks the processor for the item that `hash` probably leads to; its bucket should be in cache. */
-static inline __attribute__((always_inline)) void table_prefetch_item(const struct table *table,
-                                                                      uint64_t hash) {
+/* The item that `hash` probably leads to, without a look at it; NULL: there is probably none. Its
+ * bucket should be in cache. */
+static inline void *table_probable_item(const struct table *table, uint64_t hash) {
     uint64_t tag;
     const uint64_t *bucket = table_home(table, hash, &tag);
     for (unsigned i = 0; i < TABLE_BUCKET_SLOTS && bucket[i] != 0; i++) {
         if (bucket[i] >> (64 - TABLE_TAG_BITS) == tag) {
-            const char *item = table_item(bucket[i]);
-            __builtin_prefetch(item);
-            __builtin_prefetch(item + 64);
-            return;
+            return table_item(bucket[i]);
         }
     }
+    return NULL;
 }
 
 /* The slot of the first item with `hash` that `match(item, udata)` accepts, or NULL. Valid until

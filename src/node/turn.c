@@ -14,6 +14,7 @@
 #include "node/node_mesh.h"
 #include "node/publish.h"
 #include "node/session_token.h"
+#include "store/prefetch.h"
 
 enum {
     BATCH = 64,
@@ -33,6 +34,10 @@ struct batch_request {
     size_t input_end;              /* offset in client->in behind the request */
     uint64_t hash;
     bool has_hash;
+    /* For fetching ahead: where its key leads, probably, or NULL; and the element asked for. */
+    const struct collection *collection;
+    bool has_element;
+    uint64_t element_hash;
 };
 
 /* ---- buffers on loan ---- */
@@ -401,7 +406,7 @@ static size_t batch_collect(struct node *node, struct client *client, size_t cou
                             (size_t)request->row->keys.first < request->args_count;
         if (likely(request->has_hash)) {
             request->hash = store_hash(&node->store, args[request->row->keys.first]);
-            table_prefetch(&node->store.dbs[client->db].table, request->hash);
+            store_prefetch(&node->store, client->db, request->hash);
         }
         count++;
         /* Before AUTH each request may change what the next one is allowed. */
@@ -548,13 +553,55 @@ bool turn_run_again(struct client *client, const struct key *key) {
     return is_done;
 }
 
-static void batch_execute(struct node *node, size_t count) {
+/* Asks for what the requests are going to read, a stage for all of them at a time: prefetch.h. */
+static void batch_prefetch(struct node *node, size_t count) {
+    const struct store *store = &node->store;
+    size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         const struct batch_request *request = &node->batch[i];
         if (request->has_hash) {
-            table_prefetch_item(&node->store.dbs[request->client->db].table, request->hash);
+            store_prefetch_entry(store, request->client->db, request->hash);
         }
     }
+    for (size_t i = 0; i < count; i++) {
+        struct batch_request *request = &node->batch[i];
+        request->collection = request->has_hash && request->row->element_arg != 0
+                                  ? store_prefetch_value(store, request->client->db, request->hash)
+                                  : NULL;
+        found += request->collection != NULL;
+    }
+    if (found == 0) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct batch_request *request = &node->batch[i];
+        if (request->collection != NULL) {
+            unsigned place = request->row->element_arg;
+            const struct slice *args = node->turn_args.items + request->args_first;
+            request->has_element = place != COMMAND_FETCHES_ENDS && place < request->args_count;
+            if (request->has_element) {
+                request->element_hash = hash_bytes(store->element_seed, args[place]);
+            }
+            collection_prefetch(request->collection);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct batch_request *request = &node->batch[i];
+        if (request->collection != NULL) {
+            collection_prefetch_place(request->collection,
+                                      request->has_element ? &request->element_hash : NULL);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct batch_request *request = &node->batch[i];
+        if (request->collection != NULL && request->has_element) {
+            collection_prefetch_entry(request->collection, request->element_hash);
+        }
+    }
+}
+
+static void batch_execute(struct node *node, size_t count) {
+    batch_prefetch(node, count);
     for (size_t i = 0; i < count; i++) {
         const struct batch_request *request = &node->batch[i];
         if (likely(!is_stopped(request->client))) {

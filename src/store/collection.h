@@ -35,6 +35,7 @@ struct collection_newest {
     uint64_t stamp;
 };
 
+/* What every command looks at comes first: store/prefetch.h. */
 struct collection {
     struct entry *entry;     /* of its key: COLLECTION, or CONTESTED */
     struct collection *next; /* of another type, under the same contested key */
@@ -43,9 +44,16 @@ struct collection {
     bool is_key_fresh;     /* its next recorded change says that there was no value */
     bool may_have_parts;   /* an element was incremented: there may be parts of it */
     bool has_parts_of_all; /* not only of the replica in `parts_slot` */
-    unsigned parts_slot;   /* whose part was noted first */
     bool is_large;         /* it outgrew the packed form, and keeps this one */
     bool has_text;         /* SET: it was no set of integers when it was packed */
+    bool is_kept;          /* for `walks` alone: its key is gone */
+    bool is_expiring;      /* in store->expiring while an element has an expiry */
+    unsigned parts_slot;   /* whose part was noted first */
+    unsigned newest_count;
+    struct collection_newest *newest;
+    struct ordered_map *map; /* LIST, STREAM */
+    /* By which snapshot walks its elements are, or were, told in pieces (snapshot_elements.h). */
+    struct snapshot_elements *walks;
     struct keyspace space; /* the elements */
     uint64_t contested_count;
     struct order_tree order; /* SORTED_SET */
@@ -53,18 +61,10 @@ struct collection {
      * changes, which may be freed meanwhile; NULL: nothing. */
     const struct entry *indexed;
     double indexed_score;
-    struct ordered_map *map; /* LIST, STREAM */
     /* STREAM: what this node alone knows, by the names of elements (xstreams.h): when consumers
      * were seen, and from where on groups look for entries that they have not delivered. */
     struct ordered_map *seen;
-    struct collection_newest *newest;
-    unsigned newest_count;
     struct collection_retirement *retirement; /* of a slot, half way: retire.c */
-    /* By which snapshot walks its elements are, or were, told in pieces (snapshot_elements.h). */
-    struct snapshot_elements *walks;
-    bool is_kept; /* for these alone: its key is gone */
-    /* In store->expiring while an element has an expiry. */
-    bool is_expiring;
     struct collection *previous_expiring, *next_expiring;
 };
 
