@@ -22,9 +22,12 @@
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
 #include "store/mutate.h"
+#include "store/prefetch.h"
 
 /* No string is so long that a patch could begin here. */
 #define RECEIVE_PATCH_OFFSET_MAX (SIZE_MAX / 4)
+
+enum { APPLY_WINDOW = 32 };
 
 /* One record of an open unit. */
 struct receive_part {
@@ -209,31 +212,69 @@ static void receiver_raise_marks(struct store *store, unsigned slot,
     }
 }
 
+/* Changes that are read some at a time, so that the processor fetches the entries of all of them
+ * while the first is applied: a record has random keys, and none of them is in cache. */
+struct change_window {
+    struct change_reader reader;
+    unsigned at, count;
+    struct change changes[APPLY_WINDOW];
+};
+
+static void window_fill(struct change_window *window, const struct store *store) {
+    uint64_t hashes[APPLY_WINDOW];
+    unsigned databases[APPLY_WINDOW];
+    window->at = window->count = 0;
+    while (window->count < APPLY_WINDOW) {
+        unsigned i = window->count;
+        if (change_reader_next(&window->reader, &window->changes[i]) != CHANGE_OK) {
+            break;
+        }
+        struct slice key = window->changes[i].key; /* of some kinds there is none */
+        databases[i] = store_database_index(store, window->changes[i].db);
+        hashes[i] = key.size > 0 ? store_hash(store, key) : 0;
+        store_prefetch(store, databases[i], hashes[i]);
+        window->count++;
+    }
+    for (unsigned i = 0; i < window->count; i++) {
+        store_prefetch_entry(store, databases[i], hashes[i]);
+    }
+}
+
+/* NULL at the end. */
+static const struct change *window_next(struct change_window *window, const struct store *store) {
+    if (window->at == window->count) {
+        window_fill(window, store);
+    }
+    return window->at < window->count ? &window->changes[window->at++] : NULL;
+}
+
 /* Applies what is new of a record that was checked. */
 static enum receive_status receiver_apply(struct receiver *receiver, unsigned slot,
                                           struct slice bytes) {
     struct store *store = receiver->store;
     struct stream_record record;
-    struct change_reader reader;
-    if (!stream_record_take(bytes, &record) || !change_reader_init(&reader, record.batch, slot)) {
+    struct change_window window;
+    window.at = window.count = 0;
+    if (!stream_record_take(bytes, &record) ||
+        !change_reader_init(&window.reader, record.batch, slot)) {
         impossible("the record was read before");
     }
     receiver_raise_marks(store, slot, &record);
-    struct change change;
+    const struct change *change;
     bool is_inside = false; /* a unit that an earlier change began */
-    while (change_reader_next(&reader, &change) == CHANGE_OK) {
+    while ((change = window_next(&window, store)) != NULL) {
         bool is_rest = is_inside;
-        is_inside = change.goes_on;
+        is_inside = change->goes_on;
         if (!is_rest) {
             store->notify_told.event = NULL; /* events of two commands are two */
         }
         if (mutation(HALF_UNITS) && is_rest) {
             continue;
         }
-        if (context_covers(&store->context, change.stamp) && !mutation(APPLY_TWICE)) {
+        if (context_covers(&store->context, change->stamp) && !mutation(APPLY_TWICE)) {
             continue;
         }
-        enum store_status status = store_apply(store, &change);
+        enum store_status status = store_apply(store, change);
         if (status != STORE_OK) {
             return status == STORE_OUT_OF_MEMORY ? RECEIVE_OUT_OF_MEMORY : RECEIVE_MALFORMED;
         }
