@@ -5,6 +5,9 @@
 #include "base/check.h"
 #include "mesh/mesh_state.h"
 
+/* A node that was heard this lately delivers what it wrote itself, though it may count as dead. */
+enum { AUTHOR_AWAY_MS = 60000 };
+
 static const struct replicas *get_replicas(const struct mesh *mesh) {
     return mesh->data.replicas(mesh->data.udata);
 }
@@ -48,7 +51,7 @@ bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t with
 bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
     const struct replicas *replicas = get_replicas(mesh);
     unsigned slot = stamp_slot(stamp);
-    if (!mesh_is_replica_alive(mesh, slot, 0)) {
+    if (!mesh_is_replica_alive(mesh, slot, AUTHOR_AWAY_MS)) {
         return false;
     }
     const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
