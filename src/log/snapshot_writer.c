@@ -275,7 +275,6 @@ void snapshot_contents_put(const struct store *store, struct buffer *out) {
 void snapshot_writer_begin(struct snapshot_writer *writer, struct disk *disk, struct store *store,
                            struct record_snapshot_header *header, bool compresses) {
     require(writer->state == SNAPSHOT_WRITER_IDLE);
-    require(store->walk == NULL);
     *writer = (struct snapshot_writer){.state = SNAPSHOT_WRITER_WALKING, .store = store};
     writer->file = (struct snapshot_file){.disk = disk, .compresses = compresses};
     directory_snapshot_name(writer->file.name, header->sequence);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/part.h"
 #include "base/crc32c.h"
 #include "log/record.h"
 #include "unit/log/log_world.h"
@@ -80,6 +81,41 @@ static void test_snapshot_and_segments_after_it(void **state) {
     assert_true(world_digest_equal(world_digest(&again), before));
     assert_string_equal(world_get(&again, 1), "after the snapshot");
     world_kill(&again);
+    memory_disk_deinit(&memory);
+}
+
+/* A peer is being given a part of the state when the snapshot begins: both show their moment. */
+static void test_snapshot_beside_a_part(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {0};
+    struct buffer header = {0}, part = {0};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    for (unsigned i = 0; i < 5000; i++) {
+        world_set(&world, i, "before the part");
+    }
+    world_turn(&world, 1000);
+    struct part_source *source = part_open(&world.store, 0, 1, &header);
+    assert_int_equal(part_read(source, &part, 1024), PART_MORE);
+    world_set(&world, 1, "after it");
+    world_turn(&world, 1000);
+    struct world_digest before = world_digest(&world);
+    assert_int_equal(world_snapshot(&world), LOG_OK);
+    enum part_status status;
+    while ((status = part_read(source, &part, 1024)) == PART_MORE) {
+    }
+    assert_int_equal(status, PART_DONE);
+    part_close(source);
+    assert_true(part.size > 5000 * sizeof("before the part"));
+    world_kill(&world);
+    struct world again = {0};
+    assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+    assert_int_equal(again.recovery.snapshot_keys, 5000);
+    assert_true(world_digest_equal(world_digest(&again), before));
+    world_kill(&again);
+    buffer_deinit(&header);
+    buffer_deinit(&part);
     memory_disk_deinit(&memory);
 }
 
@@ -321,6 +357,7 @@ int main(void) {
         cmocka_unit_test(test_empty_start),
         cmocka_unit_test(test_kill_loses_nothing_written),
         cmocka_unit_test(test_snapshot_and_segments_after_it),
+        cmocka_unit_test(test_snapshot_beside_a_part),
         cmocka_unit_test(test_half_a_unit),
         cmocka_unit_test(test_lives_in_a_mesh),
         cmocka_unit_test(test_retired_slots),
