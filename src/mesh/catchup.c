@@ -7,23 +7,16 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
-#include "mesh/mesh_state.h"
+#include "mesh/catchup_serve.h"
 
 enum {
     PART_OPEN,
     PART_UNDER_WAY,
     PART_HERE,
 
-    /* Status byte of PART_END. */
-    END_DONE = 0,
-    END_AGAIN = 1,
-    END_JOINING = 2, /* the peer has nothing to give yet */
-
-    /* A frame of data is small, so that requests of clients come between. */
-    DATA_BYTES = 16 << 10,
-    DATA_BYTES_A_RUN = 16 << 10,
-    /* Of a link's output, beyond which nothing more of a part is read. */
-    OUT_BYTES_MAX = MESH_LINK_OUT_BYTES_MAX / 2,
+    /* After a part of more bytes fewer are asked for ahead: another link may be faster. */
+    SMALL_PART_BYTES = 64 << 10,
+    LARGE_PULLS_MAX = 2,
     WARN_MS = 10000,
 };
 
@@ -54,17 +47,9 @@ void catchup_init(struct mesh *mesh) {
     }
 }
 
-static void close_served(struct mesh_link *link) {
-    if (link->catchup.served != NULL) {
-        link->mesh->data.part_close(link->mesh->data.udata, link->catchup.served);
-        link->catchup.served = NULL;
-        link->mesh->catchup.served_count--;
-    }
-}
-
 void catchup_deinit(struct mesh *mesh) {
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        close_served(link);
+        catchup_stop_serving(link);
     }
     memory_free(mesh->catchup.part_states);
     memory_free(mesh->catchup.goal);
@@ -75,128 +60,46 @@ void catchup_deinit(struct mesh *mesh) {
 
 /* ---- frames out ---- */
 
-static struct buffer *frame_begin(struct mesh *mesh, uint64_t part) {
-    struct buffer *frame = &mesh->catchup.frame;
-    buffer_clear(frame);
-    frame->size += varint_put(buffer_reserve(frame, VARINT_BYTES_MAX), part);
-    return frame;
-}
-
-/* A count of 0 calls the part off. */
+/* A count of 0 calls off all that was asked for. */
 static void send_pull(struct mesh_link *link, unsigned part, unsigned parts_count) {
-    struct buffer *frame = frame_begin(link->mesh, part);
+    struct buffer *frame = catchup_frame_begin(link->mesh, part);
     frame->size += varint_put(buffer_reserve(frame, VARINT_BYTES_MAX), parts_count);
     link_send(link, MESH_FRAME_PART_PULL, buffer_slice(frame));
 }
 
-static void send_end(struct mesh_link *link, unsigned part, uint8_t status) {
-    struct buffer *frame = frame_begin(link->mesh, part);
-    buffer_append_byte(frame, status);
-    link_send(link, MESH_FRAME_PART_END, buffer_slice(frame));
-}
-
-/* ---- serving ---- */
-
-static bool pull_frame(struct mesh_link *link, struct slice payload) {
-    struct mesh *mesh = link->mesh;
-    uint64_t part, count, seed[2];
-    if (!varint_take(&payload, &part) || !varint_take(&payload, &count) || payload.size != 0 ||
-        count > CATCHUP_PARTS_MAX || (count & (count - 1)) != 0 || (count > 0 && part >= count)) {
-        return false;
-    }
-    close_served(link);
-    if (count == 0) {
-        return true;
-    }
-    link->catchup.pulls = link->peer_is_joining = true;
-    if (catchup_is_joining(&mesh->catchup)) {
-        send_end(link, (unsigned)part, END_JOINING);
-        return true;
-    }
-    struct buffer header = {0};
-    link->catchup.served =
-        mesh->data.part_open(mesh->data.udata, (unsigned)part, (unsigned)count, &header);
-    mesh->catchup.served_count += link->catchup.served != NULL;
-    link->catchup.served_part = (unsigned)part;
-    mesh->data.hash_seed(mesh->data.udata, seed);
-    struct buffer *frame = frame_begin(mesh, part);
-    codec_put_u64(frame, seed[0]);
-    codec_put_u64(frame, seed[1]);
-    buffer_append_slice(frame, buffer_slice(&header));
-    buffer_deinit(&header);
-    link_send(link, MESH_FRAME_PART_BEGIN, buffer_slice(frame));
-    mesh->stats.syncs_served += !link->catchup.was_served;
-    link->catchup.was_served = true;
-    return true;
-}
-
-/* Reads one frame's worth; returns its bytes. */
-static size_t serve_some(struct mesh_link *link) {
-    struct mesh *mesh = link->mesh;
-    struct link_catchup *catchup = &link->catchup;
-    size_t limit = mesh->settings.max_frame_bytes < DATA_BYTES
-                       ? (size_t)mesh->settings.max_frame_bytes
-                       : DATA_BYTES;
-    struct buffer *frame = frame_begin(mesh, catchup->served_part);
-    size_t head = frame->size;
-    enum mesh_part status = mesh->data.part_read(mesh->data.udata, catchup->served, frame, limit);
-    size_t size = frame->size - head;
-    if (size > 0 && (status == MESH_PART_MORE || status == MESH_PART_DONE)) {
-        link_send(link, MESH_FRAME_PART_DATA, buffer_slice(frame));
-    }
-    if (status != MESH_PART_MORE) {
-        bool is_done = status == MESH_PART_DONE;
-        send_end(link, catchup->served_part, is_done ? END_DONE : END_AGAIN);
-        mesh->stats.parts_out += is_done;
-        close_served(link);
-    }
-    return size;
-}
-
-static bool can_serve(const struct mesh_link *link) {
-    return link->catchup.served != NULL && link_is_up(link) && link_out_bytes(link) < OUT_BYTES_MAX;
-}
-
 bool catchup_is_busy(const struct mesh *mesh) {
-    if (mesh->catchup.state == CATCHUP_PULLING && mesh->catchup.parts_done == CATCHUP_PARTS) {
-        return true;
-    }
-    const struct mesh_link *link = mesh->catchup.served_count > 0 ? mesh->links : NULL;
-    while (link != NULL && !can_serve(link)) {
-        link = link->next;
-    }
-    return link != NULL;
-}
-
-/* A little for each link in turn, so that none waits for another. */
-static void serve(struct mesh *mesh) {
-    size_t served = 0;
-    for (bool any = mesh->catchup.served_count > 0; any && served < DATA_BYTES_A_RUN;) {
-        any = false;
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (can_serve(link)) {
-                served += serve_some(link) + 1;
-                any = true;
-            }
-        }
-    }
+    return (mesh->catchup.state == CATCHUP_PULLING && mesh->catchup.parts_done == CATCHUP_PARTS) ||
+           catchup_has_to_serve(mesh);
 }
 
 /* ---- joining: deciding ---- */
 
-static void stop_serving(struct mesh *mesh) {
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (link->catchup.served != NULL) {
-            send_end(link, link->catchup.served_part, END_JOINING);
-            close_served(link);
-        }
+/* Whatever was asked for on the link and has not come is open again. */
+static void give_up_parts(struct mesh_link *link, bool tells) {
+    struct link_catchup *pull = &link->catchup;
+    struct catchup *catchup = &link->mesh->catchup;
+    if (pull->asked_count == 0) {
+        return;
     }
+    link->mesh->stats.parts_resumed += pull->has_begun;
+    for (unsigned i = 0; i < pull->asked_count && catchup->state == CATCHUP_PULLING; i++) {
+        catchup->part_states[pull->asked[i]] = PART_OPEN;
+    }
+    if (tells) {
+        send_pull(link, pull->asked[0], 0);
+    }
+    pull->asked_count = 0;
+    pull->has_begun = false;
+    pull->retry_us = link->mesh->monotonic_us + CATCHUP_RETRY_MS * 1000ULL;
 }
 
 static void begin(struct mesh *mesh, enum mesh_join mode) {
     struct catchup *catchup = &mesh->catchup;
     if (catchup->state == CATCHUP_IDLE || mode != catchup->mode) {
         catchup->started_us = mesh->monotonic_us;
+    }
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        give_up_parts(link, true);
     }
     catchup->state = CATCHUP_PULLING;
     catchup->mode = mode;
@@ -208,10 +111,10 @@ static void begin(struct mesh *mesh, enum mesh_join mode) {
     memory_free(catchup->part_states);
     catchup->part_states = memory_alloc_zero(CATCHUP_PARTS);
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        link->catchup.is_pulling = link->catchup.is_foreign = false;
+        link->catchup.is_foreign = false;
         link->catchup.retry_us = 0;
     }
-    stop_serving(mesh);
+    catchup_serve_nobody(mesh);
     if (mode == MESH_JOIN_REBASE && !mesh->was_forgotten) {
         /* What is issued again comes from a new life; the present one ends with what is known. */
         mesh_want_generation(mesh, 0);
@@ -366,7 +269,7 @@ void catchup_wait(struct mesh_link *link) {
         mesh_say(mesh, MESH_LEVEL_NOTICE, "Mesh: %s says that this node is behind: it catches up",
                  link->peer_address);
         mesh->is_admitted = false;
-        stop_serving(mesh);
+        catchup_serve_nobody(mesh);
         begin_waiting(mesh);
     }
 }
@@ -422,30 +325,13 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
 
 /* ---- joining: the parts ---- */
 
-static void give_up_part(struct mesh_link *link, bool tells) {
-    struct link_catchup *pull = &link->catchup;
-    struct catchup *catchup = &link->mesh->catchup;
-    if (!pull->is_pulling) {
-        return;
-    }
-    link->mesh->stats.parts_resumed += pull->has_begun;
-    pull->is_pulling = pull->has_begun = false;
-    if (catchup->state == CATCHUP_PULLING) {
-        catchup->part_states[pull->pulled_part] = PART_OPEN;
-    }
-    if (tells) {
-        send_pull(link, pull->pulled_part, 0);
-    }
-    pull->retry_us = link->mesh->monotonic_us + CATCHUP_RETRY_MS * 1000ULL;
-}
-
 void catchup_peer_is_back(struct mesh_link *link) {
     link->catchup.pulls = link->peer_is_joining = false;
 }
 
 void catchup_link_closed(struct mesh_link *link) {
-    give_up_part(link, false);
-    close_served(link);
+    give_up_parts(link, false);
+    catchup_stop_serving(link);
 }
 
 /* The parts are cut by one hash seed: that of the first to come. */
@@ -499,7 +385,7 @@ static bool is_refused(const struct mesh_link *link) {
 static void refuse_part(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     bool is_any_left = false;
-    give_up_part(link, true);
+    give_up_parts(link, true);
     link->catchup.refused_us = mesh->monotonic_us;
     for (const struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
         is_any_left |= is_eligible(other) && !other->peer_is_joining && !is_refused(other);
@@ -525,7 +411,7 @@ static bool part_came(struct mesh_link *link, enum mesh_part status) {
     case MESH_PART_DONE:
         return true;
     case MESH_PART_AGAIN:
-        give_up_part(link, true);
+        give_up_parts(link, true);
         return true;
     case MESH_PART_REFUSED:
         refuse_part(link);
@@ -533,7 +419,7 @@ static bool part_came(struct mesh_link *link, enum mesh_part status) {
     case MESH_PART_BAD:
         break;
     }
-    give_up_part(link, false);
+    give_up_parts(link, false);
     return false;
 }
 
@@ -544,30 +430,40 @@ static bool begin_frame(struct mesh_link *link, struct slice payload) {
         return false;
     }
     if (!settle_seed(link, seed)) {
-        give_up_part(link, true);
+        give_up_parts(link, true);
         return true;
     }
     link->catchup.has_begun = true;
+    link->catchup.part_bytes = payload.size;
     link->peer_is_joining = false;
-    return part_came(link, mesh->data.sync_part_begin(mesh->data.udata, link->catchup.pulled_part,
+    return part_came(link, mesh->data.sync_part_begin(mesh->data.udata, link->catchup.asked[0],
                                                       CATCHUP_PARTS, payload));
+}
+
+/* The part at the front of those asked for is through: the next one comes. */
+static void end_part(struct mesh_link *link, uint8_t state) {
+    struct link_catchup *pull = &link->catchup;
+    link->mesh->catchup.part_states[pull->asked[0]] = state;
+    pull->asked_count--;
+    memmove(pull->asked, pull->asked + 1, pull->asked_count * sizeof(pull->asked[0]));
+    pull->has_begun = false;
 }
 
 static bool end_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
-    unsigned part = link->catchup.pulled_part;
-    if (payload.size != 1 || (uint8_t)payload.data[0] > END_JOINING) {
+    unsigned part = link->catchup.asked[0];
+    if (payload.size != 1 || (uint8_t)payload.data[0] > CATCHUP_END_JOINING) {
         return false;
     }
-    if (payload.data[0] == END_JOINING) {
+    if (payload.data[0] == CATCHUP_END_JOINING) {
         link->peer_is_joining = true;
-        give_up_part(link, false);
+        give_up_parts(link, true);
         return true;
     }
-    if (payload.data[0] == END_AGAIN) {
-        give_up_part(link, false);
-        link->catchup.retry_us = 0;
+    if (payload.data[0] == CATCHUP_END_AGAIN) {
+        mesh->stats.parts_resumed += link->catchup.has_begun;
+        end_part(link, PART_OPEN);
         return true;
     }
     if (!link->catchup.has_begun) {
@@ -577,8 +473,8 @@ static bool end_frame(struct mesh_link *link, struct slice payload) {
     if (status != MESH_PART_DONE) {
         return part_came(link, status);
     }
-    link->catchup.is_pulling = link->catchup.has_begun = false;
-    catchup->part_states[part] = PART_HERE;
+    end_part(link, PART_HERE);
+    link->catchup.has_small_parts = link->catchup.part_bytes <= SMALL_PART_BYTES;
     catchup->parts_done++;
     mesh->stats.parts_in++;
     return true;
@@ -588,13 +484,14 @@ bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload) 
     struct mesh *mesh = link->mesh;
     struct link_catchup *pull = &link->catchup;
     if (type == MESH_FRAME_PART_PULL) {
-        return pull_frame(link, payload);
+        return catchup_pull_frame(link, payload);
     }
     uint64_t part;
     if (!varint_take(&payload, &part) || part >= CATCHUP_PARTS) {
         return false;
     }
-    if (mesh->catchup.state != CATCHUP_PULLING || !pull->is_pulling || part != pull->pulled_part) {
+    if (mesh->catchup.state != CATCHUP_PULLING || pull->asked_count == 0 ||
+        part != pull->asked[0]) {
         return true; /* of a part that was called off */
     }
     pull->pulled_us = mesh->monotonic_us;
@@ -605,8 +502,9 @@ bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload) 
         return end_frame(link, payload);
     }
     /* Data of a part that was called off and asked for again come before its new beginning. */
+    pull->part_bytes += payload.size;
     return !pull->has_begun ||
-           part_came(link, mesh->data.sync_part_data(mesh->data.udata, pull->pulled_part, payload));
+           part_came(link, mesh->data.sync_part_data(mesh->data.udata, pull->asked[0], payload));
 }
 
 static unsigned find_open_part(const struct catchup *catchup) {
@@ -647,26 +545,38 @@ static bool knows_own_lives(const struct mesh *mesh, const struct mesh_link *lin
     return true;
 }
 
+/* May one more part be asked for? Some are ahead of the one that comes, so that small ones do not
+ * cost a round trip each. */
+static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
+    const struct link_catchup *pull = &link->catchup;
+    unsigned most = pull->has_small_parts ? CATCHUP_PULLS_MAX : LARGE_PULLS_MAX;
+    return pull->asked_count < most && pull->retry_us <= mesh->monotonic_us && is_eligible(link) &&
+           !is_refused(link) &&
+           (mesh->catchup.mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link));
+}
+
+/* One to each link in turn, as long as any wants more. */
 static void hand_out_parts(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    if (mesh->generation_wanted != 0) {
-        return; /* the new life begins first */
-    }
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        struct link_catchup *pull = &link->catchup;
-        unsigned part = find_open_part(catchup);
-        if (part == CATCHUP_PARTS) {
-            return;
-        }
-        if (is_eligible(link) && !pull->is_pulling && pull->retry_us <= mesh->monotonic_us &&
-            !is_refused(link) &&
-            (catchup->mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link))) {
-            pull->is_pulling = true;
-            pull->has_begun = false;
-            pull->pulled_part = part;
-            pull->pulled_us = mesh->monotonic_us;
-            catchup->part_states[part] = PART_UNDER_WAY;
-            send_pull(link, part, CATCHUP_PARTS);
+    bool any = mesh->generation_wanted == 0; /* the new life begins first */
+    while (any) {
+        any = false;
+        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+            struct link_catchup *pull = &link->catchup;
+            unsigned part = find_open_part(catchup);
+            if (part == CATCHUP_PARTS) {
+                return;
+            }
+            if (wants_part(mesh, link)) {
+                if (pull->asked_count == 0) {
+                    pull->has_begun = false;
+                    pull->pulled_us = mesh->monotonic_us;
+                }
+                pull->asked[pull->asked_count++] = (uint16_t)part;
+                catchup->part_states[part] = PART_UNDER_WAY;
+                send_pull(link, part, CATCHUP_PARTS);
+                any = true;
+            }
         }
     }
 }
@@ -778,7 +688,7 @@ static void look_for_tie(struct mesh *mesh) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            give_up_part(link, true);
+            give_up_parts(link, true);
         }
         become_ready(mesh);
     }
@@ -896,7 +806,7 @@ void catchup_run(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     switch (catchup->state) {
     case CATCHUP_IDLE:
-        serve(mesh);
+        catchup_serve(mesh);
         break;
     case CATCHUP_WAITING:
         wait_for_peers(mesh);
@@ -933,9 +843,9 @@ void catchup_tick(struct mesh *mesh) {
     }
     if (catchup->state == CATCHUP_PULLING) {
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (link->catchup.is_pulling &&
+            if (link->catchup.asked_count > 0 &&
                 mesh->monotonic_us - link->catchup.pulled_us >= CATCHUP_PATIENCE_MS * 1000ULL) {
-                give_up_part(link, true);
+                give_up_parts(link, true);
                 link->catchup.retry_us = mesh->monotonic_us + CATCHUP_PATIENCE_MS * 1000ULL;
             }
         }
@@ -943,7 +853,7 @@ void catchup_tick(struct mesh *mesh) {
         look_for_tie(mesh);
         if (catchup->state == CATCHUP_PULLING && must_change_seed(mesh)) {
             for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-                give_up_part(link, true);
+                give_up_parts(link, true);
             }
             begin(mesh, catchup->mode);
         }

@@ -2,8 +2,8 @@
 /* Catching up by a snapshot: joining and serving, part by part.
  *
  * The state is cut into parts by hash. A joiner pulls parts from all linked peers that are ready,
- * one at a time from each; what a broken link leaves undone is pulled from somebody else. Each part
- * comes with the context it shows. Who joins:
+ * one after the other from each, and some ahead of that; what a broken link leaves undone is pulled
+ * from somebody else. Each part comes with the context it shows. Who joins:
  *
  *   - a node that peers' logs no longer serve (LOST), for a while, or since it lacks what is
  * settled there and no log can tell. It takes their state and applies its own log (MESH_JOIN_TAKE);
@@ -32,6 +32,7 @@
 enum {
     CATCHUP_PARTS = 256,
     CATCHUP_PARTS_MAX = 4096,      /* more are not served */
+    CATCHUP_PULLS_MAX = 16,        /* asked for on one link at a time */
     CATCHUP_PATIENCE_MS = 5000,    /* without bytes of a part: it is pulled from somebody else */
     CATCHUP_RETRY_MS = 500,        /* before a peer that could not serve is asked again */
     CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do */
@@ -43,20 +44,30 @@ enum {
         2000, /* of all peers joining, before one of them stops: for each that has more */
 };
 
+/* A part that a peer asked for. */
+struct catchup_pull {
+    uint16_t part, parts_count;
+};
+
 /* Of one link. */
 struct link_catchup {
-    bool is_pulling;     /* a part was asked for here */
-    bool has_begun;      /* and has begun to come */
-    bool is_foreign;     /* other hash seed: parts from here do not fit */
-    bool is_counted;     /* WAITING: what the peer has is in the goal */
-    uint64_t refused_us; /* when what came from here did not fit to what this node has */
+    /* Parts that were asked for here, in the order in which they come; the first may have begun. */
+    uint16_t asked[CATCHUP_PULLS_MAX];
+    unsigned asked_count;
+    bool has_begun;
+    bool has_small_parts; /* the one before was small */
+    uint64_t part_bytes;  /* that have come of it */
+    bool is_foreign;      /* other hash seed: parts from here do not fit */
+    bool is_counted;      /* WAITING: what the peer has is in the goal */
+    uint64_t refused_us;  /* when what came from here did not fit to what this node has */
     uint64_t lost_us, lost_since_us; /* when its log was said not to serve us: last, and first */
     bool pulls;                      /* the peer takes over the state of this node, among others */
-    unsigned pulled_part;
-    uint64_t pulled_us; /* when its last bytes came */
-    uint64_t retry_us;  /* not to be asked before */
-    void *served;       /* the walk of a part that goes out, or NULL */
+    uint64_t pulled_us;              /* when the last bytes of a part came */
+    uint64_t retry_us;               /* not to be asked before */
+    void *served;                    /* the walk of a part that goes out, or NULL */
     unsigned served_part;
+    struct catchup_pull waiting[CATCHUP_PULLS_MAX]; /* behind it */
+    unsigned waiting_count;
     bool was_served; /* counted in stats.syncs_served */
 };
 

@@ -560,7 +560,7 @@ static void rotate(struct mesh *mesh) {
     struct mesh_link *chosen = NULL;
     uint64_t count = 0;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (link_is_up(link) && link->is_dialled && !link->catchup.is_pulling &&
+        if (link_is_up(link) && link->is_dialled && link->catchup.asked_count == 0 &&
             link->catchup.served == NULL && prng_below(&mesh->prng, ++count) == 0) {
             chosen = link;
         }

@@ -10,7 +10,7 @@
  *   handshake.c   who is it, and may it stay
  *   streamer.c    records in: waiting, gaps, acknowledgements, relays
  *   streamer_out.c  records out: wanted, sent, coalescing
- *   catchup.c     joining and serving, part by part
+ *   catchup.c     joining, part by part; catchup_serve.c serves
  *   mesh_check.c  MESH CHECK
  *   broadcast.c   messages for all nodes, kept nowhere
  *

@@ -282,7 +282,7 @@ static void a_snapshot_comes_from_several(void **state) {
     write_all(world, 3, 200, 1);
     for (unsigned i = 0; i < 3; i++) {
         world_trim(&world->nodes[i], 5);
-        sides[i].reads = 3;
+        sides[i].reads = 30;
     }
     start(world, 3);
     for (unsigned i = 0; i < 50; i++) { /* the others go on */
