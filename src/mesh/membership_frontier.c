@@ -250,18 +250,26 @@ static bool is_covered(struct member_claim *claim, const struct replicas *replic
     return claim->foreign_count == 0;
 }
 
-/* Looks for a claim that the teller has made since it retired the replica: that one does not
- * mention it. */
-static void find_claim(const struct membership *membership, struct membership_retired *retired,
-                       const struct replicas *replicas, unsigned slot) {
+/* Has this node seen all that the teller spoke of in a claim since it retired the replica, which
+ * such a claim does not mention? The first one is kept, and covered soon; but what it speaks of may
+ * be gone, with a life that ended before anybody else had it. Then a later one will do. */
+static bool is_retirement_covered(const struct membership *membership,
+                                  struct membership_retired *retired,
+                                  const struct replicas *replicas, const struct context *context,
+                                  unsigned slot) {
     const struct member *teller = membership_find_ref(membership, retired->teller);
-    if (retired->claim != NULL || teller == NULL || teller->claim == NULL) {
-        return;
+    struct member_claim *newest = teller != NULL ? teller->claim : NULL;
+    if (newest != NULL) {
+        member_claim_look_up(newest, replicas);
+        if (member_stamps_get(&newest->stamps, slot) != 0) {
+            newest = NULL;
+        }
     }
-    member_claim_look_up(teller->claim, replicas);
-    if (member_stamps_get(&teller->claim->stamps, slot) == 0) {
-        retired->claim = member_claim_ref(teller->claim);
+    if (retired->claim == NULL && newest != NULL) {
+        retired->claim = member_claim_ref(newest);
     }
+    return (retired->claim != NULL && is_covered(retired->claim, replicas, context)) ||
+           (newest != NULL && newest != retired->claim && is_covered(newest, replicas, context));
 }
 
 /* Raises the frontier by what others have settled and no longer mention. Their frontier may have
@@ -277,10 +285,9 @@ static void raise_retired(struct membership *membership, const struct replicas *
             member_claim_unref(retired.claim);
             continue;
         }
-        find_claim(membership, &retired, replicas, slot);
         uint64_t stamp = stamp_make(retired.ticks, slot);
-        if (stamp <= context->stamps[slot] && retired.claim != NULL &&
-            is_covered(retired.claim, replicas, context)) {
+        if (is_retirement_covered(membership, &retired, replicas, context, slot) &&
+            stamp <= context->stamps[slot]) {
             context_add(&membership->frontier, stamp);
         }
         membership->retired[kept++] = retired;
