@@ -309,6 +309,27 @@ static void a_snapshot_comes_from_several(void **state) {
     world_free(world);
 }
 
+/* A step is one way: of 256 small parts most are asked for while others are on their way. */
+static void small_parts_do_not_wait_for_each_other(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 1, 8);
+    write_all(world, 1, 200, 1);
+    world_trim(&world->nodes[0], 5);
+    start(world, 1);
+    while (sides[0].served == 0) {
+        world_step(world);
+    }
+    unsigned steps = 0;
+    while (mesh_is_joining(world->nodes[1].mesh)) {
+        world_step(world);
+        steps++;
+    }
+    assert_int_equal(stats_of(world, 1).parts_in, CATCHUP_PARTS);
+    assert_in_range(steps, 1, CATCHUP_PARTS / 2);
+    assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
 static void a_serving_peer_dies(void **state) {
     (void)state;
     struct world *world = begin_world(3, 2, 5);
@@ -449,6 +470,7 @@ int main(void) {
         cmocka_unit_test(a_node_that_reaches_nobody_begins),
         cmocka_unit_test(logs_serve_who_is_inside),
         cmocka_unit_test(a_snapshot_comes_from_several),
+        cmocka_unit_test(small_parts_do_not_wait_for_each_other),
         cmocka_unit_test(a_serving_peer_dies),
         cmocka_unit_test(a_stalled_peer_is_passed_over),
         cmocka_unit_test(a_cancelled_walk_is_asked_for_again),
