@@ -546,13 +546,20 @@ static bool knows_own_lives(const struct mesh *mesh, const struct mesh_link *lin
 }
 
 /* May one more part be asked for? Some are ahead of the one that comes, so that small ones do not
- * cost a round trip each. */
+ * cost a round trip each.
+ *
+ * A node that was forgotten has time: others may be coming back with it, and have records of its
+ * that the peers lack. What is compared before they told so would be made again, and come, too. But
+ * peers may each lack what another one has, and not take it: that is not waited for forever. */
 static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
     const struct link_catchup *pull = &link->catchup;
     unsigned most = pull->has_small_parts ? CATCHUP_PULLS_MAX : LARGE_PULLS_MAX;
+    uint64_t waited_ms = (mesh->monotonic_us - mesh->catchup.started_us) / 1000;
     return pull->asked_count < most && pull->retry_us <= mesh->monotonic_us && is_eligible(link) &&
            !is_refused(link) &&
-           (mesh->catchup.mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link));
+           (mesh->catchup.mode != MESH_JOIN_REBASE ||
+            (waited_ms >= CATCHUP_REBASE_MS &&
+             (waited_ms >= CATCHUP_REBASE_MAX_MS || knows_own_lives(mesh, link))));
 }
 
 /* One to each link in turn, as long as any wants more. */

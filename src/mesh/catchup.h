@@ -39,7 +39,9 @@ enum {
     CATCHUP_SOURCELESS_MS = 10000, /* then anybody's state is taken */
     CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
     CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
-    CATCHUP_ALONE_MS = 3000,    /* a fresh node that reaches nobody begins by itself */
+    CATCHUP_REBASE_MS = 10000,  /* before a state is compared, for others to come back, too ... */
+    CATCHUP_REBASE_MAX_MS = 40000, /* ... and to tell each other what they have of this node's */
+    CATCHUP_ALONE_MS = 3000,       /* a fresh node that reaches nobody begins by itself */
     CATCHUP_TIED_MS =
         2000, /* of all peers joining, before one of them stops: for each that has more */
 };
