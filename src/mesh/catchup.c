@@ -759,8 +759,10 @@ static void wait_for_peers(struct mesh *mesh) {
 /* Those who have what is needed may be gone for good. */
 static void look_for_source(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
+    /* Two joiners may each be the only one who has what the other one needs. */
+    bool is_long = mesh->monotonic_us - catchup->started_us >= CATCHUP_JOINER_MS * UINT64_C(1000);
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (has_needed(link)) {
+        if (has_needed(link) && !(link->peer_is_joining && is_long)) {
             catchup->sourceless_us = 0;
             return;
         }

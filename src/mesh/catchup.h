@@ -37,6 +37,7 @@ enum {
     CATCHUP_RETRY_MS = 500,        /* before a peer that could not serve is asked again */
     CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do */
     CATCHUP_SOURCELESS_MS = 10000, /* then anybody's state is taken */
+    CATCHUP_JOINER_MS = 40000,     /* who joins itself is no source after that */
     CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
     CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
     CATCHUP_REBASE_MS = 10000,  /* before a state is compared, for others to come back, too ... */
