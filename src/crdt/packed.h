@@ -55,7 +55,8 @@ struct packed_reader {
 };
 
 enum {
-    PACKED_TYPE_MASK = 0x3F,
+    PACKED_TYPE_MASK = 0x1F,
+    PACKED_IS_TOLD = 0x20, /* of a list: packed_list.h */
     PACKED_HAS_ONE_STAMP = 0x40,
     PACKED_HAS_TEXT = 0x80, /* of a set */
     PACKED_IS_WHOLE = 0x80, /* of a list */

@@ -19,8 +19,9 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
     cursor->store = store;
     cursor->collection = elements->collection;
     cursor->map = elements->collection != NULL ? elements->collection->map
-                  : elements->map != NULL      ? elements->map
-                                               : packed_list_map(elements->packed, &cursor->block);
+                  : elements->map != NULL
+                      ? elements->map
+                      : packed_list_map(store->replicas.authors, elements->packed, &cursor->block);
     bool is_there = ordered_map_at(cursor->map, index, &cursor->at);
     ensure(is_there);
     show(cursor);
@@ -46,7 +47,8 @@ static struct ordered_map **writer_map(struct elements_writer *writer) {
         const uint64_t *slot = mutate_slot(writer->store, &writer->key);
         const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
         if (entry == NULL || entry_kind(entry) == ENTRY_PACKED) {
-            packed_list_open(&writer->list, entry != NULL ? entry_packed(entry) : SLICE(""),
+            packed_list_open(&writer->list, writer->store->replicas.authors,
+                             entry != NULL ? entry_packed(entry) : SLICE(""),
                              writer->store->is_alone);
             writer->has_list = true;
             writer->list_stamp = 0;
@@ -132,9 +134,16 @@ static void put_scratch(struct elements_writer *writer, uint64_t *slot, const st
     mutate_after(store, &writer->key);
 }
 
+/* The element at an end of the packed list there; false: it has to be opened. */
+static bool packed_end(const struct elements_writer *writer, const uint64_t *slot,
+                       enum list_end end, struct packed_list_end *at) {
+    return packed_list_end(writer->store->replicas.authors, entry_packed(table_item(*slot)),
+                           end == LIST_LEFT, at);
+}
+
 /* False, with nothing done: the list has to be opened. */
 static bool push_packed(struct elements_writer *writer, uint64_t *slot,
-                        const struct ordered_map_bytes_end *end,
+                        const struct packed_list_end *end,
                         const struct ordered_map_element *element) {
     struct store *store = writer->store;
     struct slice before = entry_packed(table_item(*slot));
@@ -142,7 +151,7 @@ static bool push_packed(struct elements_writer *writer, uint64_t *slot,
     struct buffer *packed = elements_begin_scratch(store);
     if (count >= store->packing[VALUE_LIST].entries_max ||
         element->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
-        !packed_list_push(packed, before, end, element, store->is_alone)) {
+        !packed_list_push(packed, store->replicas.authors, before, end, element, store->is_alone)) {
         return false;
     }
     struct change change = {.kind = CHANGE_SET,
@@ -155,17 +164,22 @@ static bool push_packed(struct elements_writer *writer, uint64_t *slot,
     return true;
 }
 
-/* Removes the element at the end, which is not the only one. */
-static void pop_packed(struct elements_writer *writer, uint64_t *slot,
-                       const struct ordered_map_bytes_end *end) {
+/* Removes the element at the end, which is not the only one, and hands its value over; likewise. */
+static bool pop_packed(struct elements_writer *writer, uint64_t *slot,
+                       const struct packed_list_end *end,
+                       void (*take)(void *udata, struct slice value), void *udata) {
     struct store *store = writer->store;
     struct buffer *packed = elements_begin_scratch(store);
+    if (!packed_list_pop(packed, store->replicas.authors, entry_packed(table_item(*slot)), end)) {
+        return false;
+    }
+    take(udata, end->at.element.value);
     struct change change = {
-        .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = end->element.name};
+        .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = end->at.element.name};
     elements_record_packed(writer, &change);
-    packed_list_pop(packed, entry_packed(table_item(*slot)), end);
     put_scratch(writer, slot, packed, change.stamp);
     writer->list_count = 0;
+    return true;
 }
 
 /* Would taking out the last element leave an expiry behind? */
@@ -237,7 +251,7 @@ static bool put_element(struct ordered_map **map, const struct ordered_map_curso
 struct list_place {
     const struct ordered_map_cursor *cursor;
     uint64_t *slot;
-    const struct ordered_map_bytes_end *end;
+    const struct packed_list_end *end;
 };
 
 /* Puts a new element between two neighbours; empty ones are the ends. `place` is on the neighbour
@@ -313,11 +327,11 @@ uint64_t list_count(const struct elements_writer *writer) {
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value) {
     struct slice none = slice_make("", 0);
     uint64_t *slot = packed_slot(writer);
-    struct ordered_map_bytes_end at;
-    if (slot != NULL && packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
+    struct packed_list_end at;
+    if (slot != NULL && packed_end(writer, slot, end, &at)) {
         struct list_place place = {.slot = slot, .end = &at};
-        return insert_between(writer, end == LIST_RIGHT ? at.element.name : none,
-                              end == LIST_RIGHT ? none : at.element.name, &place, value);
+        return insert_between(writer, end == LIST_RIGHT ? at.at.element.name : none,
+                              end == LIST_RIGHT ? none : at.at.element.name, &place, value);
     }
     const struct ordered_map *map = *writer_map(writer);
     struct ordered_map_cursor cursor;
@@ -431,11 +445,9 @@ static bool remove_here(struct elements_writer *writer, struct ordered_map_curso
 void list_pop(struct elements_writer *writer, enum list_end end,
               void (*take)(void *udata, struct slice value), void *udata) {
     uint64_t *slot = packed_slot(writer);
-    struct ordered_map_bytes_end at;
+    struct packed_list_end at;
     if (slot != NULL && packed_count(entry_packed(table_item(*slot))) > 1 &&
-        packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
-        take(udata, at.element.value);
-        pop_packed(writer, slot, &at);
+        packed_end(writer, slot, end, &at) && pop_packed(writer, slot, &at, take, udata)) {
         return;
     }
     const struct ordered_map *map = *writer_map(writer);
