@@ -6,22 +6,26 @@
 
 /* ---- reading ---- */
 
-static bool is_told(struct slice packed) {
-    return ((uint8_t)packed.data[0] & PACKED_IS_TOLD) != 0;
-}
-
 const struct ordered_map *packed_list_map(const struct packed_authors *authors, struct slice packed,
                                           struct ordered_map_block *block) {
     struct packed_reader reader;
     packed_reader_init(&reader, packed);
     require(reader.type == VALUE_LIST);
     struct slice bytes = slice_skip(packed, reader.at);
-    return is_told(packed) ? packed_told_map(authors, bytes, reader.count, reader.base, block)
-                           : ordered_map_read_bytes(block, bytes, reader.count, reader.base);
+    return packed_list_is_told(packed)
+               ? packed_told_map(authors, bytes, reader.count, reader.base, block)
+               : ordered_map_read_bytes(block, bytes, reader.count, reader.base);
 }
 
 bool packed_list_is_whole(struct slice packed) {
     return ((uint8_t)packed.data[0] & PACKED_IS_WHOLE) != 0;
+}
+
+void packed_list_begin_told(struct packed_told_reader *told, const struct packed_authors *authors,
+                            struct slice packed) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    packed_told_begin(told, authors, slice_skip(packed, reader.at), reader.base);
 }
 
 void packed_walk_init(struct packed_walk *walk, const struct packed_authors *authors,
@@ -29,24 +33,36 @@ void packed_walk_init(struct packed_walk *walk, const struct packed_authors *aut
     packed_reader_init(&walk->reader, packed);
     walk->is_begun = false;
     walk->is_list = walk->reader.type == VALUE_LIST;
-    if (walk->is_list) {
+    walk->left = walk->reader.count;
+    walk->is_told = walk->is_list && packed_list_is_told(packed);
+    if (walk->is_told) {
+        packed_list_begin_told(&walk->told, authors, packed);
+    } else if (walk->is_list) {
         walk->map = packed_list_map(authors, packed, &walk->block);
     }
 }
 
 bool packed_walk_next(struct packed_walk *walk, struct packed_element *element) {
+    const struct ordered_map_element *read = &walk->cursor.element;
     if (!walk->is_list) {
         return packed_next(&walk->reader, element);
     }
-    bool is_there = walk->is_begun ? ordered_map_next(walk->map, &walk->cursor)
-                                   : ordered_map_first(walk->map, &walk->cursor);
-    walk->is_begun = true;
-    if (is_there) {
-        *element = (struct packed_element){.name = walk->cursor.element.name,
-                                           .value = walk->cursor.element.value,
-                                           .stamp = walk->cursor.element.stamp};
+    if (walk->left == 0) {
+        return false;
     }
-    return is_there;
+    if (walk->is_told) {
+        packed_told_next(&walk->told);
+        read = &walk->told.element;
+    } else if (walk->is_begun) {
+        (void)ordered_map_next(walk->map, &walk->cursor);
+    } else {
+        (void)ordered_map_first(walk->map, &walk->cursor);
+    }
+    walk->is_begun = true;
+    walk->left--;
+    *element =
+        (struct packed_element){.name = read->name, .value = read->value, .stamp = read->stamp};
+    return true;
 }
 
 /* ---- changing at an end ---- */
@@ -56,7 +72,7 @@ bool packed_list_end(const struct packed_authors *authors, struct slice packed, 
     struct packed_reader reader;
     packed_reader_init(&reader, packed);
     struct slice bytes = slice_skip(packed, reader.at);
-    if (is_told(packed)) {
+    if (packed_list_is_told(packed)) {
         packed_told_end(authors, bytes, reader.count, reader.base, is_first, end);
         return true;
     }
@@ -92,7 +108,7 @@ bool packed_list_push(struct buffer *out, struct packed_authors *authors, struct
     put_list_head(out, (uint8_t)packed.data[0], reader.count + 1, base);
     size_t elements_at = out->size;
     struct slice bytes = slice_skip(packed, reader.at);
-    if (is_told(packed)
+    if (packed_list_is_told(packed)
             ? !packed_told_push(out, authors, bytes, reader.count, end, &told, &base)
             : !ordered_map_bytes_push(out, bytes, reader.count, &end->at, &told, &base)) {
         out->size = begin;
@@ -112,7 +128,7 @@ bool packed_list_pop(struct buffer *out, struct packed_authors *authors, struct 
                   base);
     size_t elements_at = out->size;
     struct slice bytes = slice_skip(packed, reader.at);
-    if (!is_told(packed)) {
+    if (!packed_list_is_told(packed)) {
         ordered_map_bytes_pop(out, bytes, &end->at, &base);
     } else if (!packed_told_pop(out, authors, bytes, reader.count, end, &base)) {
         out->size = begin;

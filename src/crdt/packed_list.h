@@ -30,14 +30,22 @@ enum { PACKED_LIST_VALUE_BYTES_MAX = ORDERED_MAP_INLINE_BYTES };
 const struct ordered_map *packed_list_map(const struct packed_authors *authors, struct slice packed,
                                           struct ordered_map_block *block);
 bool packed_list_is_whole(struct slice packed);
+/* To read its elements as they lie, if they are told as packed_told.h says. */
+static inline bool packed_list_is_told(struct slice packed) {
+    return ((uint8_t)packed.data[0] & PACKED_IS_TOLD) != 0;
+}
+void packed_list_begin_told(struct packed_told_reader *told, const struct packed_authors *authors,
+                            struct slice packed);
 
 /* Reads elements of any packed collection, where that of a list is less common than the rest. */
 struct packed_walk {
     struct packed_reader reader;
-    bool is_list, is_begun;
-    struct ordered_map_cursor cursor; /* of a list */
+    bool is_list, is_told, is_begun;
+    uint64_t left; /* of a list */
+    struct ordered_map_cursor cursor;
     const struct ordered_map *map;
     struct ordered_map_block block;
+    struct packed_told_reader told;
 };
 
 void packed_walk_init(struct packed_walk *walk, const struct packed_authors *authors,

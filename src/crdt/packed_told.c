@@ -55,22 +55,6 @@ static_assert(FAR_COUNTER_BITS + FAR_MS_BITS == 8 * FAR_BYTES, "far stamps are f
 
 /* ---- reading ---- */
 
-/* Reads elements one after the other. The name of one that is no successor does not lie where that
- * of the one before does. */
-struct told_reader {
-    const struct packed_authors *authors;
-    const char *at, *end;
-    bool is_each_sized, is_begun;
-    size_t value_size; /* of all, if not */
-    uint64_t ticks;
-    unsigned number; /* of the author */
-    struct packed_author author;
-    unsigned what; /* of the element that was read */
-    struct ordered_map_element element;
-    char *name, *other_name;
-    char names[2][ORDERED_MAP_NAME_BYTES_MAX];
-};
-
 /* The bytes were made here: what does not fit is a mistake of ours. */
 static inline uint64_t take_number(const char **at) {
     const uint8_t *byte = (const uint8_t *)*at;
@@ -82,8 +66,8 @@ static inline uint64_t take_number(const char **at) {
     return value;
 }
 
-static void reader_begin(struct told_reader *reader, const struct packed_authors *authors,
-                         struct slice bytes, uint64_t base) {
+void packed_told_begin(struct packed_told_reader *reader, const struct packed_authors *authors,
+                       struct slice bytes, uint64_t base) {
     reader->authors = authors;
     reader->at = bytes.data;
     reader->end = bytes.data + bytes.size;
@@ -123,7 +107,7 @@ static inline uint64_t take_ticks(uint64_t previous, unsigned what, const char *
     }
 }
 
-static void reader_turn_name(struct told_reader *reader) {
+static void reader_turn_name(struct packed_told_reader *reader) {
     char *name = reader->name;
     reader->name = reader->other_name;
     reader->other_name = name;
@@ -136,7 +120,7 @@ static inline bool is_at_right(struct slice name) {
 
 /* Each of these writes a name where the one before is not, and returns its size. */
 
-static size_t take_first_name(struct told_reader *reader, uint64_t base_ticks) {
+static size_t take_first_name(struct packed_told_reader *reader, uint64_t base_ticks) {
     struct list_position_root root = {.is_right = (reader->what & NAME_MASK) == NAME_FIRST_RIGHT,
                                       .ticks = base_ticks,
                                       .ref = reader->author.ref};
@@ -148,7 +132,7 @@ static size_t take_first_name(struct told_reader *reader, uint64_t base_ticks) {
     return LIST_POSITION_ROOT_BYTES + size;
 }
 
-static size_t take_root_name(struct told_reader *reader, bool is_right) {
+static size_t take_root_name(struct packed_told_reader *reader, bool is_right) {
     struct list_position_root root = {
         .is_right = is_right, .ticks = reader->ticks, .ref = reader->author.ref};
     reader_turn_name(reader);
@@ -158,7 +142,7 @@ static size_t take_root_name(struct told_reader *reader, bool is_right) {
                                       reader->ticks);
 }
 
-static size_t take_index_name(struct told_reader *reader) {
+static size_t take_index_name(struct packed_told_reader *reader) {
     struct slice previous = reader->element.name;
     struct list_position_root root;
     bool is_position = list_position_root(previous, &root);
@@ -170,7 +154,7 @@ static size_t take_index_name(struct told_reader *reader) {
                                       reader->ticks);
 }
 
-static size_t take_told_name(struct told_reader *reader) {
+static size_t take_told_name(struct packed_told_reader *reader) {
     struct slice previous = reader->element.name;
     uint64_t number = take_number(&reader->at);
     if ((number & TOLD_MASK) == TOLD_OTHER_ROOT) {
@@ -189,7 +173,7 @@ static size_t take_told_name(struct told_reader *reader) {
     return previous.size;
 }
 
-static size_t take_name(struct told_reader *reader, uint64_t base_ticks) {
+static size_t take_name(struct packed_told_reader *reader, uint64_t base_ticks) {
     unsigned kind = reader->what & NAME_MASK;
     if (kind == NAME_TOLD) {
         return take_told_name(reader);
@@ -201,8 +185,7 @@ static size_t take_name(struct told_reader *reader, uint64_t base_ticks) {
                              : take_index_name(reader);
 }
 
-/* The next one, which is there. */
-static inline void reader_next(struct told_reader *reader) {
+void packed_told_next(struct packed_told_reader *reader) {
     struct ordered_map_element *element = &reader->element;
     require(reader->at < reader->end);
     unsigned what = (uint8_t)*reader->at++;
@@ -235,12 +218,12 @@ static inline void reader_next(struct told_reader *reader) {
 const struct ordered_map *packed_told_map(const struct packed_authors *authors, struct slice bytes,
                                           uint64_t count, uint64_t base,
                                           struct ordered_map_block *block) {
-    struct told_reader reader;
+    struct packed_told_reader reader;
     struct ordered_map_builder builder;
-    reader_begin(&reader, authors, bytes, base);
+    packed_told_begin(&reader, authors, bytes, base);
     ordered_map_build(&builder, block);
     for (uint64_t i = 0; i < count; i++) {
-        reader_next(&reader);
+        packed_told_next(&reader);
         ordered_map_build_add(&builder, &reader.element,
                               (reader.what & NAME_MASK) == NAME_SUCCESSOR);
     }
@@ -448,7 +431,7 @@ bool packed_told_put(struct buffer *out, struct packed_authors *authors,
 /* ---- at the ends ---- */
 
 /* What the element that was read takes in the map at most, told in `told_bytes` here. */
-static size_t run_bytes_of(const struct told_reader *reader, size_t told_bytes) {
+static size_t run_bytes_of(const struct packed_told_reader *reader, size_t told_bytes) {
     size_t size = told_bytes + (reader->is_each_sized ? 0 : 2);
     switch (reader->what & NAME_MASK) {
     case NAME_SUCCESSOR:
@@ -466,24 +449,24 @@ static size_t run_bytes_of(const struct told_reader *reader, size_t told_bytes) 
 }
 
 /* Reads up to the last one. */
-static void reader_last(struct told_reader *reader, uint64_t count, const char **begin,
+static void reader_last(struct packed_told_reader *reader, uint64_t count, const char **begin,
                         size_t *run_bytes_max) {
     *run_bytes_max = RUN_HEAD_BYTES + RUN_STAMP_BYTES_MAX; /* the first stamp is told in full */
     for (uint64_t i = 0; i < count; i++) {
         *begin = reader->at;
-        reader_next(reader);
+        packed_told_next(reader);
         *run_bytes_max += run_bytes_of(reader, (size_t)(reader->at - *begin));
     }
 }
 
 void packed_told_end(const struct packed_authors *authors, struct slice bytes, uint64_t count,
                      uint64_t base, bool is_first, struct packed_list_end *end) {
-    struct told_reader reader;
-    reader_begin(&reader, authors, bytes, base);
+    struct packed_told_reader reader;
+    packed_told_begin(&reader, authors, bytes, base);
     const char *begin = reader.at;
     end->run_bytes_max = 0;
     if (is_first) {
-        reader_next(&reader);
+        packed_told_next(&reader);
     } else {
         reader_last(&reader, count, &begin, &end->run_bytes_max);
     }
@@ -505,10 +488,10 @@ static bool leave_out(struct buffer *out, size_t begin) {
 bool packed_told_push(struct buffer *out, struct packed_authors *authors, struct slice bytes,
                       uint64_t count, const struct packed_list_end *end,
                       const struct ordered_map_element *element, uint64_t *base) {
-    struct told_reader reader;
+    struct packed_told_reader reader;
     size_t run_bytes_max = end->run_bytes_max, begin = out->size;
     const char *last;
-    reader_begin(&reader, authors, bytes, *base);
+    packed_told_begin(&reader, authors, bytes, *base);
     if (!reader.is_each_sized && reader.value_size != element->value.size) {
         return false;
     }
@@ -547,12 +530,12 @@ bool packed_told_pop(struct buffer *out, struct packed_authors *authors, struct 
         buffer_append(out, bytes.data, end->at.from);
         return true;
     }
-    struct told_reader reader;
+    struct packed_told_reader reader;
     size_t begin = out->size;
     uint64_t new_base;
-    reader_begin(&reader, authors, bytes, *base);
-    reader_next(&reader);
-    reader_next(&reader);
+    packed_told_begin(&reader, authors, bytes, *base);
+    packed_told_next(&reader);
+    packed_told_next(&reader);
     struct told_writer writer = {.authors = authors, .is_each_sized = reader.is_each_sized};
     if (!tell_first(out, &writer, &reader.element, &new_base) || writer.number != reader.number) {
         return leave_out(out, begin);

@@ -38,6 +38,23 @@
 #include "containers/ordered_map.h"
 #include "crdt/packed_authors.h"
 
+/* Reads elements one after the other, as they lie. */
+struct packed_told_reader {
+    struct ordered_map_element element; /* until the next one is read */
+    /* The rest is the reader's. */
+    const struct packed_authors *authors;
+    const char *at, *end;
+    bool is_each_sized, is_begun;
+    size_t value_size; /* of all, if not */
+    uint64_t ticks;
+    unsigned number; /* of the author */
+    struct packed_author author;
+    unsigned what; /* of the element */
+    /* Names by turns: one that is no successor does not lie where the one before does. */
+    char *name, *other_name;
+    char names[2][ORDERED_MAP_NAME_BYTES_MAX];
+};
+
 /* An element at an end of a packed list. */
 struct packed_list_end {
     struct ordered_map_bytes_end at;
@@ -49,6 +66,10 @@ struct packed_list_end {
  * there are too many authors. */
 bool packed_told_put(struct buffer *out, struct packed_authors *authors,
                      const struct ordered_map *map, uint64_t *base);
+void packed_told_begin(struct packed_told_reader *reader, const struct packed_authors *authors,
+                       struct slice bytes, uint64_t base);
+/* To the next element, which is there. */
+void packed_told_next(struct packed_told_reader *reader);
 /* The map again, to read, in `block`. */
 const struct ordered_map *packed_told_map(const struct packed_authors *authors, struct slice bytes,
                                           uint64_t count, uint64_t base,

@@ -11,6 +11,17 @@ static void show(struct list_cursor *cursor) {
     sequence_view(cursor->store, cursor->collection, &cursor->at, &cursor->element);
 }
 
+/* Reads up to the element with that index. */
+static void read_told(struct list_cursor *cursor, uint64_t index) {
+    for (; cursor->index <= index; cursor->index++) {
+        packed_told_next(&cursor->told);
+    }
+    cursor->element.name = cursor->told.element.name;
+    cursor->element.value = cursor->told.element.value;
+    cursor->element.score = 0;
+    cursor->element.expire_unix_ms = 0;
+}
+
 bool list_seek(const struct store *store, const struct elements *elements, uint64_t index,
                struct list_cursor *cursor) {
     if (index >= elements->count) {
@@ -18,6 +29,16 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
     }
     cursor->store = store;
     cursor->collection = elements->collection;
+    cursor->packed = elements->packed;
+    cursor->is_told = elements->collection == NULL && elements->map == NULL &&
+                      packed_list_is_told(elements->packed);
+    if (cursor->is_told) {
+        cursor->index = 0;
+        cursor->count = elements->count;
+        packed_list_begin_told(&cursor->told, store->replicas.authors, elements->packed);
+        read_told(cursor, index);
+        return true;
+    }
     cursor->map = elements->collection != NULL ? elements->collection->map
                   : elements->map != NULL
                       ? elements->map
@@ -29,6 +50,20 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
 }
 
 bool list_step(struct list_cursor *cursor, enum list_end towards) {
+    if (cursor->is_told && towards == LIST_RIGHT) {
+        if (cursor->index == cursor->count) {
+            return false;
+        }
+        read_told(cursor, cursor->index);
+        return true;
+    }
+    if (cursor->is_told) {
+        cursor->is_told = false;
+        cursor->map =
+            packed_list_map(cursor->store->replicas.authors, cursor->packed, &cursor->block);
+        bool is_there = ordered_map_at(cursor->map, cursor->index - 1, &cursor->at);
+        ensure(is_there);
+    }
     bool is_there = towards == LIST_RIGHT ? ordered_map_next(cursor->map, &cursor->at)
                                           : ordered_map_previous(cursor->map, &cursor->at);
     if (is_there) {

@@ -176,7 +176,7 @@ static bool change_at_end(struct history *history) {
     struct slice none = SLICE("");
     struct buffer out = {0};
     bool is_first = prng_below(&history->prng, 2) == 0, is_done = true;
-    bool is_told = ((uint8_t)packed.data[0] & PACKED_IS_TOLD) != 0;
+    bool is_told = packed_list_is_told(packed);
     if (!packed_list_end(authors, packed, is_first, &end)) {
         return false;
     }
@@ -445,6 +445,44 @@ static void lists_of_many_writers_are_short(void **state) {
     assert_in_range(longest, 1, HEAD_BYTES + 1 + 2 + WRITERS * (ELEMENT_BYTES_MAX + VALUE_BYTES));
 }
 
+/* Numbers stay what they are. When there are no more, lists are told in the other way. */
+static void authors_keep_their_numbers(void **state) {
+    (void)state;
+    struct packed_authors *kept = authors;
+    authors = packed_authors_new();
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < PACKED_AUTHORS_MAX; i++) {
+            /* Some refs end alike, and some have several slots. */
+            uint64_t ref = (uint64_t)(i / 3) << (i % 2 == 0 ? 0 : 40);
+            unsigned number = packed_authors_number(authors, ref, i % 1024);
+            assert_in_range(number, 1, i + 1);
+            struct packed_author author = packed_authors_at(authors, number);
+            assert_true(author.ref == ref);
+            assert_int_equal(author.slot, i % 1024);
+        }
+    }
+    for (uint64_t ref = 1; authors->count < PACKED_AUTHORS_MAX; ref++) {
+        assert_int_not_equal(packed_authors_number(authors, ref << 50, 5), 0);
+    }
+    assert_int_equal(packed_authors_number(authors, UINT64_MAX, 5), 0);
+    assert_int_equal(packed_authors_number(authors, 0, 0), 1);
+    struct buffer packed = {0};
+    init_positions();
+    for (unsigned i = 0; i < 6; i++) {
+        push(&packed, 1 + i % 2, i % 3 == 0, UINT64_C(5000000) * (1 + i));
+        struct ordered_map_block block;
+        struct ordered_map_cursor cursor;
+        assert_false(packed_list_is_told(buffer_slice(&packed)));
+        const struct ordered_map *map = packed_list_map(authors, buffer_slice(&packed), &block);
+        assert_int_equal(ordered_map_count(map), i + 1);
+        assert_true(i % 3 == 0 ? ordered_map_first(map, &cursor) : ordered_map_last(map, &cursor));
+        assert_true(cursor.element.stamp == stamp_make(UINT64_C(5000000) * (1 + i), 1 + i % 2));
+    }
+    buffer_deinit(&packed);
+    packed_authors_free(authors);
+    authors = kept;
+}
+
 int main(void) {
     authors = packed_authors_new();
     const struct CMUnitTest tests[] = {
@@ -453,6 +491,7 @@ int main(void) {
         cmocka_unit_test(runs_of_pushes_are_short),
         cmocka_unit_test(slow_pushes_are_short),
         cmocka_unit_test(lists_of_many_writers_are_short),
+        cmocka_unit_test(authors_keep_their_numbers),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     packed_authors_free(authors);
