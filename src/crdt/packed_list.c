@@ -138,6 +138,46 @@ bool packed_list_pop(struct buffer *out, struct packed_authors *authors, struct 
     return true;
 }
 
+/* ---- changing anywhere ---- */
+
+void packed_list_seek(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice packed, uint64_t index) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    packed_told_seek(place, authors, slice_skip(packed, reader.at), reader.count, reader.base,
+                     index);
+}
+
+void packed_list_find(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice packed, struct slice name) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    packed_told_find(place, authors, slice_skip(packed, reader.at), reader.count, reader.base,
+                     name);
+}
+
+bool packed_list_change(struct buffer *out, struct packed_authors *authors, struct slice packed,
+                        struct packed_told_place *place, bool removes,
+                        const struct ordered_map_element *element) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    uint64_t base = reader.base;
+    size_t begin = out->size;
+    require(packed_list_is_told(packed));
+    put_list_head(out, (uint8_t)packed.data[0], reader.count - removes + (element != NULL), base);
+    size_t elements_at = out->size;
+    if (!packed_told_change(out, authors, slice_skip(packed, reader.at), reader.count, place,
+                            removes, element, &base)) {
+        out->size = begin;
+        return false;
+    }
+    set_base(out, elements_at, base);
+    if (!removes || element == NULL) {
+        packed_list_break(out->data + begin);
+    }
+    return true;
+}
+
 /* ---- changing ---- */
 
 void packed_list_open(struct packed_list *list, struct packed_authors *authors, struct slice packed,

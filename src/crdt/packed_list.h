@@ -69,6 +69,18 @@ bool packed_list_push(struct buffer *out, struct packed_authors *authors, struct
 bool packed_list_pop(struct buffer *out, struct packed_authors *authors, struct slice packed,
                      const struct packed_list_end *end);
 
+/* ---- changing anywhere, of lists that are told ---- */
+
+/* The element with that index; or the first with that name or a greater one; or the end. */
+void packed_list_seek(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice packed, uint64_t index);
+void packed_list_find(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice packed, struct slice name);
+/* packed_told_change(). The list stays whole if an element takes another one's place. */
+bool packed_list_change(struct buffer *out, struct packed_authors *authors, struct slice packed,
+                        struct packed_told_place *place, bool removes,
+                        const struct ordered_map_element *element);
+
 /* Says of the list, in the bytes themselves, that it is not whole any more. */
 static inline void packed_list_break(char *packed) {
     packed[0] = (char)((uint8_t)packed[0] & ~PACKED_IS_WHOLE);

@@ -44,10 +44,11 @@ enum {
 
     /* All of an element but the bytes of its name and value. */
     REST_BYTES_MAX = 1 + 3 + VARINT_BYTES_MAX + 3 + 3 + 3,
-    /* The same in an ordered map: its head, and of elements what is not name, stamp or value. */
-    RUN_HEAD_BYTES = 4,
+    /* In an ordered map: of an element what is not name, stamp or value; a stamp; and the head with
+     * the first stamp, which is told in full. */
     RUN_REST_BYTES_MAX = 1 + 5 + 3,
     RUN_STAMP_BYTES_MAX = VARINT_BYTES_MAX,
+    RUN_BEGIN_BYTES_MAX = 4 + RUN_STAMP_BYTES_MAX,
 };
 
 static_assert(NEAR_COUNTER_BITS + NEAR_MS_BITS == 8 * NEAR_BYTES, "near stamps are full");
@@ -111,6 +112,7 @@ static void reader_turn_name(struct packed_told_reader *reader) {
     char *name = reader->name;
     reader->name = reader->other_name;
     reader->other_name = name;
+    reader->other_size = reader->element.name.size;
 }
 
 /* The end of the list where the name's root is; some end, if it is no position. */
@@ -428,36 +430,151 @@ bool packed_told_put(struct buffer *out, struct packed_authors *authors,
     return is_done;
 }
 
-/* ---- at the ends ---- */
+/* ---- what the map needs ---- */
 
 /* What the element that was read takes in the map at most, told in `told_bytes` here. */
 static size_t run_bytes_of(const struct packed_told_reader *reader, size_t told_bytes) {
     size_t size = told_bytes + (reader->is_each_sized ? 0 : 2);
-    switch (reader->what & NAME_MASK) {
-    case NAME_SUCCESSOR:
-        break;
-    case NAME_INDEX:
-        size += 3 + LIST_POSITION_INDEX_BYTES_MAX;
-        break;
-    default:
-        size += 5 + reader->element.name.size;
-        break;
+    if ((reader->what & NAME_MASK) != NAME_SUCCESSOR) {
+        struct slice name = reader->element.name;
+        size_t other_size = reader->other_size;
+        size += 5 + name.size -
+                slice_shared_front(reader->other_name, name.data,
+                                   name.size < other_size ? name.size : other_size);
     }
     /* Its control byte is one byte, as `what` is. A difference of ticks is a byte longer than one
      * of milliseconds, and 10 bits of slots are told with it. */
     return size + 3;
 }
 
-/* Reads up to the last one. */
+/* What another one takes there at most. */
+static size_t run_bytes_of_new(const struct ordered_map_element *element) {
+    return RUN_REST_BYTES_MAX + RUN_STAMP_BYTES_MAX + element->name.size + element->value.size;
+}
+
+/* Reads `count` elements; `*begin` is where the last one lies. */
 static void reader_last(struct packed_told_reader *reader, uint64_t count, const char **begin,
                         size_t *run_bytes_max) {
-    *run_bytes_max = RUN_HEAD_BYTES + RUN_STAMP_BYTES_MAX; /* the first stamp is told in full */
+    *run_bytes_max = 0;
     for (uint64_t i = 0; i < count; i++) {
         *begin = reader->at;
         packed_told_next(reader);
         *run_bytes_max += run_bytes_of(reader, (size_t)(reader->at - *begin));
     }
 }
+
+/* ---- anywhere ---- */
+
+static void place_begin(struct packed_told_place *place, const struct packed_authors *authors,
+                        struct slice bytes, uint64_t base) {
+    packed_told_begin(&place->reader, authors, bytes, base);
+    place->index = 0;
+    place->is_there = false;
+    place->run_bytes_max = RUN_BEGIN_BYTES_MAX;
+}
+
+/* Notes how far it has come, and reads the next element; false at the end. */
+static bool place_next(struct packed_told_place *place, struct slice bytes, uint64_t count) {
+    struct packed_told_reader *reader = &place->reader;
+    const char *begin = reader->at;
+    place->index += place->is_there;
+    place->from = (size_t)(begin - bytes.data);
+    place->ticks = reader->ticks;
+    place->number = reader->number;
+    place->author = reader->author;
+    place->name_size = reader->element.name.size;
+    memcpy(place->name, reader->element.name.data, place->name_size);
+    if (place->is_there) {
+        place->run_bytes_max += run_bytes_of(reader, place->told_bytes);
+    }
+    place->is_there = place->index < count;
+    if (place->is_there) {
+        packed_told_next(reader);
+        place->told_bytes = (size_t)(reader->at - begin);
+    }
+    return place->is_there;
+}
+
+void packed_told_seek(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice bytes, uint64_t count, uint64_t base, uint64_t index) {
+    place_begin(place, authors, bytes, base);
+    while (place_next(place, bytes, count) && place->index < index) {
+    }
+}
+
+void packed_told_find(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice bytes, uint64_t count, uint64_t base, struct slice name) {
+    place_begin(place, authors, bytes, base);
+    while (place_next(place, bytes, count) && slice_compare(place->reader.element.name, name) < 0) {
+    }
+}
+
+static bool leave_out(struct buffer *out, size_t begin) {
+    out->size = begin;
+    return false;
+}
+
+/* Tells an element after what the writer has told, or as the first one. */
+static bool tell_on(struct buffer *out, struct told_writer *writer, bool *is_first,
+                    const struct ordered_map_element *element, uint64_t *base) {
+    bool was_first = *is_first;
+    *is_first = false;
+    return was_first ? tell_first(out, writer, element, base) : tell(out, writer, element, false);
+}
+
+bool packed_told_change(struct buffer *out, struct packed_authors *authors, struct slice bytes,
+                        uint64_t count, struct packed_told_place *place, bool removes,
+                        const struct ordered_map_element *element, uint64_t *base) {
+    struct packed_told_reader *reader = &place->reader;
+    struct told_writer writer = {.authors = authors,
+                                 .is_each_sized = reader->is_each_sized,
+                                 .ticks = place->ticks,
+                                 .number = place->number,
+                                 .author = place->author,
+                                 .name = slice_make(place->name, place->name_size)};
+    size_t begin = out->size;
+    uint64_t read_count = place->index + place->is_there, new_base = *base;
+    bool is_first = place->index == 0, has_next = place->is_there;
+    require(place->is_there || !removes);
+    require(count > removes || element != NULL);
+    if (element != NULL && !reader->is_each_sized && reader->value_size != element->value.size) {
+        return false;
+    }
+    if (!is_first) {
+        buffer_append(out, bytes.data, place->from);
+    }
+    if (element != NULL && !tell_on(out, &writer, &is_first, element, &new_base)) {
+        return leave_out(out, begin);
+    }
+    if (removes) {
+        has_next = read_count < count;
+        if (has_next) {
+            packed_told_next(reader);
+            read_count++;
+        }
+    }
+    /* The next one leans on another one now, and what comes behind it on how its author was called.
+     */
+    if (has_next && (!tell_on(out, &writer, &is_first, &reader->element, &new_base) ||
+                     writer.number != reader->number)) {
+        return leave_out(out, begin);
+    }
+    buffer_append(out, reader->at, (size_t)(reader->end - reader->at));
+    if (element != NULL) {
+        size_t told_anew = has_next ? run_bytes_of_new(&reader->element) : 0;
+        size_t rest_bytes_max;
+        const char *last;
+        reader_last(reader, count - read_count, &last, &rest_bytes_max);
+        if (place->run_bytes_max + told_anew + rest_bytes_max + run_bytes_of_new(element) >
+            ORDERED_MAP_SMALL_BYTES) {
+            return leave_out(out, begin);
+        }
+    }
+    *base = new_base;
+    return true;
+}
+
+/* ---- at the ends ---- */
 
 void packed_told_end(const struct packed_authors *authors, struct slice bytes, uint64_t count,
                      uint64_t base, bool is_first, struct packed_list_end *end) {
@@ -469,6 +586,7 @@ void packed_told_end(const struct packed_authors *authors, struct slice bytes, u
         packed_told_next(&reader);
     } else {
         reader_last(&reader, count, &begin, &end->run_bytes_max);
+        end->run_bytes_max += RUN_BEGIN_BYTES_MAX;
     }
     size_t name_size = reader.element.name.size;
     memcpy(end->at.name, reader.element.name.data, name_size);
@@ -480,47 +598,30 @@ void packed_told_end(const struct packed_authors *authors, struct slice bytes, u
     end->at.to = (size_t)(reader.at - bytes.data);
 }
 
-static bool leave_out(struct buffer *out, size_t begin) {
-    out->size = begin;
-    return false;
-}
-
 bool packed_told_push(struct buffer *out, struct packed_authors *authors, struct slice bytes,
                       uint64_t count, const struct packed_list_end *end,
                       const struct ordered_map_element *element, uint64_t *base) {
-    struct packed_told_reader reader;
-    size_t run_bytes_max = end->run_bytes_max, begin = out->size;
-    const char *last;
-    packed_told_begin(&reader, authors, bytes, *base);
-    if (!reader.is_each_sized && reader.value_size != element->value.size) {
-        return false;
-    }
-    struct told_writer writer = {.authors = authors, .is_each_sized = reader.is_each_sized};
+    const struct ordered_map_element *last = &end->at.element;
+    size_t begin = out->size;
     if (end->at.is_first) {
-        reader_last(&reader, count, &last, &run_bytes_max);
+        struct packed_told_place place;
+        packed_told_seek(&place, authors, bytes, count, *base, 0);
+        return packed_told_change(out, authors, bytes, count, &place, false, element, base);
     }
-    if (run_bytes_max + RUN_REST_BYTES_MAX + RUN_STAMP_BYTES_MAX + element->name.size +
-            element->value.size >
-        ORDERED_MAP_SMALL_BYTES) {
+    const char *at = bytes.data;
+    uint64_t size = take_number(&at);
+    struct told_writer writer = {.authors = authors,
+                                 .is_each_sized = size == 0,
+                                 .ticks = stamp_ticks(last->stamp),
+                                 .number = end->author,
+                                 .author = packed_authors_at(authors, end->author),
+                                 .name = last->name};
+    if ((!writer.is_each_sized && size - 1 != element->value.size) ||
+        end->run_bytes_max + run_bytes_of_new(element) > ORDERED_MAP_SMALL_BYTES) {
         return false;
     }
-    if (!end->at.is_first) {
-        writer.ticks = stamp_ticks(end->at.element.stamp);
-        writer.number = end->author;
-        writer.author = packed_authors_at(authors, end->author);
-        writer.name = end->at.element.name;
-        buffer_append_slice(out, bytes);
-        return tell(out, &writer, element, false) || leave_out(out, begin);
-    }
-    uint64_t new_base;
-    /* What comes behind an element that is told anew leans on how its author was called. */
-    if (!tell_first(out, &writer, element, &new_base) ||
-        !tell(out, &writer, &end->at.element, false) || writer.number != end->author) {
-        return leave_out(out, begin);
-    }
-    buffer_append_slice(out, slice_skip(bytes, end->at.to));
-    *base = new_base;
-    return true;
+    buffer_append_slice(out, bytes);
+    return tell(out, &writer, element, false) || leave_out(out, begin);
 }
 
 bool packed_told_pop(struct buffer *out, struct packed_authors *authors, struct slice bytes,
@@ -530,17 +631,7 @@ bool packed_told_pop(struct buffer *out, struct packed_authors *authors, struct 
         buffer_append(out, bytes.data, end->at.from);
         return true;
     }
-    struct packed_told_reader reader;
-    size_t begin = out->size;
-    uint64_t new_base;
-    packed_told_begin(&reader, authors, bytes, *base);
-    packed_told_next(&reader);
-    packed_told_next(&reader);
-    struct told_writer writer = {.authors = authors, .is_each_sized = reader.is_each_sized};
-    if (!tell_first(out, &writer, &reader.element, &new_base) || writer.number != reader.number) {
-        return leave_out(out, begin);
-    }
-    buffer_append(out, reader.at, (size_t)(reader.end - reader.at));
-    *base = new_base;
-    return true;
+    struct packed_told_place place;
+    packed_told_seek(&place, authors, bytes, count, *base, 0);
+    return packed_told_change(out, authors, bytes, count, &place, true, NULL, base);
 }

@@ -52,6 +52,7 @@ struct packed_told_reader {
     unsigned what; /* of the element */
     /* Names by turns: one that is no successor does not lie where the one before does. */
     char *name, *other_name;
+    size_t other_size;
     char names[2][ORDERED_MAP_NAME_BYTES_MAX];
 };
 
@@ -86,5 +87,35 @@ bool packed_told_push(struct buffer *out, struct packed_authors *authors, struct
 /* Appends the bytes without the element at `end`, which is not the only one; likewise. */
 bool packed_told_pop(struct buffer *out, struct packed_authors *authors, struct slice bytes,
                      uint64_t count, const struct packed_list_end *end, uint64_t *base);
+
+/* ---- anywhere ---- */
+
+/* A place in the bytes: an element, or the end. */
+struct packed_told_place {
+    bool is_there;
+    uint64_t index;
+    struct packed_told_reader reader; /* has read what is there */
+    /* The rest is how the ones before were told. */
+    size_t from;
+    uint64_t ticks;
+    unsigned number;
+    struct packed_author author;
+    size_t name_size;
+    size_t run_bytes_max, told_bytes; /* the latter of what is there */
+    char name[ORDERED_MAP_NAME_BYTES_MAX];
+};
+
+/* The element with that index, or the end. */
+void packed_told_seek(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice bytes, uint64_t count, uint64_t base, uint64_t index);
+/* The first element with that name or a greater one, or the end. */
+void packed_told_find(struct packed_told_place *place, const struct packed_authors *authors,
+                      struct slice bytes, uint64_t count, uint64_t base, struct slice name);
+/* Appends the bytes without the element at the place, if it `removes` it, and with `element` before
+ * it or in its stead, if that is not NULL and its name lies elsewhere; some element is left. As
+ * packed_told_push(); the place is of no more use. */
+bool packed_told_change(struct buffer *out, struct packed_authors *authors, struct slice bytes,
+                        uint64_t count, struct packed_told_place *place, bool removes,
+                        const struct ordered_map_element *element, uint64_t *base);
 
 #endif

@@ -115,6 +115,49 @@ static bool apply_pop(struct store *store, const struct key *key, uint64_t *slot
     return true;
 }
 
+/* Puts an element in or takes one out of a list whose elements are told, wherever it is; likewise.
+ */
+static bool apply_told(struct store *store, const struct key *key, uint64_t *slot,
+                       const struct change *change) {
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_told_place place;
+    struct ordered_map_element element = {
+        .name = change->element, .stamp = change->stamp, .value = change->value};
+    bool is_set = change->kind == CHANGE_SET;
+    if (is_set && (change->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
+                   !leaves_expiry(table_item(*slot), change))) {
+        return false;
+    }
+    packed_list_find(&place, store->replicas.authors, before, change->element);
+    const struct ordered_map_element *found = &place.reader.element;
+    bool is_there = place.is_there && slice_equal(found->name, change->element);
+    if (is_there ? !mutate_has_seen(store, stamp_slot(change->stamp), found->stamp)
+                 : !is_set || packed_count(before) >= store->packing[VALUE_LIST].entries_max) {
+        return false;
+    }
+    struct buffer *packed = elements_begin_scratch(store);
+    if ((!is_set && packed_count(before) == 1) ||
+        !packed_list_change(packed, store->replicas.authors, before, &place, is_there,
+                            is_set ? &element : NULL)) {
+        return false;
+    }
+    put_scratch(store, key, slot, packed, change->stamp);
+    return true;
+}
+
+/* In bytes as they lie, where that is simple. */
+static bool apply_in_bytes(struct store *store, const struct key *key, uint64_t *slot,
+                           const struct change *change) {
+    if (change->kind != CHANGE_SET && change->kind != CHANGE_DELETE) {
+        return false;
+    }
+    if (packed_list_is_told(entry_packed(table_item(*slot)))) {
+        return apply_told(store, key, slot, change);
+    }
+    return change->kind == CHANGE_SET ? apply_push(store, key, slot, change)
+                                      : apply_pop(store, key, slot, change);
+}
+
 /* As apply_packed(), for lists. */
 static bool apply_packed_list(struct store *store, const struct key *key, uint64_t *slot,
                               const struct change *change) {
@@ -122,8 +165,7 @@ static bool apply_packed_list(struct store *store, const struct key *key, uint64
     struct slice packed = entry != NULL ? entry_packed(entry) : SLICE("");
     struct ordered_map_cursor cursor;
     struct packed_list list;
-    if (entry != NULL && ((change->kind == CHANGE_SET && apply_push(store, key, slot, change)) ||
-                          (change->kind == CHANGE_DELETE && apply_pop(store, key, slot, change)))) {
+    if (entry != NULL && apply_in_bytes(store, key, slot, change)) {
         return true;
     }
     packed_list_open(&list, store->replicas.authors, packed, store->is_alone);

@@ -388,9 +388,41 @@ enum store_status list_insert(struct elements_writer *writer, uint64_t index, st
                           has_right ? right.element.name : none, NULL, value);
 }
 
+/* As push_packed(): sets an element of a list whose elements are told. */
+static bool set_packed(struct elements_writer *writer, uint64_t *slot, uint64_t index,
+                       struct slice value) {
+    struct store *store = writer->store;
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_told_place place;
+    char name[ORDERED_MAP_NAME_BYTES_MAX];
+    if (!packed_list_is_told(before) || value.size > PACKED_LIST_VALUE_BYTES_MAX) {
+        return false;
+    }
+    packed_list_seek(&place, store->replicas.authors, before, index);
+    struct ordered_map_element element = {.name = slice_make(name, place.reader.element.name.size),
+                                          .stamp = mutate_stamp(store),
+                                          .value = value};
+    memcpy(name, place.reader.element.name.data, element.name.size);
+    struct buffer *packed = elements_begin_scratch(store);
+    if (!packed_list_change(packed, store->replicas.authors, before, &place, true, &element)) {
+        return false;
+    }
+    struct change change = {
+        .kind = CHANGE_SET, .stamp = element.stamp, .element = element.name, .value = value};
+    elements_record_packed(writer, &change);
+    put_scratch(writer, slot, packed, element.stamp);
+    return true;
+}
+
 enum store_status list_set(struct elements_writer *writer, uint64_t index, struct slice value) {
     struct store *store = writer->store;
     struct ordered_map_cursor cursor;
+    if (!store->is_alone) {
+        uint64_t *slot = packed_slot(writer);
+        if (slot != NULL && set_packed(writer, slot, index, value)) {
+            return STORE_OK;
+        }
+    }
     struct ordered_map **map = writer_map(writer);
     bool is_there = ordered_map_at(*map, index, &cursor), is_new;
     ensure(is_there);

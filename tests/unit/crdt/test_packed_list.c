@@ -19,6 +19,7 @@ static struct list_positions positions[SLOTS]; /* of the replica in each slot */
 static struct packed_authors *authors;
 /* What was done to bytes as they lie, told in both ways. */
 static uint64_t pushes_count, told_pushes_count, told_pops_count;
+static uint64_t changes_count[2][2]; /* by whether they took out and put in an element */
 
 static void init_positions(void) {
     for (unsigned slot = 1; slot < SLOTS; slot++) {
@@ -220,11 +221,74 @@ static bool change_at_end(struct history *history) {
     return is_done;
 }
 
+static void same_place(const struct packed_told_place *place, struct slice name, bool is_there) {
+    assert_int_equal(place->is_there, is_there);
+    assert_true(!is_there || slice_equal(place->reader.element.name, name));
+}
+
+/* Puts an element in, sets one or takes one out as the bytes lie, at any place; likewise. */
+static bool change_anywhere(struct history *history) {
+    char text[512];
+    struct slice packed = buffer_slice(&history->packed), none = SLICE("");
+    struct packed_told_place place, found;
+    struct ordered_map_cursor left, cursor;
+    struct list_position position;
+    struct buffer out = {0};
+    uint64_t count = ordered_map_count(history->model);
+    bool removes = prng_below(&history->prng, 2) == 0;
+    bool has_element = !removes || count == 1 || prng_below(&history->prng, 2) == 0;
+    uint64_t at = prng_below(&history->prng, removes ? count : count + 1);
+    if (!packed_list_is_told(packed)) {
+        return false;
+    }
+    bool is_there = ordered_map_at(history->model, at, &cursor);
+    bool has_left = at > 0 && ordered_map_at(history->model, at - 1, &left);
+    unsigned slot = next_slot(history);
+    uint64_t stamp = next_stamp(history, slot);
+    struct ordered_map_element element = {.stamp = stamp, .value = next_value(history, text)};
+    packed_list_seek(&place, authors, packed, at);
+    same_place(&place, cursor.element.name, is_there);
+    if (removes) {
+        memcpy(position.bytes, cursor.element.name.data, cursor.element.name.size);
+        position.size = cursor.element.name.size;
+    } else if (list_position_between(
+                   &positions[slot], stamp_ticks(stamp), has_left ? left.element.name : none,
+                   is_there ? cursor.element.name : none, false, &position) != LIST_POSITION_OK) {
+        return false;
+    }
+    element.name = list_position_slice(&position);
+    packed_list_find(&found, authors, packed, element.name);
+    same_place(&found, cursor.element.name, is_there);
+    bool is_done = packed_list_change(&out, authors, packed,
+                                      prng_below(&history->prng, 2) == 0 ? &place : &found, removes,
+                                      has_element ? &element : NULL);
+    if (is_done) {
+        if (removes && has_element) {
+            assert_true(ordered_map_replace(&history->model, &cursor, stamp, 0, element.value));
+        } else if (removes) {
+            (void)ordered_map_remove(&history->model, &cursor);
+        } else {
+            assert_true(ordered_map_insert(&history->model, &element));
+        }
+        history->is_whole = history->is_whole && removes && has_element;
+        struct buffer before = history->packed;
+        history->packed = out;
+        out = before;
+        check(history);
+        changes_count[removes][has_element]++;
+    }
+    buffer_deinit(&out);
+    return is_done;
+}
+
 /* Changes it, and packs it again; false when it has grown too large: then it is taken as a map. */
 static bool step(struct history *history) {
     struct packed_list list;
     struct slice packed = history->packed.size > 0 ? buffer_slice(&history->packed) : SLICE("");
     if (packed.size > 0 && prng_below(&history->prng, 2) == 0 && change_at_end(history)) {
+        return true;
+    }
+    if (packed.size > 0 && prng_below(&history->prng, 3) == 0 && change_anywhere(history)) {
         return true;
     }
     packed_list_open(&list, authors, packed, history->raises);
@@ -276,6 +340,9 @@ static void packed_lists_are_their_maps(void **state) {
     assert_true(pushes_count - told_pushes_count > HISTORIES / 4);
     assert_true(told_pushes_count > HISTORIES / 4);
     assert_true(told_pops_count > HISTORIES / 4);
+    assert_true(changes_count[false][true] > HISTORIES / 4);
+    assert_true(changes_count[true][false] > HISTORIES / 4);
+    assert_true(changes_count[true][true] > HISTORIES / 4);
 }
 
 /* The last element that is changed when a list is too large keeps the stamp of its change. */
