@@ -555,14 +555,11 @@ void ordered_map_build(struct ordered_map_builder *builder, struct ordered_map_b
         .run = run, .to = packed_run_bytes(run), .end = (char *)block + sizeof(*block)};
 }
 
-void ordered_map_build_add(struct ordered_map_builder *builder,
-                           const struct ordered_map_element *element, bool follows) {
-    enum { REST_BYTES_MAX = 1 + 1 + 3 + 3 + VARINT_BYTES_MAX + 5 };
-    char staged[PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX];
+/* Writes the element at `to`; returns its size. */
+static size_t put_built(char *to, const struct ordered_map_builder *builder,
+                        const struct ordered_map_element *element, bool follows) {
     struct slice value = element->value;
-    size_t left = (size_t)(builder->end - builder->to), size = 1;
-    bool has_room = left >= REST_BYTES_MAX + element->name.size + value.size;
-    char *to = has_room ? builder->to : staged;
+    size_t size = 1;
     uint8_t control =
         value.size < CONTROL_VALUE_SIZED ? (uint8_t)value.size : (uint8_t)CONTROL_VALUE_SIZED;
     if (follows) {
@@ -580,8 +577,18 @@ void ordered_map_build_add(struct ordered_map_builder *builder,
     if (value.size > 0) {
         memcpy(to + size, value.data, value.size);
     }
-    size += value.size;
-    if (!has_room) {
+    return size + value.size;
+}
+
+void ordered_map_build_add(struct ordered_map_builder *builder,
+                           const struct ordered_map_element *element, bool follows) {
+    enum { REST_BYTES_MAX = 1 + 1 + 3 + 3 + VARINT_BYTES_MAX + 5 };
+    size_t left = (size_t)(builder->end - builder->to), size;
+    if (left >= REST_BYTES_MAX + element->name.size + element->value.size) {
+        size = put_built(builder->to, builder, element, follows);
+    } else {
+        char staged[PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX];
+        size = put_built(staged, builder, element, follows);
         require(size <= left);
         memcpy(builder->to, staged, size);
     }
