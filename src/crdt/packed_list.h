@@ -8,13 +8,14 @@
  * positions (list_position.h), in one of two ways. As ordered_map_put_bytes() does, what a run of
  * pushes has in common is told once. With bit 5 as packed_told.h says: that is shorter where stamps
  * are seconds apart or replicas take turns. In either way a few bytes change when elements come and
- * go at the ends.
+ * go at the ends, and in the second one anywhere.
  *
  * Whoever reads or writes the latter needs the table of authors of all stores between which entries
  * move: store.replicas.authors.
  *
- * To read, the bytes become a map in a block of the reader's; to change, one of its own. What has
- * no such bytes (too long together, a long value, flags) is no packed list. */
+ * To read by index or to the left, the bytes become a map in a block of the reader's; to change in
+ * other ways, one of its own. What has no such bytes (too long together, a long value, flags) is no
+ * packed list. */
 #ifndef CRDT_PACKED_LIST_H
 #define CRDT_PACKED_LIST_H
 
