@@ -57,6 +57,38 @@ static inline int slice_compare(struct slice a, struct slice b) {
     return a.size < b.size ? -1 : a.size > b.size;
 }
 
+/* How many of the first `size` bytes are the same in both, up to the first that differs. */
+static inline size_t slice_shared_front(const char *a, const char *b, size_t size) {
+    size_t shared = 0;
+    for (uint64_t of_a, of_b; size - shared >= sizeof(of_a); shared += sizeof(of_a)) {
+        memcpy(&of_a, a + shared, sizeof(of_a));
+        memcpy(&of_b, b + shared, sizeof(of_b));
+        if (of_a != of_b) {
+            return shared + (size_t)__builtin_ctzll(of_a ^ of_b) / 8;
+        }
+    }
+    while (shared < size && a[shared] == b[shared]) {
+        shared++;
+    }
+    return shared;
+}
+
+/* How many of the last ones are the same, of those from `begin` on. */
+static inline size_t slice_shared_back(const char *a, const char *b, size_t size, size_t begin) {
+    size_t end = size;
+    for (uint64_t of_a, of_b; end - begin >= sizeof(of_a); end -= sizeof(of_a)) {
+        memcpy(&of_a, a + end - sizeof(of_a), sizeof(of_a));
+        memcpy(&of_b, b + end - sizeof(of_b), sizeof(of_b));
+        if (of_a != of_b) {
+            return size - end + (size_t)__builtin_clzll(of_a ^ of_b) / 8;
+        }
+    }
+    while (end > begin && a[end - 1] == b[end - 1]) {
+        end--;
+    }
+    return size - end;
+}
+
 /* `a` without its first `count` bytes; count is at most a.size. */
 static inline struct slice slice_skip(struct slice a, size_t count) {
     return (struct slice){.data = a.data + count, .size = a.size - count};

@@ -760,12 +760,17 @@ const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block
     return (const struct ordered_map *)(void *)run;
 }
 
+struct ordered_map *ordered_map_copy(const struct ordered_map *map) {
+    require(ordered_map_has_bytes(map));
+    const struct packed_run *from = map_run(map);
+    struct packed_run *run = memory_alloc(small_bytes(from->used));
+    memcpy(run, from, sizeof(*from) + from->used);
+    return (struct ordered_map *)(void *)run;
+}
+
 struct ordered_map *ordered_map_take_bytes(struct slice bytes, uint64_t count, uint64_t base) {
     struct ordered_map_block block;
-    const struct packed_run *read = map_run(ordered_map_read_bytes(&block, bytes, count, base));
-    struct packed_run *run = memory_alloc(small_bytes(read->used));
-    memcpy(run, read, sizeof(*read) + read->used);
-    return (struct ordered_map *)(void *)run;
+    return ordered_map_copy(ordered_map_read_bytes(&block, bytes, count, base));
 }
 
 /* ---- introspection ---- */

@@ -172,6 +172,29 @@ struct ordered_map_block {
 };
 const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block,
                                                  struct slice bytes, uint64_t count, uint64_t base);
+/* A copy of such a map, with a block of its own. */
+struct ordered_map *ordered_map_copy(const struct ordered_map *map);
+
+/* Builds a small map in a block, to read, from the first element to the last; one that an owner
+ * tells in bytes of its own. Elements have no flags and no long values, and all of them have room
+ * in one block, as they had when they were a small map. */
+struct ordered_map_builder {
+    struct packed_run *run;
+    char *to, *end;
+    struct slice name; /* of the element that came last */
+    uint64_t stamp;
+};
+void ordered_map_build(struct ordered_map_builder *builder, struct ordered_map_block *block);
+/* `follows`: its name is the successor of the one before, and may lie in its place. Another name
+ * stays where it is until the next one has come. */
+void ordered_map_build_add(struct ordered_map_builder *builder,
+                           const struct ordered_map_element *element, bool follows);
+const struct ordered_map *ordered_map_built(const struct ordered_map_builder *builder);
+/* Is it the other name, of the same size, read as one number and increased by one? */
+bool ordered_map_is_successor(struct slice name, struct slice previous);
+
+/* Do such bytes say for all elements at once how they are told? */
+bool ordered_map_bytes_are_alike(struct slice bytes);
 
 /* The first or last element of such bytes, if all elements have the same control byte: else, false,
  * they have to become a map. */

@@ -352,7 +352,7 @@ size_t packed_put_tail(char *out, const struct ordered_map_element *element, con
     return size + value_size;
 }
 
-static bool is_successor(struct slice name, struct slice previous) {
+static inline bool is_successor(struct slice name, struct slice previous) {
     if (name.size != previous.size) {
         return false;
     }
@@ -365,16 +365,11 @@ static bool is_successor(struct slice name, struct slice previous) {
 }
 
 static size_t put_name(char *out, struct slice previous, struct slice name) {
-    size_t common = previous.size < name.size ? previous.size : name.size, shared = 0;
-    while (shared < common && previous.data[shared] == name.data[shared]) {
-        shared++;
-    }
+    size_t common = previous.size < name.size ? previous.size : name.size;
+    size_t shared = slice_shared_front(previous.data, name.data, common);
     if (previous.size == name.size && previous.size > 0 && shared < NAME_FREE) {
-        size_t end = name.size;
-        while (end > shared && previous.data[end - 1] == name.data[end - 1]) {
-            end--;
-        }
-        size_t middle = end - shared;
+        size_t middle =
+            common - shared - slice_shared_back(previous.data, name.data, common, shared);
         require(middle > 0);
         if (middle <= NAME_MIDDLE_MAX) {
             out[0] = (char)(shared << NAME_SHARED_SHIFT | (middle - 1));
@@ -541,6 +536,73 @@ void packed_run_take_bytes(struct packed_run *out, struct slice bytes, uint32_t 
     require(next == end && to - begin <= (ptrdiff_t)(ORDERED_MAP_SMALL_BYTES - sizeof(*out)));
     *out = (struct packed_run){.used = (uint32_t)(to - begin) & PACKED_RUN_BYTES_MAX,
                                .count = count & PACKED_RUN_BYTES_MAX};
+}
+
+bool ordered_map_bytes_are_alike(struct slice bytes) {
+    return (uint8_t)bytes.data[0] != CONTROL_EACH;
+}
+
+/* ---- runs that are built ---- */
+
+bool ordered_map_is_successor(struct slice name, struct slice previous) {
+    return is_successor(name, previous);
+}
+
+void ordered_map_build(struct ordered_map_builder *builder, struct ordered_map_block *block) {
+    struct packed_run *run = (struct packed_run *)(void *)block;
+    *run = (struct packed_run){.used = 0};
+    *builder = (struct ordered_map_builder){
+        .run = run, .to = packed_run_bytes(run), .end = (char *)block + sizeof(*block)};
+}
+
+/* Writes the element at `to`; returns its size. */
+static size_t put_built(char *to, const struct ordered_map_builder *builder,
+                        const struct ordered_map_element *element, bool follows) {
+    struct slice value = element->value;
+    size_t size = 1;
+    uint8_t control =
+        value.size < CONTROL_VALUE_SIZED ? (uint8_t)value.size : (uint8_t)CONTROL_VALUE_SIZED;
+    if (follows) {
+        to[0] = (char)control;
+        size += put_stamp(to + 1, builder->stamp, element->stamp, to);
+    } else {
+        struct packed_key previous = {.name = builder->name, .stamp = builder->stamp};
+        struct packed_key key = {.name = element->name, .stamp = element->stamp};
+        size = packed_put_head(to, previous, key, control);
+    }
+    if (control == CONTROL_VALUE_SIZED) {
+        require(value.size <= ORDERED_MAP_INLINE_BYTES);
+        size += varint_put(to + size, value.size);
+    }
+    if (value.size > 0) {
+        memcpy(to + size, value.data, value.size);
+    }
+    return size + value.size;
+}
+
+void ordered_map_build_add(struct ordered_map_builder *builder,
+                           const struct ordered_map_element *element, bool follows) {
+    enum { REST_BYTES_MAX = 1 + 1 + 3 + 3 + VARINT_BYTES_MAX + 5 };
+    size_t left = (size_t)(builder->end - builder->to), size;
+    if (left >= REST_BYTES_MAX + element->name.size + element->value.size) {
+        size = put_built(builder->to, builder, element, follows);
+    } else {
+        char staged[PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX];
+        size = put_built(staged, builder, element, follows);
+        require(size <= left);
+        memcpy(builder->to, staged, size);
+    }
+    builder->to += size;
+    builder->name = element->name;
+    builder->stamp = element->stamp;
+    builder->run->count++;
+}
+
+const struct ordered_map *ordered_map_built(const struct ordered_map_builder *builder) {
+    require(builder->run->count > 0);
+    builder->run->used =
+        (uint32_t)(builder->to - packed_run_bytes(builder->run)) & PACKED_RUN_BYTES_MAX;
+    return (const struct ordered_map *)(void *)builder->run;
 }
 
 /* ---- runs as bytes: their ends ---- */

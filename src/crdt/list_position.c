@@ -36,6 +36,8 @@ enum {
 #define INDEX_MAX ((int64_t)1 << (TICKS_BITS + 1))
 
 static_assert(TICKS_BITS + 2 == 8 * ROOT_TICKS_BYTES, "two bits before the ticks");
+static_assert(ROOT_TICKS_BYTES + REF_BYTES == LIST_POSITION_ROOT_BYTES, "they are the root");
+static_assert(1 + INDEX_LARGE_BYTES_MAX == LIST_POSITION_INDEX_BYTES_MAX, "the longest");
 
 /* ---- numbers ---- */
 
@@ -126,17 +128,47 @@ static inline uint64_t load_big_endian(const char *bytes) {
     return __builtin_bswap64(number);
 }
 
-static bool take_root(struct slice *bytes, struct place *place) {
-    if (bytes->size < ROOT_TICKS_BYTES + REF_BYTES) {
+bool list_position_root(struct slice bytes, struct list_position_root *root) {
+    if (bytes.size < LIST_POSITION_ROOT_BYTES) {
         return false;
     }
     /* What is behind the ticks is there, too. */
-    uint64_t number = load_big_endian(bytes->data) >> (8 * (REF_BYTES - ROOT_TICKS_BYTES));
+    uint64_t number = load_big_endian(bytes.data) >> (8 * (REF_BYTES - ROOT_TICKS_BYTES));
     uint64_t side = number >> TICKS_BITS;
-    place->ticks = (side == ROOT_LEFT ? ~number : number) & STAMP_TICKS_MAX;
-    place->ref = load_big_endian(bytes->data + ROOT_TICKS_BYTES);
-    *bytes = slice_skip(*bytes, ROOT_TICKS_BYTES + REF_BYTES);
-    return (side == ROOT_LEFT || side == ROOT_RIGHT) && place->ref != 0;
+    root->is_right = side == ROOT_RIGHT;
+    root->ticks = (side == ROOT_LEFT ? ~number : number) & STAMP_TICKS_MAX;
+    root->ref = load_big_endian(bytes.data + ROOT_TICKS_BYTES);
+    return (side == ROOT_LEFT || side == ROOT_RIGHT) && root->ref != 0;
+}
+
+static inline void store_big_endian(char *out, uint64_t number) {
+    number = __builtin_bswap64(number);
+    memcpy(out, &number, sizeof(number));
+}
+
+void list_position_put_root(char *out, const struct list_position_root *root) {
+    uint64_t number = root->is_right
+                          ? (uint64_t)ROOT_RIGHT << TICKS_BITS | root->ticks
+                          : (uint64_t)ROOT_LEFT << TICKS_BITS | (~root->ticks & STAMP_TICKS_MAX);
+    store_big_endian(out, number << (8 * (REF_BYTES - ROOT_TICKS_BYTES)));
+    store_big_endian(out + ROOT_TICKS_BYTES, root->ref);
+}
+
+size_t list_position_put_index_at(char *out, const struct list_position_root *root,
+                                  uint64_t ticks) {
+    int64_t since = (int64_t)(ticks - root->ticks);
+    return put_index(out, root->is_right ? since : -since);
+}
+
+static bool take_root(struct slice *bytes, struct place *place) {
+    struct list_position_root root;
+    if (!list_position_root(*bytes, &root)) {
+        return false;
+    }
+    place->ticks = root.ticks;
+    place->ref = root.ref;
+    *bytes = slice_skip(*bytes, LIST_POSITION_ROOT_BYTES);
+    return true;
 }
 
 /* `place` is that of the run around, and becomes the child's. */
@@ -220,10 +252,9 @@ static bool position_in_run(struct list_position *position, const struct place *
 
 static void position_at_root(struct list_position *position, bool is_right, uint64_t ticks,
                              uint64_t ref) {
-    uint64_t number = is_right ? (uint64_t)ROOT_RIGHT << TICKS_BITS | ticks
-                               : (uint64_t)ROOT_LEFT << TICKS_BITS | (~ticks & STAMP_TICKS_MAX);
-    position->size = put_big_endian(position->bytes, number, ROOT_TICKS_BYTES);
-    position->size += put_big_endian(position->bytes + position->size, ref, REF_BYTES);
+    struct list_position_root root = {.is_right = is_right, .ticks = ticks, .ref = ref};
+    list_position_put_root(position->bytes, &root);
+    position->size = LIST_POSITION_ROOT_BYTES;
     position->size += put_index(position->bytes + position->size, 0);
 }
 

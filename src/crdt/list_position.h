@@ -116,4 +116,22 @@ enum list_position_status list_position_between(struct list_positions *positions
 /* Are these bytes from outside a position? */
 bool list_position_is_valid(struct slice bytes);
 
+/* ---- the root of a position ---- */
+
+enum { LIST_POSITION_ROOT_BYTES = 15, LIST_POSITION_INDEX_BYTES_MAX = 8 };
+
+/* What its first LIST_POSITION_ROOT_BYTES bytes say. */
+struct list_position_root {
+    bool is_right;
+    uint64_t ticks, ref;
+};
+
+/* False: it is too short for a position, or begins otherwise. */
+bool list_position_root(struct slice bytes, struct list_position_root *root);
+/* Writes these bytes. */
+void list_position_put_root(char *out, const struct list_position_root *root);
+/* Writes what stands behind the root for the element of its run that was put in at `ticks`, if the
+ * run was not remembered (I1), or began then. Returns its size. */
+size_t list_position_put_index_at(char *out, const struct list_position_root *root, uint64_t ticks);
+
 #endif

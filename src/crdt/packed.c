@@ -1,13 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crdt/packed.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "base/number.h"
 #include "base/check.h"
 #include "base/codec.h"
 
-enum { PACKED_TYPE_BYTES = 1, PACKED_BASE_BYTES = 8 };
+enum {
+    PACKED_TYPE_BYTES = 1,
+    PACKED_BASE_BYTES = 8,
+
+    /* What the low bits of a stamp's first byte say. */
+    STAMP_IS_OTHER = 1, /* one bit: not as the base's slot would have it */
+    STAMP_FORM_BITS = 2,
+    STAMP_FORM_MASK = 3,
+    STAMP_APART = 1,
+    STAMP_WITH_SLOT = 3,
+
+    APART_BYTES = 4,
+    APART_SLOT_BITS = 3,
+    APART_SLOT_FOLLOWS = (1 << APART_SLOT_BITS) - 1,
+    APART_COUNTER_BITS = 10,
+    APART_MS_BITS = 17,
+    APART_COUNTER_SHIFT = STAMP_FORM_BITS + APART_SLOT_BITS,
+    APART_MS_SHIFT = APART_COUNTER_SHIFT + APART_COUNTER_BITS,
+
+    STAMP_BYTES_MAX = 2 * VARINT_BYTES_MAX,
+};
+
+static_assert(APART_MS_SHIFT + APART_MS_BITS == 8 * APART_BYTES, "stamps told apart are full");
 
 /* Integral scores up to here are varints; all of them are exact. */
 #define PACKED_INTEGRAL_MAX 9007199254740992.0
@@ -48,11 +71,33 @@ static double read_score(struct slice *rest) {
     return score;
 }
 
-static uint64_t read_stamp(struct slice *rest, uint64_t base) {
+static uint64_t read_other_stamp(struct slice *rest, uint64_t base) {
+    uint64_t ticks;
+    if (((uint8_t)rest->data[0] & STAMP_FORM_MASK) == STAMP_WITH_SLOT) {
+        ticks = stamp_ticks(base) + (uint64_t)varint_unzigzag(read_varint(rest) >> STAMP_FORM_BITS);
+        return stamp_make(ticks, (unsigned)read_varint(rest));
+    }
+    uint32_t told;
+    require(rest->size >= APART_BYTES);
+    memcpy(&told, rest->data, APART_BYTES);
+    *rest = slice_skip(*rest, APART_BYTES);
+    uint64_t ms = (stamp_ticks(base) >> STAMP_COUNTER_BITS) +
+                  (uint64_t)varint_unzigzag(told >> APART_MS_SHIFT);
+    unsigned slot = told >> STAMP_FORM_BITS & APART_SLOT_FOLLOWS;
+    slot = slot == APART_SLOT_FOLLOWS ? (unsigned)read_varint(rest) : slot;
+    ticks =
+        ms << STAMP_COUNTER_BITS | (told >> APART_COUNTER_SHIFT & ((1U << APART_COUNTER_BITS) - 1));
+    return stamp_make(ticks, slot);
+}
+
+static inline uint64_t read_stamp(struct slice *rest, uint64_t base) {
+    require(rest->size > 0);
+    if (((uint8_t)rest->data[0] & STAMP_IS_OTHER) != 0) {
+        return read_other_stamp(rest, base);
+    }
     uint64_t number = read_varint(rest);
     uint64_t ticks = stamp_ticks(base) + (uint64_t)varint_unzigzag(number >> 1);
-    unsigned slot = (number & 1) != 0 ? (unsigned)read_varint(rest) : stamp_slot(base);
-    return stamp_make(ticks, slot);
+    return stamp_make(ticks, stamp_slot(base));
 }
 
 void packed_reader_init(struct packed_reader *reader, struct slice packed) {
@@ -115,9 +160,14 @@ static inline size_t skip_rest(struct slice packed, enum value_type type, size_t
         bool is_double = at < packed.size && packed.data[at] == 0;
         at = is_double ? at + 1 + sizeof(double) : skip_varint(packed, at);
     }
-    bool is_foreign = at < packed.size && (packed.data[at] & 1) != 0;
+    unsigned first = at < packed.size ? (uint8_t)packed.data[at] : 0;
+    if ((first & STAMP_FORM_MASK) == STAMP_APART) {
+        at += APART_BYTES;
+        bool has_slot = (first >> STAMP_FORM_BITS & APART_SLOT_FOLLOWS) == APART_SLOT_FOLLOWS;
+        return has_slot ? skip_varint(packed, at) : at;
+    }
     at = skip_varint(packed, at);
-    return is_foreign ? skip_varint(packed, at) : at;
+    return (first & STAMP_IS_OTHER) != 0 ? skip_varint(packed, at) : at;
 }
 
 bool packed_find(struct slice packed, struct slice name, struct packed_element *element) {
@@ -169,13 +219,40 @@ static void put_score(struct buffer *out, double score) {
     buffer_append(out, &score, sizeof(score));
 }
 
-static void put_stamp(struct buffer *out, uint64_t stamp, uint64_t base) {
-    int64_t difference = (int64_t)(stamp_ticks(stamp) - stamp_ticks(base));
-    bool is_foreign = stamp_slot(stamp) != stamp_slot(base);
-    codec_put_varint(out, varint_zigzag(difference) << 1 | is_foreign);
-    if (is_foreign) {
-        codec_put_varint(out, stamp_slot(stamp));
+/* Milliseconds and counter by themselves, if they are small enough; else 0. */
+static size_t put_apart(char *to, uint64_t stamp, uint64_t base) {
+    uint64_t ticks = stamp_ticks(stamp);
+    uint64_t counter = ticks & ((UINT64_C(1) << STAMP_COUNTER_BITS) - 1);
+    uint64_t ms = varint_zigzag(
+        (int64_t)((ticks >> STAMP_COUNTER_BITS) - (stamp_ticks(base) >> STAMP_COUNTER_BITS)));
+    unsigned slot = stamp_slot(stamp);
+    if (counter >> APART_COUNTER_BITS != 0 || ms >> APART_MS_BITS != 0) {
+        return 0;
     }
+    uint32_t told = (uint32_t)(ms << APART_MS_SHIFT | counter << APART_COUNTER_SHIFT) |
+                    (slot < APART_SLOT_FOLLOWS ? slot : APART_SLOT_FOLLOWS) << STAMP_FORM_BITS |
+                    STAMP_APART;
+    memcpy(to, &told, APART_BYTES);
+    return APART_BYTES + (slot < APART_SLOT_FOLLOWS ? 0 : varint_put(to + APART_BYTES, slot));
+}
+
+/* In the shortest way. */
+static void put_stamp(struct buffer *out, uint64_t stamp, uint64_t base) {
+    char *to = buffer_reserve(out, STAMP_BYTES_MAX), apart[STAMP_BYTES_MAX];
+    uint64_t number = varint_zigzag((int64_t)(stamp_ticks(stamp) - stamp_ticks(base)));
+    size_t size;
+    if (stamp_slot(stamp) == stamp_slot(base)) {
+        size = varint_put(to, number << 1);
+    } else {
+        size = varint_put(to, number << STAMP_FORM_BITS | STAMP_WITH_SLOT);
+        size += varint_put(to + size, stamp_slot(stamp));
+    }
+    size_t apart_size = size > APART_BYTES ? put_apart(apart, stamp, base) : 0;
+    if (apart_size > 0 && apart_size < size) {
+        memcpy(to, apart, apart_size);
+        size = apart_size;
+    }
+    out->size += size;
 }
 
 static void put_element(struct buffer *out, const struct packed_reader *reader,
@@ -255,7 +332,6 @@ void packed_put(struct buffer *out, struct slice packed, const struct packed_ele
 
 bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,
                       const struct packed_element *element) {
-    enum { STAMP_BYTES_MAX = 2 * VARINT_BYTES_MAX };
     char bytes[STAMP_BYTES_MAX];
     struct buffer stamp = {.data = bytes, .capacity = sizeof(bytes)};
     struct packed_reader reader;

@@ -4,16 +4,23 @@
  *
  *   packed:   head byte | count (varint) | base stamp (8 bytes) | element...
  *   head:     the type; bit 6 when all elements have one stamp, the base (PACKED_HAS_ONE_STAMP);
- * and bit 7 of a set that has, or had, a member that is no integer: it then is no set of integers
- * any more (PACKED_HAS_TEXT) element:  name (length varint, bytes) | [value] | stamp value:    of a
- * hash: length (varint) and bytes of a sorted set: score, a varint: 0, then 8 bytes of a double;
- * else the zigzag of an integral score, and one of a set: none stamp:    varint: the zigzag of its
- * ticks less those of the base, times two; and one where its slot is not that of the base: then the
- * slot follows (varint)
+ *             bit 7 of a set that has, or had, a member that is no integer: it then is no set of
+ *             integers any more (PACKED_HAS_TEXT)
+ *   element:  name (length varint, bytes) | [value] | stamp
+ *   value:    of a hash: length (varint) and bytes
+ *             of a sorted set: score, a varint: 0, then 8 bytes of a double; else the zigzag of an
+ *             integral score, and one
+ *             of a set: none
+ *   stamp:    the shortest of these, low bits first; differences are those to the base, zigzag
+ *             varint: bit 0 clear | difference in ticks; the slot is the base's
+ *             4 bytes: bits 0-1 1 | 3 bits of slot, 7: it follows (varint) | 10 bits of counter |
+ *             17 bits of the difference in milliseconds
+ *             varint: bits 0-1 3 | difference in ticks; then the slot (varint)
  *
  * Stamps are told against the base and not against their neighbour, so an element can be put in,
- * replaced or taken out without touching others. Elements of a sorted set lie in its order, those
- * of the others in the order in which they came.
+ * replaced or taken out without touching others. Counters are small where a server is not at its
+ * limit: told apart from milliseconds, a stamp of another minute and another writer takes 4 bytes.
+ * Elements of a sorted set lie in its order, those of the others in the order in which they came.
  *
  * What one replica wrote and all have seen may get a later stamp of that replica: nobody can tell.
  * On a lone node that is everything, so packed_raise() gives all elements the stamp of the newest
@@ -48,7 +55,8 @@ struct packed_reader {
 };
 
 enum {
-    PACKED_TYPE_MASK = 0x3F,
+    PACKED_TYPE_MASK = 0x1F,
+    PACKED_IS_TOLD = 0x20, /* of a list: packed_list.h */
     PACKED_HAS_ONE_STAMP = 0x40,
     PACKED_HAS_TEXT = 0x80, /* of a set */
     PACKED_IS_WHOLE = 0x80, /* of a list */

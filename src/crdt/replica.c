@@ -20,7 +20,8 @@ uint64_t replica_ref(const struct replica_id *id) {
 }
 
 void replicas_init(struct replicas *replicas) {
-    *replicas = (struct replicas){.slots_count = 1, .self = STAMP_SLOT_SELF};
+    *replicas = (struct replicas){
+        .slots_count = 1, .self = STAMP_SLOT_SELF, .authors = packed_authors_new()};
 }
 
 void replicas_deinit(struct replicas *replicas) {
@@ -30,6 +31,7 @@ void replicas_deinit(struct replicas *replicas) {
     memory_free(replicas->slots);
     memory_free(replicas->retired);
     memory_free(replicas->index);
+    packed_authors_free(replicas->authors);
     *replicas = (struct replicas){0};
 }
 

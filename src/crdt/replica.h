@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/mutation.h"
 #include "crdt/context.h"
+#include "crdt/packed_authors.h"
 
 enum {
     REPLICA_NODE_ID_BYTES = 16,
@@ -58,6 +59,8 @@ struct replicas {
     uint16_t *index;
     unsigned index_capacity; /* a power of 2, or 0 */
     unsigned index_used;
+    /* What packed lists call them; the same in all copies of this struct. */
+    struct packed_authors *authors;
 };
 
 /* The name of a replica for everybody; never 0. */

@@ -235,7 +235,7 @@ static void emit(void *udata, unsigned db, const struct entry *entry) {
         begin_filling(writer);
     }
     writer->entries_count++;
-    state_encode(&writer->filling->bytes, db, entry, flush_piece, writer);
+    state_encode(&writer->filling->bytes, writer->store, db, entry, flush_piece, writer);
     if (writer->filling->bytes.size >= SNAPSHOT_WRITER_BLOCK_BYTES) {
         send_filling(writer);
     }

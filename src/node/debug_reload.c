@@ -5,6 +5,7 @@
 
 struct debug_reload_walk {
     struct buffer state;
+    const struct store *store;
     unsigned number; /* of the database */
 };
 
@@ -15,11 +16,11 @@ static void debug_reload_flush(void *udata) {
 
 static void debug_reload_visit(void *item, void *udata) {
     struct debug_reload_walk *walk = udata;
-    state_encode(&walk->state, walk->number, item, debug_reload_flush, NULL);
+    state_encode(&walk->state, walk->store, walk->number, item, debug_reload_flush, NULL);
 }
 
 enum store_status debug_reload_store(struct store *store) {
-    struct debug_reload_walk walk = {0};
+    struct debug_reload_walk walk = {.store = store};
     for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t position = 0;
         walk.number = store->dbs[db].number;

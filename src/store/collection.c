@@ -460,7 +460,7 @@ static void replace_by_packed(struct store *store, struct collection *collection
 }
 
 static void pack_list(struct store *store, struct collection *collection) {
-    struct packed_list list = {.map = collection->map};
+    struct packed_list list = {.authors = store->replicas.authors, .map = collection->map};
     struct buffer packed = {0};
     if (collection->space.table.count == 0) {
         packed_list_put(&packed, &list);
@@ -543,7 +543,7 @@ struct collection *collection_from_packed(const struct store *store, struct slic
     struct collection *collection = collection_new(store, packed_type(packed), number);
     if (collection->type == VALUE_LIST) {
         struct packed_list list;
-        packed_list_open(&list, packed, false);
+        packed_list_open(&list, store->replicas.authors, packed, false);
         collection->map = list.map;
         sequence_note(collection);
         return collection;

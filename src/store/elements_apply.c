@@ -54,6 +54,110 @@ static bool apply_packed(struct store *store, const struct key *key, uint64_t *s
     return elements_set_packed(store, key, slot, change->type, is_there ? &old : NULL, &element);
 }
 
+/* Puts the bytes in the scratch buffer in the place of the entry's. */
+static void put_scratch(struct store *store, const struct key *key, uint64_t *slot,
+                        const struct buffer *packed, uint64_t stamp) {
+    mutate_before(store, key, table_item(*slot));
+    elements_put_packed(store, key, slot, buffer_slice(packed), stamp);
+    elements_end_scratch(store);
+    mutate_after(store, key);
+}
+
+/* Puts a new element at the end that it is beyond, as the bytes lie. False, with nothing done: it
+ * belongs elsewhere, or the list has to be opened. */
+static bool apply_push(struct store *store, const struct key *key, uint64_t *slot,
+                       const struct change *change) {
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_authors *authors = store->replicas.authors;
+    struct ordered_map_element element = {
+        .name = change->element, .stamp = change->stamp, .value = change->value};
+    struct packed_list_end end;
+    if (packed_count(before) >= store->packing[VALUE_LIST].entries_max ||
+        change->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
+        !leaves_expiry(table_item(*slot), change) ||
+        !packed_list_end(authors, before, false, &end)) {
+        return false;
+    }
+    if (slice_compare(change->element, end.at.element.name) < 0 &&
+        (!packed_list_end(authors, before, true, &end) ||
+         slice_compare(change->element, end.at.element.name) >= 0)) {
+        return false;
+    }
+    struct buffer *packed = elements_begin_scratch(store);
+    if (slice_equal(change->element, end.at.element.name) ||
+        !packed_list_push(packed, authors, before, &end, &element, store->is_alone)) {
+        return false;
+    }
+    /* The run of an element that was put in may have had others. */
+    packed_list_break(packed->data);
+    put_scratch(store, key, slot, packed, change->stamp);
+    return true;
+}
+
+/* Takes out the element at an end, as the bytes lie; likewise. */
+static bool apply_pop(struct store *store, const struct key *key, uint64_t *slot,
+                      const struct change *change) {
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_authors *authors = store->replicas.authors;
+    struct packed_list_end end;
+    if (packed_count(before) == 1 || !packed_list_end(authors, before, true, &end) ||
+        (!slice_equal(change->element, end.at.element.name) &&
+         (!packed_list_end(authors, before, false, &end) ||
+          !slice_equal(change->element, end.at.element.name)))) {
+        return false;
+    }
+    struct buffer *packed = elements_begin_scratch(store);
+    if (!mutate_has_seen(store, stamp_slot(change->stamp), end.at.element.stamp) ||
+        !packed_list_pop(packed, authors, before, &end)) {
+        return false;
+    }
+    put_scratch(store, key, slot, packed, change->stamp);
+    return true;
+}
+
+/* Puts an element in or takes one out of a list whose elements are told, wherever it is; likewise.
+ */
+static bool apply_told(struct store *store, const struct key *key, uint64_t *slot,
+                       const struct change *change) {
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_told_place place;
+    struct ordered_map_element element = {
+        .name = change->element, .stamp = change->stamp, .value = change->value};
+    bool is_set = change->kind == CHANGE_SET;
+    if (is_set && (change->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
+                   !leaves_expiry(table_item(*slot), change))) {
+        return false;
+    }
+    packed_list_find(&place, store->replicas.authors, before, change->element);
+    const struct ordered_map_element *found = &place.reader.element;
+    bool is_there = place.is_there && slice_equal(found->name, change->element);
+    if (is_there ? !mutate_has_seen(store, stamp_slot(change->stamp), found->stamp)
+                 : !is_set || packed_count(before) >= store->packing[VALUE_LIST].entries_max) {
+        return false;
+    }
+    struct buffer *packed = elements_begin_scratch(store);
+    if ((!is_set && packed_count(before) == 1) ||
+        !packed_list_change(packed, store->replicas.authors, before, &place, is_there,
+                            is_set ? &element : NULL)) {
+        return false;
+    }
+    put_scratch(store, key, slot, packed, change->stamp);
+    return true;
+}
+
+/* In bytes as they lie, where that is simple. */
+static bool apply_in_bytes(struct store *store, const struct key *key, uint64_t *slot,
+                           const struct change *change) {
+    if (change->kind != CHANGE_SET && change->kind != CHANGE_DELETE) {
+        return false;
+    }
+    if (packed_list_is_told(entry_packed(table_item(*slot)))) {
+        return apply_told(store, key, slot, change);
+    }
+    return change->kind == CHANGE_SET ? apply_push(store, key, slot, change)
+                                      : apply_pop(store, key, slot, change);
+}
+
 /* As apply_packed(), for lists. */
 static bool apply_packed_list(struct store *store, const struct key *key, uint64_t *slot,
                               const struct change *change) {
@@ -61,7 +165,10 @@ static bool apply_packed_list(struct store *store, const struct key *key, uint64
     struct slice packed = entry != NULL ? entry_packed(entry) : SLICE("");
     struct ordered_map_cursor cursor;
     struct packed_list list;
-    packed_list_open(&list, packed, store->is_alone);
+    if (entry != NULL && apply_in_bytes(store, key, slot, change)) {
+        return true;
+    }
+    packed_list_open(&list, store->replicas.authors, packed, store->is_alone);
     uint64_t count = ordered_map_count(list.map);
     bool is_there = ordered_map_find(list.map, change->element, &cursor);
     bool has_seen =

@@ -11,6 +11,17 @@ static void show(struct list_cursor *cursor) {
     sequence_view(cursor->store, cursor->collection, &cursor->at, &cursor->element);
 }
 
+/* Reads up to the element with that index. */
+static void read_told(struct list_cursor *cursor, uint64_t index) {
+    for (; cursor->index <= index; cursor->index++) {
+        packed_told_next(&cursor->told);
+    }
+    cursor->element.name = cursor->told.element.name;
+    cursor->element.value = cursor->told.element.value;
+    cursor->element.score = 0;
+    cursor->element.expire_unix_ms = 0;
+}
+
 bool list_seek(const struct store *store, const struct elements *elements, uint64_t index,
                struct list_cursor *cursor) {
     if (index >= elements->count) {
@@ -18,9 +29,20 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
     }
     cursor->store = store;
     cursor->collection = elements->collection;
+    cursor->packed = elements->packed;
+    cursor->is_told = elements->collection == NULL && elements->map == NULL &&
+                      packed_list_is_told(elements->packed);
+    if (cursor->is_told) {
+        cursor->index = 0;
+        cursor->count = elements->count;
+        packed_list_begin_told(&cursor->told, store->replicas.authors, elements->packed);
+        read_told(cursor, index);
+        return true;
+    }
     cursor->map = elements->collection != NULL ? elements->collection->map
-                  : elements->map != NULL      ? elements->map
-                                               : packed_list_map(elements->packed, &cursor->block);
+                  : elements->map != NULL
+                      ? elements->map
+                      : packed_list_map(store->replicas.authors, elements->packed, &cursor->block);
     bool is_there = ordered_map_at(cursor->map, index, &cursor->at);
     ensure(is_there);
     show(cursor);
@@ -28,6 +50,20 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
 }
 
 bool list_step(struct list_cursor *cursor, enum list_end towards) {
+    if (cursor->is_told && towards == LIST_RIGHT) {
+        if (cursor->index == cursor->count) {
+            return false;
+        }
+        read_told(cursor, cursor->index);
+        return true;
+    }
+    if (cursor->is_told) {
+        cursor->is_told = false;
+        cursor->map =
+            packed_list_map(cursor->store->replicas.authors, cursor->packed, &cursor->block);
+        bool is_there = ordered_map_at(cursor->map, cursor->index - 1, &cursor->at);
+        ensure(is_there);
+    }
     bool is_there = towards == LIST_RIGHT ? ordered_map_next(cursor->map, &cursor->at)
                                           : ordered_map_previous(cursor->map, &cursor->at);
     if (is_there) {
@@ -46,7 +82,8 @@ static struct ordered_map **writer_map(struct elements_writer *writer) {
         const uint64_t *slot = mutate_slot(writer->store, &writer->key);
         const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
         if (entry == NULL || entry_kind(entry) == ENTRY_PACKED) {
-            packed_list_open(&writer->list, entry != NULL ? entry_packed(entry) : SLICE(""),
+            packed_list_open(&writer->list, writer->store->replicas.authors,
+                             entry != NULL ? entry_packed(entry) : SLICE(""),
                              writer->store->is_alone);
             writer->has_list = true;
             writer->list_stamp = 0;
@@ -132,9 +169,16 @@ static void put_scratch(struct elements_writer *writer, uint64_t *slot, const st
     mutate_after(store, &writer->key);
 }
 
+/* The element at an end of the packed list there; false: it has to be opened. */
+static bool packed_end(const struct elements_writer *writer, const uint64_t *slot,
+                       enum list_end end, struct packed_list_end *at) {
+    return packed_list_end(writer->store->replicas.authors, entry_packed(table_item(*slot)),
+                           end == LIST_LEFT, at);
+}
+
 /* False, with nothing done: the list has to be opened. */
 static bool push_packed(struct elements_writer *writer, uint64_t *slot,
-                        const struct ordered_map_bytes_end *end,
+                        const struct packed_list_end *end,
                         const struct ordered_map_element *element) {
     struct store *store = writer->store;
     struct slice before = entry_packed(table_item(*slot));
@@ -142,7 +186,7 @@ static bool push_packed(struct elements_writer *writer, uint64_t *slot,
     struct buffer *packed = elements_begin_scratch(store);
     if (count >= store->packing[VALUE_LIST].entries_max ||
         element->value.size > PACKED_LIST_VALUE_BYTES_MAX ||
-        !packed_list_push(packed, before, end, element, store->is_alone)) {
+        !packed_list_push(packed, store->replicas.authors, before, end, element, store->is_alone)) {
         return false;
     }
     struct change change = {.kind = CHANGE_SET,
@@ -155,17 +199,22 @@ static bool push_packed(struct elements_writer *writer, uint64_t *slot,
     return true;
 }
 
-/* Removes the element at the end, which is not the only one. */
-static void pop_packed(struct elements_writer *writer, uint64_t *slot,
-                       const struct ordered_map_bytes_end *end) {
+/* Removes the element at the end, which is not the only one, and hands its value over; likewise. */
+static bool pop_packed(struct elements_writer *writer, uint64_t *slot,
+                       const struct packed_list_end *end,
+                       void (*take)(void *udata, struct slice value), void *udata) {
     struct store *store = writer->store;
     struct buffer *packed = elements_begin_scratch(store);
+    if (!packed_list_pop(packed, store->replicas.authors, entry_packed(table_item(*slot)), end)) {
+        return false;
+    }
+    take(udata, end->at.element.value);
     struct change change = {
-        .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = end->element.name};
+        .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = end->at.element.name};
     elements_record_packed(writer, &change);
-    packed_list_pop(packed, entry_packed(table_item(*slot)), end);
     put_scratch(writer, slot, packed, change.stamp);
     writer->list_count = 0;
+    return true;
 }
 
 /* Would taking out the last element leave an expiry behind? */
@@ -237,7 +286,7 @@ static bool put_element(struct ordered_map **map, const struct ordered_map_curso
 struct list_place {
     const struct ordered_map_cursor *cursor;
     uint64_t *slot;
-    const struct ordered_map_bytes_end *end;
+    const struct packed_list_end *end;
 };
 
 /* Puts a new element between two neighbours; empty ones are the ends. `place` is on the neighbour
@@ -313,11 +362,11 @@ uint64_t list_count(const struct elements_writer *writer) {
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value) {
     struct slice none = slice_make("", 0);
     uint64_t *slot = packed_slot(writer);
-    struct ordered_map_bytes_end at;
-    if (slot != NULL && packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
+    struct packed_list_end at;
+    if (slot != NULL && packed_end(writer, slot, end, &at)) {
         struct list_place place = {.slot = slot, .end = &at};
-        return insert_between(writer, end == LIST_RIGHT ? at.element.name : none,
-                              end == LIST_RIGHT ? none : at.element.name, &place, value);
+        return insert_between(writer, end == LIST_RIGHT ? at.at.element.name : none,
+                              end == LIST_RIGHT ? none : at.at.element.name, &place, value);
     }
     const struct ordered_map *map = *writer_map(writer);
     struct ordered_map_cursor cursor;
@@ -339,9 +388,41 @@ enum store_status list_insert(struct elements_writer *writer, uint64_t index, st
                           has_right ? right.element.name : none, NULL, value);
 }
 
+/* As push_packed(): sets an element of a list whose elements are told. */
+static bool set_packed(struct elements_writer *writer, uint64_t *slot, uint64_t index,
+                       struct slice value) {
+    struct store *store = writer->store;
+    struct slice before = entry_packed(table_item(*slot));
+    struct packed_told_place place;
+    char name[ORDERED_MAP_NAME_BYTES_MAX];
+    if (!packed_list_is_told(before) || value.size > PACKED_LIST_VALUE_BYTES_MAX) {
+        return false;
+    }
+    packed_list_seek(&place, store->replicas.authors, before, index);
+    struct ordered_map_element element = {.name = slice_make(name, place.reader.element.name.size),
+                                          .stamp = mutate_stamp(store),
+                                          .value = value};
+    memcpy(name, place.reader.element.name.data, element.name.size);
+    struct buffer *packed = elements_begin_scratch(store);
+    if (!packed_list_change(packed, store->replicas.authors, before, &place, true, &element)) {
+        return false;
+    }
+    struct change change = {
+        .kind = CHANGE_SET, .stamp = element.stamp, .element = element.name, .value = value};
+    elements_record_packed(writer, &change);
+    put_scratch(writer, slot, packed, element.stamp);
+    return true;
+}
+
 enum store_status list_set(struct elements_writer *writer, uint64_t index, struct slice value) {
     struct store *store = writer->store;
     struct ordered_map_cursor cursor;
+    if (!store->is_alone) {
+        uint64_t *slot = packed_slot(writer);
+        if (slot != NULL && set_packed(writer, slot, index, value)) {
+            return STORE_OK;
+        }
+    }
     struct ordered_map **map = writer_map(writer);
     bool is_there = ordered_map_at(*map, index, &cursor), is_new;
     ensure(is_there);
@@ -431,11 +512,9 @@ static bool remove_here(struct elements_writer *writer, struct ordered_map_curso
 void list_pop(struct elements_writer *writer, enum list_end end,
               void (*take)(void *udata, struct slice value), void *udata) {
     uint64_t *slot = packed_slot(writer);
-    struct ordered_map_bytes_end at;
+    struct packed_list_end at;
     if (slot != NULL && packed_count(entry_packed(table_item(*slot))) > 1 &&
-        packed_list_end(entry_packed(table_item(*slot)), end == LIST_LEFT, &at)) {
-        take(udata, at.element.value);
-        pop_packed(writer, slot, &at);
+        packed_end(writer, slot, end, &at) && pop_packed(writer, slot, &at, take, udata)) {
         return;
     }
     const struct ordered_map *map = *writer_map(writer);

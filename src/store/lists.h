@@ -17,8 +17,13 @@ struct list_cursor {
     struct collection *collection; /* NULL: packed */
     const struct ordered_map *map;
     struct ordered_map_cursor at;
-    struct element element;         /* what is here: its name is the position */
-    struct ordered_map_block block; /* where packed elements are read */
+    struct element element; /* what is here: its name is the position */
+    /* Of a packed list: what is read as it lies, while it goes to the right; or the map of all. */
+    struct slice packed;
+    bool is_told;
+    uint64_t index, count;
+    struct packed_told_reader told;
+    struct ordered_map_block block;
 };
 
 /* Puts the cursor on the element with that index; false when there is none. */

@@ -54,7 +54,7 @@ static bool saw_some_of_collection(const struct merge *merge, const struct colle
 static bool saw_some_of_packed(const struct merge *merge, struct slice packed) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, merge->store->replicas.authors, packed);
     while (packed_walk_next(&walk, &element)) {
         if (merge_saw(merge, element.stamp)) {
             return true;

@@ -141,7 +141,8 @@ static void look_at_list_element(const struct store *store, const struct element
     struct ordered_map_block block;
     struct ordered_map_cursor cursor;
     const struct ordered_map *map =
-        collection != NULL ? collection->map : packed_list_map(elements->packed, &block);
+        collection != NULL ? collection->map
+                           : packed_list_map(store->replicas.authors, elements->packed, &block);
     if (!ordered_map_find(map, name, &cursor)) {
         return;
     }

@@ -117,7 +117,7 @@ static void part_next_piece(void *udata) {
 static void part_emit(void *udata, unsigned db, const struct entry *entry) {
     struct part_source *source = (struct part_source *)udata;
     part_open_batch(source);
-    state_encode(&source->pending, db, entry, part_next_piece, source);
+    state_encode(&source->pending, source->walk.store, db, entry, part_next_piece, source);
     if (source->pending.size - source->batch >= PART_BATCH_BYTES) {
         part_close_batch(source);
     }

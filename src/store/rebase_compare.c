@@ -171,7 +171,7 @@ static bool drop_unclear(const struct state_merge *merge, struct contested *cont
 static bool was_all_seen(const struct sync *sync, const struct state_merge *merge,
                          const struct entry *there) {
     return there != NULL && merge->settled_ticks_here == UINT64_MAX &&
-           state_merge_entry_is_covered(there, sync->seen.stamps, STAMP_SLOTS_COUNT);
+           state_merge_entry_is_covered(sync->store, there, sync->seen.stamps, STAMP_SLOTS_COUNT);
 }
 
 static uint64_t shown_register(const struct contested *contested) {

@@ -133,9 +133,11 @@ static void look_at_cursor(const struct ordered_map_cursor *cursor, struct slice
 }
 
 /* An element of a packed list. */
-static void look_for_packed(struct slice packed, struct slice name, struct side *side) {
+static void look_for_packed(const struct store *store, struct slice packed, struct slice name,
+                            struct side *side) {
     struct ordered_map_cursor cursor;
-    if (ordered_map_find(packed_list_map(packed, &side->block), name, &cursor)) {
+    if (ordered_map_find(packed_list_map(store->replicas.authors, packed, &side->block), name,
+                         &cursor)) {
         side->is_there = true;
         side->plain = (struct packed_element){
             .name = name, .value = cursor.element.value, .stamp = cursor.element.stamp};
@@ -150,7 +152,7 @@ static void look_for(const struct store *store, const struct entry *entry, enum 
         return;
     }
     if (elements.collection == NULL && type == VALUE_LIST) {
-        look_for_packed(elements.packed, name, side);
+        look_for_packed(store, elements.packed, name, side);
         return;
     }
     if (elements.collection == NULL) {
@@ -381,7 +383,7 @@ static void walk_all(const struct elements *elements, struct compare_walk *walk,
     }
     struct packed_walk reader;
     struct side side = {.is_there = true};
-    packed_walk_init(&reader, elements->packed);
+    packed_walk_init(&reader, walk->sync->store->replicas.authors, elements->packed);
     while (packed_walk_next(&reader, &side.plain)) {
         if (is_ours) {
             compare_ours(walk, &side);
@@ -394,7 +396,8 @@ static void walk_all(const struct elements *elements, struct compare_walk *walk,
 /* Had this node seen all that the mesh has under the key? */
 static bool saw_all(const struct compare_walk *walk, const struct entry *there) {
     return walk->merge->settled_ticks_here == UINT64_MAX &&
-           state_merge_entry_is_covered(there, walk->sync->seen.stamps, STAMP_SLOTS_COUNT);
+           state_merge_entry_is_covered(walk->sync->store, there, walk->sync->seen.stamps,
+                                        STAMP_SLOTS_COUNT);
 }
 
 static void compare_key_itself(struct compare_walk *walk) {

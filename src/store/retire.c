@@ -64,10 +64,10 @@ static bool collection_has_slot(const struct collection *collection, unsigned sl
     return false;
 }
 
-static bool packed_has_slot(struct slice packed, unsigned slot) {
+static bool packed_has_slot(const struct store *store, struct slice packed, unsigned slot) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, store->replicas.authors, packed);
     while (packed_walk_next(&walk, &element)) {
         if (has_slot(element.stamp, slot)) {
             return true;
@@ -124,12 +124,12 @@ static void retire_in_place(struct entry *entry, unsigned slot) {
 }
 
 /* Does retiring the slot take more than another stamp in its place? */
-static bool takes_more(const struct entry *entry, unsigned slot) {
+static bool takes_more(const struct store *store, const struct entry *entry, unsigned slot) {
     switch (entry_kind(entry)) {
     case ENTRY_CONTESTED:
         return contested_has_slot(entry_contested(entry), slot);
     case ENTRY_PACKED:
-        return packed_has_slot(entry_packed(entry), slot);
+        return packed_has_slot(store, entry_packed(entry), slot);
     case ENTRY_COLLECTION:
         return collection_has_slot(entry_collection(entry), slot);
     case ENTRY_COUNTER:
@@ -149,7 +149,7 @@ static bool takes_more(const struct entry *entry, unsigned slot) {
 static void retire_visit(void *item, void *udata) {
     struct retire_walk *walk = (struct retire_walk *)udata;
     struct entry *entry = (struct entry *)item, *first = NULL;
-    if (takes_more(entry, walk->slot)) {
+    if (takes_more(walk->store, entry, walk->slot)) {
         buffer_append(&walk->entries, &entry, sizeof(entry));
         if (entry_kind(entry) == ENTRY_COLLECTION && entry_collection(entry)->retirement != NULL) {
             memcpy(&first, walk->entries.data, sizeof(first));
@@ -395,7 +395,7 @@ static void retire_element(struct store *store, struct collection *collection, s
                            void *udata) {
     struct retire_element *walk = (struct retire_element *)udata;
     walk->count++;
-    if (!takes_more(entry, walk->slot)) {
+    if (!takes_more(store, entry, walk->slot)) {
         retire_in_place(entry, walk->slot);
         return;
     }

@@ -258,7 +258,7 @@ void snapshot_elements_begin(struct snapshot_walk *walk, unsigned db, const stru
                                                .flush = send_piece,
                                                .bytes_max = BATCH_BYTES,
                                                .udata = elements};
-    state_encode_head(&elements->out, db, entry, send_piece, elements);
+    state_encode_head(&elements->out, walk->store, db, entry, send_piece, elements);
     elements->next_of_collection = collection->walks;
     collection->walks = elements;
     link_last(elements);

@@ -52,8 +52,8 @@ static void next_elements_piece(struct state_elements_writer *writer) {
     codec_put_slice(writer->out, writer->key);
 }
 
-void state_encode_head(struct buffer *out, unsigned db, const struct entry *entry,
-                       void (*flush)(void *udata), void *udata) {
+void state_encode_head(struct buffer *out, const struct store *store, unsigned db,
+                       const struct entry *entry, void (*flush)(void *udata), void *udata) {
     struct slice key = entry_key(entry);
     char *begin = buffer_reserve(out, STATE_HEAD_BYTES_MAX + key.size);
     char *at = begin;
@@ -113,16 +113,16 @@ void state_encode_head(struct buffer *out, unsigned db, const struct entry *entr
         break;
     }
     case ENTRY_PACKED:
-        state_put_packed(out, entry_packed(entry));
+        state_put_packed(out, store, entry_packed(entry));
         break;
     case ENTRY_COLLECTION:
         break;
     }
 }
 
-void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
-                  void (*flush)(void *udata), void *udata) {
-    state_encode_head(out, db, entry, flush, udata);
+void state_encode(struct buffer *out, const struct store *store, unsigned db,
+                  const struct entry *entry, void (*flush)(void *udata), void *udata) {
+    state_encode_head(out, store, db, entry, flush, udata);
     if (entry_kind(entry) == ENTRY_COLLECTION) {
         state_put_collections(out, db, entry_key(entry), entry_collection(entry), flush, udata);
     } else if (entry_kind(entry) == ENTRY_CONTESTED) {
@@ -267,7 +267,7 @@ static enum store_status take_body(struct slice *bytes, struct state_piece *piec
     case ENTRY_CONTESTED:
         return take_contested(bytes, piece, parts);
     case ENTRY_PACKED: {
-        enum store_status status = state_take_packed(bytes, slots, packed);
+        enum store_status status = state_take_packed(bytes, piece->store, slots, packed);
         parts->bytes = status == STORE_OK ? buffer_slice(packed) : (struct slice){0};
         return status;
     }
@@ -492,7 +492,7 @@ static void note_contested(struct store *store, const struct contested *conteste
 static void note_packed(struct store *store, struct slice packed) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, store->replicas.authors, packed);
     while (packed_walk_next(&walk, &element)) {
         note_stamp(store, element.stamp);
     }

@@ -17,14 +17,15 @@
 
 #include "store/store.h"
 
-/* Appends the state of `entry`, which is in the database with number `db`, to `out`. A very large
- * value is appended in several pieces, each of which state_load() takes by itself and in order;
- * `flush(udata)` is called between them so that the caller can write `out` away and clear it. */
-void state_encode(struct buffer *out, unsigned db, const struct entry *entry,
-                  void (*flush)(void *udata), void *udata);
+/* Appends the state of `entry`, of the database with number `db` of that store, to `out`. A very
+ * large value is appended in several pieces, each of which state_load() takes by itself and in
+ * order; `flush(udata)` is called between them so that the caller can write `out` away and clear
+ * it. */
+void state_encode(struct buffer *out, const struct store *store, unsigned db,
+                  const struct entry *entry, void (*flush)(void *udata), void *udata);
 /* The same without the elements of its collections, of which batches are to follow at once. */
-void state_encode_head(struct buffer *out, unsigned db, const struct entry *entry,
-                       void (*flush)(void *udata), void *udata);
+void state_encode_head(struct buffer *out, const struct store *store, unsigned db,
+                       const struct entry *entry, void (*flush)(void *udata), void *udata);
 /* Appends the order of the databases; nothing while they are as they were numbered. */
 void state_encode_order(struct buffer *out, const struct store *store);
 

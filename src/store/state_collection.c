@@ -13,10 +13,10 @@ enum { BATCH_GOES_ON = 1, BATCH_IS_LARGE = 2 };
 
 /* ---- packed ---- */
 
-void state_put_packed(struct buffer *out, struct slice packed) {
+void state_put_packed(struct buffer *out, const struct store *store, struct slice packed) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, store->replicas.authors, packed);
     enum value_type type = walk.reader.type;
     buffer_append_byte(out, (uint8_t)type);
     codec_put_varint(out, walk.reader.count);
@@ -51,9 +51,10 @@ static bool take_packed_element(struct slice *bytes, enum value_type type, const
     return state_take_stamp(bytes, slots, &element->stamp);
 }
 
-static enum store_status take_packed_list(struct slice *bytes, const uint16_t *slots,
-                                          uint64_t count, struct buffer *packed) {
-    struct packed_list list = {.is_raised = true};
+static enum store_status take_packed_list(struct slice *bytes, const struct store *store,
+                                          const uint16_t *slots, uint64_t count,
+                                          struct buffer *packed) {
+    struct packed_list list = {.authors = store->replicas.authors, .is_raised = true};
     struct packed_element element;
     struct ordered_map_cursor last;
     enum store_status status = STORE_OK;
@@ -82,8 +83,8 @@ static enum store_status take_packed_list(struct slice *bytes, const uint16_t *s
     return status;
 }
 
-enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
-                                    struct buffer *packed) {
+enum store_status state_take_packed(struct slice *bytes, const struct store *store,
+                                    const uint16_t *slots, struct buffer *packed) {
     uint64_t count;
     if (bytes->size == 0) {
         return STORE_MALFORMED;
@@ -95,7 +96,7 @@ enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
         return STORE_MALFORMED;
     }
     if (type == VALUE_LIST) {
-        return take_packed_list(bytes, slots, count, packed);
+        return take_packed_list(bytes, store, slots, count, packed);
     }
     struct buffer next = {0};
     struct packed_element element, other;
@@ -149,7 +150,8 @@ void state_batches_add(struct state_batches *batches, const struct entry *elemen
     if (batches->pending.size >= bytes_max) {
         state_batches_put(batches, true);
     }
-    state_encode(&batches->pending, batches->db, element, next_piece, batches);
+    /* No element is packed: whose it is does not matter. */
+    state_encode(&batches->pending, NULL, batches->db, element, next_piece, batches);
 }
 
 static void put_visit(void *item, void *udata) {

@@ -19,10 +19,10 @@
 
 enum { STATE_COLLECTION_PIECE = 28, STATE_COLLECTION_BYTES = 64 << 10 };
 
-void state_put_packed(struct buffer *out, struct slice packed);
+void state_put_packed(struct buffer *out, const struct store *store, struct slice packed);
 /* Reads the body of a PACKED entry, appending it to `packed`, with stamps made local by `slots`. */
-enum store_status state_take_packed(struct slice *bytes, const uint16_t *slots,
-                                    struct buffer *packed);
+enum store_status state_take_packed(struct slice *bytes, const struct store *store,
+                                    const uint16_t *slots, struct buffer *packed);
 /* The first that has elements of those that are linked from `collection` on; NULL: none has. */
 const struct collection *state_filled_collection(const struct collection *collection);
 /* Elements of one collection on their way out: the first batch right behind what is in `out`, the

@@ -383,10 +383,11 @@ static bool is_covered(const uint64_t *seen, unsigned count, uint64_t stamp) {
     return stamp_slot(stamp) == STAMP_SLOT_SETTLED || covers(seen, count, stamp);
 }
 
-static bool packed_is_covered(struct slice packed, const uint64_t *seen, unsigned count) {
+static bool packed_is_covered(const struct store *store, struct slice packed, const uint64_t *seen,
+                              unsigned count) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, store->replicas.authors, packed);
     while (packed_walk_next(&walk, &element)) {
         if (!is_covered(seen, count, element.stamp)) {
             return false;
@@ -403,8 +404,9 @@ struct below_walk {
 
 static void below_visit(void *item, void *udata) {
     struct below_walk *walk = (struct below_walk *)udata;
+    /* No element is packed: whose it is does not matter. */
     walk->is_covered &=
-        state_merge_entry_is_covered((const struct entry *)item, walk->seen, walk->count);
+        state_merge_entry_is_covered(NULL, (const struct entry *)item, walk->seen, walk->count);
 }
 
 static bool collection_is_below(const struct collection *collection, const uint64_t *seen,
@@ -456,8 +458,8 @@ static bool contested_is_covered(const struct contested *contested, const uint64
     return true;
 }
 
-bool state_merge_entry_is_covered(const struct entry *entry, const uint64_t *seen,
-                                  unsigned seen_count) {
+bool state_merge_entry_is_covered(const struct store *store, const struct entry *entry,
+                                  const uint64_t *seen, unsigned seen_count) {
     struct entry_parts parts;
     if (!is_covered(seen, seen_count, entry->stamp) ||
         !is_covered(seen, seen_count, entry_expire_stamp(entry))) {
@@ -476,7 +478,7 @@ bool state_merge_entry_is_covered(const struct entry *entry, const uint64_t *see
     case ENTRY_CONTESTED:
         return contested_is_covered(entry_contested(entry), seen, seen_count);
     case ENTRY_PACKED:
-        return packed_is_covered(entry_packed(entry), seen, seen_count);
+        return packed_is_covered(store, entry_packed(entry), seen, seen_count);
     case ENTRY_COLLECTION:
         return collection_is_below(entry_collection(entry), seen, seen_count);
     }

@@ -52,8 +52,8 @@ void state_merge_retire(const struct state_merge *merge, struct contested *here,
  * out: `here` may then have a part of them. */
 bool state_merge_elements(const struct state_merge *merge, struct contested *here,
                           const struct contested *there);
-/* Is each stamp of the entry at or below `seen` for its slot? */
-bool state_merge_entry_is_covered(const struct entry *entry, const uint64_t *seen,
-                                  unsigned seen_count);
+/* Is each stamp of the entry, of that store, at or below `seen` for its slot? */
+bool state_merge_entry_is_covered(const struct store *store, const struct entry *entry,
+                                  const uint64_t *seen, unsigned seen_count);
 
 #endif

@@ -856,7 +856,7 @@ static enum store_status apply_alone(struct store *store, const struct key *key,
 static bool packed_is_covered(const struct store *store, struct slice packed, unsigned author) {
     struct packed_walk walk;
     struct packed_element element;
-    packed_walk_init(&walk, packed);
+    packed_walk_init(&walk, store->replicas.authors, packed);
     while (packed_walk_next(&walk, &element)) {
         if (!mutate_has_seen(store, author, element.stamp)) {
             return false;

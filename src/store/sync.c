@@ -578,7 +578,7 @@ static enum sync_status part_insert(struct sync *sync, struct sync_part *part, s
                                     const struct key *at) {
     struct sync_intake *intake = part->intake;
     struct store *store = sync->is_direct ? sync->store : &intake->staged;
-    if (!state_merge_entry_is_covered(entry, part->context, part->context_count)) {
+    if (!state_merge_entry_is_covered(store, entry, part->context, part->context_count)) {
         entry_free(entry);
         return SYNC_MALFORMED;
     }
@@ -607,7 +607,7 @@ static enum sync_status part_take_entry(struct sync *sync, struct sync_part *par
         store_key(store, store_database_index(store, piece->db), entry_key(piece->entry));
     if (key.hash < first || key.hash > last || mutate_slot(store, &key) != NULL ||
         *find_open(intake, key.db, key.name) != NULL ||
-        !state_merge_entry_is_covered(piece->entry, part->context, part->context_count)) {
+        !state_merge_entry_is_covered(store, piece->entry, part->context, part->context_count)) {
         entry_free(piece->entry);
         return SYNC_MALFORMED;
     }

@@ -40,6 +40,7 @@ static void load_all(struct store *store, struct slice bytes) {
 }
 
 struct encoding {
+    const struct store *store;
     struct buffer bytes;
     unsigned number;
 };
@@ -50,8 +51,8 @@ static void encoding_flush(void *udata) {
 
 static void encode_visit(void *item, void *udata) {
     struct encoding *encoding = (struct encoding *)udata;
-    state_encode(&encoding->bytes, encoding->number, (const struct entry *)item, encoding_flush,
-                 NULL);
+    state_encode(&encoding->bytes, encoding->store, encoding->number, (const struct entry *)item,
+                 encoding_flush, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memory_free(block);
     store_check(&store);
 
-    struct encoding encoding = {0};
+    struct encoding encoding = {.store = &store};
     state_encode_order(&encoding.bytes, &store);
     for (unsigned db = 0; db < DBS; db++) {
         uint64_t position = 0;

@@ -191,7 +191,7 @@ static void emit_flush(void *udata) {
 
 static void emit(void *udata, unsigned db, const struct entry *entry) {
     (void)udata;
-    state_encode(&sink, db, entry, emit_flush, NULL);
+    state_encode(&sink, &store, db, entry, emit_flush, NULL);
     buffer_clear(&sink);
 }
 

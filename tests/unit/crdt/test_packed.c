@@ -73,6 +73,21 @@ static void check_model(const struct model *model, enum value_type type) {
     assert_int_equal(count, model->count);
 }
 
+/* Near others and far from them, also as far as its milliseconds go; with small counters and large
+ * ones, and of few slots and many. */
+static uint64_t random_stamp(struct prng *prng) {
+    uint64_t ticks = (UINT64_C(1) << 44) + prng_below(prng, UINT64_C(1) << prng_below(prng, 44));
+    if (prng_below(prng, 2) == 0) {
+        ticks -= prng_below(prng, UINT64_C(1) << 32);
+    }
+    if (prng_below(prng, 2) == 0) {
+        ticks &= ~UINT64_C(0xFFF) | (0xFFF >> prng_below(prng, 8));
+    }
+    bool is_other = prng_below(prng, 2) == 0;
+    return stamp_make(
+        ticks, is_other ? (unsigned)prng_below(prng, prng_below(prng, 2) == 0 ? 9 : 1024) : 1);
+}
+
 static void change_model(struct model_element *element, struct prng *prng) {
     static const double SCORES[] = {0, -1, 1.5, 1e300, -3e9, 9007199254740993.0, 17};
     if (prng_below(prng, 3) > 0) {
@@ -82,9 +97,7 @@ static void change_model(struct model_element *element, struct prng *prng) {
         element->value[at] = (char)prng_below(prng, 256);
     }
     element->score = SCORES[prng_below(prng, sizeof(SCORES) / sizeof(SCORES[0]))];
-    element->stamp =
-        stamp_make(1000000 + prng_below(prng, prng_below(prng, 2) == 0 ? 60 : UINT64_C(1) << 40),
-                   prng_below(prng, 4) == 0 ? (unsigned)prng_below(prng, 300) : 1);
+    element->stamp = random_stamp(prng);
 }
 
 static void put_model(struct model *model, struct model_element *element, struct prng *prng,
@@ -209,12 +222,54 @@ static void raised_stamps_are_told_once(void **state) {
     buffer_deinit(&packed);
 }
 
+/* Ten members of ten bytes that ten writers of three replicas put in within a minute take four
+ * bytes each for who wrote them and when; so does one writer's, and what is written at once less.
+ */
+static void sets_of_many_writers_are_short(void **state) {
+    (void)state;
+    enum {
+        MEMBERS = 10,
+        MEMBER_BYTES = 10,
+        HEAD_BYTES = 1 + 1 + 8,
+        FIRST_BYTES = 1,
+        TOLD_BYTES = 4
+    };
+    struct prng prng;
+    seed_prng(&prng, "sets_of_many_writers", 0);
+    for (unsigned replicas = 0; replicas < 4; replicas++) {
+        struct buffer packed = {0};
+        for (uint64_t i = 0; i < MEMBERS; i++) {
+            char name[MEMBER_BYTES + 1];
+            uint64_t ms = 1000000000 + prng_below(&prng, 60000), counter = prng_below(&prng, 1000);
+            snprintf(name, sizeof(name), "member%04u", (unsigned)i);
+            struct buffer next = {0};
+            struct packed_element element = {
+                .name = slice_make(name, MEMBER_BYTES),
+                .stamp = replicas == 0 ? stamp_make((UINT64_C(1) << 40) + i, 1)
+                                       : stamp_make(ms << 12 | counter, 1 + i % replicas)};
+            if (i == 0) {
+                packed_begin_with(&next, VALUE_SET, &element);
+            } else {
+                packed_put(&next, buffer_slice(&packed), NULL, &element);
+            }
+            buffer_deinit(&packed);
+            packed = next;
+        }
+        size_t told = replicas == 0 ? 1 : TOLD_BYTES;
+        assert_in_range(packed.size, 1,
+                        HEAD_BYTES + FIRST_BYTES + (MEMBERS - 1) * told +
+                            MEMBERS * (1 + MEMBER_BYTES));
+        buffer_deinit(&packed);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_follow_the_model),
         cmocka_unit_test(sets_follow_the_model),
         cmocka_unit_test(sorted_sets_follow_the_model),
         cmocka_unit_test(raised_stamps_are_told_once),
+        cmocka_unit_test(sets_of_many_writers_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static inline void running_snapshot_flush(void *udata) {
 
 static inline void running_snapshot_emit(void *udata, unsigned db, const struct entry *entry) {
     struct running_snapshot *snapshot = (struct running_snapshot *)udata;
-    state_encode(&snapshot->bytes, db, entry, running_snapshot_flush, NULL);
+    state_encode(&snapshot->bytes, snapshot->walk.store, db, entry, running_snapshot_flush, NULL);
 }
 
 static inline void running_snapshot_piece(void *udata, struct slice piece, bool is_first) {
@@ -57,9 +57,9 @@ static inline void state_sum_add(struct state_sum *sum, unsigned salt, const str
         buffer_append(&bytes, words, sizeof(words));
         buffer_append_slice(&bytes, entry_key(entry));
     } else if (is_head) {
-        state_encode_head(&bytes, salt, entry, running_snapshot_flush, NULL);
+        state_encode_head(&bytes, sum->store, salt, entry, running_snapshot_flush, NULL);
     } else {
-        state_encode(&bytes, salt, entry, running_snapshot_flush, NULL);
+        state_encode(&bytes, sum->store, salt, entry, running_snapshot_flush, NULL);
     }
     /* When it was used last is no part of it. */
     memset(bytes.data + 1 + 1 + 8, 0, 3);
@@ -158,19 +158,20 @@ static inline struct slice running_snapshot_bytes(const struct buffer *bytes) {
 }
 
 struct whole_state {
+    const struct store *store;
     struct buffer bytes;
     unsigned db;
 };
 
 static inline void whole_state_visit(void *item, void *udata) {
     struct whole_state *whole = (struct whole_state *)udata;
-    state_encode(&whole->bytes, whole->db, (const struct entry *)item, running_snapshot_flush,
-                 NULL);
+    state_encode(&whole->bytes, whole->store, whole->db, (const struct entry *)item,
+                 running_snapshot_flush, NULL);
 }
 
 /* The state of a node, all at once, loaded again shows the same. Returns the sum. */
 static inline uint64_t running_snapshot_check_state(const struct store *store) {
-    struct whole_state whole = {.db = 0};
+    struct whole_state whole = {.store = store};
     uint8_t digest[20];
     for (unsigned db = 0; db < store->dbs_count; db++) {
         whole.db = store->dbs[db].number;

@@ -327,8 +327,8 @@ static void same_state(const struct store *a, const struct store *b) {
         require((slot_a != NULL) == (slot_b != NULL));
         if (slot_a != NULL) {
             require(entry_kind(table_item(*slot_a)) == entry_kind(table_item(*slot_b)));
-            state_encode(&of_a, 0, table_item(*slot_a), running_snapshot_flush, NULL);
-            state_encode(&of_b, 0, table_item(*slot_b), running_snapshot_flush, NULL);
+            state_encode(&of_a, a, 0, table_item(*slot_a), running_snapshot_flush, NULL);
+            state_encode(&of_b, b, 0, table_item(*slot_b), running_snapshot_flush, NULL);
         }
     }
     require(of_a.size == of_b.size);

@@ -28,7 +28,7 @@ static void snapshot_flush(void *udata) {
 
 static void snapshot_emit(void *udata, unsigned db, const struct entry *entry) {
     struct snapshot *snapshot = (struct snapshot *)udata;
-    state_encode(&snapshot->state, db, entry, snapshot_flush, NULL);
+    state_encode(&snapshot->state, snapshot->walk.store, db, entry, snapshot_flush, NULL);
 }
 
 /* Takes the journal's batch aside, or drops it before a walk. */

@@ -32,17 +32,20 @@ static void no_flush(void *udata) {
 }
 
 struct encoding {
+    const struct store *store;
     struct buffer bytes;
     unsigned number;
 };
 
 static void encode_visit(void *item, void *udata) {
     struct encoding *encoding = (struct encoding *)udata;
-    state_encode(&encoding->bytes, encoding->number, (const struct entry *)item, no_flush, NULL);
+    state_encode(&encoding->bytes, encoding->store, encoding->number, (const struct entry *)item,
+                 no_flush, NULL);
 }
 
 /* The order of the databases, and all entries in the order of the tables. */
 static void encode_all(const struct store *store, struct encoding *encoding) {
+    encoding->store = store;
     state_encode_order(&encoding->bytes, store);
     for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t position = 0;
@@ -265,7 +268,7 @@ static void huge_values_come_in_pieces(void **state) {
     assert_int_equal(strings_patch(&store, &key, CHANGE_VALUE_BYTES_MAX - 1, SLICE("xx"), NULL),
                      STORE_OK);
     struct pieces pieces = {.into = &loaded};
-    state_encode(&pieces.out, 0, store_peek(&store, &key), pieces_flush, &pieces);
+    state_encode(&pieces.out, &store, 0, store_peek(&store, &key), pieces_flush, &pieces);
     pieces_flush(&pieces);
     assert_int_equal(pieces.count, 3);
     store_check(&loaded);
@@ -380,7 +383,7 @@ static void contested_entries_survive(void **state) {
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct entry *entry = make_contested(&store, sizes[i]);
         struct decoding decoding = {.store = &store};
-        state_encode(&decoding.out, 3, entry, decoding_flush, &decoding);
+        state_encode(&decoding.out, &store, 3, entry, decoding_flush, &decoding);
         decoding_flush(&decoding);
         assert_false(decoding.goes_on);
         assert_int_equal(decoding.count, counts[i]);
@@ -391,7 +394,7 @@ static void contested_entries_survive(void **state) {
         assert_true(entry_contested(decoding.entry)->registers[1].number == 0.1L);
         /* All the rest shows in the bytes. */
         struct decoding again = {.store = &store};
-        state_encode(&again.out, 3, decoding.entry, decoding_flush, &again);
+        state_encode(&again.out, &store, 3, decoding.entry, decoding_flush, &again);
         decoding_flush(&again);
         assert_true(slice_equal(buffer_slice(&again.all), buffer_slice(&decoding.all)));
         entry_free(entry);
@@ -428,7 +431,7 @@ static void damaged_contested_entries(void **state) {
     setup_replicas(&store);
     struct entry *entry = make_contested(&store, 30);
     struct encoding encoding = {0}, again = {0};
-    state_encode(&encoding.bytes, 1, entry, no_flush, NULL);
+    state_encode(&encoding.bytes, &store, 1, entry, no_flush, NULL);
     entry_free(entry);
     size_t size = encoding.bytes.size;
     unsigned accepted = 0;
@@ -450,7 +453,7 @@ static void damaged_contested_entries(void **state) {
                 accepted++;
                 if (is_small(piece.entry)) {
                     buffer_clear(&again.bytes);
-                    state_encode(&again.bytes, piece.db, piece.entry, no_flush, NULL);
+                    state_encode(&again.bytes, &store, piece.db, piece.entry, no_flush, NULL);
                     (void)entry_value(piece.entry, &scratch);
                 }
                 entry_free(piece.entry);

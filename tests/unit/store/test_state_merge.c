@@ -17,6 +17,7 @@ static void no_flush(void *udata) {
 }
 
 struct encoding {
+    const struct store *store;
     struct buffer bytes;
     unsigned number;
     uint64_t contested_count;
@@ -25,11 +26,12 @@ struct encoding {
 static void encode_visit(void *item, void *udata) {
     struct encoding *encoding = (struct encoding *)udata;
     encoding->contested_count += entry_kind((const struct entry *)item) == ENTRY_CONTESTED;
-    state_encode(&encoding->bytes, encoding->number, (const struct entry *)item, no_flush, NULL);
+    state_encode(&encoding->bytes, encoding->store, encoding->number, (const struct entry *)item,
+                 no_flush, NULL);
 }
 
 static void encode_all(const struct store *store, struct encoding *encoding) {
-    *encoding = (struct encoding){0};
+    *encoding = (struct encoding){.store = store};
     state_encode_order(&encoding->bytes, store);
     for (unsigned db = 0; db < store->dbs_count; db++) {
         uint64_t position = 0;
