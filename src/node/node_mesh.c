@@ -222,6 +222,10 @@ static bool data_reaches_back(void *udata, const struct context *seen, const boo
     return log_reaches_back(((struct node *)udata)->log, seen, is_wanted);
 }
 
+static uint64_t data_changes_since(void *udata, uint64_t stamp) {
+    return log_changes_since(((struct node *)udata)->log, stamp);
+}
+
 static void data_settle(void *udata, const struct context *frontier) {
     struct node_mesh *data = ((struct node *)udata)->mesh_data;
     data->frontier = *frontier;
@@ -779,6 +783,7 @@ static const struct mesh_data DATA = {
     .stream_seek = data_stream_seek,
     .stream_next = data_stream_next,
     .reaches_back = data_reaches_back,
+    .changes_since = data_changes_since,
     .settle = data_settle,
     .retire = data_retire,
     .new_generation = data_new_generation,
