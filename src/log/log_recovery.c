@@ -359,7 +359,10 @@ static enum log_status load_snapshot_from(struct recovery *recovery, struct sour
         recovery->last_ticks = header.ticks;
         recovery->snapshot_created_ms = header.created_unix_ms;
     }
+    int64_t created_ms = recovery->snapshot_created_ms;
+    store->loaded_ms = created_ms > 0 && created_ms <= store->now_ms ? created_ms : 0;
     enum log_status loaded = load_records(recovery, source);
+    store->loaded_ms = 0;
     recovery->found.snapshot_keys = count_keys(store);
     return loaded;
 }
