@@ -20,7 +20,6 @@ static void cmd_dump(struct command_context *ctx) {
 /* ---- RESTORE ---- */
 
 enum {
-    RESTORE_IDLE_SECONDS_MAX = 0xFFFFFF, /* what the access field holds */
     RESTORE_FREQUENCY_MAX = 255,
 };
 
@@ -136,9 +135,7 @@ static void restore_apply(struct command_context *ctx, const struct restore_opti
     }
     store_notify(ctx->store, NOTIFY_GENERIC, "restore", &key);
     if (options->idle_seconds >= 0) {
-        int64_t seconds = options->idle_seconds;
-        seconds = seconds < RESTORE_IDLE_SECONDS_MAX ? seconds : RESTORE_IDLE_SECONDS_MAX;
-        store_set_idle_seconds(ctx->store, entry, (uint64_t)seconds);
+        store_set_idle_seconds(ctx->store, entry, (uint64_t)options->idle_seconds);
     }
     if (options->frequency >= 0) {
         store_set_frequency(ctx->store, entry, (unsigned)options->frequency);

@@ -192,6 +192,7 @@ void change_writer_add(struct change_writer *writer, const struct change *change
         at += put_slice(at, change->value);
     }
     writer->bytes.size += (size_t)(at - begin);
+    writer->changes_count++;
     writer->is_unit_open = true;
 }
 
@@ -208,7 +209,7 @@ void change_writer_end_unit(struct change_writer *writer) {
 
 void change_writer_clear(struct change_writer *writer) {
     buffer_clear(&writer->bytes);
-    writer->units_count = 0;
+    writer->changes_count = writer->units_count = 0;
     writer->has_key = false;
     /* One oversized batch must not pin its memory for good. */
     if (writer->bytes.capacity > 4 * (size_t)CHANGE_BATCH_BYTES) {

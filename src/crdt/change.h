@@ -145,9 +145,9 @@ struct change_writer {
     size_t last_offset;  /* where the change before starts */
     size_t key_offset;   /* where the newest key's bytes are */
     size_t key_bytes;
-    bool has_key;         /* the change before has that key */
-    uint64_t units_count; /* whole units in the batch */
-    bool is_unit_open;    /* the newest change waits for change_writer_end_unit() */
+    bool has_key;                        /* the change before has that key */
+    uint64_t changes_count, units_count; /* in the batch; units that are whole */
+    bool is_unit_open;                   /* the newest change waits for change_writer_end_unit() */
 };
 
 void change_writer_deinit(struct change_writer *writer);

@@ -72,6 +72,7 @@ void log_free(struct log *log) {
     log_segment_abandon(log);
     log_span_deinit(log);
     ring_deinit(&log->ring);
+    change_counts_deinit(&log->counts);
     buffer_deinit(&log->head);
     buffer_deinit(&log->pending);
     buffer_deinit(&log->error);

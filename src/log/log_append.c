@@ -25,6 +25,7 @@ void log_sync_replicas(struct log *log) {
         if (log->logged_refs[slot] != 0) {
             log->logged.stamps[slot] = 0;
             ring_clear_slot(&log->ring, slot);
+            change_counts_clear_slot(&log->counts, slot);
             log_span_clear_slot(log, slot);
         }
         log->logged_refs[slot] = ref;
@@ -45,6 +46,7 @@ void log_update_recording(struct log *log) {
         change_writer_clear(journal);
         journal->is_unit_open = false;
         log->has_gap = true;
+        change_counts_clear(&log->counts);
         return;
     }
     require(!journal->is_unit_open);
@@ -90,9 +92,11 @@ static void append_to_segment(struct log *log, struct slice head, struct slice r
     record_append_pieces(&log->pending, RECORD_STREAM, head, rest);
 }
 
-static void append(struct log *log, unsigned slot, uint64_t last_ticks, struct slice head,
-                   struct slice rest) {
+static void append(struct log *log, unsigned slot, uint64_t last_ticks, uint64_t changes,
+                   struct slice head, struct slice rest) {
     if (log->ring.bytes_max > 0) {
+        change_counts_add(&log->counts, slot, log->logged_refs[slot],
+                          stamp_ticks(log->logged.stamps[slot]), last_ticks, changes);
         ensure(log->ring.end_position == log->stream_position);
         ring_append(&log->ring, head, rest, &log->logged, log->store->replicas.slots_count);
     }
@@ -106,7 +110,7 @@ static void append(struct log *log, unsigned slot, uint64_t last_ticks, struct s
     }
 }
 
-void log_append_record(struct log *log, struct slice bytes) {
+void log_append_record(struct log *log, struct slice bytes, uint64_t changes) {
     if (!log->store->journal.is_on) {
         return;
     }
@@ -118,7 +122,15 @@ void log_append_record(struct log *log, struct slice bytes) {
     unsigned slot = replicas_find(&log->store->replicas, record.ref);
     require(slot != 0);
     log_sync_replicas(log);
-    append(log, slot, record.last_ticks, bytes, (struct slice){0});
+    append(log, slot, record.last_ticks, changes, bytes, (struct slice){0});
+}
+
+uint64_t log_changes_since(const struct log *log, uint64_t stamp) {
+    const struct replicas *replicas = &log->store->replicas;
+    unsigned slot = stamp_slot(stamp);
+    uint64_t counted =
+        change_counts_since(&log->counts, slot, replicas->slots[slot].ref, stamp_ticks(stamp));
+    return slot == replicas->self ? counted + log->store->journal.changes_count : counted;
 }
 
 /* A life begins: what was retired before it, it has seen, and no later mark of it will say so.
@@ -173,6 +185,7 @@ void log_collect(struct log *log) {
                                    .last_ticks = journal->last_ticks};
     buffer_clear(&log->head);
     stream_record_put_head(&log->head, &record, marks, marks_count);
-    append(log, self, record.last_ticks, buffer_slice(&log->head), buffer_slice(&journal->bytes));
+    append(log, self, record.last_ticks, journal->changes_count, buffer_slice(&log->head),
+           buffer_slice(&journal->bytes));
     change_writer_clear(journal);
 }

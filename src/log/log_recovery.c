@@ -359,7 +359,10 @@ static enum log_status load_snapshot_from(struct recovery *recovery, struct sour
         recovery->last_ticks = header.ticks;
         recovery->snapshot_created_ms = header.created_unix_ms;
     }
+    int64_t created_ms = recovery->snapshot_created_ms;
+    store->loaded_ms = created_ms > 0 && created_ms <= store->now_ms ? created_ms : 0;
     enum log_status loaded = load_records(recovery, source);
+    store->loaded_ms = 0;
     recovery->found.snapshot_keys = count_keys(store);
     return loaded;
 }
@@ -773,12 +776,29 @@ static enum log_status run(struct recovery *recovery, const struct directory *di
     return LOG_OK;
 }
 
+/* What peers lack of it is told by these counts. */
+static void count_changes(void *udata, struct slice bytes) {
+    struct recovery *recovery = (struct recovery *)udata;
+    struct stream_record record;
+    unsigned slot = stream_record_take(bytes, &record)
+                        ? replicas_find(&recovery->store->replicas, record.ref)
+                        : 0;
+    if (slot != 0) {
+        change_counts_add(recovery->counts, slot, record.ref, record.previous_ticks,
+                          record.last_ticks, recovery->receiver.record_changes);
+    }
+}
+
 enum log_status recovery_run(struct recovery *recovery) {
     struct store *store = recovery->store;
     bool was_paused = store->expiry_is_paused;
     store->expiry_is_paused = true;
     /* Whatever is in the log was let in once. */
-    recovery->receiver = (struct receiver){.store = store, .kept_bytes_max = UINT64_MAX};
+    recovery->receiver =
+        (struct receiver){.store = store,
+                          .applied = recovery->counts != NULL ? count_changes : NULL,
+                          .udata = recovery,
+                          .kept_bytes_max = UINT64_MAX};
     struct directory directory;
     enum disk_status disk_status = directory_read(&directory, recovery->disk);
     enum log_status status = disk_status == DISK_OK ? run(recovery, &directory)
@@ -811,6 +831,7 @@ enum log_status log_recover(struct log *log, struct log_recovery *found) {
     require(!log->is_started);
     struct recovery recovery = {.disk = log->disk,
                                 .store = log->store,
+                                .counts = log->opts.begins_replica ? &log->counts : NULL,
                                 .message = log->opts.message,
                                 .udata = log->opts.udata};
     enum log_status status = recovery_run(&recovery);

@@ -24,6 +24,7 @@
 #ifndef LOG_LOG_STATE_H
 #define LOG_LOG_STATE_H
 
+#include "log/change_counts.h"
 #include "log/log.h"
 #include "log/node_file.h"
 #include "log/log_stream.h"
@@ -166,9 +167,10 @@ struct log {
     struct context logged;                   /* of all that was appended */
     uint64_t logged_refs[STAMP_SLOTS_COUNT]; /* whose slots these are */
     uint64_t logged_version;                 /* of the table that logged_refs was taken from */
-    uint64_t stream_position; /* bytes of stream records so far, as the ring counts them */
-    bool has_gap;             /* there was a time without recording */
-    struct buffer head;       /* of an own record, while it is made */
+    uint64_t stream_position;    /* bytes of stream records so far, as the ring counts them */
+    bool has_gap;                /* there was a time without recording */
+    struct change_counts counts; /* while there is a ring */
+    struct buffer head;          /* of an own record, while it is made */
     struct ring ring;
     struct log_span *spans; /* rising sequences */
     size_t spans_count, spans_capacity;

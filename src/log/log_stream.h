@@ -24,8 +24,12 @@ enum log_stream_status {
 /* Turns the ring on with a size, or off with 0; streams that it no longer serves become LOST or go
  * on from files. */
 void log_set_ring_bytes(struct log *log, uint64_t bytes);
-/* Appends a foreign record that was applied just now, to ring and segments. */
-void log_append_record(struct log *log, struct slice record);
+/* Appends a foreign record that was applied just now, to ring and segments; so many of its changes
+ * were new. */
+void log_append_record(struct log *log, struct slice record, uint64_t changes);
+/* How many changes of the stamp's replica came after it: while there is a ring, of those of this
+ * life and of what it read at its start. Exact for small numbers, else a little too many. */
+uint64_t log_changes_since(const struct log *log, uint64_t stamp);
 
 /* A stream reads nothing before log_stream_seek(). All are freed before the log. */
 struct log_stream *log_stream_new(struct log *log);

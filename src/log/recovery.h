@@ -21,8 +21,9 @@
 struct recovery {
     struct disk *disk;
     struct store *store;
-    bool is_dry;       /* change no file */
-    bool skips_blocks; /* repair of a snapshot: go on after a bad record */
+    bool is_dry;                  /* change no file */
+    bool skips_blocks;            /* repair of a snapshot: go on after a bad record */
+    struct change_counts *counts; /* of what is read; NULL: nobody wants to know */
     log_message_fn message;
     void *udata;
 

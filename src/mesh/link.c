@@ -413,6 +413,15 @@ static bool leave_frame(struct mesh_link *link, struct slice payload) {
     return true;
 }
 
+static bool lag_frame(struct mesh_link *link, struct slice payload) {
+    uint64_t changes;
+    if (!varint_take(&payload, &changes)) {
+        return false;
+    }
+    link->lag_heard = changes < INT64_MAX ? changes : INT64_MAX;
+    return true;
+}
+
 /* False: the frame makes no sense. */
 static bool handle_frame(struct mesh_link *link, unsigned type, struct slice payload) {
     switch (type) {
@@ -458,6 +467,8 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
         return ping_frame(link, type, payload);
     case MESH_FRAME_BROADCAST:
         return broadcast_frame(link, payload);
+    case MESH_FRAME_LAG:
+        return lag_frame(link, payload);
     default:
         return true; /* of a newer minor version */
     }

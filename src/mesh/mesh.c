@@ -427,6 +427,23 @@ static void send_digests(struct mesh *mesh) {
     }
 }
 
+/* A peer cannot know itself what it lacks; least of all one whose output is full. */
+static void tell_lags(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!link_is_up(link)) {
+            continue;
+        }
+        uint64_t changes = mesh_lag_changes(mesh, link->member);
+        if (changes != link->lag_told) {
+            struct buffer payload = {0};
+            link->lag_told = changes;
+            codec_put_varint(&payload, changes);
+            link_send(link, MESH_FRAME_LAG, buffer_slice(&payload));
+            buffer_deinit(&payload);
+        }
+    }
+}
+
 /* Goes on with the slot that is being retired. All of it was settled when that began, and stays so.
  */
 static void retire_on(struct mesh *mesh) {
@@ -499,6 +516,7 @@ static void gossip(struct mesh *mesh) {
     close_left(mesh);
     membership_beat(&mesh->membership, get_replicas(mesh), get_context(mesh));
     send_digests(mesh);
+    tell_lags(mesh);
     membership_tick(&mesh->membership, get_replicas(mesh), get_context(mesh), mesh_now_ms(mesh));
     streamer_relay_round(mesh);
     streamer_out_rest(mesh->streamer.out);

@@ -122,6 +122,8 @@ struct mesh_data {
                                   struct slice *bytes);
     /* Could a stream serve one who has seen `seen`? */
     bool (*reaches_back)(void *udata, const struct context *seen, const bool *is_wanted);
+    /* How many changes of the stamp's replica are here that came after it, as far as is known. */
+    uint64_t (*changes_since)(void *udata, uint64_t stamp);
     /* Everything that these stamps cover is settled: see membership.h. Called on ticks. */
     void (*settle)(void *udata, const struct context *frontier);
     /* A replica is gone for good and settled everywhere: its slot may be recycled. True once it is
@@ -286,8 +288,10 @@ struct mesh_node_info {
     int64_t clock_offset_ms;
     uint64_t round_trip_us;
     /* Lag each way: what it has not acknowledged of what is here, and what it has that is not here
-     * yet. Milliseconds between newest stamps, summed changes estimated from ticks. */
+     * yet. Milliseconds are between newest stamps. Changes in are what it said of its lag out in
+     * its last gossip round; 0 without a link. */
     uint64_t lag_out_ms, lag_in_ms;
+    uint64_t lag_out_changes, lag_in_changes;
     uint64_t lag_out_bytes; /* of log that its stream has still to read */
     int64_t last_heard_ms;
 };
@@ -311,6 +315,7 @@ struct mesh_stats {
     uint64_t broadcasts_duplicate;
     uint64_t refused[MESH_REASONS_COUNT];
     uint64_t lag_out_ms_max, lag_in_ms_max;
+    uint64_t lag_out_changes_max, lag_in_changes_max;
     int64_t frontier_age_ms; /* now minus the oldest entry of the frontier */
     double last_sync_seconds;
 };

@@ -43,6 +43,7 @@
  *   LEAVE        last ticks
  *   PING, PONG   number | Unix ms
  *   BROADCAST    broadcast.h
+ *   LAG          changes: so many are here that you have not acknowledged; in gossip rounds
  *
  * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
  * that a newer minor version may have more of them. */
@@ -80,6 +81,7 @@ enum mesh_frame {
     MESH_FRAME_PING,
     MESH_FRAME_PONG,
     MESH_FRAME_BROADCAST,
+    MESH_FRAME_LAG,
 };
 
 /* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be
@@ -155,6 +157,7 @@ struct mesh_link {
     uint64_t round_trip_us;     /* the last one */
     uint64_t round_trip_min_us; /* what the network takes, without busy ends; 0: not known */
     int64_t clock_offset_ms;
+    uint64_t lag_told, lag_heard; /* in changes: told to the peer, and by it */
     struct frame_reader in;
     struct buffer out;
     size_t out_start;
@@ -285,6 +288,11 @@ enum mesh_reason dials_refusal(const struct mesh *mesh, const char *address);
 void dials_visit_refused(const struct mesh *mesh,
                          void (*visit)(void *udata, const struct mesh_node_info *info),
                          void *udata);
+
+/* ---- mesh_view.c ---- */
+
+/* How many changes are here that the member has not acknowledged, those that it wrote left out. */
+uint64_t mesh_lag_changes(const struct mesh *mesh, const struct member *member);
 
 /* ---- mesh_check.c ---- */
 

@@ -96,32 +96,63 @@ static uint64_t cursor_stamp(struct stamps_cursor *cursor, unsigned slot) {
     return is_there ? stamps->items[cursor->place] : 0;
 }
 
-/* Between newest stamps of the slot where that is most; at least 1 when anything lacks. */
-static void measure_lags(const struct mesh *mesh, const struct member *member, uint64_t *out_ms,
-                         uint64_t *in_ms) {
+static void raise_to(uint64_t *most, uint64_t value) {
+    *most = value > *most ? value : *most;
+}
+
+struct lags {
+    uint64_t out_ms, in_ms; /* of the slot where that is most; at least 1 when anything lacks */
+    uint64_t out_changes;   /* of all slots; at least 1 for each of which anything lacks */
+};
+
+static uint64_t at_least_one(uint64_t count) {
+    return count > 0 ? count : 1;
+}
+
+/* What the member does not speak of may be retired there, and not here yet: then it was seen. */
+static uint64_t retired_stamp(const struct mesh *mesh, const struct member *member, unsigned slot) {
+    const struct membership *membership = &mesh->membership;
+    uint64_t ref = get_replicas(mesh)->slots[slot].ref;
+    for (size_t i = 0; i < membership->retired_count && member->claim != NULL; i++) {
+        if (membership->retired[i].ref == ref) {
+            return stamp_make(membership->retired[i].ticks, slot);
+        }
+    }
+    return 0;
+}
+
+static struct lags measure_lags(const struct mesh *mesh, const struct member *member) {
     const struct replicas *replicas = get_replicas(mesh);
     const struct context *context = get_context(mesh);
     struct stamps_cursor seen = {&member->seen, 0};
     struct stamps_cursor claimed = {member->claim != NULL ? &member->claim->stamps : NULL, 0};
-    *out_ms = *in_ms = 0;
+    struct lags lags = {0};
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t here = context->stamps[slot];
         uint64_t there = cursor_stamp(&seen, slot), claim = cursor_stamp(&claimed, slot);
-        there = claim > there ? claim : there;
-        if (here == there || replicas->slots[slot].ref == 0) {
+        if (replicas->slots[slot].ref == 0) {
             continue;
         }
-        uint64_t ms = here > there ? milliseconds_between(here, there) + 1
-                                   : milliseconds_between(there, here) + 1;
+        raise_to(&there, claim);
+        if (here > there && claim == 0) {
+            raise_to(&there, retired_stamp(mesh, member, slot));
+        }
         /* Its own newest changes are here before it can say so. */
         bool is_its_own =
             memcmp(replicas->slots[slot].id.node, member->node_id, REPLICA_NODE_ID_BYTES) == 0;
-        if (here > there && !is_its_own && ms > *out_ms) {
-            *out_ms = ms;
-        } else if (there > here && ms > *in_ms) {
-            *in_ms = ms;
+        if (here > there && !is_its_own) {
+            raise_to(&lags.out_ms, milliseconds_between(here, there) + 1);
+            lags.out_changes += at_least_one(
+                mesh->data.changes_since(mesh->data.udata, stamp_make(stamp_ticks(there), slot)));
+        } else if (there > here) {
+            raise_to(&lags.in_ms, milliseconds_between(there, here) + 1);
         }
     }
+    return lags;
+}
+
+uint64_t mesh_lag_changes(const struct mesh *mesh, const struct member *member) {
+    return measure_lags(mesh, member).out_changes;
 }
 
 /* ---- nodes ---- */
@@ -164,6 +195,7 @@ static void describe_link(const struct mesh *mesh, const struct member *member,
     if (link != NULL) {
         info->link = link->state;
         info->round_trip_us = link->round_trip_us;
+        info->lag_in_changes = link->lag_heard;
         info->lag_out_bytes = link_out_bytes(link) + link->large.size - link->large_start;
         if (link->state == MESH_LINK_UP && link->peer_is_joining && info->state == MESH_ALIVE &&
             link->stream.state == STREAM_OFF) {
@@ -203,7 +235,10 @@ void mesh_visit_nodes(const struct mesh *mesh,
                 info.last_heard_ms =
                     mesh->unix_ms - (int64_t)(mesh_now_ms(mesh) - member->heard_ms);
             }
-            measure_lags(mesh, member, &info.lag_out_ms, &info.lag_in_ms);
+            struct lags lags = measure_lags(mesh, member);
+            info.lag_out_ms = lags.out_ms;
+            info.lag_in_ms = lags.in_ms;
+            info.lag_out_changes = lags.out_changes;
             describe_link(mesh, member, &info);
         }
         visit(udata, &info);
@@ -237,17 +272,20 @@ void mesh_get_stats(const struct mesh *mesh, struct mesh_stats *stats) {
                                 membership_count(membership, MEMBER_NEW));
     stats->dead = (unsigned)membership_count(membership, MEMBER_DEAD);
     stats->links_up = 0;
+    stats->lag_in_changes_max = 0;
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         stats->links_up += link_is_up(link);
+        if (link_is_up(link)) {
+            raise_to(&stats->lag_in_changes_max, link->lag_heard);
+        }
     }
     stats->has_quorum = membership_has_quorum(membership);
     stats->is_joining = mesh_is_joining(mesh);
     stats->waiting_records = mesh->streamer.waiting_records;
     stats->waiting_bytes = mesh->streamer.waiting_bytes;
-    stats->lag_out_ms_max = stats->lag_in_ms_max = 0;
+    stats->lag_out_ms_max = stats->lag_in_ms_max = stats->lag_out_changes_max = 0;
     for (size_t i = 0; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];
-        uint64_t out_ms, in_ms;
         if (member->state == MEMBER_FORGOTTEN) {
             continue;
         }
@@ -255,9 +293,10 @@ void mesh_get_stats(const struct mesh *mesh, struct mesh_stats *stats) {
         if (!is_peer(member)) {
             continue;
         }
-        measure_lags(mesh, member, &out_ms, &in_ms);
-        stats->lag_out_ms_max = out_ms > stats->lag_out_ms_max ? out_ms : stats->lag_out_ms_max;
-        stats->lag_in_ms_max = in_ms > stats->lag_in_ms_max ? in_ms : stats->lag_in_ms_max;
+        struct lags lags = measure_lags(mesh, member);
+        raise_to(&stats->lag_out_ms_max, lags.out_ms);
+        raise_to(&stats->lag_in_ms_max, lags.in_ms);
+        raise_to(&stats->lag_out_changes_max, lags.out_changes);
     }
     stats->frontier_age_ms = frontier_age_ms(mesh);
 }

@@ -370,6 +370,8 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_joining", node_mesh_is_joining(node));
     info_count(w, "mesh_lag_out_ms_max", stats.lag_out_ms_max);
     info_count(w, "mesh_lag_in_ms_max", stats.lag_in_ms_max);
+    info_count(w, "mesh_lag_out_changes_max", stats.lag_out_changes_max);
+    info_count(w, "mesh_lag_in_changes_max", stats.lag_in_changes_max);
     info_signed(w, "mesh_frontier_age_ms", stats.frontier_age_ms);
     info_count(w, "mesh_conflicts", node->store.conflicts_count);
     info_count(w, "mesh_keys_unsettled", node->store.unsettled_count);

@@ -70,8 +70,10 @@ struct node_replay {
     struct context
         before;          /* what this node had seen, and what the mesh is told until it has again */
     struct context from; /* what all parts have seen */
-    struct buffer records; /* that were applied, each behind its length: the log begins with them */
-    bool is_cut;           /* too many to be kept */
+    /* That were applied, each behind the number of its changes and its length: the log begins with
+     * them. */
+    struct buffer records;
+    bool is_cut; /* too many to be kept */
 };
 
 /* ---- what the mesh asks of the data ---- */
@@ -166,11 +168,13 @@ static void before_apply(void *udata) {
 static void on_applied(void *udata, struct slice record) {
     struct node *node = (struct node *)udata;
     struct node_replay *replay = node->mesh_data->replay;
+    uint64_t changes = node->mesh_data->receiver.record_changes;
     if (replay == NULL) {
-        log_append_record(node->log, record);
+        log_append_record(node->log, record, changes);
     } else if (replay->records.size + record.size > (size_t)node->options->mesh_backlog_size) {
         replay->is_cut = true;
     } else if (!replay->is_cut) {
+        codec_put_varint(&replay->records, changes);
         codec_put_slice(&replay->records, record);
     }
 }
@@ -216,6 +220,10 @@ static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_
 
 static bool data_reaches_back(void *udata, const struct context *seen, const bool *is_wanted) {
     return log_reaches_back(((struct node *)udata)->log, seen, is_wanted);
+}
+
+static uint64_t data_changes_since(void *udata, uint64_t stamp) {
+    return log_changes_since(((struct node *)udata)->log, stamp);
 }
 
 static void data_settle(void *udata, const struct context *frontier) {
@@ -521,8 +529,9 @@ static void replay_end(struct node *node) {
     suspend_log(node);
     log_resume_ring(node->log, replay->is_cut ? &node->store.context : &replay->from);
     struct slice rest = buffer_slice(&replay->records), record;
-    while (!replay->is_cut && varint_take_slice(&rest, &record)) {
-        log_append_record(node->log, record);
+    uint64_t changes;
+    while (!replay->is_cut && varint_take(&rest, &changes) && varint_take_slice(&rest, &record)) {
+        log_append_record(node->log, record, changes);
     }
     buffer_deinit(&replay->records);
     memory_free(replay);
@@ -774,6 +783,7 @@ static const struct mesh_data DATA = {
     .stream_seek = data_stream_seek,
     .stream_next = data_stream_next,
     .reaches_back = data_reaches_back,
+    .changes_since = data_changes_since,
     .settle = data_settle,
     .retire = data_retire,
     .new_generation = data_new_generation,

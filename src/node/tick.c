@@ -246,6 +246,7 @@ static void tick_periodic(struct node *node) {
     if (!node->tick_is_paused) {
         node_recount_client_memory(node);
     }
+    store_age_some(&node->store);
     if (node->now_ms - node->last_second_ms >= 1000 && !node->tick_is_paused) {
         node->last_second_ms = node->now_ms;
         for (struct client *client = node->clients; client != NULL; client = client->next) {

@@ -30,7 +30,7 @@ static uint64_t eviction_score(const struct store *store, enum eviction_policy p
     switch (policy) {
     case EVICTION_ALL_LRU:
     case EVICTION_VOLATILE_LRU:
-        return store_idle_seconds(store, entry) + 1;
+        return store_idle_ticks(store, entry) + 1;
     case EVICTION_ALL_LFU:
     case EVICTION_VOLATILE_LFU:
         return 256 - store_frequency(store, entry);

@@ -4,6 +4,7 @@
 #include "crdt/list_position.h"
 #include "store/elements_internal.h"
 #include "store/sequence.h"
+#include "store/sequence_write.h"
 
 /* ---- reading ---- */
 
@@ -483,30 +484,13 @@ static bool remove_from_list(struct elements_writer *writer, struct ordered_map_
 
 /* Removes the element at the cursor, which then is on the next one, or nowhere (false). */
 static bool remove_here(struct elements_writer *writer, struct ordered_map_cursor *cursor) {
-    struct store *store = writer->store;
     if (writer->has_list && !leaves_expiry(writer)) {
         return remove_from_list(writer, cursor);
     }
     if (writer->has_list) {
         leave_packed(writer, SLICE("")); /* the map stays where it is, and the cursor on it */
     }
-    struct collection *collection = elements_writer_collection(writer);
-    if (cursor->element.flags != 0) {
-        char name[ORDERED_MAP_NAME_BYTES_MAX];
-        struct slice bytes = slice_make(name, cursor->element.name.size);
-        memcpy(name, cursor->element.name.data, bytes.size);
-        bool is_done = element_delete(writer, bytes);
-        ensure(is_done);
-        return ordered_map_lower_bound(collection->map, bytes, cursor);
-    }
-    struct key place = place_of(writer, cursor->element.name);
-    before(writer, cursor);
-    struct change change = {
-        .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
-    mutate_record(store, &place, &change);
-    bool is_there = ordered_map_remove(&collection->map, cursor);
-    after(writer, &place, change.stamp);
-    return is_there;
+    return sequence_write_remove(writer, cursor);
 }
 
 void list_pop(struct elements_writer *writer, enum list_end end,

@@ -111,7 +111,7 @@ static inline uint32_t mutate_first_access(const struct store *store) {
     if (store->uses_lfu) {
         return (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | 5;
     }
-    return (uint32_t)(store->now_ms / 1000) & 0xFFFFFF;
+    return access_now(store->now_ms);
 }
 
 /* Frees an entry; what is big goes to the background. */

@@ -261,6 +261,7 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
     }
     receiver_raise_marks(store, slot, &record);
     const struct change *change;
+    uint64_t changes_before = receiver->changes_count;
     bool is_inside = false; /* a unit that an earlier change began */
     while ((change = window_next(&window, store)) != NULL) {
         bool is_rest = is_inside;
@@ -281,6 +282,7 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
         receiver->changes_count++;
     }
     receiver->records_count++;
+    receiver->record_changes = receiver->changes_count - changes_before;
     if (receiver->applied != NULL) {
         receiver->applied(receiver->udata, bytes);
     }

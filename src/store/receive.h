@@ -45,6 +45,7 @@ struct receiver {
     uint64_t kept_bytes_max;               /* 0: RECEIVE_KEPT_BYTES_MAX */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */
+    uint64_t record_changes;               /* of them in the record that `applied` gets */
 };
 
 void receiver_deinit(struct receiver *receiver);

@@ -98,7 +98,8 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
         ensure(is_done);
         return ordered_map_lower_bound(collection->map, bytes, cursor);
     }
-    struct key place = place_of(writer, cursor->element.name);
+    /* Without its hash: nobody looks for it. */
+    struct key place = {.name = cursor->element.name, .db = writer->key.db, .in = collection};
     sequence_write_before(writer, place.name);
     struct change change = {
         .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};

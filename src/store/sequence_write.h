@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Writing the elements of a stream through a struct elements_writer: each call stamps, applies and
- * records one change. (Lists do the same in lists.c, where they may be packed.) Plain elements are
- * changed in the map; what is intricate or too long for one change goes the way of all elements.
- * For the files of store/ only. */
+ * records one change. (Lists do the same in lists.c, where they may be packed; what is removed from
+ * one that is not goes this way.) Plain elements are changed in the map; what is intricate or too
+ * long for one change goes the way of all elements. For the files of store/ only. */
 #ifndef STORE_SEQUENCE_WRITE_H
 #define STORE_SEQUENCE_WRITE_H
 

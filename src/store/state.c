@@ -298,6 +298,7 @@ static enum store_status take_entry(uint8_t byte, struct slice *bytes, struct st
         return STORE_MALFORMED;
     }
     memcpy(&parts.access, bytes->data, 3);
+    parts.access = store_loaded_access(piece->store, parts.access);
     *bytes = slice_skip(*bytes, 3);
     if (((byte & ENTRY_HAS_EXPIRY) != 0 && !codec_take_u64(bytes, &parts.expire_unix_ms)) ||
         ((byte & ENTRY_HAS_EXPIRY_STAMP) != 0 &&

@@ -17,6 +17,9 @@ enum {
     STORE_FREE_LATER_BYTES = 64 << 10,
     STORE_ELEMENTS_A_STEP = 256,
     LFU_INITIAL = 5,
+    /* For each so many keys a bucket is looked at, ten times a second: each at least once in two
+     * and a half days, where there are no more buckets than keys. */
+    AGE_KEYS_A_BUCKET = 1 << 21,
 };
 
 /* ---- lifecycle ---- */
@@ -281,14 +284,20 @@ static void store_touch_access(struct store *store, struct entry *entry) {
         entry_set_access(entry, (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | counter);
         return;
     }
-    uint32_t now = (uint32_t)(store->now_ms / 1000) & 0xFFFFFF;
+    uint32_t now = access_now(store->now_ms);
     if (entry_access(entry) != now) {
         entry_set_access(entry, now);
     }
 }
 
+uint64_t store_idle_ticks(const struct store *store, const struct entry *entry) {
+    return access_idle_ticks(entry_access(entry), store->now_ms);
+}
+
 uint64_t store_idle_seconds(const struct store *store, const struct entry *entry) {
-    return ((uint32_t)(store->now_ms / 1000) - entry_access(entry)) & 0xFFFFFF;
+    /* Counted from the beginning of the tick: a second that has passed shows. */
+    uint64_t ms = store_idle_ticks(store, entry) << ACCESS_TICK_BITS;
+    return (ms + (uint64_t)(store->now_ms & ((1 << ACCESS_TICK_BITS) - 1))) / 1000;
 }
 
 unsigned store_frequency(const struct store *store, const struct entry *entry) {
@@ -296,8 +305,11 @@ unsigned store_frequency(const struct store *store, const struct entry *entry) {
 }
 
 void store_set_idle_seconds(struct store *store, struct entry *entry, uint64_t seconds) {
+    static const uint64_t SECONDS_MAX = UINT64_C(1) << 40; /* more than the field can say */
     if (!store->uses_lfu) {
-        entry_set_access(entry, (uint32_t)(store->now_ms / 1000 - (int64_t)seconds) & 0xFFFFFF);
+        uint64_t ms = (seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * 1000;
+        uint64_t ticks = (ms + (1 << ACCESS_TICK_BITS) - 1) >> ACCESS_TICK_BITS;
+        entry_set_access(entry, access_of_idle(ticks, store->now_ms));
     }
 }
 
@@ -306,6 +318,36 @@ void store_set_frequency(struct store *store, struct entry *entry, unsigned freq
         entry_set_access(entry,
                          (uint32_t)(store->now_ms / 60000 & 0xFFFF) << 8 | (frequency & 0xFF));
     }
+}
+
+static void age_visit(void *item, void *udata) {
+    const struct store *store = (const struct store *)udata;
+    struct entry *entry = (struct entry *)item;
+    uint32_t access = entry_access(entry), aged = access_aged(access, store->now_ms);
+    if (aged != access) {
+        entry_set_access(entry, aged);
+    }
+}
+
+void store_age_some(struct store *store) {
+    for (unsigned db = 0; db < store->dbs_count && !store->uses_lfu; db++) {
+        struct keyspace *keyspace = &store->dbs[db];
+        uint64_t buckets = keyspace->table.count / AGE_KEYS_A_BUCKET + (keyspace->table.count > 0);
+        for (; buckets > 0; buckets--) {
+            keyspace->age_position =
+                table_walk(&keyspace->table, keyspace->age_position, age_visit, store);
+        }
+    }
+}
+
+uint32_t store_loaded_access(const struct store *store, uint32_t access) {
+    if (store->loaded_ms == 0 || store->uses_lfu) {
+        return access;
+    }
+    uint64_t ticks = access_idle_ticks(access, store->loaded_ms);
+    int64_t since_ms = store->now_ms - store->loaded_ms;
+    return access_of_idle(ticks + (uint64_t)(since_ms > 0 ? since_ms : 0) / (1 << ACCESS_TICK_BITS),
+                          store->now_ms);
 }
 
 /* ---- keys ---- */

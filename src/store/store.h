@@ -17,6 +17,7 @@
 #include "crdt/context.h"
 #include "crdt/hybrid_clock.h"
 #include "crdt/replica.h"
+#include "store/access.h"
 #include "store/entry.h"
 
 struct snapshot_walk;
@@ -67,6 +68,7 @@ struct keyspace {
     unsigned number;       /* its name in changes and state: never changes, whatever is swapped */
     uint64_t hidden_count; /* entries of the table without a visible value: contested.h */
     uint64_t expire_position; /* where active expiry goes on */
+    uint64_t age_position;    /* and store_age_some() */
     int64_t average_ttl_ms;   /* estimate from the last pass of active expiry */
 };
 
@@ -166,6 +168,7 @@ struct store {
      * ones in pieces. */
     uint64_t elements_a_step;
     int64_t now_ms;        /* Unix milliseconds, set by store_set_now() */
+    int64_t loaded_ms;     /* when the snapshot that is being loaded was written; 0: none is */
     bool expiry_is_paused; /* expired keys are hidden but not removed: loading, pause */
     bool uses_lfu;         /* the access field is a frequency, not a time */
     bool no_touch;         /* reads leave the access field alone (CLIENT NO-TOUCH) */
@@ -243,14 +246,21 @@ uint64_t store_count(const struct store *store, unsigned db);
 
 /* ---- access time and frequency (maxmemory policies, OBJECT IDLETIME and FREQ) ---- */
 
-/* Seconds since the last access. */
+/* Time since the last access, in ticks of access.h and in seconds. */
+uint64_t store_idle_ticks(const struct store *store, const struct entry *entry);
 uint64_t store_idle_seconds(const struct store *store, const struct entry *entry);
 /* The logarithmic access counter, 0 to 255, decayed to now. */
 unsigned store_frequency(const struct store *store, const struct entry *entry);
 void store_set_idle_seconds(struct store *store, struct entry *entry, uint64_t seconds);
 void store_set_frequency(struct store *store, struct entry *entry, unsigned frequency);
 
+/* The access field of an entry that is loaded, so that the time at which it was saved counts. */
+uint32_t store_loaded_access(const struct store *store, uint32_t access);
+
 /* ---- background work ---- */
+
+/* Makes times of old accesses coarse: access.h. Ten times a second. */
+void store_age_some(struct store *store);
 
 /* Walks at most `buckets_max` buckets of the databases for expired keys and removes them. Returns
  * how many went; `*volatile_seen` counts the keys with an expiry it looked at, `*pass_done` says

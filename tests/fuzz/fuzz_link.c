@@ -111,6 +111,11 @@ static bool reaches_back(void *udata, const struct context *seen, const bool *is
     return true;
 }
 
+static uint64_t changes_since(void *udata, uint64_t stamp) {
+    return stamp_ticks(((struct data *)udata)->context.stamps[stamp_slot(stamp)]) -
+           stamp_ticks(stamp);
+}
+
 static void settle(void *udata, const struct context *frontier) {
     (void)udata, (void)frontier;
 }
@@ -318,14 +323,13 @@ static const struct context *sync_goal(void *udata) {
 static struct mesh *make_mesh(struct data *data) {
     struct mesh_opts opts = {
         .host = {data, dial, send, close_link, NULL, hmac_sha256, message},
-        .data = {data,           get_replicas,   get_context,     apply,
-                 received_ticks, forget_unit,    stream_new,      stream_free,
-                 stream_seek,    stream_next,    reaches_back,    settle,
-                 retire,         new_generation, keys_count,      databases_count,
-                 hash_seed,      range_digests,  part_open,       part_read,
-                 part_close,     sync_begin,     sync_takes_seed, sync_part_begin,
-                 sync_part_data, sync_part_end,  sync_end,        sync_is_ready,
-                 broadcast,      sync_goal},
+        .data = {data,           get_replicas,    get_context, apply,           received_ticks,
+                 forget_unit,    stream_new,      stream_free, stream_seek,     stream_next,
+                 reaches_back,   changes_since,   settle,      retire,          new_generation,
+                 keys_count,     databases_count, hash_seed,   range_digests,   part_open,
+                 part_read,      part_close,      sync_begin,  sync_takes_seed, sync_part_begin,
+                 sync_part_data, sync_part_end,   sync_end,    sync_is_ready,   broadcast,
+                 sync_goal},
         .node_id = {1},
         .generation = 5,
         .seed = 1,

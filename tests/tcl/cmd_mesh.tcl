@@ -22,6 +22,7 @@ start_server [list mesh-port [server::free_port] mesh-bind 127.0.0.1 mesh-gossip
         set row [lindex $rows 0]
         expect [dict get $row self] 1
         expect [dict get $row link] self
+        expect [list [dict get $row lag-out-changes] [dict get $row lag-in-changes]] {0 0}
         expect [dict get $row id] [info_field server starling_node_id]
         expect [dict get $row generation] [info_field server starling_generation]
         expect [dict get $row address] 127.0.0.1:[config_get mesh-port]
@@ -32,7 +33,7 @@ start_server [list mesh-port [server::free_port] mesh-bind 127.0.0.1 mesh-gossip
         expect [dict get $fields enabled] 1
         expect [dict get $fields cluster_id] starling
         expect [dict get $fields address] [info_field mesh mesh_address]
-        foreach field {refused_secret syncs_log syncs_snapshot bytes_out has_quorum} {
+        foreach field {lag_out_changes_max lag_in_changes_max refused_secret syncs_log syncs_snapshot bytes_out has_quorum} {
             expect [dict get $fields $field] [info_field mesh mesh_$field]
         }
         expect_match [r info] "*# Mesh*mesh_enabled:1*"

@@ -215,6 +215,24 @@ start_server {} {
         expect_true {[r object freq k] > 10}
         reset_limit
     }
+    if {[server_is_starling]} {
+        test "a key that nobody uses for weeks does not look fresh" {
+            reset_limit
+            r set idle v
+            # The clock of accesses comes round after six days; a walk that passes all keys before
+            # that gives old ones another.
+            foreach days {2 5 11} {
+                r debug clock-offset [expr {$days * 86400000}]
+                set cycles [info_field stats eventloop_cycles]
+                wait_until { [info_field stats eventloop_cycles] > $cycles + 20 } 20
+                set seconds [expr {$days * 86400}]
+                expect_range [r object idletime idle] [expr {$seconds - 20}] [expr {$seconds + 60}]
+            }
+            r get idle
+            expect_range [r object idletime idle] 0 1
+            r debug clock-offset 0
+        }
+    }
     test "one value above the limit: the server evicts it and goes on" {
         reset_limit
         r config set maxmemory-policy allkeys-lru

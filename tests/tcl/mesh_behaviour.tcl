@@ -86,6 +86,39 @@ start_mesh 3 {appendonly yes} {
         expect [mesh_field B mesh_syncs_snapshot] $before
     }
 
+    mesh_test "lag in changes: what a peer has not acknowledged, none once it has" {
+        proc no_lag {} {
+            foreach name {A B C} {
+                foreach field {mesh_lag_out_changes_max mesh_lag_in_changes_max} {
+                    if {[mesh_field $name $field] != 0} {
+                        return 0
+                    }
+                }
+            }
+            return 1
+        }
+        wait_until { [no_lag] } 10
+        cut A
+        for {set i 0} {$i < 100} {incr i} {
+            node A set lag:$i v
+        }
+        node B set other v
+        foreach name {B C} {
+            expect [dict get [node_row A [mesh_address $name]] lag-out-changes] 100
+            expect [dict get [node_row $name [mesh_address A]] lag-out-changes] 1
+        }
+        expect [dict get [node_row A [mesh_address A]] lag-out-changes] 0
+        expect [mesh_field A mesh_lag_out_changes_max] 100
+        heal
+        linked
+        converged
+        wait_until { [no_lag] } 10
+        foreach name {B C} {
+            set row [node_row A [mesh_address $name]]
+            expect [list [dict get $row lag-out-changes] [dict get $row lag-in-changes]] {0 0}
+        }
+    }
+
     mesh_test "a relay delivers where the author cannot" {
         cut A C
         node A set k through

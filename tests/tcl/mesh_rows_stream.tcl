@@ -23,6 +23,16 @@ proc lag {name key} {
     return [dict get [lindex [node $name xinfo groups $key] 0] lag]
 }
 
+# A's group has read 10-0 and 100-0; B, which is cut off, has seen neither 100-0 nor that reading.
+proc read_while_b_is_cut {} {
+    node A xadd x 10-0 f v
+    node A xgroup create x g 0
+    converged
+    cut B
+    node A xadd x 100-0 f v
+    expect [read_group A x] {10-0 100-0}
+}
+
 start_mesh 3 {appendonly no} {
 
     mesh_test "X1: additions on both sides: all, with ids of their own, in one order" {
@@ -204,13 +214,7 @@ start_mesh 3 {appendonly no} {
     }
 
     mesh_test "X7: what arrives behind others is delivered, the lowest first" {
-        node A xadd x 10-0 f v
-        node A xgroup create x g 0
-        converged
-        cut B
-        node A xadd x 100-0 f v
-        expect [read_group A x] {10-0 100-0}
-        # B has seen neither 100-0 nor the reading.
+        read_while_b_is_cut
         foreach id {50-0 60-0 70-0} {
             node B xadd x $id f v
         }
@@ -234,12 +238,7 @@ start_mesh 3 {appendonly no} {
     }
 
     mesh_test "X7: whoever waits for a group wakes for what arrives behind others" {
-        node A xadd x 10-0 f v
-        node A xgroup create x g 0
-        converged
-        cut B
-        node A xadd x 100-0 f v
-        expect [read_group A x] {10-0 100-0}
+        read_while_b_is_cut
         node B xadd x 50-0 f late
         set consumer [node_connect A]
         $consumer -send xreadgroup group g one block 0 streams x >

@@ -766,65 +766,73 @@ def after_random(name, words):
     return []
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
+def run(description, options_of, walk):
+    """Starts both servers, lets walk(options, rng, ours, reference) compare them, and says what came
+    of it: walk returns how many steps were compared, and how often each kind of difference came."""
+    parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("server")
     parser.add_argument("reference", nargs="?", default="/usr/bin/redis-server")
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--commands", type=int, default=0, help="end after so many")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
-    parser.add_argument("--events", action="store_true", help="compare keyspace events as well")
-    parser.add_argument("--only", default="", help="names of commands or groups, with commas")
+    options_of(parser)
     options = parser.parse_args()
     print("seed %d" % options.seed)
-
-    ours = Server(os.path.abspath(options.server), [])
-    reference = Server(options.reference, [])
+    ours, reference = Server(os.path.abspath(options.server), []), Server(options.reference, [])
     try:
-        rng = random.Random(options.seed)
-        here, there = ours.connect(3), reference.connect(3)
-        have = {name.decode().lower() for name in here("COMMAND", "LIST")}
-        docs = [(name, doc) for name, doc in sorted(read_docs(there).items())
-                if name.split("|")[0] in have]
-        generator = Generator(docs, rng, [w for w in options.only.split(",") if w])
-        comparison = Comparison(ours, reference, options.events)
-        comparison.fresh()
-        history, end = [], time.time() + options.seconds
-        while time.time() < end and not (options.commands
-                                         and comparison.compared >= options.commands):
-            batch = []
-            protocol = rng.choice([2, 3])
-            for _ in range(rng.choice([1, 10, 60])):
-                name, words = generator.command()
-                batch += [(protocol,) + before for before in consumers_of(words)]
-                batch.append((protocol, name, words))
-                batch += [(protocol,) + extra[1:] for extra in after_random(name, words)]
-            found = comparison.first_difference(batch)
-            comparison.compared += len(batch)
-            if found:
-                i, a, b = found
-                comparison.report(history + batch[:i + 1], a, b)
-                comparison.fresh()
-                history = []
-                continue
-            history += batch
-            if len(history) > 1500 or rng.random() < 0.01:
-                ends = [(p, "discard", [b"discard"]) for p in (2, 3)]
-                comparison.run(ends)
-                history += ends
-                if not comparison.whole_state(history) or len(history) > 1500:
-                    comparison.fresh()
-                    history = []
-        for kind, count in comparison.kinds.items():
-            if count > 1:
-                print("%6d times: %s" % (count, kind))
-        print("%d passed, %d failed" % (comparison.compared, len(comparison.kinds)))
-        return 1 if comparison.kinds else 0
+        compared, kinds = walk(options, random.Random(options.seed), ours, reference)
+        print("%d passed, %d failed" % (compared, len(kinds)))
+        return 1 if kinds else 0
     finally:
         ours.stop()
         reference.stop()
 
 
+def add_options(parser):
+    parser.add_argument("--commands", type=int, default=0, help="end after so many")
+    parser.add_argument("--events", action="store_true", help="compare keyspace events as well")
+    parser.add_argument("--only", default="", help="names of commands or groups, with commas")
+
+
+def walk(options, rng, ours, reference):
+    here, there = ours.connect(3), reference.connect(3)
+    have = {name.decode().lower() for name in here("COMMAND", "LIST")}
+    docs = [(name, doc) for name, doc in sorted(read_docs(there).items())
+            if name.split("|")[0] in have]
+    generator = Generator(docs, rng, [w for w in options.only.split(",") if w])
+    comparison = Comparison(ours, reference, options.events)
+    comparison.fresh()
+    history, end = [], time.time() + options.seconds
+    while time.time() < end and not (options.commands
+                                     and comparison.compared >= options.commands):
+        batch = []
+        protocol = rng.choice([2, 3])
+        for _ in range(rng.choice([1, 10, 60])):
+            name, words = generator.command()
+            batch += [(protocol,) + before for before in consumers_of(words)]
+            batch.append((protocol, name, words))
+            batch += [(protocol,) + extra[1:] for extra in after_random(name, words)]
+        found = comparison.first_difference(batch)
+        comparison.compared += len(batch)
+        if found:
+            i, a, b = found
+            comparison.report(history + batch[:i + 1], a, b)
+            comparison.fresh()
+            history = []
+            continue
+        history += batch
+        if len(history) > 1500 or rng.random() < 0.01:
+            ends = [(p, "discard", [b"discard"]) for p in (2, 3)]
+            comparison.run(ends)
+            history += ends
+            if not comparison.whole_state(history) or len(history) > 1500:
+                comparison.fresh()
+                history = []
+    for kind, count in comparison.kinds.items():
+        if count > 1:
+            print("%6d times: %s" % (count, kind))
+    return comparison.compared, comparison.kinds
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, add_options, walk))

@@ -10,15 +10,12 @@ CLIENT REPLY, RESET, HELLO. One step is one command of one client; after each, w
 received has to be the same. A history that differs is made as short as possible and printed. Run by
 hand; the last line is `N passed, N failed`: steps, and kinds of differences.
 """
-import argparse
-import os
-import random
 import re
 import select
 import sys
 import time
 
-from compare import Connection, Error, Server, Typed, canonical, printable
+from compare import Connection, Error, Server, Typed, canonical, printable, run
 
 CLIENTS = 4
 KEYS = ["a", "b", "c"]
@@ -305,28 +302,13 @@ class Comparison:
             print("  %s %s" % (name, {i: r for i, r in enumerate(side) if r}), flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("server")
-    parser.add_argument("reference", nargs="?", default="/usr/bin/redis-server")
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
-    options = parser.parse_args()
-    print("seed %d" % options.seed)
-    rng = random.Random(options.seed)
-    ours, reference = Server(os.path.abspath(options.server), []), Server(options.reference, [])
-    try:
-        comparison = Comparison(ours, reference)
-        end = time.time() + options.seconds
-        while time.time() < end:
-            comparison.run([(rng.randrange(CLIENTS), command(rng)) for _ in range(60)])
-        print("%d passed, %d failed" % (comparison.steps, len(comparison.kinds)))
-        return 1 if comparison.kinds else 0
-    finally:
-        ours.stop()
-        reference.stop()
+def walk(options, rng, ours, reference):
+    comparison = Comparison(ours, reference)
+    end = time.time() + options.seconds
+    while time.time() < end:
+        comparison.run([(rng.randrange(CLIENTS), command(rng)) for _ in range(60)])
+    return comparison.steps, comparison.kinds
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda parser: None, walk))

@@ -35,7 +35,7 @@ struct flock {
 
 static inline void flock_applied(void *udata, struct slice record) {
     struct flock_node *node = udata;
-    log_append_record(node->world.log, record);
+    log_append_record(node->world.log, record, node->receiver.record_changes);
 }
 
 static inline void flock_before_apply(void *udata) {

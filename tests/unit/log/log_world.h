@@ -205,7 +205,8 @@ struct world_author {
 };
 
 static inline void world_author_applied(void *udata, struct slice record) {
-    log_append_record(((struct world_author *)udata)->log, record);
+    struct world_author *author = udata;
+    log_append_record(author->log, record, author->receiver.record_changes);
 }
 
 static inline void world_author_before(void *udata) {

@@ -629,6 +629,75 @@ static void test_retired_before(void **state) {
     lone_free(lone);
 }
 
+/* Changes are counted as they are appended, own ones and others', and again as the log is read at
+ * the start of another life; not across a suspension. */
+static void test_counts_of_changes(void **state) {
+    (void)state;
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    struct replicas *replicas = &world->store.replicas;
+    unsigned self = replicas->self;
+    uint64_t ref = replicas->slots[self].ref;
+    world_set(world, 1, "before");
+    world_turn(world, 1000);
+    uint64_t begin = world->store.context.stamps[self];
+    for (unsigned i = 0; i < 30; i++) {
+        assert_int_equal(log_changes_since(world->log, begin), i);
+        world_set(world, i, "v"); /* counts before it is collected, too */
+        if (i % 3 == 0) {
+            world_turn(world, 1000);
+        }
+    }
+    uint64_t end = world->store.context.stamps[self];
+    world_turn(world, 1000);
+    assert_int_equal(log_changes_since(world->log, begin), 30);
+    assert_int_equal(log_changes_since(world->log, end), 0);
+    struct prng prng;
+    prng_init(&prng, 5);
+    struct world_author author;
+    world_author_init(&author, world);
+    unsigned slot = replicas_find(replicas, author.world.store.replicas.slots[1].ref);
+    uint64_t author_ref = replicas->slots[slot].ref;
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t seen = world->store.context.stamps[slot];
+        uint64_t before = author.receiver.changes_count;
+        world_author_unit(&author, world->unix_ms, &prng, 40);
+        assert_int_equal(log_changes_since(world->log, stamp_make(stamp_ticks(seen), slot)),
+                         author.receiver.changes_count - before);
+    }
+    uint64_t changes = author.receiver.changes_count;
+    assert_true(changes > 20);
+    assert_int_equal(log_changes_since(world->log, stamp_make(0, slot)), changes);
+    assert_int_equal(log_changes_since(world->log, begin), 30);
+    world_turn(world, 1000);
+    world_author_deinit(&author);
+    flock_stop(&lone->flock, 0);
+    world_kill(world);
+    set_opts(world, &lone->plan);
+    flock_start(&lone->flock, 0, true);
+    /* The same, by names, since slots need not be the same. */
+    self = replicas_find(replicas, ref);
+    slot = replicas_find(replicas, author_ref);
+    assert_int_not_equal(self, replicas->self);
+    assert_int_equal(log_changes_since(world->log, stamp_make(stamp_ticks(begin), self)), 30);
+    assert_int_equal(log_changes_since(world->log, stamp_make(0, slot)), changes);
+    assert_int_equal(log_changes_since(world->log, stamp_make(0, replicas->self)), 0);
+    /* A slot that changes hands. */
+    replicas_retire(replicas, slot, 1);
+    world->store.context.stamps[slot] = 0;
+    world_set(world, 1, "v");
+    log_collect(world->log);
+    assert_int_equal(log_changes_since(world->log, stamp_make(0, slot)), 0);
+    assert_int_equal(log_changes_since(world->log, stamp_make(stamp_ticks(begin), self)), 30);
+    log_suspend(world->log, world->unix_ms, world->monotonic_us);
+    world_set(world, 1, "not recorded");
+    assert_int_equal(log_changes_since(world->log, stamp_make(stamp_ticks(begin), self)), 0);
+    log_resume_ring(world->log, &world->store.context);
+    world_set(world, 1, "recorded again");
+    assert_int_equal(log_changes_since(world->log, stamp_make(0, replicas->self)), 1);
+    lone_free(lone);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_ring),
@@ -644,6 +713,7 @@ int main(void) {
         cmocka_unit_test(test_suspension),
         cmocka_unit_test(test_another_replica),
         cmocka_unit_test(test_retired_before),
+        cmocka_unit_test(test_counts_of_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,27 @@ static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_
     return MESH_READ_RECORD;
 }
 
+static uint64_t data_changes_since(void *udata, uint64_t stamp) {
+    struct world_node *node = udata;
+    unsigned slot = stamp_slot(stamp);
+    uint64_t count = 0;
+    for (size_t i = node->log_base; i < node->log_count; i++) {
+        struct stream_record record;
+        struct change_reader reader;
+        struct change change;
+        assert_true(stream_record_take(node->log[i].bytes, &record));
+        if (record.ref != node->replicas.slots[slot].ref ||
+            record.last_ticks <= stamp_ticks(stamp)) {
+            continue;
+        }
+        assert_true(change_reader_init(&reader, record.batch, slot));
+        while (change_reader_next(&reader, &change) == CHANGE_OK) {
+            count += change.stamp > stamp;
+        }
+    }
+    return count;
+}
+
 static void data_settle(void *udata, const struct context *frontier) {
     (void)frontier;
     ((struct world_node *)udata)->settles++;
@@ -669,6 +690,7 @@ static inline void world_start(struct world *world, unsigned index) {
                  .stream_seek = data_stream_seek,
                  .stream_next = data_stream_next,
                  .reaches_back = data_reaches,
+                 .changes_since = data_changes_since,
                  .settle = data_settle,
                  .retire = data_retire,
                  .new_generation = data_new_generation,

@@ -431,6 +431,186 @@ static void one_of_two_merges(void **state) {
     world_free(world);
 }
 
+/* ---- patience ---- */
+
+/* Every record of node 0 vanishes on its way meanwhile. */
+static void step_without_records(struct world *world) {
+    world->drop_data_from = 1;
+    world_step(world);
+}
+
+/* Node 0 alone has a key, and node 2, which starts, hears of it; node 1 lacks it. Node 2 has data
+ * of an earlier life, or is fresh. */
+static struct world *begin_with_a_key_that_does_not_come(bool is_fresh, uint64_t seed) {
+    struct world *world = begin_world(3, is_fresh ? 2 : 3, seed);
+    if (!is_fresh) {
+        write_all(world, 3, 1, 1);
+        world_stop(world, 2);
+    }
+    world_block(world, 0, 1, true);
+    world_write(&world->nodes[0], 9, 9);
+    if (!is_fresh) {
+        (void)data_new_generation(&world->nodes[2], world->nodes[2].generation + 1);
+    }
+    start(world, 2);
+    const struct mesh *mesh = world->nodes[2].mesh;
+    uint64_t ref = world->nodes[0].replicas.slots[world->nodes[0].replicas.self].ref;
+    for (unsigned slot = 0; mesh->catchup.goal->stamps[slot] == 0 || slot == 0;) {
+        step_without_records(world);
+        assert_true(mesh_is_joining(mesh));
+        slot = replicas_find(&world->nodes[2].replicas, ref);
+    }
+    while (world_links_up(&world->nodes[2]) < 2) {
+        step_without_records(world);
+    }
+    assert_true(mesh_is_joining(mesh));
+    return world;
+}
+
+static bool is_joining_after(struct world *world, uint64_t ms) {
+    uint64_t end_us = world->nodes[2].mesh->catchup.started_us + ms * 1000;
+    while (world->now_us < end_us) {
+        step_without_records(world);
+    }
+    return mesh_is_joining(world->nodes[2].mesh);
+}
+
+/* Who has what others lack is gone: a fresh node waits half a minute for it to come back, one with
+ * data not at all. */
+static void who_had_more_is_gone(void **state) {
+    (void)state;
+    for (unsigned is_fresh = 0; is_fresh < 2; is_fresh++) {
+        struct world *world = begin_with_a_key_that_does_not_come(is_fresh, 11);
+        world_stop(world, 0);
+        assert_int_equal(is_joining_after(world, CATCHUP_ALONE_MS + 500), is_fresh);
+        assert_int_equal(is_joining_after(world, CATCHUP_MERGE_MS - 100), is_fresh);
+        assert_false(is_joining_after(world, CATCHUP_MERGE_MS + 100));
+        assert_int_equal(world->nodes[2].cells[0][9].ticks, 0);
+        assert_int_equal(sides[2].begins, 0);
+        world_free(world);
+    }
+}
+
+/* Only a joiner has it, which may itself wait for this node: likewise half a minute, with data or
+ * without. */
+static void only_a_joiner_has_more(void **state) {
+    (void)state;
+    for (unsigned is_fresh = 0; is_fresh < 2; is_fresh++) {
+        struct world *world = begin_with_a_key_that_does_not_come(is_fresh, 12);
+        struct catchup *other = &world->nodes[0].mesh->catchup;
+        other->state = CATCHUP_WAITING;
+        other->is_fresh = true;
+        other->goal = memory_alloc_zero(sizeof(*other->goal));
+        for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+            other->goal->stamps[slot] = stamp_make(STAMP_TICKS_ACCEPTED_MAX, slot);
+        }
+        uint64_t end_us =
+            world->nodes[2].mesh->catchup.started_us + (CATCHUP_MERGE_MS - 100) * UINT64_C(1000);
+        while (world->now_us < end_us) {
+            other->started_us = world->now_us; /* as long as this one may wait */
+            step_without_records(world);
+            assert_true(mesh_is_joining(world->nodes[2].mesh));
+        }
+        assert_true(mesh_is_joining(world->nodes[0].mesh));
+        assert_false(is_joining_after(world, CATCHUP_MERGE_MS + 100));
+        assert_true(mesh_is_joining(world->nodes[0].mesh));
+        world_free(world);
+    }
+}
+
+/* Who has it is there, and no joiner: it is waited for as long as it takes. */
+static void what_a_peer_has_is_waited_for(void **state) {
+    (void)state;
+    for (unsigned is_fresh = 0; is_fresh < 2; is_fresh++) {
+        struct world *world = begin_with_a_key_that_does_not_come(is_fresh, 13);
+        assert_true(is_joining_after(world, 2 * CATCHUP_MERGE_MS));
+        world->drop_data_from = 0;
+        assert_true(becomes_ready(world, 2, 5000));
+        assert_true(world->nodes[2].cells[0][9].ticks != 0);
+        world_free(world);
+    }
+}
+
+/* ---- joiners that wait for each other ---- */
+
+enum rank { BY_ID, BY_KEYS, BY_COMPANY };
+
+/* All three begin to join at the same moment, and were told by one another what each has to give:
+ * as much, so that the ids rank them 0, 1, 2, or node 0 more keys or company than the others. */
+static struct world *begin_tied(enum rank rank, uint64_t seed) {
+    struct world *world = begin_world(3, 3, seed);
+    write_all(world, 3, 20, 1);
+    world_run_ms(world, 3000);
+    for (unsigned i = 0; i < 3; i++) {
+        for (struct mesh_link *link = world->nodes[i].mesh->links; link; link = link->next) {
+            int more = i == 0 ? -1 : link->peer.node[15] == 0 ? 1 : 0;
+            link->peer_members = catchup_company(link) + (uint64_t)(rank == BY_COMPANY ? more : 0);
+            link->peer_keys = data_keys(&world->nodes[i]) + (uint64_t)(rank == BY_KEYS ? more : 0);
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        catchup_consider(world->nodes[i].mesh->links, true, false);
+        assert_int_equal(world->nodes[i].mesh->catchup.state, CATCHUP_PULLING);
+    }
+    return world;
+}
+
+/* Until one of them is ready; which one, and after how many milliseconds. */
+static unsigned first_ready(struct world *world, uint64_t *ms) {
+    uint64_t begin_us = world->now_us;
+    for (;;) {
+        world_step(world);
+        *ms = (world->now_us - begin_us) / 1000;
+        assert_true(*ms < 20000);
+        for (unsigned i = 0; i < 3; i++) {
+            if (!mesh_is_joining(world->nodes[i].mesh)) {
+                return i;
+            }
+        }
+    }
+}
+
+static void the_best_joiner_gives(void **state) {
+    (void)state;
+    for (unsigned rank = BY_ID; rank <= BY_COMPANY; rank++) {
+        struct world *world = begin_tied(rank, 14);
+        unsigned best = rank == BY_ID ? 2 : 0;
+        uint64_t ms;
+        assert_int_equal(first_ready(world, &ms), best);
+        assert_in_range(ms, CATCHUP_TIED_MS, CATCHUP_TIED_MS + 200);
+        for (unsigned i = 0; i < 3; i++) {
+            assert_true(mesh_is_joining(world->nodes[i].mesh) == (i != best));
+        }
+        /* The others take what it has before their own time comes. */
+        for (unsigned i = 0; i < 3; i++) {
+            assert_true(becomes_ready(world, i, 10000));
+            assert_int_equal(sides[i].begins, i != best);
+            assert_int_equal(world_said(&world->nodes[i], "has the most to give"), i == best);
+        }
+        assert_true(world_is_equal(world));
+        world_free(world);
+    }
+}
+
+/* Who has taken over some parts already has nothing whole to give: the next one does, in its time.
+ */
+static void the_next_joiner_gives(void **state) {
+    (void)state;
+    struct world *world = begin_tied(BY_ID, 15);
+    struct mesh *best = world->nodes[2].mesh;
+    streamer_pause(best);
+    sync_begin_(&world->nodes[2], MESH_JOIN_TAKE);
+    best->catchup.has_begun = true;
+    uint64_t ms;
+    assert_int_equal(first_ready(world, &ms), 1);
+    assert_in_range(ms, 2 * CATCHUP_TIED_MS, 2 * CATCHUP_TIED_MS + 200);
+    assert_true(becomes_ready(world, 0, 10000));
+    assert_true(becomes_ready(world, 2, 10000));
+    assert_int_equal(sides[1].begins, 0);
+    assert_true(world_is_equal(world));
+    world_free(world);
+}
+
 /* ---- nonsense ---- */
 
 static void nonsense_ends_the_link(void **state) {
@@ -476,6 +656,11 @@ int main(void) {
         cmocka_unit_test(a_cancelled_walk_is_asked_for_again),
         cmocka_unit_test(the_lagging_side_joins),
         cmocka_unit_test(one_of_two_merges),
+        cmocka_unit_test(who_had_more_is_gone),
+        cmocka_unit_test(only_a_joiner_has_more),
+        cmocka_unit_test(what_a_peer_has_is_waited_for),
+        cmocka_unit_test(the_best_joiner_gives),
+        cmocka_unit_test(the_next_joiner_gives),
         cmocka_unit_test(nonsense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
