@@ -37,12 +37,17 @@ SETUP = [[b"flushall"]] + list(KEYS.values()) + [
     [b"xgroup", b"createconsumer", b"stream", b"g", b"c"],
     [b"xreadgroup", b"group", b"g", b"c", b"count", b"1", b"streams", b"stream", b">"],
     [b"expire", b"float", b"100000"]]
-NUMBERS = [b"0", b"1", b"2", b"3", b"-1", b"-2", b"10", b"100", b"1.5", b"-0", b"+1", b"01", b"1e3", b" 1", b"1 ",
-           b"0x10", b"nan", b"inf", b"-inf", b"(1", b"[a", b"-", b"+", b"9223372036854775807",
-           b"9223372036854775808", b"-9223372036854775808", b"-9223372036854775809", b"18446744073709551615",
-           b"18446744073709551616", b"2147483648", b"4294967296", b"1" * 40, b"1-1", b"0-0", b"1-", b"-1-1"]
-TEXTS = [b"", b"a", b"b", b"g", b"c", b"x", b"*", b"?", b"[", b"\\", b"$", b">", b"=", b"~", b"%", b"#", b"\0", b"\xff\xfe",
-         b"a\r\nb", b"a b", b"'", b'"', b"u8", b"i64", b"m", b"km", b"f", b"missing", b"x" * 200, b"yes", b"no"]
+NUMBERS = [
+    b"0", b"1", b"2", b"3", b"-1", b"-2", b"10", b"100", b"1.5", b"-0", b"+1", b"01", b"1e3", b" 1",
+    b"1 ", b"0x10", b"nan", b"inf", b"-inf", b"(1", b"[a", b"-", b"+", b"9223372036854775807",
+    b"9223372036854775808", b"-9223372036854775808", b"-9223372036854775809", b"18446744073709551615",
+    b"18446744073709551616", b"2147483648", b"4294967296", b"1" * 40, b"1-1", b"0-0", b"1-", b"-1-1",
+]
+TEXTS = [
+    b"", b"a", b"b", b"g", b"c", b"x", b"*", b"?", b"[", b"\\", b"$", b">", b"=", b"~", b"%", b"#",
+    b"\0", b"\xff\xfe", b"a\r\nb", b"a b", b"'", b'"', b"u8", b"i64", b"m", b"km", b"f", b"missing",
+    b"x" * 200, b"yes", b"no",
+]
 # Not called, since they end or change the connection or the server for long, or tell nothing that
 # could be compared.
 SKIPPED = set("""shutdown monitor sync psync replicaof slaveof failover quit reset hello auth save bgsave
