@@ -19,7 +19,8 @@ struct set_options {
     bool is_seconds, is_absolute;
 };
 
-/* Reads EX, PX, EXAT and PXAT; false when argument `i` is none of them or has no time after it. */
+/* Reads EX, PX, EXAT and PXAT, of which the same may stand more than once: the last counts. False
+ * when argument `i` is none of them, or another than before, or has no time after it. */
 static bool set_time_option(const struct command_context *ctx, size_t i,
                             struct set_options *options) {
     static const struct {
@@ -29,6 +30,11 @@ static bool set_time_option(const struct command_context *ctx, size_t i,
         {"ex", true, false}, {"px", false, false}, {"exat", true, true}, {"pxat", false, true}};
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
         if (command_word(ctx, i, words[w].word)) {
+            if ((options->flags & SET_EXPIRE) != 0 &&
+                (options->is_seconds != words[w].is_seconds ||
+                 options->is_absolute != words[w].is_absolute)) {
+                return false;
+            }
             options->flags |= SET_EXPIRE;
             options->time_index = i + 1;
             options->is_seconds = words[w].is_seconds;
@@ -62,7 +68,7 @@ static bool set_parse_options(struct command_context *ctx, size_t first, unsigne
                 flag = words[w].flag;
             }
         }
-        if (flag == 0 && (options->flags & (SET_EXPIRE | SET_KEEP_TTL | SET_PERSIST)) == 0 &&
+        if (flag == 0 && (options->flags & (SET_KEEP_TTL | SET_PERSIST)) == 0 &&
             set_time_option(ctx, i, options)) {
             i++;
             continue;

@@ -128,6 +128,7 @@ static void cmd_waitaof(struct command_context *ctx) {
     client->wait_position = log_is_on(node->log) ? log_position(node->log) : UINT64_MAX;
     client->wait_peers = (uint64_t)replicas;
     client->wait_local = local > 0;
+    client->wait = CLIENT_WAIT_LOG; /* what is over is asked of it */
     if (ctx->in_transaction || cmd_server_wait_is_over(client)) {
         server_reply_waitaof(client, ctx->reply);
     } else {

@@ -89,7 +89,8 @@ void command_table_add(struct command_table *table, const struct command_family 
 
 bool command_table_rename(struct command_table *table, struct slice from, const char *to) {
     const struct command *row = command_table_find(table, from);
-    if (row == NULL || (to[0] != '\0' && command_table_find(table, slice_of(to)) != NULL)) {
+    const struct command *taken = to[0] != '\0' ? command_table_find(table, slice_of(to)) : NULL;
+    if (row == NULL || (taken != NULL && taken != row)) {
         return false;
     }
     table->names[command_table_index(table, row)] = to;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The command line: which of the program's few modes is meant. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "log/log.h"
 #include "platform/disk_posix.h"
 #include "platform/process.h"
+#include "server/message_log.h"
 #include "server/server.h"
 
 static const char USAGE[] =
@@ -95,10 +97,14 @@ static int serve(int argc, char **argv) {
         (void)fprintf(stderr, "%s\n", buffer_text(&error));
     } else {
         make_config_file_absolute(&options);
-        if (enter_directory(&options, &error)) {
-            status = server_run(&options, argv);
-        } else {
+        if (!enter_directory(&options, &error)) {
             (void)fprintf(stderr, "Can't chdir to '%s': %s\n", options.dir, buffer_text(&error));
+        } else if (!message_log_is_writable(&options)) {
+            /* A server whose messages nobody gets should not seem to be well. */
+            (void)fprintf(stderr, "Can't open the log file '%s': %s\n", options.logfile,
+                          strerror(errno));
+        } else {
+            status = server_run(&options, argv);
         }
     }
     buffer_deinit(&error);

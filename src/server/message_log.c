@@ -22,6 +22,14 @@ static bool is_loud_enough(const struct options *options, enum log_level level) 
     return true;
 }
 
+bool message_log_is_writable(const struct options *options) {
+    if (options->logfile[0] == '\0') {
+        return true;
+    }
+    FILE *file = fopen(options->logfile, "ae");
+    return file != NULL && fclose(file) == 0;
+}
+
 void message_log_write(const struct options *options, enum log_level level, const char *text) {
     static const char marks[] = {'.', '-', '*', '#'};
     if (!is_loud_enough(options, level)) {

@@ -6,6 +6,8 @@
 #include "config/options.h"
 #include "log/log.h"
 
+/* Whether messages can be written; errno says why they cannot. Makes the file. */
+bool message_log_is_writable(const struct options *options);
 /* Writes "pid:M day month year time mark text" if `level` is loud enough for the options. */
 void message_log_write(const struct options *options, enum log_level level, const char *text);
 

@@ -569,7 +569,8 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
     struct store *store = writer->store;
     char text[64];
     require(!isnan(score));
-    /* One zero: scores compare as numbers, and -0 would print as such. */
+    /* One zero: -0 would print as such. The sum with 0 has no sign. */
+    score += 0.0;
     struct slice value = slice_make(text, number_format_double(text, score));
     struct packed_element packed = {.name = name, .score = score};
     if (set_packed(writer, &packed, value, is_new)) {

@@ -334,6 +334,15 @@ start_server {config_file "# a comment\nmaxmemory 100mb\n\ntimeout 17\nsave 900 
     }
 }
 
+test "a log file that can't be written stops the start" {
+    start_server {} {
+        stop_server
+        lassign [start_again_fails [list logfile /nonexistent/dir/log]] log status
+        expect $status 1
+        expect_match $log "*Can't open the log file '/nonexistent/dir/log': No such file or directory*"
+    }
+}
+
 test "configuration files: errors name the file's line" {
     start_server {config_file "timeout 10\n"} {
         set path [server dir]/server.conf

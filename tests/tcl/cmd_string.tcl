@@ -164,6 +164,17 @@ start_server {} {
         expect_nil set k d xx
         r debug set-active-expire 1
     }
+    test "SET and GETEX: the same time option twice, and the last counts" {
+        expect [r set k v ex 10 ex 100] OK
+        expect_true {[r ttl k] in {99 100}}
+        expect [r set k v pxat x pxat 99999999999999] OK
+        expect [r pexpiretime k] 99999999999999
+        expect [r getex k px 1 px 100000] v
+        expect_true {[r ttl k] in {99 100}}
+        expect_error "ERR syntax error" { r set k v ex 10 px 10 ex 10 }
+        expect_error "ERR syntax error" { r set k v ex 10 ex }
+        expect_error "ERR syntax error" { r getex k exat 99999999999 ex 10 }
+    }
     test "SET with options that exclude each other" {
         foreach options {
             {nx xx} {ex 10 px 10} {ex 10 keepttl} {keepttl px 10} {exat 99999999999 ex 1}

@@ -441,6 +441,29 @@ if {[server_is_starling]} {
             expect [data_files *.tmp] {}
         }
     }
+    test "WAITAOF waits until the connection's writes are on the disk" {
+        start_server {appendonly yes appendfsync everysec} {
+            # On new connections, and on one that has waited for something else.
+            for {set i 0} {$i < 3} {incr i} {
+                set c [connect]
+                $c set k $i
+                expect [$c waitaof 1 0 0] {1 0}
+                $c set k again
+                expect [$c wait 1 1] 0
+                expect [$c waitaof 1 0 0] {1 0}
+                $c set k again
+                expect [$c blpop none 0.001] {}
+                expect [$c waitaof 1 0 0] {1 0}
+            }
+            expect [r waitaof 0 0 0] {1 0}
+            r config set appendfsync no
+            r set k unsynced
+            expect [r waitaof 1 0 20] {0 0}
+            expect [r waitaof 0 1 20] {0 0}
+            r config set appendonly no
+            expect_error "ERR WAITAOF cannot be used when numlocal is set*" { r waitaof 1 0 0 }
+        }
+    }
     test "segments are closed at log-segment-size and dropped after a snapshot" {
         start_server {appendonly yes log-segment-size 65536} {
             for {set i 0} {$i < 50} {incr i} {

@@ -4,6 +4,7 @@
 start_server {config_file "rename-command GET Fetch
 rename-command FLUSHALL \"\"
 rename-command CLIENT HIDDEN
+rename-command STRLEN strlen
 "} {
     test "a renamed command answers to its new name, in any case, and to no other" {
         r set k v
@@ -17,6 +18,10 @@ rename-command CLIENT HIDDEN
     test "a command renamed to nothing is gone" {
         expect_error "ERR unknown command 'flushall'*" { r flushall }
         expect [r exists k] 1
+    }
+    test "its own name is not taken" {
+        expect [r strlen k] 1
+        expect [r STRLEN k] 1
     }
     test "a transaction knows the new name" {
         r multi
