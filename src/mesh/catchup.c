@@ -342,7 +342,7 @@ static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
     if (!catchup->has_begun) {
         streamer_pause(mesh);
         mesh->data.sync_begin(mesh->data.udata, catchup->mode);
-        catchup->has_begun = true;
+        catchup->has_begun = catchup->has_sync = true;
     }
     if (!catchup->has_seed) {
         if (!mesh->data.sync_takes_seed(mesh->data.udata, seed)) {
@@ -598,7 +598,7 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
-    catchup->is_fresh = false;
+    catchup->is_fresh = catchup->has_sync = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
@@ -684,7 +684,7 @@ static void look_for_tie(struct mesh *mesh) {
             better += compare_with_peer(link) < 0;
         }
     }
-    if (up == 0 || is_any_ready || catchup->has_begun) {
+    if (up == 0 || is_any_ready || catchup->has_sync) {
         catchup->tied_us = 0;
         return;
     }

@@ -82,6 +82,7 @@ struct catchup {
     enum mesh_join mode;
     bool is_fresh;  /* WAITING: it has no data, and does without none that peers may have */
     bool has_begun; /* the data were told: sync_begin() */
+    bool has_sync;  /* they were, by now or before it was begun anew: that has to be finished */
     bool has_seed;  /* `seed` is that of all parts */
     uint64_t seed[2];
     unsigned parts_done;
