@@ -342,7 +342,7 @@ static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
     if (!catchup->has_begun) {
         streamer_pause(mesh);
         mesh->data.sync_begin(mesh->data.udata, catchup->mode);
-        catchup->has_begun = true;
+        catchup->has_begun = catchup->has_sync = true;
     }
     if (!catchup->has_seed) {
         if (!mesh->data.sync_takes_seed(mesh->data.udata, seed)) {
@@ -380,8 +380,8 @@ static bool is_refused(const struct mesh_link *link) {
 }
 
 /* The peer is behind this node in what is settled, or this node's log does not reach back to what
- * the peer has. Where all are like that, and nothing was taken over so far, states are merged, or
- * where that is not to be either, compared. */
+ * the peer has. Where all are like that, states are merged, or where that is not to be either,
+ * compared; not at once if some parts fitted. */
 static void refuse_part(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     bool is_any_left = false;
@@ -395,8 +395,10 @@ static void refuse_part(struct mesh_link *link) {
     if (is_any_left || is_patient) {
         return;
     }
-    if (mesh->catchup.parts_done > 0) {
+    if (mesh->catchup.parts_done > 0 &&
+        (mesh->catchup.mode != MESH_JOIN_TAKE || !mesh->catchup.was_refused)) {
         /* What fitted does not go with what the peers have by now. */
+        mesh->catchup.was_refused = true;
         mesh->catchup.started_us = mesh->monotonic_us;
         begin(mesh, mesh->catchup.mode);
     } else if (mesh->catchup.mode != MESH_JOIN_REBASE) {
@@ -598,7 +600,7 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
-    catchup->is_fresh = false;
+    catchup->is_fresh = catchup->has_sync = catchup->was_refused = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
@@ -684,7 +686,7 @@ static void look_for_tie(struct mesh *mesh) {
             better += compare_with_peer(link) < 0;
         }
     }
-    if (up == 0 || is_any_ready || catchup->has_begun) {
+    if (up == 0 || is_any_ready || catchup->has_sync) {
         catchup->tied_us = 0;
         return;
     }

@@ -421,6 +421,9 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     }
     node->store.expiry_is_paused = true;
     data->has_finished_sync = false;
+    if (before != NULL) {
+        sync_abandon(before);
+    }
     data->sync = sync_begin(&node->store,
                             mode == MESH_JOIN_TAKE    ? SYNC_TAKE
                             : mode == MESH_JOIN_MERGE ? SYNC_MERGE
@@ -552,6 +555,9 @@ static enum mesh_part data_sync_end(void *udata) {
         return MESH_PART_DONE;
     }
     if (data->replay == NULL) {
+        if (!sync_merge_some(data->sync)) {
+            return MESH_PART_MORE;
+        }
         replay_begin(node);
     }
     enum mesh_part status = replay_some(node);

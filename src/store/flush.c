@@ -188,3 +188,22 @@ uint64_t store_flush_all(struct store *store) {
     store->stats.flushes_all += count > 0;
     return count;
 }
+
+/* ---- not a change ---- */
+
+static void flush_visit_any(void *item, void *udata) {
+    flush_note((struct flush_walk *)udata, (struct entry *)item);
+}
+
+void store_take_out_all(struct store *store) {
+    snapshot_walk_cancel_all(store->walk);
+    for (unsigned db = 0; db < store->dbs_count; db++) {
+        struct flush_walk walk = {.store = store};
+        flush_walk_all(&walk, db, flush_visit_any);
+        for (size_t i = 0; i < walk.count; i++) {
+            struct key key = store_key(store, db, entry_key(walk.entries[i]));
+            mutate_remove(store, &key, mutate_slot(store, &key));
+        }
+        memory_free(walk.entries);
+    }
+}

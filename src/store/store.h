@@ -237,6 +237,9 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
  * Returns how many there were. */
 uint64_t store_flush(struct store *store, unsigned db);
 uint64_t store_flush_all(struct store *store);
+/* Takes out all that there is, ghosts and hidden keys included, as if it had never been: that is no
+ * change, nothing is recorded. For who puts it back at once. */
+void store_take_out_all(struct store *store);
 void store_swap(struct store *store, unsigned db, unsigned other_db);
 /* A random key's entry, or NULL. Not an expired one, unless hardly any other is left while this
  * node may not remove them. */

@@ -165,6 +165,12 @@ struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn f
     return sync;
 }
 
+void sync_abandon(struct sync *sync) {
+    if (sync->is_direct && !sync->is_finished) {
+        store_take_out_all(sync->store);
+    }
+}
+
 void sync_keep_rebase(struct sync *sync, struct sync *before) {
     struct rebase *rebase = sync->rebase;
     sync->rebase = before->rebase;
@@ -954,11 +960,7 @@ enum sync_status sync_part_end(struct sync *sync, unsigned part_number) {
         part_reset(sync, part);
         return SYNC_MALFORMED;
     }
-    bool waits = sync->mode != SYNC_TAKE && !sync->is_direct;
-    if (!waits && !part_merge(sync, part)) {
-        part_reset(sync, part);
-        return SYNC_OUT_OF_MEMORY;
-    }
+    bool waits = !sync->is_direct;
     for (unsigned slot = 1; slot < part->context_count; slot++) {
         context_add(&sync->goal, part->context[slot]);
     }

@@ -3,8 +3,8 @@
  * with in one of three ways, enum sync_mode:
  *
  * TAKE, the usual one. The joiner's log reaches back to what the parts show. Each part replaces
- * what is here, as it is, at once. When all are in, sync_finish() sets the context to the minimum
- * of the parts' contexts, and the records of the log above that are applied, as any record is. So
+ * what is here, as it is. When all are in, sync_finish() sets the context to the minimum of the
+ * parts' contexts, and the records of the log above that are applied, as any record is. So
  * nothing has to be merged but by the one rule of all merging: what the mesh has not seen it has
  * not settled either. What was here before stays in the log, and in `seen`, until that is done.
  *
@@ -22,9 +22,9 @@
  * difference is kept aside, and made once more as ordinary new changes when the store has caught
  * up: sync_reissue_some(). The caller begins a new replica first.
  *
- * With MERGE and REBASE parts lie aside, whole, until all are here; so it can be begun anew at any
- * time before. A store that has seen nothing at all takes a shorter way: entries go into its tables
- * at once, and out again when the part is interrupted.
+ * Parts lie aside, whole, until all are here; so it can be begun anew at any time before, in
+ * another way, too. A store that has seen nothing at all takes a shorter way: entries go into its
+ * tables at once, and out again when the part is interrupted, or all of it (sync_abandon()).
  *
  * Parts that were taken later have seen more: changes that come by the log or by streams afterwards
  * are applied only to keys whose part has not seen them (sync_has_seen()), until the context has
@@ -68,6 +68,8 @@ bool sync_take_seed(struct store *store, struct hash_seed seed);
 /* Begins to join; sets store->sync. Own changes so far are recorded, no walk runs. `fate` may be
  * NULL: SYNC_DROP for all. */
 struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn fate, void *udata);
+/* It is about to be begun anew: a store that had seen nothing is empty again. */
+void sync_abandon(struct sync *sync);
 /* It is begun anew: what rebasing kept aside is to be made again all the same. `before`, whose
  * store is joined by `sync` now, is freed next. */
 void sync_keep_rebase(struct sync *sync, struct sync *before);
@@ -85,8 +87,7 @@ unsigned sync_parts_done(const struct sync *sync);
  * `*context` is what the part shows. */
 bool sync_part_fits(const struct sync *sync, unsigned part, struct context *context);
 /* All parts are in: merges or rebases the next one; true when all are. Not before they are all
- * here, so that it can be begun anew as long as one is missing. With TAKE there is nothing left to
- * do. */
+ * here, so that it can be begun anew as long as one is missing. */
 bool sync_merge_some(struct sync *sync);
 /* All parts are merged: sets the context, marks, the clock and the order of databases. With TAKE,
  * records of this node's log that are above the context are to be applied next. */
@@ -108,8 +109,8 @@ bool sync_is_caught_up(const struct sync *sync);
 /* Makes again, as local changes, what rebasing has kept aside: of at most `keys_max` keys. True
  * when all is done. Only once sync_is_caught_up(). */
 bool sync_reissue_some(struct sync *sync, unsigned keys_max);
-/* Ends it: store->sync is NULL again. A sync that was not finished leaves the merged parts behind:
- * the store must then be joined again before anybody reads it. */
+/* Ends it: store->sync is NULL again. One in which merging had begun and that was not finished
+ * leaves the merged parts behind: the store must then be joined again before anybody reads it. */
 void sync_free(struct sync *sync);
 
 struct sync_stats {

@@ -342,6 +342,38 @@ test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation"
     }
 }
 
+test "DEBUG RELOAD keeps what several nodes count, and ghosts" {
+    start_mesh 3 {appendonly yes} {
+        # C is away, so nothing settles.
+        cut C
+        foreach name {A B} {
+            node $name incrby n 3
+            node $name incrby gone 3
+            node $name hincrby h f 5
+            node $name zincrby z 2 m
+        }
+        foreach name {A B} {
+            wait_until { [node $name mget n gone] eq "6 6" && [node $name hget h f] == 10 }
+        }
+        node A del gone
+        wait_until { [node B exists gone] == 0 }
+        set digest [node A debug digest]
+        expect [node A debug reload] OK
+        expect [node A debug digest] $digest
+        expect [node A mget n gone] {6 {}}
+        expect [node A dbsize] 3
+        heal
+        linked
+        converged
+        everywhere 6 get n
+        everywhere 10 hget h f
+        everywhere 0 exists gone
+        node B incrby gone 1
+        converged
+        everywhere 1 get gone
+    }
+}
+
 test "MESH MEET brings a lone node in" {
     start_mesh 1 {} {
         node A set a 1

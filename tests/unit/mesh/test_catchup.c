@@ -16,6 +16,7 @@ struct side {
     unsigned served;      /* parts, whole */
     unsigned begins;      /* sync_begin() */
     bool rebased, merged;
+    bool refuses; /* it takes the first parts only, unless it merges */
     bool is_open[WORLD_KEYS], is_done[WORLD_KEYS];
     unsigned done_count;
     struct context least; /* of all parts */
@@ -107,6 +108,9 @@ static enum mesh_part sync_part_begin_(void *udata, unsigned part, unsigned coun
     struct context seen = {0};
     assert_int_equal(count, CATCHUP_PARTS);
     assert_false(side->is_done[part]);
+    if (side->refuses && !side->merged && part >= 4) {
+        return MESH_PART_REFUSED;
+    }
     while (header.size > 0) {
         struct replica_id id;
         uint64_t ticks;
@@ -600,7 +604,7 @@ static void the_next_joiner_gives(void **state) {
     struct mesh *best = world->nodes[2].mesh;
     streamer_pause(best);
     sync_begin_(&world->nodes[2], MESH_JOIN_TAKE);
-    best->catchup.has_begun = true;
+    best->catchup.has_begun = best->catchup.has_sync = true;
     uint64_t ms;
     assert_int_equal(first_ready(world, &ms), 1);
     assert_in_range(ms, 2 * CATCHUP_TIED_MS, 2 * CATCHUP_TIED_MS + 200);
@@ -608,6 +612,22 @@ static void the_next_joiner_gives(void **state) {
     assert_true(becomes_ready(world, 2, 10000));
     assert_int_equal(sides[1].begins, 0);
     assert_true(world_is_equal(world));
+    world_free(world);
+}
+
+/* Some parts fit, the others do not, however often: then it merges. */
+static void who_is_refused_again_merges(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 1, 16);
+    write_all(world, 1, 100, 1);
+    world_trim(&world->nodes[0], 5);
+    sides[1].refuses = true;
+    start(world, 1);
+    assert_true(becomes_ready(world, 1, 3 * CATCHUP_REFUSED_MS));
+    assert_int_equal(sides[1].begins, 3);
+    assert_true(sides[1].merged);
+    assert_false(sides[1].rebased);
+    assert_true(world_converges(world, 3000));
     world_free(world);
 }
 
@@ -661,6 +681,7 @@ int main(void) {
         cmocka_unit_test(what_a_peer_has_is_waited_for),
         cmocka_unit_test(the_best_joiner_gives),
         cmocka_unit_test(the_next_joiner_gives),
+        cmocka_unit_test(who_is_refused_again_merges),
         cmocka_unit_test(nonsense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -569,6 +569,50 @@ static void expiries_merge(void **state) {
     teardown();
 }
 
+/* The source of half of the parts goes, and the joiner turns to somebody who has less: what it
+ * holds is what it had seen, or it would take the rest for removed. */
+static void half_of_a_state_leaves_nothing_behind(void **state) {
+    (void)state;
+    for (unsigned joiner = 1; joiner <= 3; joiner += 2) { /* 3 has seen nothing */
+        setup(4);
+        char name[16];
+        for (unsigned i = 0; i < 40; i++) {
+            (void)snprintf(name, sizeof(name), "far:%u", i);
+            set(0, name, "1");
+            (void)snprintf(name, sizeof(name), "near:%u", i);
+            set(2, name, "2");
+        }
+        if (joiner == 1) {
+            set(1, "own", "3");
+            deliver(2, 1);
+        }
+        uint64_t count = store_count(&peers[joiner].store, 0);
+        collect(&peers[joiner]);
+        struct sync *half = sync_begin(&peers[joiner].store, SYNC_TAKE, NULL, NULL);
+        for (unsigned part = 0; part < PARTS / 2; part++) {
+            assert_int_equal(pull(half, &peers[0], part, NULL, false), SYNC_OK);
+        }
+        struct prng prng;
+        prng_init(&prng, 1);
+        (void)pull(half, &peers[0], PARTS / 2, &prng, true);
+        sync_abandon(half);
+        sync_free(half);
+        assert_int_equal(store_count(&peers[joiner].store, 0), count);
+        store_check(&peers[joiner].store);
+        join(&peers[joiner], &peers[2], joiner == 1 ? SYNC_MERGE : SYNC_TAKE);
+        expect(joiner, "near:1", "2");
+        for (unsigned i = 0; i < 40; i++) {
+            (void)snprintf(name, sizeof(name), "far:%u", i);
+            expect(joiner, name, NULL);
+        }
+        expect(joiner, "own", joiner == 1 ? "3" : NULL);
+        deliver_all();
+        check_equal();
+        expect_all("far:1", "1");
+        teardown();
+    }
+}
+
 /* Parts at different contexts: a change that one part has seen is not applied twice, and one that
  * another part has not seen is applied. */
 static void parts_of_different_moments(void **state) {
@@ -1304,6 +1348,7 @@ int main(void) {
         cmocka_unit_test(own_deletes_hold),
         cmocka_unit_test(increments_of_both_sides_count),
         cmocka_unit_test(expiries_merge),
+        cmocka_unit_test(half_of_a_state_leaves_nothing_behind),
         cmocka_unit_test(parts_of_different_moments),
         cmocka_unit_test(a_flush_while_catching_up),
         cmocka_unit_test(another_hash_seed_is_taken_over),
