@@ -13,6 +13,7 @@
 #include "config/options.h"
 #include "node/node.h"
 #include "unit/log/memory_disk.h"
+#include "unit/node/node_host.h"
 
 enum {
     GAP_US = 300,
@@ -45,38 +46,6 @@ struct world {
 
 static uint64_t host_monotonic_us(void *udata) {
     return ((struct side *)udata)->world->now_us;
-}
-
-static uint64_t host_memory_used(void *udata) {
-    (void)udata;
-    return 1 << 20;
-}
-
-static void host_memory_purge(void *udata) {
-    (void)udata;
-}
-
-static void host_facts(void *udata, struct host_facts *facts) {
-    (void)udata;
-    *facts = (struct host_facts){
-        .executable = "", .config_file = "", .os = "", .arch = "", .compiler = "", .allocator = ""};
-}
-
-static void host_free_later(void *udata, void (*free_fn)(void *object), void *object) {
-    (void)udata;
-    free_fn(object);
-}
-
-static uint64_t host_free_later_pending(void *udata) {
-    (void)udata;
-    return 0;
-}
-
-static void host_message(void *udata, enum log_level level, const char *text) {
-    (void)udata;
-    if (level == LOG_LEVEL_WARNING) {
-        printf("node: %s\n", text);
-    }
 }
 
 /* The writer dials; there is only one connection. */
@@ -116,14 +85,7 @@ static void boot(struct side *side, unsigned index) {
     side->options.appendonly = false;
     side->options.mesh_port = 17000 + index;
     struct node_opts opts = {
-        .host = {.udata = side,
-                 .monotonic_us = host_monotonic_us,
-                 .memory_used = host_memory_used,
-                 .memory_purge = host_memory_purge,
-                 .facts = host_facts,
-                 .free_later = host_free_later,
-                 .free_later_pending = host_free_later_pending,
-                 .message = host_message},
+        .host = host_of_nothing(side, host_monotonic_us),
         .mesh_host = {.udata = side,
                       .dial = mesh_dial,
                       .send = mesh_send,

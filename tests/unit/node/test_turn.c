@@ -12,6 +12,7 @@
 #include "config/options.h"
 #include "node/node.h"
 #include "unit/log/memory_disk.h"
+#include "unit/node/node_host.h"
 #include "unit/seed.h"
 
 /* ---- a host of nothing ---- */
@@ -19,38 +20,6 @@
 static uint64_t host_monotonic_us(void *udata) {
     (void)udata;
     return 1000000;
-}
-
-static uint64_t host_memory_used(void *udata) {
-    (void)udata;
-    return 1 << 20;
-}
-
-static void host_memory_purge(void *udata) {
-    (void)udata;
-}
-
-static void host_facts(void *udata, struct host_facts *facts) {
-    (void)udata;
-    *facts = (struct host_facts){
-        .executable = "", .config_file = "", .os = "", .arch = "", .compiler = "", .allocator = ""};
-}
-
-static void host_free_later(void *udata, void (*free_fn)(void *object), void *object) {
-    (void)udata;
-    free_fn(object);
-}
-
-static uint64_t host_free_later_pending(void *udata) {
-    (void)udata;
-    return 0;
-}
-
-static void host_message(void *udata, enum log_level level, const char *text) {
-    (void)udata;
-    if (level == LOG_LEVEL_WARNING) {
-        printf("node: %s\n", text);
-    }
 }
 
 /* ---- a node with clients ---- */
@@ -71,13 +40,7 @@ struct world {
 
 static void world_boot(struct world *world) {
     struct node_opts opts = {
-        .host = {.monotonic_us = host_monotonic_us,
-                 .memory_used = host_memory_used,
-                 .memory_purge = host_memory_purge,
-                 .facts = host_facts,
-                 .free_later = host_free_later,
-                 .free_later_pending = host_free_later_pending,
-                 .message = host_message},
+        .host = host_of_nothing(NULL, host_monotonic_us),
         .options = &world->options,
         .disk = &world->disk.disk,
         .entropy = {1, 2, 3, 4},
