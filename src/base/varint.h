@@ -38,6 +38,17 @@ static inline bool varint_take(struct slice *bytes, uint64_t *value) {
     return false;
 }
 
+/* Reads a number that varint_put() has written here: never one from outside. */
+static inline uint64_t varint_take_own(const char **at) {
+    const uint8_t *byte = (const uint8_t *)*at;
+    uint64_t value = *byte & 0x7F;
+    for (unsigned shift = 7; (*byte++ & 0x80) != 0; shift += 7) {
+        value |= (uint64_t)(*byte & 0x7F) << shift;
+    }
+    *at = (const char *)byte;
+    return value;
+}
+
 static inline uint64_t varint_zigzag(int64_t value) {
     return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
 }

@@ -34,25 +34,14 @@ static_assert(sizeof(struct packed_run) == 4, "a small map is a head of four byt
 
 /* ---- reading ---- */
 
-/* Reads a number that was written by varint_put(). */
-static inline uint64_t take_number(const char **at) {
-    const uint8_t *byte = (const uint8_t *)*at;
-    uint64_t value = *byte & 0x7F;
-    for (unsigned shift = 7; (*byte++ & 0x80) != 0; shift += 7) {
-        value |= (uint64_t)(*byte & 0x7F) << shift;
-    }
-    *at = (const char *)byte;
-    return value;
-}
-
 static const char *take_name(struct ordered_map_cursor *cursor, const char *at) {
     unsigned byte = (uint8_t)*at++;
     size_t shared = byte >> NAME_SHARED_SHIFT, size;
     if (likely(shared != NAME_FREE)) {
         size = (byte & (NAME_MIDDLE_MAX - 1)) + 1;
     } else {
-        shared = (size_t)take_number(&at);
-        size = (size_t)take_number(&at);
+        shared = (size_t)varint_take_own(&at);
+        size = (size_t)varint_take_own(&at);
         cursor->name_size = (uint32_t)(shared + size);
     }
     memcpy(cursor->name + shared, at, size);
@@ -73,7 +62,7 @@ static void take_tail(struct ordered_map_cursor *cursor, const char *at, unsigne
         cursor->element.flags = (uint8_t)*at & ORDERED_MAP_FLAGS_MAX;
         code = (uint8_t)*at++ >> 4;
     }
-    size_t size = code >= CONTROL_VALUE_SIZED ? (size_t)take_number(&at) : code;
+    size_t size = code >= CONTROL_VALUE_SIZED ? (size_t)varint_take_own(&at) : code;
     if (unlikely(code == CONTROL_VALUE_BLOCK)) {
         const char *block;
         memcpy(&block, at, sizeof(block));
@@ -93,7 +82,7 @@ static inline uint64_t take_stamp(uint64_t previous, unsigned code, const char *
     if (code == CONTROL_STAMP_BEFORE) {
         return previous - PACKED_TICK;
     }
-    uint64_t difference = (uint64_t)varint_unzigzag(take_number(at));
+    uint64_t difference = (uint64_t)varint_unzigzag(varint_take_own(at));
     return previous + (code == CONTROL_STAMP_TICKS ? difference << PACKED_TICK_BITS : difference);
 }
 
@@ -153,7 +142,7 @@ static uint32_t skip_plain(struct ordered_map_cursor *cursor, uint32_t count) {
         }
         stamp = take_stamp(stamp, code, &at);
         if (size == CONTROL_VALUE_SIZED) {
-            size = (size_t)take_number(&at);
+            size = (size_t)varint_take_own(&at);
         }
         end = at + size;
         passed++;
@@ -271,8 +260,8 @@ struct slice packed_run_first_name(const struct packed_run *run) {
     const char *at = packed_run_bytes(run) + 1;
     unsigned shared = (uint8_t)*at++ >> NAME_SHARED_SHIFT;
     require(shared == NAME_FREE);
-    (void)take_number(&at);
-    size_t size = (size_t)take_number(&at);
+    (void)varint_take_own(&at);
+    size_t size = (size_t)varint_take_own(&at);
     return slice_make(at, size);
 }
 
@@ -456,10 +445,10 @@ uint64_t packed_run_best_base(const struct packed_run *run) {
 static inline const char *skip_after_control(const char *at, unsigned control) {
     size_t size = control & CONTROL_VALUE_MASK;
     if (control >> CONTROL_STAMP_SHIFT >= CONTROL_STAMP_TICKS) {
-        (void)take_number(&at);
+        (void)varint_take_own(&at);
     }
     if (size == CONTROL_VALUE_SIZED) {
-        size = (size_t)take_number(&at);
+        size = (size_t)varint_take_own(&at);
     }
     return at + size;
 }
@@ -514,7 +503,7 @@ void packed_run_take_bytes(struct packed_run *out, struct slice bytes, uint32_t 
     char *begin = packed_run_bytes(out), *to = begin;
     unsigned control = (uint8_t)*at++;
     bool is_common = control != CONTROL_EACH;
-    size_t name_size = (size_t)take_number(&at);
+    size_t name_size = (size_t)varint_take_own(&at);
     struct packed_key key = {.name = slice_make(at, name_size)};
     at += name_size;
     control = is_common ? control : (uint8_t)*at++;
@@ -614,7 +603,7 @@ bool ordered_map_bytes_end(struct slice bytes, uint64_t count, uint64_t base, bo
     if (control == CONTROL_EACH) {
         return false;
     }
-    size_t name_size = (size_t)take_number(&at);
+    size_t name_size = (size_t)varint_take_own(&at);
     memcpy(end->name, at, name_size);
     at += name_size;
     uint64_t stamp = base;
@@ -624,7 +613,7 @@ bool ordered_map_bytes_end(struct slice bytes, uint64_t count, uint64_t base, bo
         element = at;
         stamp = take_stamp(stamp, code, &at);
         if ((control & CONTROL_VALUE_MASK) == CONTROL_VALUE_SIZED) {
-            value_size = (size_t)take_number(&at);
+            value_size = (size_t)varint_take_own(&at);
         }
         value = at;
         at += value_size;

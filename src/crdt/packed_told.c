@@ -56,23 +56,12 @@ static_assert(FAR_COUNTER_BITS + FAR_MS_BITS == 8 * FAR_BYTES, "far stamps are f
 
 /* ---- reading ---- */
 
-/* The bytes were made here: what does not fit is a mistake of ours. */
-static inline uint64_t take_number(const char **at) {
-    const uint8_t *byte = (const uint8_t *)*at;
-    uint64_t value = *byte & 0x7F;
-    for (unsigned shift = 7; (*byte++ & 0x80) != 0; shift += 7) {
-        value |= (uint64_t)(*byte & 0x7F) << shift;
-    }
-    *at = (const char *)byte;
-    return value;
-}
-
 void packed_told_begin(struct packed_told_reader *reader, const struct packed_authors *authors,
                        struct slice bytes, uint64_t base) {
     reader->authors = authors;
     reader->at = bytes.data;
     reader->end = bytes.data + bytes.size;
-    uint64_t size = take_number(&reader->at);
+    uint64_t size = varint_take_own(&reader->at);
     reader->is_each_sized = size == 0;
     reader->value_size = (size_t)(size - 1);
     reader->is_begun = false;
@@ -96,7 +85,7 @@ static inline uint64_t take_ticks(uint64_t previous, unsigned what, const char *
     case STAMP_NEXT:
         return previous + 1;
     case STAMP_TICKS:
-        return previous + (uint64_t)varint_unzigzag(take_number(at));
+        return previous + (uint64_t)varint_unzigzag(varint_take_own(at));
     case STAMP_NEAR:
         memcpy(&told, *at, NEAR_BYTES);
         *at += NEAR_BYTES;
@@ -126,7 +115,7 @@ static size_t take_first_name(struct packed_told_reader *reader, uint64_t base_t
     struct list_position_root root = {.is_right = (reader->what & NAME_MASK) == NAME_FIRST_RIGHT,
                                       .ticks = base_ticks,
                                       .ref = reader->author.ref};
-    size_t size = (size_t)take_number(&reader->at);
+    size_t size = (size_t)varint_take_own(&reader->at);
     reader_turn_name(reader);
     list_position_put_root(reader->name, &root);
     memcpy(reader->name + LIST_POSITION_ROOT_BYTES, reader->at, size);
@@ -158,11 +147,11 @@ static size_t take_index_name(struct packed_told_reader *reader) {
 
 static size_t take_told_name(struct packed_told_reader *reader) {
     struct slice previous = reader->element.name;
-    uint64_t number = take_number(&reader->at);
+    uint64_t number = varint_take_own(&reader->at);
     if ((number & TOLD_MASK) == TOLD_OTHER_ROOT) {
         return take_root_name(reader, !is_at_right(previous));
     }
-    size_t size = (size_t)take_number(&reader->at), shared = (size_t)(number >> TOLD_BITS);
+    size_t size = (size_t)varint_take_own(&reader->at), shared = (size_t)(number >> TOLD_BITS);
     reader_turn_name(reader);
     memcpy(reader->name, previous.data, shared);
     memcpy(reader->name + shared, reader->at, size);
@@ -194,7 +183,7 @@ void packed_told_next(struct packed_told_reader *reader) {
     reader->what = what;
     unsigned author = what >> AUTHOR_SHIFT;
     if (author != 0) {
-        author += author == AUTHOR_FOLLOWS ? (unsigned)take_number(&reader->at) : 0;
+        author += author == AUTHOR_FOLLOWS ? (unsigned)varint_take_own(&reader->at) : 0;
         reader->number = author;
         reader->author = packed_authors_at(reader->authors, author);
     }
@@ -208,7 +197,7 @@ void packed_told_next(struct packed_told_reader *reader) {
     } else {
         name_size = take_name(reader, before);
     }
-    size_t size = reader->is_each_sized ? (size_t)take_number(&reader->at) : reader->value_size;
+    size_t size = reader->is_each_sized ? (size_t)varint_take_own(&reader->at) : reader->value_size;
     element->name = slice_make(reader->name, name_size);
     element->stamp = stamp_make(reader->ticks, reader->author.slot);
     element->value = slice_make(reader->at, size);
@@ -609,7 +598,7 @@ bool packed_told_push(struct buffer *out, struct packed_authors *authors, struct
         return packed_told_change(out, authors, bytes, count, &place, false, element, base);
     }
     const char *at = bytes.data;
-    uint64_t size = take_number(&at);
+    uint64_t size = varint_take_own(&at);
     struct told_writer writer = {.authors = authors,
                                  .is_each_sized = size == 0,
                                  .ticks = stamp_ticks(last->stamp),

@@ -80,12 +80,11 @@ struct catchup {
     enum catchup_state state;
     unsigned served_count; /* links that are served a part */
     enum mesh_join mode;
-    bool is_fresh;  /* WAITING: it has no data, and does without none that peers may have */
-    bool has_begun; /* the data were told: sync_begin() */
-    bool has_sync;  /* they were, by now or before it was begun anew: that has to be finished */
-    bool
-        was_refused; /* parts that fitted did not go with what peers had by then: begun anew once */
-    bool has_seed;   /* `seed` is that of all parts */
+    bool is_fresh;    /* WAITING: it has no data, and does without none that peers may have */
+    bool has_begun;   /* the data were told: sync_begin() */
+    bool has_sync;    /* they were, by now or before it was begun anew: that has to be finished */
+    bool was_refused; /* begun anew once, since parts that fitted did not go with what peers had */
+    bool has_seed;    /* `seed` is that of all parts */
     uint64_t seed[2];
     unsigned parts_done;
     uint8_t *part_states; /* 0 open, 1 under way, 2 done */
