@@ -5,7 +5,10 @@
 #include "base/memory.h"
 #include "log/record.h"
 
-enum { RING_CHUNKS_MIN = 8 /* in a full ring, so that little goes at a time */ };
+enum {
+    RING_CHUNKS_MIN = 8, /* in a full ring, so that little goes at a time */
+    RING_CHUNKS_FEW = 16,
+};
 
 struct ring_context *ring_context_new(const struct context *context, unsigned slots_count) {
     require(slots_count <= STAMP_SLOTS_COUNT);
@@ -30,6 +33,20 @@ static size_t chunk_cost(const struct ring_chunk *chunk) {
            chunk->context->count * sizeof(uint64_t);
 }
 
+static size_t usual_capacity(const struct ring *ring) {
+    uint64_t capacity = ring->bytes_max / RING_CHUNKS_MIN;
+    uint64_t most = ring->end_number - ring->first_number < RING_CHUNKS_FEW
+                        ? RING_CHUNK_BYTES_FIRST_MAX
+                        : RING_CHUNK_BYTES_MAX;
+    capacity = capacity < RING_CHUNK_BYTES_MIN ? RING_CHUNK_BYTES_MIN : capacity;
+    return (size_t)(capacity > most ? most : capacity);
+}
+
+static void drop_spare(struct ring *ring) {
+    memory_free(ring->spare);
+    ring->spare = NULL;
+}
+
 static void drop_first(struct ring *ring) {
     struct ring_chunk *chunk = ring_chunk(ring, ring->first_number);
     ring->bytes -= chunk_cost(chunk);
@@ -37,13 +54,18 @@ static void drop_first(struct ring *ring) {
     ring->first_position = chunk->position + chunk->size;
     ring->first_number++;
     memory_free(chunk->context);
-    memory_free(chunk);
+    if (ring->spare == NULL && chunk->capacity == usual_capacity(ring)) {
+        ring->spare = chunk;
+    } else {
+        memory_free(chunk);
+    }
 }
 
 void ring_clear(struct ring *ring, uint64_t position) {
     while (ring->first_number < ring->end_number) {
         drop_first(ring);
     }
+    drop_spare(ring);
     ring->first_position = ring->end_position = position;
 }
 
@@ -68,6 +90,7 @@ void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max) {
         ring->chunks_capacity = 0;
     }
     drop_to_limit(ring);
+    drop_spare(ring);
 }
 
 static void reserve_numbers(struct ring *ring) {
@@ -85,17 +108,19 @@ static void reserve_numbers(struct ring *ring) {
     ring->chunks_capacity = capacity;
 }
 
-static size_t chunk_capacity(const struct ring *ring, size_t span) {
-    uint64_t capacity = ring->bytes_max / RING_CHUNKS_MIN;
-    capacity = capacity < RING_CHUNK_BYTES_MIN ? RING_CHUNK_BYTES_MIN : capacity;
-    capacity = capacity > RING_CHUNK_BYTES_MAX ? RING_CHUNK_BYTES_MAX : capacity;
-    return span > capacity ? span : (size_t)capacity;
-}
-
 static struct ring_chunk *add_chunk(struct ring *ring, size_t span, const struct context *context,
                                     unsigned slots_count) {
-    size_t capacity = chunk_capacity(ring, span);
-    struct ring_chunk *chunk = memory_alloc(sizeof(*chunk) + capacity);
+    size_t capacity = usual_capacity(ring);
+    struct ring_chunk *chunk = NULL;
+    if (span > capacity) {
+        capacity = span;
+    } else if (ring->spare != NULL && ring->spare->capacity == capacity) {
+        chunk = ring->spare;
+        ring->spare = NULL;
+    }
+    if (chunk == NULL) {
+        chunk = memory_alloc(sizeof(*chunk) + capacity);
+    }
     *chunk = (struct ring_chunk){.position = ring->end_position,
                                  .capacity = capacity,
                                  .context = ring_context_new(context, slots_count)};

@@ -8,15 +8,20 @@
  *   chunk  | length u32 | record | length u32 | record | ...  |  room |
  *
  * Chunks are allocated when they are needed, so memory follows what was written. Beyond the limit
- * the oldest chunk goes; the newest one always stays, so that one record that is larger than the
- * limit can still be passed on. */
+ * the oldest chunk goes, and its memory is that of the next one; the newest one always stays, so
+ * that one record that is larger than the limit can still be passed on. */
 #ifndef LOG_RING_H
 #define LOG_RING_H
 
 #include "base/slice.h"
 #include "crdt/context.h"
 
-enum { RING_CHUNK_BYTES_MAX = 64 << 10, RING_CHUNK_BYTES_MIN = 256, RING_LENGTH_BYTES = 4 };
+enum {
+    RING_CHUNK_BYTES_MAX = 256 << 10,
+    RING_CHUNK_BYTES_FIRST_MAX = 64 << 10, /* while there are few */
+    RING_CHUNK_BYTES_MIN = 256,
+    RING_LENGTH_BYTES = 4,
+};
 
 /* The entries of a context that are not 0, by slot. */
 struct ring_context {
@@ -41,6 +46,7 @@ struct ring {
     struct ring_chunk **chunks;
     uint64_t chunks_capacity;
     uint64_t first_number, end_number;
+    struct ring_chunk *spare; /* of the usual capacity, for the next chunk; or NULL */
 };
 
 struct ring_context *ring_context_new(const struct context *context, unsigned slots_count);

@@ -13,13 +13,13 @@
 #include "mesh/mesh_state.h"
 
 enum {
-    LINK_KEPT_BYTES_MAX = 256 << 10, /* an output buffer that grew beyond gives its memory back */
     /* Streams, acknowledgements and gossip stop at MESH_LINK_OUT_BYTES_MAX. A peer that makes this
      * node answer beyond that, and reads nothing, loses its link. */
     LINK_OUT_BYTES_LIMIT = 80 << 20,
     LINK_COMPRESSES_BYTES_MIN = 1024,
     LINK_RESTS_BYTES_MAX = 64 << 10, /* of traffic in a gossip round: then buffers are given back */
     LINK_COMPRESSES_US_MIN = 2000,   /* a round trip below that: the bytes are cheaper than LZ4 */
+    LINK_SHARES_BYTES_MIN = 4096,    /* a shorter frame is copied: that is cheaper than a send */
 };
 
 /* ---- bytes ---- */
@@ -147,7 +147,7 @@ static void link_free(struct mesh_link *link) {
     mesh->closing_count--;
     forget_input(link);
     frame_reader_deinit(&link->in);
-    buffer_deinit(&link->out);
+    outbox_deinit(&link->out);
     buffer_deinit(&link->large);
     memory_free(link);
 }
@@ -515,7 +515,7 @@ void links_run(struct mesh *mesh) {
 /* ---- bytes out ---- */
 
 size_t link_out_bytes(const struct mesh_link *link) {
-    return link->out.size - link->out_start;
+    return link->out.bytes;
 }
 
 static struct frame_opts out_opts(const struct mesh_link *link, size_t payload_bytes) {
@@ -559,14 +559,16 @@ void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payloa
     }
     struct frame_opts opts = out_opts(link, payload.size);
     require(payload.size <= FRAME_PAYLOAD_BYTES_MAX);
-    link->mesh->stats.compressed_out_bytes += frame_put(&link->out, (uint8_t)type, payload, &opts);
+    struct buffer *out = outbox_own(&link->out);
+    link->mesh->stats.compressed_out_bytes += frame_put(out, (uint8_t)type, payload, &opts);
+    outbox_commit(&link->out);
     frame_was_put(link);
 }
 
-void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffer *frame,
+void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct shared_frame *frame,
                       bool *is_sealed) {
-    require(frame->size >= FRAME_HEADER_BYTES);
-    struct slice payload = slice_skip(buffer_slice(frame), FRAME_HEADER_BYTES);
+    require(frame->bytes.size >= FRAME_HEADER_BYTES);
+    struct slice payload = slice_skip(buffer_slice(&frame->bytes), FRAME_HEADER_BYTES);
     require(payload.size <= link->mesh->settings.max_frame_bytes);
     if (out_opts(link, payload.size).compresses) {
         link_send(link, type, payload);
@@ -576,17 +578,23 @@ void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffe
         return;
     }
     if (!*is_sealed) {
-        frame_seal(frame, 0, (uint8_t)type);
+        frame_seal(&frame->bytes, 0, (uint8_t)type);
         *is_sealed = true;
     }
-    buffer_append_slice(&link->out, buffer_slice(frame));
+    if (frame->bytes.size >= LINK_SHARES_BYTES_MIN) {
+        outbox_put_frame(&link->out, frame);
+    } else {
+        buffer_append_slice(outbox_own(&link->out), buffer_slice(&frame->bytes));
+        outbox_commit(&link->out);
+    }
     frame_was_put(link);
 }
 
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest) {
     struct frame_opts opts = out_opts(link, rest->size);
     size_t packed = 0;
-    bool has_more = frame_put_piece(&link->out, (uint8_t)type, rest, &opts, &packed);
+    bool has_more = frame_put_piece(outbox_own(&link->out), (uint8_t)type, rest, &opts, &packed);
+    outbox_commit(&link->out);
     link->mesh->stats.compressed_out_bytes += packed;
     link->mesh->stats.frames_out++;
     ask_to_send(link);
@@ -611,29 +619,16 @@ bool link_send_large(struct mesh_link *link) {
 }
 
 struct slice mesh_link_output(const struct mesh_link *link) {
-    if (link->out.size == link->out_start) {
-        return (struct slice){0};
-    }
-    return slice_make(link->out.data + link->out_start, link_out_bytes(link));
+    return outbox_next(&link->out);
 }
 
 void mesh_link_sent(struct mesh_link *link, size_t size) {
-    require(size <= link_out_bytes(link));
-    link->out_start += size;
+    outbox_sent(&link->out, size);
     link->sent_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_out += size;
     link->moved_out_bytes += size;
     if (link_out_bytes(link) == 0) {
         link->wants_send = false;
-        link->out_start = 0;
-        buffer_clear(&link->out);
-        if (link->out.capacity > LINK_KEPT_BYTES_MAX) {
-            buffer_deinit(&link->out);
-            link->out = (struct buffer){0};
-        }
-    } else if (link->out_start > MESH_LINK_OUT_BYTES_MAX) {
-        buffer_consume(&link->out, link->out_start);
-        link->out_start = 0;
     }
 }
 
@@ -713,9 +708,7 @@ void link_tick(struct mesh_link *link) {
 
 void link_rest(struct mesh_link *link) {
     if (link->moved_out_bytes <= LINK_RESTS_BYTES_MAX && link_out_bytes(link) == 0) {
-        buffer_deinit(&link->out);
-        link->out = (struct buffer){0};
-        link->out_start = 0;
+        outbox_deinit(&link->out);
     }
     if (link->moved_in_bytes <= LINK_RESTS_BYTES_MAX) {
         frame_reader_rest(&link->in);

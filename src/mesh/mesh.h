@@ -211,7 +211,7 @@ void mesh_link_closed(struct mesh_link *link, enum mesh_reason reason);
  * the output. The host is asked to close the connection, and the link is freed. */
 void mesh_link_refused(struct mesh_link *link, enum mesh_reason reason, const char *detail,
                        bool by_peer, bool tells);
-/* What is to be sent; then how much of it was. */
+/* What is to be sent next, of what may be more; then how much of it was. */
 struct slice mesh_link_output(const struct mesh_link *link);
 void mesh_link_sent(struct mesh_link *link, size_t size);
 void *mesh_link_connection(const struct mesh_link *link);

@@ -56,6 +56,7 @@
 #include "mesh/catchup.h"
 #include "mesh/membership.h"
 #include "mesh/mesh.h"
+#include "mesh/outbox.h"
 #include "mesh/streamer.h"
 #include "proto/frame.h"
 
@@ -159,8 +160,7 @@ struct mesh_link {
     int64_t clock_offset_ms;
     uint64_t lag_told, lag_heard; /* in changes: told to the peer, and by it */
     struct frame_reader in;
-    struct buffer out;
-    size_t out_start;
+    struct outbox out;
     uint64_t moved_in_bytes, moved_out_bytes; /* since the last gossip round */
     struct buffer large;                      /* a DATA payload that goes out in pieces */
     size_t large_start;
@@ -219,9 +219,10 @@ struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_diall
 /* Appends a frame to the link's output and asks the host to send. */
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload);
 /* The same for a payload that several links send: it lies in `frame` behind room for a header, and
- * is made a frame there, once, for all links that do not pack it. Not longer than
+ * is made a frame there, once, for all links that do not pack it. A long one is referred to, and
+ * must not be changed while it has other references than the caller's. Not longer than
  * settings.max_frame_bytes; the type is the same each time. */
-void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct buffer *frame,
+void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct shared_frame *frame,
                       bool *is_sealed);
 /* Appends the first piece of a long payload, which loses it; true while more is left. Until then no
  * other payload of this type may be sent. */

@@ -44,8 +44,9 @@ struct joined_run {
 
 struct streamer_out {
     struct coalescer coalescer;
-    /* Room for a header, then the payload: of the records as they are, and of joined ones. */
-    struct buffer frame, joined_frame;
+    /* Room for a header, then the payload: of the records as they are, and of joined ones. Links
+     * hold references until they have sent them; NULL: none yet. */
+    struct shared_frame *frame, *joined_frame;
     struct out_record *gathered;
     struct slice *slices;
     size_t gathered_count, kept_count, gathered_capacity;
@@ -72,8 +73,8 @@ struct streamer_out *streamer_out_new(struct mesh *mesh) {
 
 static void free_buffers(struct streamer_out *out) {
     coalescer_deinit(&out->coalescer);
-    buffer_deinit(&out->frame);
-    buffer_deinit(&out->joined_frame);
+    shared_frame_release(out->frame);
+    shared_frame_release(out->joined_frame);
     buffer_deinit(&out->joined.record);
     memory_free(out->gathered);
     memory_free(out->slices);
@@ -177,24 +178,43 @@ static bool place_stream(struct mesh_link *link) {
 
 /* ---- gathering ---- */
 
-static void begin_frame(struct buffer *frame) {
-    if (frame->capacity > OUT_KEPT_BYTES_MAX) {
-        buffer_deinit(frame);
-        *frame = (struct buffer){0};
+/* The frame, cut to `size` bytes, for more to be appended: a copy if a link has yet to send it. */
+static void cut_frame(struct shared_frame **frame, size_t size) {
+    struct shared_frame *old = *frame;
+    if (old != NULL && old->references == 1 &&
+        (size > FRAME_HEADER_BYTES || old->bytes.capacity <= OUT_KEPT_BYTES_MAX)) {
+        old->bytes.size = size;
+        return;
     }
-    buffer_clear(frame);
-    (void)buffer_reserve(frame, FRAME_HEADER_BYTES);
-    frame->size = FRAME_HEADER_BYTES;
+    *frame =
+        shared_frame_new(old != NULL && old->bytes.size <= OUT_KEPT_BYTES_MAX ? old->bytes.size
+                                                                              : FRAME_HEADER_BYTES);
+    if (size > FRAME_HEADER_BYTES) {
+        buffer_append(&(*frame)->bytes, old->bytes.data, size);
+    } else {
+        (*frame)->bytes.size = FRAME_HEADER_BYTES;
+    }
+    shared_frame_release(old);
 }
 
-/* Forgets the kept records from `count` on. */
+/* Forgets the kept records from `count` on; the frame is as after cut_frame(). */
 static void keep(struct streamer_out *out, size_t count) {
     out->kept_count = count;
     out->shared.count = 0;
-    if (count == 0) {
-        begin_frame(&out->frame);
-    } else {
-        out->frame.size = out->gathered[count - 1].offset + out->gathered[count - 1].size;
+    const struct out_record *last = count > 0 ? &out->gathered[count - 1] : NULL;
+    cut_frame(&out->frame, last != NULL ? last->offset + last->size : (size_t)FRAME_HEADER_BYTES);
+}
+
+/* Forgets all kept records. The frames are used again when no link has references any more. */
+static void keep_none(struct streamer_out *out) {
+    out->kept_count = 0;
+    out->shared.count = 0;
+    struct shared_frame **frames[] = {&out->frame, &out->joined_frame};
+    for (unsigned i = 0; i < 2; i++) {
+        if (*frames[i] != NULL && (*frames[i])->bytes.capacity > OUT_KEPT_BYTES_MAX) {
+            shared_frame_release(*frames[i]);
+            *frames[i] = NULL;
+        }
     }
 }
 
@@ -223,10 +243,11 @@ static void gather(struct streamer_out *out, const struct stream_record *head, s
         out->slices = memory_resize(out->slices, capacity * sizeof(out->slices[0]));
         out->gathered_capacity = capacity;
     }
-    codec_put_slice(&out->frame, bytes);
+    struct buffer *frame = &out->frame->bytes;
+    codec_put_slice(frame, bytes);
     struct out_record *record = &out->gathered[out->gathered_count++];
     *record = (struct out_record){
-        .offset = out->frame.size - bytes.size, .size = bytes.size, .head = *head, .slot = slot};
+        .offset = frame->size - bytes.size, .size = bytes.size, .head = *head, .slot = slot};
     /* Where the marks stand in the copy. */
     record->head.marks.data = (const char *)(uintptr_t)(head->marks.data - bytes.data);
     out->kept_count = out->gathered_count;
@@ -242,12 +263,13 @@ static size_t gathered_bytes(const struct streamer_out *out) {
 }
 
 static struct slice gathered_record(const struct streamer_out *out, size_t index) {
-    return slice_make(out->frame.data + out->gathered[index].offset, out->gathered[index].size);
+    return slice_make(out->frame->bytes.data + out->gathered[index].offset,
+                      out->gathered[index].size);
 }
 
 static struct slice gathered_marks(const struct streamer_out *out,
                                    const struct out_record *record) {
-    return slice_make(out->frame.data + record->offset + (uintptr_t)record->head.marks.data,
+    return slice_make(out->frame->bytes.data + record->offset + (uintptr_t)record->head.marks.data,
                       record->head.marks.size);
 }
 
@@ -327,18 +349,18 @@ static void share(struct streamer_out *out) {
         size_t end = begin + joined->result.taken;
         if (joined->result.is_joined && !out->shared.is_joined) {
             out->shared.is_joined = true;
-            begin_frame(&out->joined_frame);
+            cut_frame(&out->joined_frame, FRAME_HEADER_BYTES);
             for (size_t i = 0; i < begin; i++) {
-                codec_put_slice(&out->joined_frame, gathered_record(out, i));
+                codec_put_slice(&out->joined_frame->bytes, gathered_record(out, i));
             }
         }
         if (joined->result.is_joined) {
             out->shared.changes_coalesced += joined->result.changes_in - joined->result.changes_out;
-            codec_put_slice(&out->joined_frame, buffer_slice(&joined->record));
+            codec_put_slice(&out->joined_frame->bytes, buffer_slice(&joined->record));
             out->shared.records_out++;
         } else {
             for (size_t i = begin; i < end && out->shared.is_joined; i++) {
-                codec_put_slice(&out->joined_frame, gathered_record(out, i));
+                codec_put_slice(&out->joined_frame->bytes, gathered_record(out, i));
             }
             out->shared.records_out += end - begin;
         }
@@ -369,8 +391,8 @@ static void flush(struct mesh_link *link) {
     ensure(out->shared.count == out->gathered_count);
     mesh->stats.records_out += out->shared.records_out;
     mesh->stats.changes_coalesced += out->shared.changes_coalesced;
-    struct buffer *frame = out->shared.is_joined ? &out->joined_frame : &out->frame;
-    struct slice payload = slice_skip(buffer_slice(frame), FRAME_HEADER_BYTES);
+    struct shared_frame *frame = out->shared.is_joined ? out->joined_frame : out->frame;
+    struct slice payload = slice_skip(buffer_slice(&frame->bytes), FRAME_HEADER_BYTES);
     if (payload.size > mesh->settings.max_frame_bytes) {
         require(link->large.size == 0);
         buffer_append_slice(&link->large, payload);
@@ -379,8 +401,8 @@ static void flush(struct mesh_link *link) {
         link_send_shared(link, MESH_FRAME_DATA, frame, &out->shared.is_sealed);
     }
     out->gathered_count = 0;
-    if (out->frame.capacity > OUT_KEPT_BYTES_MAX) {
-        keep(out, 0);
+    if (out->frame->bytes.capacity > OUT_KEPT_BYTES_MAX) {
+        keep_none(out);
     }
 }
 
@@ -473,6 +495,5 @@ void streamer_push(struct mesh *mesh) {
         }
     }
     mesh->streamer.wants_push = wants_push;
-    keep(mesh->streamer.out, 0);
-    begin_frame(&mesh->streamer.out->joined_frame);
+    keep_none(mesh->streamer.out);
 }

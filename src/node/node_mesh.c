@@ -29,6 +29,7 @@ enum {
     PUSH_GAP_US = 300,
     PUSH_GAP_REQUEST_US = 5,
     PUSH_GAP_US_MAX = 2000,
+    PUSH_BYTES = 64 << 10, /* so much goes at once */
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,
@@ -896,7 +897,8 @@ void node_mesh_push(struct node *node) {
     uint64_t version = log_streams_version(node->log);
     bool wants_push = mesh_wants_push(node->mesh);
     bool is_waited_for = node->blocked_count > node->blocking.requests_count;
-    bool is_due = is_waited_for || node->now_us - data->pushed_us >= push_gap_us(node);
+    bool is_due = is_waited_for || version - data->pushed_version >= PUSH_BYTES ||
+                  node->now_us - data->pushed_us >= push_gap_us(node);
     if (wants_push || (version != data->pushed_version && is_due)) {
         data->pushed_version = version;
         data->pushed_us = node->now_us;

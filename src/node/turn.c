@@ -25,6 +25,7 @@ enum {
     SPARE_BUFFERS_MAX = 64,
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
     ARGS_KEPT_MAX = 8192,              /* after a batch; a request may have a million */
+    TURN_JOURNAL_BYTES = 96 << 10,     /* of changes end a turn */
 };
 
 struct batch_request {
@@ -635,9 +636,16 @@ static void client_release_input(struct client *client) {
     }
 }
 
+/* Is it time to write down and pass on what was changed? The bytes of a change are copied a few
+ * times on their way to the log and to peers, each of which is cheap as long as they lie in the
+ * processor's cache. */
+static bool has_enough(const struct node *node) {
+    return node->store.journal.bytes.size >= TURN_JOURNAL_BYTES;
+}
+
 static void run_ready(struct node *node) {
     struct client *done[BATCH + 1];
-    while (node->ready != NULL) {
+    while (node->ready != NULL && !has_enough(node)) {
         size_t count = 0, done_count = 0;
         while (node->ready != NULL && count < BATCH && done_count < BATCH) {
             struct client *client = node->ready;

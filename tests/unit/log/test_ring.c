@@ -123,6 +123,31 @@ static void test_against_a_list(void **state) {
     }
 }
 
+/* A full ring turns in the same memory. */
+static void test_memory_is_used_again(void **state) {
+    (void)state;
+    enum { RING_BYTES = 16 << 20, RECORD_BYTES = 30000 };
+    struct ring ring = {0};
+    struct context context = {{0}};
+    char *bytes = memory_alloc_zero(RECORD_BYTES);
+    ring_set_bytes_max(&ring, RING_BYTES);
+    uint64_t added = 0, reused = 0;
+    for (unsigned i = 0; i < 4 * RING_BYTES / RECORD_BYTES; i++) {
+        const struct ring_chunk *spare = ring.spare;
+        uint64_t before = ring.end_number;
+        ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+        bool is_full = ring.first_number > 100;
+        if (is_full && ring.end_number > before) {
+            added++;
+            reused += ring_chunk(&ring, before) == spare;
+        }
+    }
+    assert_true(added > 10);
+    assert_int_equal(reused, added);
+    ring_deinit(&ring);
+    memory_free(bytes);
+}
+
 /* A large ring costs nothing before it is used, and little when little is written. */
 static void test_memory_follows_use(void **state) {
     (void)state;
@@ -142,6 +167,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_a_list),
         cmocka_unit_test(test_memory_follows_use),
+        cmocka_unit_test(test_memory_is_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* When changes go to peers: at once after a pause, then 300 us apart, and 5 us more for each
- * request since, up to 2 ms; what waits goes without another request; and at once while a client
- * waits for peers. Two nodes as machines, joined by a link; the one writes, the other only listens.
+ * request since, up to 2 ms; what waits goes without another request; and at once when it is much,
+ * or while a client waits for peers. Two nodes as machines, joined by a link; the one writes, the
+ * other only listens.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -302,6 +303,29 @@ static void what_waits_goes_by_itself(void **state) {
     end(world);
 }
 
+/* Much goes at once: it would only get cold. */
+static void at_once_when_it_is_much(void **state) {
+    (void)state;
+    enum { VALUE_BYTES = 14000, WRITES_MAX = 5 }; /* by the clock it would be seven */
+    struct world *world = begin();
+    struct buffer input = {0};
+    buffer_append_slice(&input, SLICE("SET k "));
+    for (unsigned i = 0; i < VALUE_BYTES; i++) {
+        buffer_append_byte(&input, 'v');
+    }
+    buffer_append_slice(&input, SLICE("\r\n"));
+    assert_true(write_one(world));
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned writes = 1;
+        while (!step(world, buffer_slice(&input))) {
+            writes++;
+        }
+        assert_true(writes <= WRITES_MAX);
+    }
+    buffer_deinit(&input);
+    end(world);
+}
+
 /* A client that waits for peers makes all pushes go at once. */
 static void at_once_for_who_waits(void **state) {
     (void)state;
@@ -327,9 +351,8 @@ static void at_once_for_who_waits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_once_after_a_pause),
-        cmocka_unit_test(apart_under_load),
-        cmocka_unit_test(what_waits_goes_by_itself),
+        cmocka_unit_test(at_once_after_a_pause),     cmocka_unit_test(apart_under_load),
+        cmocka_unit_test(what_waits_goes_by_itself), cmocka_unit_test(at_once_when_it_is_much),
         cmocka_unit_test(at_once_for_who_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ static void world_input(struct world *world, unsigned i, struct slice bytes) {
 }
 
 /* A turn; the disk does its jobs afterwards if `syncs`. */
-static void world_run(struct world *world, bool syncs) {
+static void world_turn(struct world *world, bool syncs) {
     node_set_time(world->node, INT64_C(1800000000000), 1000000);
     node_run(world->node);
     world_deliver(world);
@@ -130,6 +130,13 @@ static void world_run(struct world *world, bool syncs) {
         node_disk_done(world->node, job);
         world_deliver(world);
     }
+}
+
+/* As many turns as it takes. */
+static void world_run(struct world *world, bool syncs) {
+    do {
+        world_turn(world, syncs);
+    } while (world->node->ready != NULL);
 }
 
 static void say(struct world *world, unsigned i, const char *text) {
@@ -389,6 +396,36 @@ static void a_pause_ends_before_requests(void **state) {
     world_deinit(&world);
 }
 
+/* What many requests change goes into the log, and to peers, while it is still in the cache. */
+static void enough_changes_end_a_turn(void **state) {
+    (void)state;
+    enum { REQUESTS = 400, VALUE_BYTES = 1000, TURN_BYTES_MAX = 200 << 10 };
+    for (unsigned logs = 0; logs < 2; logs++) {
+        static struct world world;
+        world_init(&world, logs == 1);
+        struct buffer input = {0}, value = {0};
+        for (unsigned i = 0; i < VALUE_BYTES; i++) {
+            buffer_append_byte(&value, 'v');
+        }
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            buffer_printf(&input, "SET k%u %s\r\n", i, buffer_text(&value));
+        }
+        world_input(&world, 0, buffer_slice(&input));
+        unsigned turns = 0;
+        do {
+            uint64_t before = log_position(world.node->log);
+            world_turn(&world, true);
+            assert_true(log_position(world.node->log) - before < TURN_BYTES_MAX);
+            turns++;
+        } while (world.node->ready != NULL);
+        assert_int_equal(world.ends[0].received.size, REQUESTS * (sizeof("+OK\r\n") - 1));
+        assert_true(logs == 1 ? turns > 2 : turns == 1);
+        buffer_deinit(&input);
+        buffer_deinit(&value);
+        world_deinit(&world);
+    }
+}
+
 /* ---- clients that wait ---- */
 
 static void blocked_clients_are_served_in_their_order(void **state) {
@@ -644,6 +681,7 @@ int main(void) {
         cmocka_unit_test(acknowledged_writes_survive),
         cmocka_unit_test(quitting_closes_after_the_reply),
         cmocka_unit_test(a_pause_ends_before_requests),
+        cmocka_unit_test(enough_changes_end_a_turn),
         cmocka_unit_test(blocked_clients_are_served_in_their_order),
         cmocka_unit_test(pops_of_blocked_clients_wait_for_the_disk),
         cmocka_unit_test(waiting_ends_with_its_time),
