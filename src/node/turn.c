@@ -11,6 +11,7 @@
 #include "node/turn.h"
 
 #include "base/memory.h"
+#include "log/log_stream.h"
 #include "node/node_mesh.h"
 #include "node/publish.h"
 #include "node/session_token.h"
@@ -25,7 +26,8 @@ enum {
     SPARE_BUFFERS_MAX = 64,
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
     ARGS_KEPT_MAX = 8192,              /* after a batch; a request may have a million */
-    TURN_JOURNAL_BYTES = 96 << 10,     /* of changes end a turn */
+    RECORD_BYTES = 16 << 10,           /* of changes become a record of the log */
+    TURN_LOG_BYTES = 96 << 10,         /* of records end a turn */
 };
 
 struct batch_request {
@@ -636,16 +638,13 @@ static void client_release_input(struct client *client) {
     }
 }
 
-/* Is it time to write down and pass on what was changed? The bytes of a change are copied a few
- * times on their way to the log and to peers, each of which is cheap as long as they lie in the
- * processor's cache. */
-static bool has_enough(const struct node *node) {
-    return node->store.journal.bytes.size >= TURN_JOURNAL_BYTES;
-}
-
+/* The bytes of a change are copied a few times on their way to the log and to peers. Each of these
+ * copies is cheap as long as the bytes lie in the processor's cache: so many changes become several
+ * records, and end the turn. */
 static void run_ready(struct node *node) {
     struct client *done[BATCH + 1];
-    while (node->ready != NULL && !has_enough(node)) {
+    const uint64_t begin = log_streams_version(node->log);
+    while (node->ready != NULL && log_streams_version(node->log) - begin < TURN_LOG_BYTES) {
         size_t count = 0, done_count = 0;
         while (node->ready != NULL && count < BATCH && done_count < BATCH) {
             struct client *client = node->ready;
@@ -671,6 +670,9 @@ static void run_ready(struct node *node) {
                             offsetof(struct client, next_ready));
                 done[i]->flags &= ~(uint32_t)CLIENT_IS_READY;
             }
+        }
+        if (node->store.journal.bytes.size >= RECORD_BYTES) {
+            log_collect(node->log);
         }
     }
 }
