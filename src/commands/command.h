@@ -39,6 +39,7 @@ enum {
     CMD_PROTECTED = 1 << 17, /* not shown; behind enable-debug-command and its like */
     CMD_NO_MANDATORY_KEYS = 1 << 18,
     CMD_TOUCHES_ARBITRARY_KEYS = 1 << 19,
+    CMD_NEEDS_START = 1 << 20, /* although CMD_LOADING, not before the files were read */
 };
 
 /* ACL categories beyond those that follow from flags and group (@write, @read, @fast, @slow,

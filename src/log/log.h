@@ -53,9 +53,10 @@ enum { LOG_RECORD_BYTES_MAX = 256 << 20 };
 
 enum log_status {
     LOG_OK,
-    LOG_BUSY,   /* a snapshot is running already */
-    LOG_FAILED, /* the disk failed; log_error() has words */
-    LOG_DAMAGED /* files are not what they should be; log_error() names file, offset and ways on */
+    LOG_BUSY,    /* a snapshot is running already */
+    LOG_FAILED,  /* the disk failed; log_error() has words */
+    LOG_STOPPED, /* log_recover(): its caller wanted no more */
+    LOG_DAMAGED  /* files are not what they should be; log_error() names file, offset and ways on */
 };
 
 /* In the order of the words of `appendfsync`. */
@@ -63,6 +64,14 @@ enum log_fsync { LOG_FSYNC_EVERYSEC, LOG_FSYNC_ALWAYS, LOG_FSYNC_NO };
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_VERBOSE, LOG_LEVEL_NOTICE, LOG_LEVEL_WARNING };
 typedef void (*log_message_fn)(void *udata, enum log_level level, const char *text);
+
+/* How far log_recover() has come, in bytes of files. */
+struct log_progress {
+    uint64_t bytes_total, bytes_done;
+};
+/* Called by log_recover() between two records, for each 64 KiB or so that it reads; false: stop.
+ * The store is whole in itself but holds only part of the data, and must not be changed. */
+typedef bool (*log_recovering_fn)(void *udata, const struct log_progress *progress);
 
 struct log_opts {
     struct disk *disk;   /* outlives the log */
@@ -72,8 +81,9 @@ struct log_opts {
     uint64_t segment_bytes;
     uint64_t retention_bytes; /* closed segments that recovery does not need are kept up to this */
     bool compresses_snapshots;
-    bool begins_replica;    /* there may be others: this process is a new replica */
-    log_message_fn message; /* may be NULL */
+    bool begins_replica;          /* there may be others: this process is a new replica */
+    log_message_fn message;       /* may be NULL */
+    log_recovering_fn recovering; /* may be NULL */
     void *udata;
 };
 
@@ -131,7 +141,8 @@ void log_free(struct log *log);
 enum log_status log_open(struct log *log, int64_t unix_ms) __attribute__((warn_unused_result));
 /* Fills the store, which is empty and takes over the hash seed of the snapshot, and moves its clock
  * past all that was recovered. Cuts a torn tail off, with a message. DAMAGED and FAILED leave the
- * store with whatever was read so far: the caller stops. `recovery` may be NULL. */
+ * store with whatever was read so far, and so does STOPPED, which opts.recovering asked for: the
+ * caller stops. `recovery` may be NULL. */
 enum log_status log_recover(struct log *log, struct log_recovery *recovery)
     __attribute__((warn_unused_result));
 /* Begins to log, or not, after log_recover(): decides which replica this life is, tells the store,

@@ -10,6 +10,8 @@
 #include "log/record_reader.h"
 #include "store/state.h"
 
+enum { RECOVERING_BYTES = 64 << 10 /* between two calls of opts.recovering */ };
+
 /* ---- words ---- */
 
 static void say(struct recovery *recovery, enum log_level level, const char *format, ...)
@@ -98,6 +100,17 @@ static void source_close(struct recovery *recovery, struct source *source) {
         recovery->disk->methods->close(recovery->disk, source->file);
         source->file = NULL;
     }
+}
+
+/* Tells how far the reading has come, now and then; false: the caller wants no more. */
+static bool goes_on(struct recovery *recovery, const struct source *source) {
+    uint64_t bytes_done = recovery->finished_bytes + source->reader.offset;
+    if (recovery->recovering == NULL ||
+        bytes_done - recovery->progress.bytes_done < RECOVERING_BYTES) {
+        return true;
+    }
+    recovery->progress.bytes_done = bytes_done;
+    return recovery->recovering(recovery->udata, &recovery->progress);
 }
 
 /* Reads the header's bytes; CUT when the file is shorter. */
@@ -328,6 +341,9 @@ static enum log_status load_records(struct recovery *recovery, struct source *so
             record_put32(bytes, record.crc);
             crc = crc32c(crc, slice_make(bytes, sizeof(bytes)));
         }
+        if (!goes_on(recovery, source)) {
+            return LOG_STOPPED;
+        }
     }
 }
 
@@ -373,6 +389,7 @@ enum log_status recovery_load_snapshot(struct recovery *recovery, uint64_t seque
     if (status == LOG_OK) {
         status = load_snapshot_from(recovery, &source);
     }
+    recovery->finished_bytes += source.file != NULL ? source.reader.file_bytes : 0;
     source_close(recovery, &source);
     recovery->end.snapshot_sequence = sequence;
     return status;
@@ -465,6 +482,9 @@ static enum log_status replay_records(struct recovery *recovery, struct source *
         enum log_status status = take_record(recovery, source, &record, &has_replicas);
         if (status != LOG_OK) {
             return status;
+        }
+        if (!goes_on(recovery, source)) {
+            return LOG_STOPPED;
         }
     }
 }
@@ -744,6 +764,7 @@ static enum log_status replay_chain(struct recovery *recovery,
         enum log_status status = source_open(recovery, &source, segments->files[i].sequence, false);
         if (status == LOG_OK) {
             status = replay_segment(recovery, segments, i, &source, &is_end);
+            recovery->finished_bytes += source.reader.file_bytes;
         }
         source_close(recovery, &source);
         if (status != LOG_OK) {
@@ -758,9 +779,16 @@ static enum log_status run(struct recovery *recovery, const struct directory *di
     for (size_t i = 0; i < directory->segments.count; i++) {
         recovery->segments_bytes += directory->segments.files[i].bytes;
     }
-    if (directory->snapshots.count > 0) {
-        const struct directory_file *newest =
-            &directory->snapshots.files[directory->snapshots.count - 1];
+    const struct directory_file *newest =
+        directory->snapshots.count > 0 ? &directory->snapshots.files[directory->snapshots.count - 1]
+                                       : NULL;
+    recovery->progress.bytes_total = newest != NULL ? newest->bytes : 0;
+    for (size_t i = 0; i < directory->segments.count; i++) {
+        const struct directory_file *segment = &directory->segments.files[i];
+        recovery->progress.bytes_total +=
+            newest == NULL || segment->sequence >= newest->sequence ? segment->bytes : 0;
+    }
+    if (newest != NULL) {
         enum log_status status = recovery_load_snapshot(recovery, newest->sequence);
         if (status != LOG_OK) {
             return status;
@@ -833,9 +861,12 @@ enum log_status log_recover(struct log *log, struct log_recovery *found) {
                                 .store = log->store,
                                 .counts = log->opts.begins_replica ? &log->counts : NULL,
                                 .message = log->opts.message,
+                                .recovering = log->opts.recovering,
                                 .udata = log->opts.udata};
     enum log_status status = recovery_run(&recovery);
-    if (status != LOG_OK) {
+    if (status == LOG_STOPPED) {
+        (void)log_fail(log, status, "The reading of the data was stopped.");
+    } else if (status != LOG_OK) {
         (void)log_fail(log, status, "%s", buffer_text(&recovery.error));
     }
     log->end = recovery.end;

@@ -25,6 +25,7 @@ struct recovery {
     bool skips_blocks;            /* repair of a snapshot: go on after a bad record */
     struct change_counts *counts; /* of what is read; NULL: nobody wants to know */
     log_message_fn message;
+    log_recovering_fn recovering; /* may be NULL */
     void *udata;
 
     /* Results. */
@@ -45,6 +46,8 @@ struct recovery {
     uint64_t last_ticks; /* of all changes that were applied */
     struct receiver receiver;
     const char *what; /* of the bytes that make no sense */
+    struct log_progress progress;
+    uint64_t finished_bytes; /* of files that are read to their end */
 };
 
 /* Runs it; the fields before "Results" are set, the others zero. */

@@ -91,9 +91,10 @@ static void cmd_config_help(struct command_context *ctx) {
     HELP_REPLY(ctx, LINES);
 }
 
-#define CONFIG_ROW                                                                                 \
-    .parent = "config", .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE,              \
-    .group = "server"
+#define CONFIG_FLAGS (CMD_ADMIN | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE)
+#define CONFIG_ROW .parent = "config", .flags = CONFIG_FLAGS, .group = "server"
+#define CONFIG_ROW_CHANGES                                                                         \
+    .parent = "config", .flags = CONFIG_FLAGS | CMD_NEEDS_START, .group = "server"
 
 static const struct command cmd_config_rows[] = {
     {.name = "config",
@@ -105,12 +106,12 @@ static const struct command cmd_config_rows[] = {
     {CONFIG_ROW, .name = "get", .handler = cmd_config_get, .arity = -3, .since = "2.0.0",
      .cost = "O(N) when N is the number of configuration parameters provided",
      .syntax = "parameter [parameter ...]", .summary = "Returns the values of options."},
-    {CONFIG_ROW, .name = "set", .handler = cmd_config_set, .arity = -4, .since = "2.0.0",
+    {CONFIG_ROW_CHANGES, .name = "set", .handler = cmd_config_set, .arity = -4, .since = "2.0.0",
      .cost = "O(N) when N is the number of configuration parameters provided",
      .syntax = "parameter value [parameter value ...]",
      .summary = "Changes options of the running server."},
-    {CONFIG_ROW, .name = "rewrite", .handler = cmd_config_rewrite, .arity = 2, .since = "2.8.0",
-     .cost = "O(1)",
+    {CONFIG_ROW_CHANGES, .name = "rewrite", .handler = cmd_config_rewrite, .arity = 2,
+     .since = "2.8.0", .cost = "O(1)",
      .summary = "Writes the options of the running server to its configuration file."},
     {CONFIG_ROW, .name = "resetstat", .handler = cmd_config_resetstat, .arity = 2, .since = "2.0.0",
      .cost = "O(1)", .summary = "Sets the server's statistics back to zero."},

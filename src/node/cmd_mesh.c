@@ -488,7 +488,8 @@ static void cmd_mesh_help(struct command_context *ctx) {
 }
 
 #define MESH_ROW                                                                                   \
-    .parent = "mesh", .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE,                \
+    .parent = "mesh",                                                                              \
+    .flags = CMD_ADMIN | CMD_NO_SCRIPT | CMD_LOADING | CMD_STALE | CMD_NEEDS_START,                \
     .group = "mesh", .since = "0.2.0"
 #define MESH_ROW_FOR_ALL .parent = "mesh", .group = "mesh", .since = "0.2.0"
 

@@ -165,7 +165,7 @@ static const struct command *resolve(struct node *node, struct client *client,
 
 bool node_make_room(struct node *node) {
     uint64_t limit = (uint64_t)node->options->maxmemory;
-    if (limit == 0 || node->pause_until_ms > node->now_ms || node_mesh_is_joining(node)) {
+    if (limit == 0 || node->pause_until_ms > node->now_ms || node_is_loading(node)) {
         return true;
     }
     uint64_t used = node->host.memory_used(node->host.udata);
@@ -222,6 +222,7 @@ static bool is_transaction_control(const struct command *row) {
 /* May it be executed while the data are not there yet? */
 static bool is_for_loading(const struct command *row, const struct client *client) {
     return (row->flags & CMD_LOADING) != 0 &&
+           !(client->node->reading.is_on && (row->flags & CMD_NEEDS_START) != 0) &&
            !(row->handler == cmd_exec && client->queue_denies_loading);
 }
 
@@ -254,7 +255,7 @@ static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
         return true;
     }
     bool writes = may_write_now(row, client);
-    if (unlikely(node->mesh != NULL) && node_mesh_is_joining(node) &&
+    if (unlikely(node->mesh != NULL || node->reading.is_on) && node_is_loading(node) &&
         !is_for_loading(row, client)) {
         reply_error(reply, "LOADING Redis is loading the dataset in memory");
         return true;

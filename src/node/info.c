@@ -215,6 +215,21 @@ static int64_t info_snapshot_seconds(const struct node *node, const struct log_s
     return (node->now_ms - stats->snapshot_started_ms) / 1000;
 }
 
+/* While files are read: since when, how much there is, how far it is, and how long it will take. */
+static void info_reading(struct info_writer *w) {
+    const struct node *node = w->node;
+    uint64_t total = node->reading.progress.bytes_total, done = node->reading.progress.bytes_done;
+    done = done < total ? done : total;
+    uint64_t elapsed_ms = (uint64_t)(node->now_ms - node->reading.since_ms);
+    uint64_t eta_ms = done > 0 ? elapsed_ms * (total - done) / done : 0;
+    info_signed(w, "loading_start_time", node->reading.since_ms / 1000);
+    info_count(w, "loading_total_bytes", total);
+    info_count(w, "loading_rdb_used_mem", 0);
+    info_count(w, "loading_loaded_bytes", done);
+    info_real(w, "loading_loaded_perc", total > 0 ? 100.0 * (double)done / (double)total : 0, 2);
+    info_count(w, "loading_eta_seconds", (eta_ms + 999) / 1000);
+}
+
 static void info_persistence(struct info_writer *w) {
     const struct node *node = w->node;
     struct log_stats stats;
@@ -222,7 +237,7 @@ static void info_persistence(struct info_writer *w) {
     bool rewrites = stats.snapshot_is_running && !node->snapshot_is_save_point;
     bool saves = stats.snapshot_is_running && node->snapshot_is_save_point;
     int64_t last_seconds = stats.snapshot_ms_last < 0 ? -1 : stats.snapshot_ms_last / 1000;
-    info_count(w, "loading", node_mesh_is_joining(node));
+    info_count(w, "loading", node_is_loading(node));
     INFO_ZEROS(w, "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age");
     info_real(w, "current_fork_perc", 0, 2);
     info_count(w, "current_save_keys_processed",
@@ -271,6 +286,9 @@ static void info_persistence(struct info_writer *w) {
     info_count(w, "log_snapshot_sequence", stats.snapshot_sequence);
     info_count(w, "log_snapshot_bytes", stats.snapshot_bytes);
     info_count(w, "log_snapshots_failed", stats.snapshots_failed);
+    if (node->reading.is_on) {
+        info_reading(w);
+    }
 }
 
 static void info_stats(struct info_writer *w) {

@@ -25,6 +25,16 @@ void node_message(struct node *node, enum log_level level, const char *format, .
     buffer_deinit(&text);
 }
 
+static bool node_recovering(void *udata, const struct log_progress *progress) {
+    struct node *node = (struct node *)udata;
+    node->reading.progress = *progress;
+    if (node->options->key_load_delay > 0 && node->host.sleep_us != NULL) {
+        node->host.sleep_us(node->host.udata, (uint64_t)node->options->key_load_delay);
+    }
+    return node->host.serve_while_reading == NULL ||
+           node->host.serve_while_reading(node->host.udata);
+}
+
 static void node_journal_full(void *udata) {
     log_collect(((struct node *)udata)->log);
 }
@@ -243,6 +253,7 @@ struct node *node_new(const struct node_opts *opts) {
         .compresses_snapshots = opts->options->rdbcompression,
         .begins_replica = node->mesh_host.dial != NULL && node_mesh_port(opts->options) != 0,
         .message = node_log_message,
+        .recovering = node_recovering,
         .udata = node,
     };
     node->log = log_new(&log_opts);
@@ -277,8 +288,14 @@ bool node_start(struct node *node) {
     node->memory_startup_bytes = node->host.memory_used(node->host.udata);
     /* What expired while the node was away is removed by active expiry, recorded. */
     node->store.expiry_is_paused = true;
-    if (log_open(node->log, node->now_ms) != LOG_OK ||
-        log_recover(node->log, &recovery) != LOG_OK ||
+    enum log_status status = log_open(node->log, node->now_ms);
+    if (status == LOG_OK) {
+        node->reading.is_on = true;
+        node->reading.since_ms = node->now_ms;
+        status = log_recover(node->log, &recovery);
+        node->reading.is_on = false;
+    }
+    if (status != LOG_OK ||
         log_start(node->log, node->options->appendonly, node->now_ms, began_us) != LOG_OK) {
         node_message(node, LOG_LEVEL_WARNING, "%s", log_error(node->log));
         return false;

@@ -59,6 +59,9 @@ struct node_host {
     /* DEBUG SLEEP, DEBUG SEGFAULT and kin: stops the process for a while, or for good. */
     void (*sleep_us)(void *udata, uint64_t us);
     void (*crash)(void *udata, const char *how);
+    /* While the node's files are read: serves clients by node_run_while_reading(), if it is time
+     * for that. False: the reading is to stop, and with it the start. NULL: nobody is served. */
+    bool (*serve_while_reading)(void *udata);
     /* Where other nodes reach this one ("host", no port) when mesh-announce-addr is empty. NULL:
      * 127.0.0.1. */
     void (*mesh_host_name)(void *udata, char *text, size_t text_bytes);
@@ -139,6 +142,13 @@ struct node {
     unsigned errors_count;
     struct node_stats stats;
     struct rate commands_rate, input_rate, output_rate;
+
+    /* The node's own files are read: clients are told LOADING. */
+    struct {
+        bool is_on;
+        int64_t since_ms;
+        struct log_progress progress;
+    } reading;
 
     int64_t now_ms, started_ms;
     uint64_t now_us;  /* monotonic, at the beginning of the turn or of the running command */
@@ -241,6 +251,9 @@ char *node_client_input_space(struct client *client, size_t *room);
 void node_client_input(struct client *client, size_t size);
 /* Parses and executes what came in, then writes the log. */
 void node_run(struct node *node);
+/* In place of node_run() while node_start() reads files: commands that need no data are executed,
+ * the others are told LOADING. */
+void node_run_while_reading(struct node *node);
 /* Takes the next client off the list of those with something to send or to close; NULL when done.
  * One with CLIENT_CLOSE_NOW is to be closed and freed; one with CLIENT_CLOSE_AFTER_REPLY likewise,
  * once client->out is empty. */

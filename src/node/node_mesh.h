@@ -41,6 +41,10 @@ uint64_t node_mesh_tick(struct node *node);
 
 /* Does the node take over the state of others, so that its own is not to be shown or saved? */
 bool node_mesh_is_joining(const struct node *node);
+/* Are clients told LOADING: for that reason, or because the node's own files are being read? */
+static inline bool node_is_loading(const struct node *node) {
+    return node->reading.is_on || node_mesh_is_joining(node);
+}
 /* Are there fewer live peers than mesh-min-peers-to-write? */
 bool node_mesh_lacks_quorum(const struct node *node);
 /* Peers that have acknowledged this stamp of this node's own (0: any that are linked). */

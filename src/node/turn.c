@@ -760,10 +760,20 @@ void node_client_sent(struct client *client, size_t size) {
     node_count_client_memory(client);
 }
 
-void node_run(struct node *node) {
+static void reserve_batch(struct node *node) {
     if (node->batch == NULL) {
         node->batch = memory_alloc(BATCH * sizeof(node->batch[0]));
     }
+}
+
+void node_run_while_reading(struct node *node) {
+    require(node->reading.is_on);
+    reserve_batch(node);
+    run_ready(node);
+}
+
+void node_run(struct node *node) {
+    reserve_batch(node);
     /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
      * and must not wait for a disk that may never come back. */
     bool holds = !log_is_failing(node->log, NULL);

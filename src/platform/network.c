@@ -558,6 +558,14 @@ void listener_free(struct listener *listener) {
     memory_free(listener);
 }
 
+void listener_pause(struct listener *listener, bool is_paused) {
+    if (is_paused) {
+        (void)event_del(&listener->event);
+    } else {
+        (void)event_add(&listener->event, NULL);
+    }
+}
+
 void listener_set_keepalive(struct listener *listener, int keepalive_seconds) {
     listener->keepalive_seconds = keepalive_seconds;
 }

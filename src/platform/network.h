@@ -82,6 +82,8 @@ struct listener_opts {
 struct listener *network_listen(struct network *network, const struct listener_opts *opts,
                                 char *error, size_t error_bytes, bool *is_missing);
 void listener_free(struct listener *listener);
+/* Lets connections wait to be accepted, or accepts them again. */
+void listener_pause(struct listener *listener, bool is_paused);
 void listener_set_keepalive(struct listener *listener, int keepalive_seconds);
 /* For connections from now on. */
 void listener_set_tls(struct listener *listener, const struct tls *tls, enum tls_role role);

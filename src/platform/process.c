@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -237,6 +238,14 @@ bool process_daemonize(void) {
 
 void process_remove_file(const char *path) {
     (void)unlink(path);
+}
+
+void process_hold_signals(bool holds) {
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(holds ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
 void process_restart(char **argv) {

@@ -50,6 +50,8 @@ bool process_change_directory(const char *path, struct buffer *error);
 
 /* Goes on in the background, detached from the terminal; false when that fails. */
 bool process_daemonize(void);
+/* SIGINT and SIGTERM wait, in this thread and those that it starts, or come again. */
+void process_hold_signals(bool holds);
 void process_remove_file(const char *path);
 /* Starts the same program anew in place of this one; returns only on failure. */
 void process_restart(char **argv);

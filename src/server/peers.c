@@ -408,6 +408,9 @@ void peers_host(struct peers *peers, struct mesh_host *host) {
 
 void peers_set_mesh(struct peers *peers, struct mesh *mesh) {
     peers->mesh = mesh;
+    for (size_t i = 0; i < peers->listeners_count; i++) {
+        listener_pause(peers->listeners[i], mesh == NULL);
+    }
 }
 
 /* ---- listening ---- */
@@ -441,6 +444,7 @@ bool peers_listen(struct peers *peers, struct buffer *error) {
         struct listener *listener =
             network_listen(peers->network, &opts, words, sizeof(words), &is_missing);
         if (listener != NULL) {
+            listener_pause(listener, peers->mesh == NULL);
             peers->listeners[peers->listeners_count++] = listener;
         } else if (!is_optional || !is_missing) {
             buffer_printf(error, "Could not listen for other nodes on %s:%u: %s", opts.address,

@@ -18,7 +18,7 @@ struct peers *peers_new(struct network *network, const struct options *options,
 void peers_free(struct peers *peers);
 /* What the node's mesh asks for. */
 void peers_host(struct peers *peers, struct mesh_host *host);
-/* Whom connections are handed to, once the node has started; NULL: nobody. */
+/* Whom connections are handed to, once the node has started; NULL: nobody, they wait. */
 void peers_set_mesh(struct peers *peers, struct mesh *mesh);
 /* Closes the listeners and opens those that options ask for; none without a mesh. False, with words
  * in `error`, when that fails; then there are none. */

@@ -28,6 +28,7 @@ enum {
     ADDRESS_BYTES = 128,
     DESCRIPTORS_RESERVED = 32, /* for files, beside the clients */
     CALIBRATE_US = 100000,
+    SERVES_WHILE_READING_US = 10000,
     /* Of one client, then others get their turn. What was read but not executed counts as used
      * memory, so it is kept small against any sensible maxmemory. */
     READ_BYTES_PER_TURN = 64 << 10,
@@ -48,6 +49,7 @@ struct server {
     struct memory_thread_usage main_usage;
     int64_t memory_offset; /* what the allocator says, less what the threads' books say */
     uint64_t calibrated_us;
+    uint64_t served_us; /* when clients were last served while files are read */
     struct process_facts facts;
     char *executable, *config_file;
     const char *restart; /* asked for by DEBUG RESTART */
@@ -451,6 +453,25 @@ static void on_disk_done(void *udata, int descriptor) {
     }
 }
 
+/* Between two records of the node's files: clients are told LOADING, and may ask how far it is. */
+static bool host_serve_while_reading(void *udata) {
+    struct server *server = (struct server *)udata;
+    struct node *node = server->node;
+    uint64_t now_us = process_monotonic_us();
+    if (now_us - server->served_us < SERVES_WHILE_READING_US) {
+        return true;
+    }
+    server->served_us = now_us;
+    network_wait(server->network, 0);
+    node_set_time(node, process_unix_ms(), now_us);
+    node_run_while_reading(node);
+    struct client *client;
+    while ((client = node_take_output(node)) != NULL) {
+        (void)client_send(server, client);
+    }
+    return node->shutdown == SHUTDOWN_NONE;
+}
+
 /* ---- the end ---- */
 
 static void on_signal(void *udata, int number) {
@@ -521,12 +542,12 @@ static bool certificates_start(struct server *server, struct buffer *error) {
     return is_loaded;
 }
 
-static bool server_start(struct server *server) {
+/* Everything but the node's data: false, with a message, when that cannot be. */
+static bool server_open(struct server *server) {
     struct options *options = server->options;
     struct buffer error = {0};
     int failure = 0;
     uint64_t entropy[4];
-    bool is_started = false;
     uint64_t wanted = (uint64_t)options->maxclients + DESCRIPTORS_RESERVED;
     uint64_t descriptors = process_raise_descriptors(wanted);
     if (descriptors < wanted) {
@@ -571,6 +592,7 @@ static bool server_start(struct server *server) {
                      .write_config = host_write_config,
                      .sleep_us = host_sleep_us,
                      .crash = host_crash,
+                     .serve_while_reading = host_serve_while_reading,
                      .mesh_host_name = host_mesh_host_name},
             .options = options,
             .disk = disk_posix_disk(server->disk),
@@ -580,11 +602,9 @@ static bool server_start(struct server *server) {
         peers_host(server->peers, &opts.mesh_host);
         server->node = node_new(&opts);
         memory_calibrate(server);
-        is_started = node_start(server->node);
-        peers_set_mesh(server->peers, server->node->mesh);
     }
     buffer_deinit(&error);
-    return is_started;
+    return server->node != NULL;
 }
 
 static void write_pid_file(struct server *server) {
@@ -653,6 +673,25 @@ static void server_free(struct server *server) {
     memory_free(server->config_file);
 }
 
+/* Reads the node's files and serves until the end; false, with a message, when they cannot be. */
+static bool server_serve(struct server *server) {
+    bool is_started = node_start(server->node);
+    bool is_stopped = server->node->shutdown != SHUTDOWN_NONE;
+    if (is_started) {
+        peers_set_mesh(server->peers, server->node->mesh);
+        (void)network_watch_descriptor(server->network, disk_posix_completion_fd(server->disk),
+                                       on_disk_done, server);
+        server_greet(server);
+        for (uint64_t wait_us = 0; !server->is_stopping;) {
+            server_turn(server, &wait_us);
+        }
+    }
+    if (is_started || is_stopped) {
+        server_say(server, LOG_LEVEL_WARNING, "Starling is now ready to exit, bye bye...");
+    }
+    return is_started || is_stopped;
+}
+
 int server_run(struct options *options, char **argv) {
     struct server server = {.options = options, .argv = argv};
     server.client_handlers = (struct connection_handlers){.udata = &server,
@@ -664,34 +703,30 @@ int server_run(struct options *options, char **argv) {
         server_say(&server, LOG_LEVEL_WARNING, "Can't go on in the background.");
         return 1;
     }
+    process_hold_signals(true); /* until somebody listens to them */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     server.main_usage = memory_thread_usage_here();
     server.background = background_new();
     server.executable = process_absolute_path("/proc/self/exe");
     server.config_file = memory_copy_text(options->config_file);
-    bool is_started = server_start(&server);
-    if (is_started) {
+    bool is_good = server_open(&server);
+    if (is_good) {
+        (void)network_watch_signal(server.network, SIGINT, on_signal, &server);
+        (void)network_watch_signal(server.network, SIGTERM, on_signal, &server);
+        process_hold_signals(false);
         if (options->pidfile[0] != '\0') {
             write_pid_file(&server);
         }
-        (void)network_watch_signal(server.network, SIGINT, on_signal, &server);
-        (void)network_watch_signal(server.network, SIGTERM, on_signal, &server);
-        (void)network_watch_descriptor(server.network, disk_posix_completion_fd(server.disk),
-                                       on_disk_done, &server);
-        server_greet(&server);
-        for (uint64_t wait_us = 0; !server.is_stopping;) {
-            server_turn(&server, &wait_us);
-        }
+        is_good = server_serve(&server);
         if (options->pidfile[0] != '\0') {
             process_remove_file(options->pidfile);
         }
-        server_say(&server, LOG_LEVEL_WARNING, "Starling is now ready to exit, bye bye...");
     }
     bool restarts = server.restart != NULL;
     server_free(&server);
     if (restarts) {
         process_restart(argv);
     }
-    return is_started ? 0 : 1;
+    return is_good ? 0 : 1;
 }

@@ -204,6 +204,73 @@ test "FLUSHALL with save points, and without a log, makes a snapshot" {
     }
 }
 
+# ---- The start ----
+
+# Starts the stopped server again, so slowly that it still reads its files; a client of it.
+proc start_reading {} {
+    set id [server id]
+    dict set server::of($id,options) key-load-delay 50000
+    server::spawn $id
+    wait_until { ![catch { connect } ::reading] } 10
+    return $::reading
+}
+
+foreach {kind options} {log {appendonly yes} snapshot {save "3600 1" rdbcompression no}} {
+    starling_test "While a $kind is read, clients are told LOADING" {
+        start_server $options {
+            populate 10000 k: 1000
+            set digest [r debug digest]
+            stop_server
+            set c [start_reading]
+            foreach command {{get k:1} {set a b} ping dbsize {config set appendonly no} {mesh nodes}
+                             {debug reload} bgsave} {
+                expect_error "LOADING Redis is loading the dataset in memory" { $c {*}$command }
+            }
+            $c multi
+            expect_error "LOADING *" { $c get k:1 }
+            expect_error "EXECABORT *" { $c exec }
+            expect [$c config get port] [list port [server port]]
+            set info [$c info persistence]
+            expect [regexp {\nloading:1\r} $info] 1
+            expect [regexp {loading_total_bytes:(\d+)} $info -> total] 1
+            expect_range $total 10000000 11000000
+            wait_until { [regexp {loading_loaded_perc:([1-9][0-9.]*)} [$c info persistence]] }
+            # Both ways to end it in the middle change nothing.
+            catch { $c shutdown }
+            expect [wait_server_end] {}
+            set c [start_reading]
+            expect_error "LOADING *" { $c get k:1 }
+            exec kill -TERM [server pid]
+            expect [wait_server_end] {}
+            start_again {key-load-delay 0}
+            expect [r debug digest] $digest
+            expect [info_field persistence loading] 0
+        }
+    }
+}
+
+starling_test "SIGTERM and SIGINT at any moment of a start end it in order" {
+    start_server {appendonly yes} {
+        populate 2000 k: 1000
+        set digest [r debug digest]
+        stop_server
+        foreach signal {TERM INT} {
+            foreach ms {2 5 10 20 40 80} {
+                server::spawn [server id]
+                after $ms
+                exec kill -$signal [server pid]
+                set end [wait_server_end]
+                # Before the program has begun, nobody can listen to it.
+                if {$ms >= 20} {
+                    expect $end {}
+                }
+            }
+        }
+        start_again
+        expect [r debug digest] $digest
+    }
+}
+
 test "SAVE: all is there after a restart, and after a kill" {
     start_server {} {
         set digest [write_data]
