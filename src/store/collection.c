@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/prefetch.h"
 #include "crdt/packed_list.h"
 #include "store/merge.h"
 #include "store/sequence.h"
@@ -11,6 +12,8 @@
 enum {
     COLLECTION_FREE_LATER = 64, /* with more elements: in the background */
     BUCKET_ENTRIES_MAX = 4096,  /* a bucket holds eight, and what spills over */
+    WALK_ENTRIES_MIN = 48,      /* gathered before they are visited */
+    WALK_ENTRIES_MAX = WALK_ENTRIES_MIN + BUCKET_ENTRIES_MAX,
 };
 
 /* ---- lifecycle ---- */
@@ -119,13 +122,32 @@ struct element_walk {
     struct store *store;
     struct collection *collection;
     unsigned count;
-    struct entry *entries[BUCKET_ENTRIES_MAX];
+    struct entry *entries[WALK_ENTRIES_MAX];
 };
 
 static void gather_visit(void *item, void *udata) {
     struct element_walk *walk = (struct element_walk *)udata;
-    require(walk->count < BUCKET_ENTRIES_MAX);
+    require(walk->count < WALK_ENTRIES_MAX);
     walk->entries[walk->count++] = (struct entry *)item;
+}
+
+/* Asks for what most visitors read, one pointer after the other, as store/prefetch.h does. */
+static void prefetch_gathered(const struct element_walk *walk) {
+    for (unsigned i = 0; i < walk->count; i++) {
+        prefetch_lines(walk->entries[i], 2);
+    }
+    for (unsigned i = 0; i < walk->count; i++) {
+        if (entry_kind(walk->entries[i]) == ENTRY_CONTESTED) {
+            prefetch_lines(entry_contested(walk->entries[i]), 4);
+        }
+    }
+    for (unsigned i = 0; i < walk->count; i++) {
+        if (entry_kind(walk->entries[i]) == ENTRY_CONTESTED) {
+            const struct contested *contested = entry_contested(walk->entries[i]);
+            prefetch_lines(contested->parts, 2);
+            prefetch(contested->registers);
+        }
+    }
 }
 
 void collection_walk(struct store *store, struct collection *collection,
@@ -137,7 +159,10 @@ void collection_walk(struct store *store, struct collection *collection,
     walk->store = store;
     do {
         walk->count = 0;
-        position = table_walk(&collection->space.table, position, gather_visit, walk);
+        do {
+            position = table_walk(&collection->space.table, position, gather_visit, walk);
+        } while (position != 0 && walk->count < WALK_ENTRIES_MIN);
+        prefetch_gathered(walk);
         for (unsigned i = 0; i < walk->count; i++) {
             each(store, collection, walk->entries[i], udata);
         }
@@ -219,7 +244,8 @@ double collection_score(const struct entry *element) {
 }
 
 static void index_add(struct collection *collection, struct entry *element) {
-    if (collection->type == VALUE_SORTED_SET && !entry_is_hidden(element)) {
+    if (collection->type == VALUE_SORTED_SET && !collection->is_order_stale &&
+        !entry_is_hidden(element)) {
         order_tree_insert(&collection->order, collection_score(element), element);
     }
 }
@@ -227,7 +253,7 @@ static void index_add(struct collection *collection, struct entry *element) {
 /* Notes what the order has for the element that is about to change. */
 static void index_note(struct collection *collection, const struct entry *element) {
     require(collection->indexed == NULL);
-    if (!entry_is_hidden(element)) {
+    if (!collection->is_order_stale && !entry_is_hidden(element)) {
         collection->indexed = element;
         collection->indexed_score = collection_score(element);
     }
@@ -236,6 +262,9 @@ static void index_note(struct collection *collection, const struct entry *elemen
 /* Makes the order what it should be for the element of that name, which has changed, or is gone:
  * NULL. Mostly the entry is where it was, and often its score is what it was. */
 static void index_update(struct collection *collection, struct slice name, struct entry *element) {
+    if (collection->is_order_stale) {
+        return;
+    }
     struct order_tree *order = &collection->order;
     const struct entry *indexed = collection->indexed;
     double old_score = collection->indexed_score, score = 0;
@@ -259,6 +288,31 @@ static void index_update(struct collection *collection, struct slice name, struc
     }
     if (is_shown) {
         order_tree_insert(order, score, element);
+    }
+}
+
+/* All elements are about to change: taking each out of its place in the order, and putting it into
+ * another, would cost more than all else. */
+static void index_drop(struct collection *collection) {
+    if (collection->type == VALUE_SORTED_SET) {
+        order_tree_deinit(&collection->order);
+        order_tree_init(&collection->order, element_name);
+        collection->is_order_stale = true;
+    }
+}
+
+static void index_visit(void *item, void *udata) {
+    index_add((struct collection *)udata, (struct entry *)item);
+}
+
+static void index_make(struct collection *collection) {
+    uint64_t position = 0;
+    if (!collection->is_order_stale) {
+        return;
+    }
+    collection->is_order_stale = false;
+    while (collection_visible_count(collection) > collection->order.count) {
+        position = table_walk(&collection->space.table, position, index_visit, collection);
     }
 }
 
@@ -649,7 +703,9 @@ void collection_delete_seen(struct store *store, struct collection *collection, 
     if (collection_is_sequence(collection->type)) {
         sequence_delete_seen(store, collection, stamp);
     }
+    index_drop(collection);
     collection_walk(store, collection, delete_element, &walk);
+    index_make(collection);
 }
 
 static void take_element(struct store *store, struct collection *collection, struct entry *element,
@@ -675,6 +731,7 @@ static void take_element(struct store *store, struct collection *collection, str
 void collection_take(struct store *store, struct collection *collection) {
     if (collection->contested_count > 0 ||
         collection_has_parts_beside(collection, store->replicas.self)) {
+        index_drop(collection);
         collection_walk(store, collection, take_element, NULL);
     }
 }
@@ -838,6 +895,7 @@ void collection_check(const struct store *store, const struct collection *collec
     require(walk.marked_count == collection->space.table.marked_count);
     require(collection->is_expiring == (walk.marked_count > 0));
     if (collection->type == VALUE_SORTED_SET) {
+        require(!collection->is_order_stale);
         order_tree_check(&collection->order);
         require(collection->order.count == collection_visible_count(collection));
     }

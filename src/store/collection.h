@@ -57,6 +57,8 @@ struct collection {
     struct keyspace space; /* the elements */
     uint64_t contested_count;
     struct order_tree order; /* SORTED_SET */
+    bool is_order_stale; /* it is empty, and not kept up, until collection_delete_seen() is through
+                          */
     /* Between collection_before() and collection_after(): what the order has for the element that
      * changes, which may be freed meanwhile; NULL: nothing. */
     const struct entry *indexed;
@@ -129,7 +131,8 @@ void collection_walk(struct store *store, struct collection *collection,
 void collection_note_settled(struct collection *collection, unsigned slot);
 /* All its stamps of that slot have been settled. */
 void collection_retire_slot(struct collection *collection, unsigned slot);
-/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */
+/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. The order of
+ * a sorted set is gone then, until that DELETE or SET is applied. */
 void collection_take(struct store *store, struct collection *collection);
 /* Notes that stamps up to that one may occur. */
 void collection_note(struct collection *collection, uint64_t stamp);

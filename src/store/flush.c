@@ -6,8 +6,17 @@
  * ghost behind, is picked out first and then merged key by key.
  *
  * A local flush first takes off, as each DELETE does, what is here of others' counters. */
+#include "base/prefetch.h"
 #include "store/merge.h"
 #include "store/sync.h"
+
+enum { AHEAD_MIN = 64, AHEAD_MAX = AHEAD_MIN + 4096 /* a bucket has eight and what spills over */ };
+
+/* Entries that are fetched ahead of their visit. */
+struct flush_ahead {
+    size_t count;
+    void *items[AHEAD_MAX];
+};
 
 /* Entries found in a walk. */
 struct flush_walk {
@@ -26,11 +35,26 @@ static void flush_note(struct flush_walk *walk, struct entry *entry) {
     walk->entries[walk->count++] = entry;
 }
 
+static void flush_fetch(void *item, void *udata) {
+    struct flush_ahead *ahead = (struct flush_ahead *)udata;
+    require(ahead->count < AHEAD_MAX);
+    prefetch(item);
+    ahead->items[ahead->count++] = item;
+}
+
 static void flush_walk_all(struct flush_walk *walk, unsigned db, table_visit_fn visit) {
+    struct flush_ahead *ahead = memory_alloc(sizeof(*ahead));
     uint64_t position = 0;
     do {
-        position = table_walk(&walk->store->dbs[db].table, position, visit, walk);
+        ahead->count = 0;
+        do {
+            position = table_walk(&walk->store->dbs[db].table, position, flush_fetch, ahead);
+        } while (position != 0 && ahead->count < AHEAD_MIN);
+        for (size_t i = 0; i < ahead->count; i++) {
+            visit(ahead->items[i], walk);
+        }
     } while (position != 0);
+    memory_free(ahead);
 }
 
 /* Came the entry with a part of a snapshot in which the flush has had its effect already? */
