@@ -141,6 +141,9 @@ static void scan_visit(void *udata, const struct element *element) {
 static uint64_t walk_some(struct scan_walk *walk, const struct elements *elements) {
     const struct scan_options *options = walk->options;
     uint64_t position = options->position, buckets_max = scan_buckets_max(options);
+    if (elements->packed.size > 0) {
+        buckets_max = UINT64_MAX; /* all at once, whatever the cursor */
+    }
     walk->seen_count = 0;
     for (uint64_t used = 0; used < buckets_max; used++) {
         position = elements_scan(walk->ctx->store, elements, position, scan_visit, walk);

@@ -56,10 +56,18 @@ static void cmd_auth(struct command_context *ctx) {
 
 /* ---- names ---- */
 
-bool connection_set_name(struct command_context *ctx, struct slice name) {
+/* False after an error reply. */
+static bool connection_check_name(struct command_context *ctx, struct slice name) {
     if (!connection_is_printable(name)) {
         reply_error(ctx->reply, "ERR Client names cannot contain spaces, newlines or special "
                                 "characters.");
+        return false;
+    }
+    return true;
+}
+
+bool connection_set_name(struct command_context *ctx, struct slice name) {
+    if (!connection_check_name(ctx, name)) {
         return false;
     }
     connection_set_text(&ctx->client->name, name);
@@ -116,6 +124,9 @@ static bool hello_parse(struct command_context *ctx, struct hello *hello) {
         } else if (command_word(ctx, i, "setname") && rest >= 1) {
             hello->has_name = true;
             hello->name = ctx->args[i + 1];
+            if (!connection_check_name(ctx, hello->name)) {
+                return false;
+            }
             i++;
         } else {
             int size = ctx->args[i].size < 128 ? (int)ctx->args[i].size : 128;
@@ -145,8 +156,8 @@ static void cmd_hello(struct command_context *ctx) {
                            "same time");
         return;
     }
-    if (hello.has_name && !connection_set_name(ctx, hello.name)) {
-        return;
+    if (hello.has_name) {
+        (void)connection_set_name(ctx, hello.name);
     }
     if (hello.protocol != 0) {
         reply->protocol = (unsigned)hello.protocol;

@@ -70,6 +70,11 @@ static bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
 }
 
+/* Fewer end a word than may stand between two. */
+static bool ends_word(char c) {
+    return is_space(c) && c != '\v' && c != '\f';
+}
+
 /* Unescapes one double-quoted part at line[*at], after the opening quote. */
 static bool inline_double_quoted(struct slice line, size_t *at, struct buffer *out) {
     for (size_t i = *at; i < line.size; i++) {
@@ -124,7 +129,7 @@ static bool inline_split(struct slice line, struct request_args *args, struct bu
         bool is_word_done = false;
         while (!is_word_done) {
             char c = at < line.size ? line.data[at] : ' ';
-            if (is_space(c)) {
+            if (ends_word(c)) {
                 is_word_done = true;
             } else if (c == '"' || c == '\'') {
                 at++;

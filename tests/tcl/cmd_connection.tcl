@@ -140,6 +140,7 @@ start_server {} {
         expect_error "ERR Syntax error in HELLO option 'auth'" { r hello 3 auth default }
         expect_error "ERR Syntax error in HELLO option 'setname'" { r hello 3 setname }
         expect_error "WRONGPASS *" { r hello 3 auth nobody x }
+        expect_error "ERR Client names cannot *" { r hello 3 setname "a b" auth x }
         expect_error "ERR Client names cannot contain spaces, newlines or special characters." {
             r hello 3 setname "a b"
         }

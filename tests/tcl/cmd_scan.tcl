@@ -205,6 +205,16 @@ start_server {} {
             expect $cursor 0
         }
     }
+    test "SSCAN, HSCAN and ZSCAN of small keys show everything, whatever the cursor" {
+        r sadd s a
+        r hset h f v
+        r zadd z 1 m
+        foreach cursor {0 1 99999 72057594037927936 18446744073709551615} {
+            expect [r sscan s $cursor] {0 a}
+            expect [r hscan h $cursor] {0 {f v}}
+            expect [r zscan z $cursor] {0 {m 1}}
+        }
+    }
     test "SCAN: errors" {
         foreach cursor {x 1x " 1" 0x1 1.5 99999999999999999999} {
             expect_error "ERR invalid cursor" { r scan $cursor }

@@ -24,6 +24,7 @@ start_server {} {
             "ECHO 'it\\'s \\n'\r\n" "\$7\r\nit's \\n\r\n"
             "ECHO \"\"\r\n" "\$0\r\n\r\n"   "ECHO a\\x41\r\n" "\$5\r\na\\x41\r\n"
             "\tECHO\tx\t\r\n" "\$1\r\nx\r\n"
+            "\vECHO a\vb\fc \v\f\r\n" "\$5\r\na\vb\fc\r\n"
         } {
             set c [connect]
             $c -raw $bytes

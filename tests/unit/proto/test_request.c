@@ -203,6 +203,7 @@ static void inline_requests(void **state) {
         CASE("\r\n\n  \r\n\t\r\nPING\r\n", "1 4:PING\n"),
         CASE("  SET  key\tvalue  \r\n", "3 3:SET 3:key 5:value\n"),
         CASE("SET k \"\"\r\n", "3 3:SET 1:k 0:\n"),
+        CASE("\v E a\vb\fc \f\r\n", "2 1:E 5:a\vb\fc\n"),
         CASE("SET k ''\r\n", "3 3:SET 1:k 0:\n"),
         CASE("SET k \"a b\" 'c d'\r\n", "4 3:SET 1:k 3:a b 3:c d\n"),
         CASE("E \"\\x41\\x6a\\x6A\\xzz\\n\\r\\t\\b\\a\\q\\\\\\\"\"\r\n",
