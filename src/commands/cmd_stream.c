@@ -87,7 +87,7 @@ static bool choose_id(struct command_context *ctx, struct elements_writer *write
     }
     if (xadd->is_auto || xadd->is_auto_in_ms) {
         uint64_t ms = xadd->is_auto ? (uint64_t)ctx->store->now_ms : xadd->id.ms;
-        if (xstream_make_id(writer, ms, xadd->is_auto_in_ms, &xadd->id)) {
+        if (xstream_make_id(writer, last, ms, xadd->is_auto_in_ms, &xadd->id)) {
             return true;
         }
     } else if (xstream_id_compare(xadd->id, last) > 0) {

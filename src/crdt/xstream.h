@@ -108,6 +108,12 @@ static inline struct slice xstream_name_slice(const struct xstream_name *name) {
     return slice_make(name->bytes, name->size);
 }
 
+/* Of the room for names mostly little is used. */
+static inline void xstream_name_copy(struct xstream_name *to, const struct xstream_name *from) {
+    to->size = from->size;
+    memcpy(to->bytes, from->bytes, from->size);
+}
+
 void xstream_name_begin(struct xstream_name *name, enum xstream_kind kind);
 void xstream_name_add_id(struct xstream_name *name, struct xstream_id id);
 void xstream_name_add_ref(struct xstream_name *name, uint64_t ref);

@@ -31,6 +31,14 @@ bool sequence_write_has_room(struct slice value) {
     return probe != NULL;
 }
 
+/* Puts a new element into the map; mostly it comes behind all others. */
+static bool put_element(struct ordered_map **map, const struct ordered_map_element *element) {
+    struct ordered_map_cursor last;
+    return ordered_map_last(*map, &last) && slice_compare(last.element.name, element->name) < 0
+               ? ordered_map_push(map, &last, false, element)
+               : ordered_map_insert(map, element);
+}
+
 enum store_status sequence_write_insert(struct elements_writer *writer, struct slice name,
                                         struct slice value, uint64_t stamp) {
     struct store *store = writer->store;
@@ -38,9 +46,9 @@ enum store_status sequence_write_insert(struct elements_writer *writer, struct s
     struct ordered_map_element element = {.name = name, .stamp = stamp, .value = value};
     if (!is_one_change(value)) {
         element.stamp = mutate_record_value(store, &place, stamp, value, 0);
-        bool is_done = ordered_map_insert(&writer->collection->map, &element);
+        bool is_done = put_element(&writer->collection->map, &element);
         require(is_done);
-    } else if (!ordered_map_insert(&writer->collection->map, &element)) {
+    } else if (!put_element(&writer->collection->map, &element)) {
         return STORE_OUT_OF_MEMORY;
     } else {
         (void)mutate_record_value(store, &place, stamp, value, 0);

@@ -29,8 +29,7 @@ static bool is_here(struct xstream_cursor *cursor, bool is_there) {
 static void walk_over(struct xstream_cursor *cursor, struct xstream_view view,
                       const struct xstream_name *prefix) {
     cursor->view = view;
-    cursor->prefix.size = prefix->size;
-    memcpy(cursor->prefix.bytes, prefix->bytes, prefix->size);
+    xstream_name_copy(&cursor->prefix, prefix);
 }
 
 bool xstream_seek_name(struct xstream_view view, const struct xstream_name *prefix,
@@ -62,7 +61,8 @@ bool xstream_seek_first(struct xstream_view view, const struct xstream_name *pre
 
 bool xstream_seek_last(struct xstream_view view, const struct xstream_name *prefix,
                        struct xstream_cursor *cursor) {
-    struct xstream_name behind = *prefix;
+    struct xstream_name behind;
+    xstream_name_copy(&behind, prefix);
     xstream_name_pass(&behind);
     return seek_before(view, prefix, &behind, cursor);
 }
@@ -166,9 +166,29 @@ struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind k
     return seek_last_of(view, kind, &cursor) ? cursor.name.id : XSTREAM_ID_MIN;
 }
 
+/* The id of the entry at the cursor, if it is one. */
+static bool take_entry_id(const struct ordered_map_cursor *cursor, struct xstream_id *id) {
+    struct xstream_name_parts name;
+    if (!xstream_name_parse(cursor->element.name, &name) || name.kind != XSTREAM_ENTRY) {
+        return false;
+    }
+    *id = name.id;
+    return true;
+}
+
 struct xstream_id xstream_last_id(struct xstream_view view) {
+    struct ordered_map_cursor cursor;
+    struct xstream_id entry = XSTREAM_ID_MIN, first;
+    if (view.collection == NULL) {
+        return entry;
+    }
+    /* Entries are behind all else; mostly there is nothing else. */
+    const struct ordered_map *map = view.collection->map;
+    if (ordered_map_last(map, &cursor) && take_entry_id(&cursor, &entry) &&
+        ordered_map_first(map, &cursor) && take_entry_id(&cursor, &first)) {
+        return entry;
+    }
     struct xstream_id told = xstream_greatest(view, XSTREAM_LAST);
-    struct xstream_id entry = xstream_greatest(view, XSTREAM_ENTRY);
     return xstream_id_compare(told, entry) > 0 ? told : entry;
 }
 
@@ -241,8 +261,9 @@ uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream
     bool is_there = xstream_seek_first(view, prefix, &cursor);
     if (is_there && except == NULL) {
         struct ordered_map_cursor behind;
-        struct xstream_name end = *prefix;
+        struct xstream_name end;
         const struct ordered_map *map = view.collection->map;
+        xstream_name_copy(&end, prefix);
         xstream_name_pass(&end);
         removed = ordered_map_lower_bound(map, xstream_name_slice(&end), &behind)
                       ? ordered_map_rank(map, &behind)
@@ -265,7 +286,8 @@ uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream
 enum store_status xstream_put_greatest(struct elements_writer *writer,
                                        const struct xstream_name *prefix, struct xstream_id id,
                                        struct slice value) {
-    struct xstream_name name = *prefix;
+    struct xstream_name name;
+    xstream_name_copy(&name, prefix);
     xstream_name_add_id(&name, id);
     enum store_status status = xstream_put(writer, &name, value);
     if (status == STORE_OK) {
@@ -296,10 +318,9 @@ static uint64_t own_ref(const struct store *store) {
     return store->replicas.slots[store->replicas.self].ref;
 }
 
-bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
-                     struct xstream_id *id) {
+bool xstream_make_id(struct elements_writer *writer, struct xstream_id last, uint64_t ms,
+                     bool is_in_ms, struct xstream_id *id) {
     const struct store *store = writer->store;
-    struct xstream_id last = xstream_last_id(xstream_of_writer(writer));
     if (!is_in_ms) {
         return xstream_id_next(last, ms, store->is_alone, own_ref(store), id);
     }

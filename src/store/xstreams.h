@@ -125,9 +125,10 @@ void xstream_unread_check(const struct store *store, const struct collection *co
 
 /* ---- writing entries ---- */
 
-/* An id for a new entry at `ms` or later, or, `is_in_ms`, at just these. */
-bool xstream_make_id(struct elements_writer *writer, uint64_t ms, bool is_in_ms,
-                     struct xstream_id *id);
+/* An id for a new entry at `ms` or later, or, `is_in_ms`, at just these; `last` is
+ * xstream_last_id(). */
+bool xstream_make_id(struct elements_writer *writer, struct xstream_id last, uint64_t ms,
+                     bool is_in_ms, struct xstream_id *id);
 /* Adds an entry, whose id is above xstream_last_id(); `value`: its fields, coded, with room for
  * XSTREAM_ORIGIN_BYTES below the longest value; its origin is put behind them where it has to be.
  * OUT_OF_MEMORY: nothing changed. */

@@ -18,6 +18,7 @@ SMALL = [
     ("HSET", "HSET hsh:{key} f:{field} {value}", "integer", 1),
     ("ZADD", "ZADD zst:{key} {score} {field}", "integer", 1),
     ("ZINCRBY", "ZINCRBY zst:{key} 1 {field}", "bulk", 1),
+    ("XADD", "XADD str:{key} * f {value}", "bulk", 1),
     ("HGETALL", "HGETALL hsh:{key}", "array", 10),
     ("LRANGE_100", "LRANGE lst:{key} 0 99", "array", 10),
     ("ZRANGE_100", "ZRANGE zst:{key} 0 99", "array", 10),
@@ -30,6 +31,7 @@ LARGE = [
     ("HSET", "HSET hsh f:{key} {value}", "integer", 1),
     ("ZADD", "ZADD zst {score} {key}", "integer", 1),
     ("ZINCRBY", "ZINCRBY zst 1 {key}", "bulk", 1),
+    ("XADD", "XADD str * f {value}", "bulk", 1),
     ("LRANGE_100", "LRANGE lst 0 99", "array", 100),
     ("ZRANGE_100", "ZRANGE zst 0 99", "array", 100),
     ("HGETALL", "HGETALL hsh", "array", LARGE_ELEMENTS),
@@ -49,9 +51,9 @@ FILL_SMALL = [
     repeated("SADD set:{key}", "#"),
     repeated("HSET hsh:{key}", "f:# {value}"),
     repeated("ZADD zst:{key}", "{score} #"),
-]
+] + ["XADD str:{key} * f {value}"] * SMALL_ELEMENTS
 FILL_LARGE = ["RPUSH lst {value}", "SADD set {key}", "HSET hsh f:{key} {value}",
-              "ZADD zst {score} {key}"]
+              "ZADD zst {score} {key}", "XADD str * f {value}"]
 
 
 def send(bench, server, command, **options):

@@ -45,7 +45,8 @@ static inline void random_elements_stream(struct elements_writer *writer, struct
     struct xstream_pending pending = {.deliveries_count = prng_below(prng, 9),
                                       .consumer = xstream_label_slice(&group.label)};
     if (xstream_of_writer(writer).collection == NULL || prng_below(prng, 2) == 0) {
-        require(xstream_make_id(writer, 1 + prng_below(prng, 3), false, &id));
+        require(xstream_make_id(writer, xstream_last_id(xstream_of_writer(writer)),
+                                1 + prng_below(prng, 3), false, &id));
         struct buffer fields = {0};
         buffer_append(&fields, value, sizeof(value));
         require(xstream_add(writer, id, &fields) == STORE_OK);

@@ -117,7 +117,8 @@ static struct xstream_id add_entry(struct elements_writer *writer) {
     size_t size = (size_t)snprintf(value + 4, sizeof(value) - 4, "%u", next_value++);
     value[3] = (char)size;
     xstream_facts(xstream_of_writer(writer), &before);
-    require(xstream_make_id(writer, prng_below(&prng, 3), false, &id));
+    require(xstream_make_id(writer, xstream_last_id(xstream_of_writer(writer)),
+                            prng_below(&prng, 3), false, &id));
     require(xstream_id_compare(id, before.last_id) > 0);
     add_value(writer, id, slice_make(value, size + 4));
     xstream_facts(xstream_of_writer(writer), &after);

@@ -128,7 +128,8 @@ static void write_element(struct elements_writer *writer) {
                          (struct xstream_id){.ms = prng_below(&prng, 400)}, &cursor)) {
             id = cursor.name.id;
             (void)xstream_delete(writer, &id, 1);
-        } else if (xstream_make_id(writer, 1 + prng_below(&prng, 500), false, &id)) {
+        } else if (xstream_make_id(writer, xstream_last_id(xstream_of_writer(writer)),
+                                   1 + prng_below(&prng, 500), false, &id)) {
             struct buffer value = {0};
             buffer_append(&value, fields, sizeof(fields));
             assert_int_equal(xstream_add(writer, id, &value), STORE_OK);

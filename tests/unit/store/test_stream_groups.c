@@ -67,7 +67,7 @@ static struct xstream_id add(unsigned node, uint64_t ms, bool is_explicit) {
     unsigned number = entries.count++;
     require(number < ENTRIES_MAX);
     open_at(node, &writer);
-    require(xstream_make_id(&writer, ms, false, &id));
+    require(xstream_make_id(&writer, xstream_last_id(xstream_of_writer(&writer)), ms, false, &id));
     if (is_explicit) {
         struct xstream_id last = xstream_last_id(xstream_of_writer(&writer));
         /* Whoever chooses it, it is another one. */
