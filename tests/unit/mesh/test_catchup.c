@@ -573,6 +573,30 @@ static void what_was_retired_is_not_waited_for(void **state) {
     world_free(world);
 }
 
+/* The peer had more of a life and told so, then it took over a state without that. */
+static void what_a_peer_dropped_is_not_waited_for(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 32);
+    write_all(world, 3, 5, 1);
+    world_run_ms(world, 3000);
+    struct world_node *node = &world->nodes[0];
+    struct mesh_link *link = node->mesh->links, *back;
+    struct world_node *peer = &world->nodes[link->peer.node[15]];
+    for (back = peer->mesh->links; back->peer.node[15] != 0; back = back->next) {
+    }
+    unsigned index = 3 - peer->index; /* of the third */
+    unsigned slot = replicas_find(
+        &node->replicas, world->nodes[index].replicas.slots[world->nodes[index].replicas.self].ref);
+    uint64_t ticks = stamp_ticks(node->context.stamps[slot]);
+    membership_note_seen(link->member, stamp_make(ticks + 1, slot));
+    catchup_wait(link);
+    assert_false(becomes_ready(world, 0, 5000));
+    handshake_send_context(back);
+    assert_true(becomes_ready(world, 0, 1000));
+    assert_true(stamp_ticks(member_seen(link->member, slot)) == ticks);
+    world_free(world);
+}
+
 /* ---- joiners that wait for each other ---- */
 
 enum rank { BY_ID, BY_KEYS, BY_COMPANY };
@@ -718,6 +742,7 @@ int main(void) {
         cmocka_unit_test(only_a_joiner_has_more),
         cmocka_unit_test(what_a_peer_has_is_waited_for),
         cmocka_unit_test(what_was_retired_is_not_waited_for),
+        cmocka_unit_test(what_a_peer_dropped_is_not_waited_for),
         cmocka_unit_test(the_best_joiner_gives),
         cmocka_unit_test(the_next_joiner_gives),
         cmocka_unit_test(who_is_refused_again_merges),
