@@ -193,11 +193,31 @@ static int compare_with_peer(const struct mesh_link *link) {
     return memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES);
 }
 
+/* Has this node seen all of that? What it has retired and has a slot again, since a snapshot of
+ * before or a peer named it, was seen, too: no log brings that any more. */
+static bool has_seen(struct mesh *mesh, const struct context *wanted) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (wanted->stamps[slot] <= context->stamps[slot]) {
+            continue;
+        }
+        const struct retired_replica *retired =
+            slot < replicas->slots_count && replicas->slots[slot].ref != 0
+                ? replicas_find_retired(replicas, replicas->slots[slot].ref)
+                : NULL;
+        if (retired == NULL || stamp_ticks(wanted->stamps[slot]) > retired->ticks) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Has the peer something that is not here? */
 static bool has_more(struct mesh *mesh, const struct mesh_link *link) {
     struct context seen;
     seen_context(link, &seen);
-    return !context_covers_all(mesh->data.context(mesh->data.udata), &seen);
+    return !has_seen(mesh, &seen);
 }
 
 static void need(struct catchup *catchup, const struct context *needed) {
@@ -745,7 +765,7 @@ static void wait_for_peers(struct mesh *mesh) {
         return;
     }
     lower_goal(mesh);
-    if (!context_covers_all(mesh->data.context(mesh->data.udata), catchup->goal)) {
+    if (!has_seen(mesh, catchup->goal)) {
         return; /* the logs of the peers bring it, or say that they cannot */
     }
     mesh->is_admitted = up > 0;
@@ -837,12 +857,11 @@ void catchup_run(struct mesh *mesh) {
 
 /* Has it by now all that one of its peers has? Then this life is admitted, wherever it began. */
 static void look_for_admission(struct mesh *mesh) {
-    const struct context *own = mesh->data.context(mesh->data.udata);
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         struct context seen;
         if (link_is_up(link) && link->member != NULL && !link->peer_is_joining) {
             seen_context(link, &seen);
-            mesh->is_admitted |= context_covers_all(own, &seen);
+            mesh->is_admitted |= has_seen(mesh, &seen);
         }
     }
 }

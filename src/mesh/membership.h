@@ -223,8 +223,10 @@ void membership_tick(struct membership *membership, const struct replicas *repli
 
 /* ---- what members have seen ---- */
 
-/* It has seen this stamp, from an ACK, or all of a CONTEXT. Entries only grow. */
+/* It has seen this stamp, from an ACK. */
 void membership_note_seen(struct member *member, uint64_t stamp);
+/* It has seen just this, from a CONTEXT: what it had before and has dropped, since it took another
+ * state over, it can give to nobody. */
 void membership_note_context(struct member *member, const struct context *context);
 /* The newest stamp with that slot that it is known to have seen, 0 for none. */
 uint64_t member_seen(const struct member *member, unsigned slot);

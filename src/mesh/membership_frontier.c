@@ -119,6 +119,7 @@ void membership_note_seen(struct member *member, uint64_t stamp) {
 }
 
 void membership_note_context(struct member *member, const struct context *context) {
+    member_stamps_deinit(&member->seen);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         if (context->stamps[slot] != 0) {
             membership_note_seen(member, context->stamps[slot]);

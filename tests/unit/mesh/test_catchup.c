@@ -4,6 +4,7 @@
  *
  * A part is one key of the world's data. A joiner takes of it what all parts have seen, the rest
  * comes by streams. */
+#include "mesh/membership_state.h"
 #include "mesh_world.h"
 
 enum { FILLING_BYTES = 4096 }; /* of a read that brings nothing, so that parts take time */
@@ -535,6 +536,67 @@ static void what_a_peer_has_is_waited_for(void **state) {
     }
 }
 
+/* A node has retired a replica, as all have, and has a slot for it again, with nothing seen: the
+ * peer has seen all of it, but there is nothing to wait for. */
+static void what_was_retired_is_not_waited_for(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 31);
+    write_all(world, 3, 5, 1);
+    world_run_ms(world, 3000);
+    struct world_node *node = &world->nodes[0], *peer = &world->nodes[1];
+    uint64_t ref = world->nodes[2].replicas.slots[world->nodes[2].replicas.self].ref;
+    struct replica_id id = node->replicas.slots[replicas_find(&node->replicas, ref)].id;
+    world_stop(world, 2);
+    world_run_ms(world, 40000);
+    assert_true(mesh_forget(node->mesh, world->nodes[2].node_id));
+    assert_true(mesh_forget(peer->mesh, world->nodes[2].node_id));
+    world_run_ms(world, 20000);
+    const struct retired_replica *retired = replicas_find_retired(&node->replicas, ref);
+    assert_non_null(retired);
+    assert_true(retired->ticks > 0);
+    assert_int_equal(replicas_find(&peer->replicas, ref), 0);
+
+    unsigned slot = replicas_add(&node->replicas, &id);
+    assert_int_equal(node->context.stamps[slot], 0);
+    struct mesh_link *link = node->mesh->links;
+    membership_note_retired(&node->mesh->membership, &node->replicas,
+                            &(struct stream_mark){.ref = ref, .ticks = retired->ticks},
+                            link->member);
+    catchup_wait(link);
+    assert_true(mesh_is_joining(node->mesh));
+    assert_true(becomes_ready(world, 0, 5000));
+
+    /* More than was retired is waited for: somebody has it. */
+    membership_note_seen(link->member, stamp_make(retired->ticks + 1, slot));
+    catchup_wait(link);
+    assert_false(becomes_ready(world, 0, 2000));
+    world_free(world);
+}
+
+/* The peer had more of a life and told so, then it took over a state without that. */
+static void what_a_peer_dropped_is_not_waited_for(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 32);
+    write_all(world, 3, 5, 1);
+    world_run_ms(world, 3000);
+    struct world_node *node = &world->nodes[0];
+    struct mesh_link *link = node->mesh->links, *back;
+    struct world_node *peer = &world->nodes[link->peer.node[15]];
+    for (back = peer->mesh->links; back->peer.node[15] != 0; back = back->next) {
+    }
+    unsigned index = 3 - peer->index; /* of the third */
+    unsigned slot = replicas_find(
+        &node->replicas, world->nodes[index].replicas.slots[world->nodes[index].replicas.self].ref);
+    uint64_t ticks = stamp_ticks(node->context.stamps[slot]);
+    membership_note_seen(link->member, stamp_make(ticks + 1, slot));
+    catchup_wait(link);
+    assert_false(becomes_ready(world, 0, 5000));
+    handshake_send_context(back);
+    assert_true(becomes_ready(world, 0, 1000));
+    assert_true(stamp_ticks(member_seen(link->member, slot)) == ticks);
+    world_free(world);
+}
+
 /* ---- joiners that wait for each other ---- */
 
 enum rank { BY_ID, BY_KEYS, BY_COMPANY };
@@ -679,6 +741,8 @@ int main(void) {
         cmocka_unit_test(who_had_more_is_gone),
         cmocka_unit_test(only_a_joiner_has_more),
         cmocka_unit_test(what_a_peer_has_is_waited_for),
+        cmocka_unit_test(what_was_retired_is_not_waited_for),
+        cmocka_unit_test(what_a_peer_dropped_is_not_waited_for),
         cmocka_unit_test(the_best_joiner_gives),
         cmocka_unit_test(the_next_joiner_gives),
         cmocka_unit_test(who_is_refused_again_merges),

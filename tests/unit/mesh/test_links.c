@@ -272,6 +272,31 @@ static void test_early_records_wait(void **state) {
     world_free(world);
 }
 
+/* A wrote after it had seen what B wrote, C has the one and not the other, and both are gone for
+ * good: what waits at C goes when they are forgotten. */
+static void test_early_records_end(void **state) {
+    (void)state;
+    struct world *world = world_started(3, 9);
+    assert_true(world_links(world, 3000));
+    world_block(world, 1, 2, true);
+    world_write(&world->nodes[1], 1, 1);
+    world_run_ms(world, 30);
+    world_write(&world->nodes[0], 2, 2);
+    world_run_ms(world, 30);
+    assert_int_equal(stats_of(&world->nodes[2]).waiting_records, 1);
+    world_stop(world, 0);
+    world_stop(world, 1);
+    world_run_ms(world, 60000);
+    /* Either may come back with what is missing. */
+    assert_int_equal(stats_of(&world->nodes[2]).waiting_records, 1);
+    assert_true(mesh_forget(world->nodes[2].mesh, world->nodes[0].node_id));
+    assert_true(mesh_forget(world->nodes[2].mesh, world->nodes[1].node_id));
+    world_run_ms(world, 60000);
+    assert_int_equal(stats_of(&world->nodes[2]).waiting_records, 0);
+    assert_int_equal(stats_of(&world->nodes[2]).waiting_bytes, 0);
+    world_free(world);
+}
+
 /* Waiting records have a limit, beyond which they are dropped and asked for again. */
 static void test_waiting_is_bounded(void **state) {
     (void)state;
@@ -642,6 +667,7 @@ int main(void) {
         cmocka_unit_test(test_partition),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_early_records_wait),
+        cmocka_unit_test(test_early_records_end),
         cmocka_unit_test(test_waiting_is_bounded),
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_large_record),
