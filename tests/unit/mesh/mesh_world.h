@@ -503,16 +503,17 @@ static void pipe_frames(struct world *world, struct world_end *from, struct worl
 static void end_flush(struct world *world, struct world_end *end) {
     struct world_conn *conn = end->conn;
     struct world_end *other = &conn->ends[end == &conn->ends[0]];
-    struct slice out = mesh_link_output(end->link);
     /* A receiver that reads nothing lets the sender's socket fill. */
     if (world->is_deaf[other->node->index] && other->in.size - other->in_start > 256 << 10) {
         return;
     }
     end->wants_send = false;
-    if (!conn->is_black && other->link != NULL) {
-        pipe_frames(world, end, other, out);
+    for (struct slice out; (out = mesh_link_output(end->link)).size > 0;) {
+        if (!conn->is_black && other->link != NULL) {
+            pipe_frames(world, end, other, out);
+        }
+        mesh_link_sent(end->link, out.size);
     }
-    mesh_link_sent(end->link, out.size);
 }
 
 static void host_close(void *udata, struct mesh_link *link) {
