@@ -261,6 +261,12 @@ static void put_frame(struct data *data, struct mesh_link *link, unsigned type,
     buffer_deinit(&bytes);
 }
 
+static void send_all(struct mesh_link *link) {
+    for (struct slice out; (out = mesh_link_output(link)).size > 0;) {
+        mesh_link_sent(link, out.size);
+    }
+}
+
 static void turn(struct mesh *mesh, struct data *data, struct mesh_link *link, uint64_t *now_us) {
     *now_us += 50000;
     if (data->other != NULL) {
@@ -273,10 +279,10 @@ static void turn(struct mesh *mesh, struct data *data, struct mesh_link *link, u
     mesh_push(mesh);
     (void)mesh_tick(mesh);
     if (data->closed != link) {
-        mesh_link_sent(link, mesh_link_output(link).size);
+        send_all(link);
     }
     if (data->other != NULL && data->other_reads) {
-        mesh_link_sent(data->other, mesh_link_output(data->other).size);
+        send_all(data->other);
     }
 }
 

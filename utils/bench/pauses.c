@@ -130,7 +130,8 @@ static void put(struct elements_writer *writer, uint64_t number, double score) {
         char fields[23] = {1, 1, 'f', 19};
         struct buffer fields_value = {0};
         buffer_append(&fields_value, fields, sizeof(fields));
-        require(xstream_make_id(writer, 1 + number, false, &id));
+        require(xstream_make_id(writer, xstream_last_id(xstream_of_writer(writer)), 1 + number,
+                                false, &id));
         require(xstream_add(writer, id, &fields_value) == STORE_OK);
         buffer_deinit(&fields_value);
         break;
