@@ -656,7 +656,8 @@ size_t membership_memory_bytes(const struct membership *membership) {
         const struct member_claim *claims[] = {member->claim, member->pending, member->trusted};
         bytes += sizeof(*member) + strlen(member->address) + strlen(member->version) + 2 +
                  member->detector.capacity * sizeof(member->detector.intervals[0]) +
-                 member->seen.capacity * sizeof(member->seen.items[0]);
+                 member->seen.capacity * sizeof(member->seen.items[0]) +
+                 member->dropped.capacity * sizeof(member->dropped.items[0]);
         for (int j = 0; j < 3; j++) {
             /* A claim is held by up to three places. */
             bytes += claims[j] == NULL
@@ -687,6 +688,7 @@ static void check_member(const struct membership *membership, const struct membe
     require(member->claim_number <= membership->number);
     require(member->heartbeat_number <= membership->number);
     check_stamps(&member->seen);
+    check_stamps(&member->dropped);
     for (int i = 0; i < 3; i++) {
         if (claims[i] != NULL) {
             unsigned holders = 0;

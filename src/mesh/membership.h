@@ -91,6 +91,7 @@ struct member {
     struct member_claim *pending; /* an older one that may be trusted first, or NULL */
     struct member_claim *trusted; /* the newest that counts */
     struct member_stamps seen;    /* what acknowledgements told beyond `claim` */
+    struct member_stamps dropped; /* what it had before it took another state over */
     uint64_t row_number, claim_number, heartbeat_number;        /* of the newest change of each */
     struct member_pass told_rows, told_claims, told_heartbeats; /* what this peer was told */
     unsigned told_retired;
@@ -230,6 +231,8 @@ void membership_note_seen(struct member *member, uint64_t stamp);
 void membership_note_context(struct member *member, const struct context *context);
 /* The newest stamp with that slot that it is known to have seen, 0 for none. */
 uint64_t member_seen(const struct member *member, unsigned slot);
+/* The same, of what it had at any time: who dropped it makes it again, if it is its own. */
+uint64_t member_has_had(const struct member *member, unsigned slot);
 /* All of that. */
 void member_seen_context(const struct member *member, struct context *context);
 /* And what it no longer speaks of, since it was retired where it is heard. */

@@ -28,6 +28,7 @@ void member_drop_claims(struct member *member) {
     put_claim(&member->pending, NULL);
     put_claim(&member->trusted, NULL);
     member_stamps_deinit(&member->seen);
+    member_stamps_deinit(&member->dropped);
 }
 
 void membership_note_claim(struct membership *membership, struct member *member,
@@ -118,7 +119,19 @@ void membership_note_seen(struct member *member, uint64_t stamp) {
     }
 }
 
+uint64_t member_has_had(const struct member *member, unsigned slot) {
+    uint64_t seen = member_seen(member, slot);
+    uint64_t dropped = member_stamps_get(&member->dropped, slot);
+    return dropped > seen ? dropped : seen;
+}
+
 void membership_note_context(struct member *member, const struct context *context) {
+    for (unsigned i = 0; i < member->seen.count; i++) {
+        uint64_t stamp = member->seen.items[i];
+        if (stamp > context->stamps[stamp_slot(stamp)]) {
+            member_stamps_raise(&member->dropped, stamp);
+        }
+    }
     member_stamps_deinit(&member->seen);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         if (context->stamps[slot] != 0) {
@@ -380,6 +393,7 @@ void membership_slot_retired(struct membership *membership, unsigned slot) {
             }
         }
         member_stamps_remove(&member->seen, slot);
+        member_stamps_remove(&member->dropped, slot);
         if (member->owed != NULL) {
             member->owed->stamps[slot] = 0;
         }

@@ -253,7 +253,7 @@ unsigned mesh_acknowledged_count(const struct mesh *mesh, uint64_t stamp);
 /* Is the node owning this replica alive (self included), or was it within the last `ms`? */
 bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t within_ms);
 /* Is the node that wrote this stamp there, or was it within the last minute, and has it told that
- * it has it (still)? */
+ * it has it, or had it and makes it again? */
 bool mesh_has_author(const struct mesh *mesh, uint64_t stamp);
 unsigned mesh_alive_count(const struct mesh *mesh); /* peers, this node not included */
 /* Is it joining: clients are told LOADING. */

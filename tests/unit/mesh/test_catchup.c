@@ -594,6 +594,8 @@ static void what_a_peer_dropped_is_not_waited_for(void **state) {
     handshake_send_context(back);
     assert_true(becomes_ready(world, 0, 1000));
     assert_true(stamp_ticks(member_seen(link->member, slot)) == ticks);
+    /* But nobody else is to make again what an author has dropped, and makes again itself. */
+    assert_true(stamp_ticks(member_has_had(link->member, slot)) == ticks + 1);
     world_free(world);
 }
 
