@@ -116,6 +116,19 @@ static int connect_socket(void) {
     return -1;
 }
 
+/* Does it listen, and has it read its files? */
+static bool answers(void) {
+    char reply[8] = "";
+    int fd = connect_socket();
+    if (fd < 0) {
+        return false;
+    }
+    bool is_asked = write(fd, "PING\r\n", 6) == 6;
+    bool is_ready = is_asked && read(fd, reply, sizeof(reply) - 1) > 0 && reply[0] == '+';
+    (void)close(fd);
+    return is_ready;
+}
+
 static pid_t spawn(char *const argv[]) {
     pid_t pid = fork();
     if (pid == 0) {
@@ -152,9 +165,7 @@ static void start_server(const char *fsync, const char *segment_bytes) {
     server = spawn(argv);
     int64_t give_up_ms = now_ms() + START_MS_MAX;
     for (;;) {
-        int fd = connect_socket();
-        if (fd >= 0) {
-            (void)close(fd);
+        if (answers()) {
             return;
         }
         int status;
