@@ -242,6 +242,23 @@ static bool becomes_ready(struct world *world, unsigned index, uint64_t within_m
     return false;
 }
 
+/* Until a node has been joining for so long. */
+static void run_until(struct world *world, unsigned index, uint64_t ms) {
+    uint64_t end_us = world->nodes[index].mesh->catchup.started_us + ms * 1000;
+    while (world->now_us < end_us) {
+        world_step(world);
+    }
+}
+
+static struct mesh_link *link_to(struct world *world, unsigned from, unsigned to) {
+    struct mesh_link *link = world->nodes[from].mesh->links;
+    while (link != NULL && link->peer.node[15] != to) {
+        link = link->next;
+    }
+    assert_non_null(link);
+    return link;
+}
+
 /* ---- who joins, and who need not ---- */
 
 static void fresh_nodes_begin(void **state) {
@@ -695,6 +712,158 @@ static void who_is_refused_again_merges(void **state) {
     world_free(world);
 }
 
+/* Nodes 0 and 1 join, and each is the only one who has what the other one needs; node 2 is ready
+ * and lacks both. A joiner serves nobody: after a while what node 2 has is taken. */
+static void joiners_that_need_each_other_end(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 17);
+    write_all(world, 3, 20, 1);
+    world_run_ms(world, 3000);
+    for (unsigned i = 0; i < 2; i++) {
+        struct mesh *mesh = world->nodes[i].mesh;
+        struct mesh_link *link = link_to(world, i, 1 - i);
+        unsigned slot = replicas_find(&world->nodes[i].replicas, link->member->ref);
+        uint64_t more = stamp_make(STAMP_TICKS_ACCEPTED_MAX, slot);
+        membership_note_seen(link->member, more);
+        catchup_consider(mesh->links, true, false);
+        assert_int_equal(mesh->catchup.state, CATCHUP_PULLING);
+        assert_true(mesh->catchup.needed->stamps[slot] == more);
+    }
+    run_until(world, 0, CATCHUP_JOINER_MS + CATCHUP_SOURCELESS_MS - 100);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(mesh_is_joining(world->nodes[i].mesh));
+        assert_int_equal(sides[i].begins, 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(becomes_ready(world, i, 2000));
+        assert_int_equal(sides[i].begins, 1);
+    }
+    assert_true(sides[2].served >= 2 * CATCHUP_PARTS);
+    assert_true(world_is_equal(world));
+    world_free(world);
+}
+
+/* ---- who was forgotten ---- */
+
+/* Node 2 was forgotten, and has two earlier lives; of the first node 0 has seen so much, of the
+ * second node 1. */
+static struct world *begin_forgotten(uint64_t seen_by_0, uint64_t seen_by_1, uint64_t seed) {
+    struct world *world = begin_world(3, 3, seed);
+    struct world_node *node = &world->nodes[2];
+    write_all(world, 3, 20, 1);
+    world_run_ms(world, 3000);
+    for (unsigned i = 0; i < 2; i++) {
+        struct replica_id life = {.generation = 10 + i};
+        memcpy(life.node, node->node_id, sizeof(life.node));
+        unsigned slot = replicas_add(&node->replicas, &life);
+        uint64_t seen = i == 0 ? seen_by_0 : seen_by_1;
+        if (seen != 0) {
+            membership_note_seen(link_to(world, 2, i)->member, stamp_make(seen, slot));
+        }
+    }
+    node->mesh->was_forgotten = true;
+    while (node->mesh->catchup.state != CATCHUP_PULLING) {
+        world_step(world);
+    }
+    assert_int_equal(node->mesh->catchup.mode, MESH_JOIN_REBASE);
+    return world;
+}
+
+/* Nobody has more of its lives than another one: it compares once others had time to come back. */
+static void who_was_forgotten_waits(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(0, 0, 18);
+    run_until(world, 2, CATCHUP_REBASE_MS - 50);
+    assert_int_equal(sides[2].begins, 0);
+    assert_true(becomes_ready(world, 2, 1000));
+    assert_true(sides[2].rebased);
+    assert_int_equal(sides[2].begins, 1);
+    assert_true(sides[0].served > 0 && sides[1].served > 0);
+    world_free(world);
+}
+
+/* It compares with who has all of its lives that anybody has. */
+static void who_was_forgotten_asks_who_knows_its_lives(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(7, 0, 19);
+    run_until(world, 2, CATCHUP_REBASE_MS - 50);
+    assert_int_equal(sides[2].begins, 0);
+    assert_true(becomes_ready(world, 2, 1000));
+    assert_true(sides[2].rebased);
+    assert_int_equal(sides[0].served, CATCHUP_PARTS);
+    assert_int_equal(sides[1].served, 0);
+    world_free(world);
+}
+
+/* Each of its peers lacks what the other one has of its lives: that is waited for, not forever. */
+static void who_was_forgotten_does_not_wait_forever(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(7, 7, 20);
+    run_until(world, 2, CATCHUP_REBASE_MAX_MS - 50);
+    assert_true(mesh_is_joining(world->nodes[2].mesh));
+    assert_int_equal(sides[2].begins, 0);
+    assert_true(becomes_ready(world, 2, 1000));
+    assert_true(sides[2].rebased);
+    world_free(world);
+}
+
+/* Node 0 has most of its lives, but was forgotten itself, and will have dropped that: node 1 it is.
+ */
+static void the_forgotten_do_not_wait_for_each_other(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(7, 0, 21);
+    world->nodes[0].mesh->was_forgotten = true;
+    run_until(world, 2, CATCHUP_REBASE_MS - 50);
+    assert_int_equal(sides[2].begins, 0);
+    assert_true(becomes_ready(world, 2, 1000));
+    assert_true(sides[2].rebased);
+    assert_int_equal(sides[0].served, 0);
+    assert_true(sides[1].served >= CATCHUP_PARTS);
+    world_free(world);
+}
+
+/* What only this node has of another one's changes, that one makes known itself if it was heard
+ * within the last minute, dead or not, and has them still. */
+static void authors_make_their_changes_known(void **state) {
+    (void)state;
+    enum { AWAY_MS = 60000 };
+    struct world *world = begin_world(3, 3, 22);
+    write_all(world, 3, 20, 1);
+    const struct mesh *mesh = world->nodes[0].mesh;
+    const struct member *author = link_to(world, 0, 1)->member;
+    unsigned slot = replicas_find(&world->nodes[0].replicas, author->ref);
+    uint64_t newest = world->nodes[0].context.stamps[slot];
+    uint64_t beyond = stamp_make(stamp_ticks(newest) + 1, slot);
+    uint64_t own = world->nodes[0].context.stamps[world->nodes[0].replicas.self];
+    world_run_ms(world, 3000);
+    assert_true(mesh_has_author(mesh, newest));
+    assert_false(mesh_has_author(mesh, beyond)); /* it lost that */
+    assert_true(mesh_has_author(mesh, own));
+    world_stop(world, 1);
+    uint64_t heard_ms = author->heard_ms;
+    while (author->state != MEMBER_DEAD) {
+        world_step(world);
+    }
+    assert_true(mesh_has_author(mesh, newest));
+    assert_false(mesh_has_author(mesh, beyond));
+    while (mesh_now_ms(mesh) - heard_ms < AWAY_MS - 50) {
+        world_step(world);
+    }
+    assert_int_equal(author->heard_ms, heard_ms);
+    assert_true(mesh_has_author(mesh, newest));
+    world_run_ms(world, 100);
+    assert_false(mesh_has_author(mesh, newest));
+    assert_true(mesh_has_author(mesh, own));
+    /* Who is gone for good makes nothing known, however short ago it was heard. */
+    struct member *other = link_to(world, 0, 2)->member;
+    slot = replicas_find(&world->nodes[0].replicas, other->ref);
+    newest = world->nodes[0].context.stamps[slot];
+    assert_true(mesh_has_author(mesh, newest));
+    membership_forget(&world->nodes[0].mesh->membership, other, mesh_now_ms(mesh));
+    assert_false(mesh_has_author(mesh, newest));
+    world_free(world);
+}
+
 /* ---- nonsense ---- */
 
 static void nonsense_ends_the_link(void **state) {
@@ -748,6 +917,12 @@ int main(void) {
         cmocka_unit_test(the_best_joiner_gives),
         cmocka_unit_test(the_next_joiner_gives),
         cmocka_unit_test(who_is_refused_again_merges),
+        cmocka_unit_test(joiners_that_need_each_other_end),
+        cmocka_unit_test(who_was_forgotten_waits),
+        cmocka_unit_test(who_was_forgotten_asks_who_knows_its_lives),
+        cmocka_unit_test(who_was_forgotten_does_not_wait_forever),
+        cmocka_unit_test(the_forgotten_do_not_wait_for_each_other),
+        cmocka_unit_test(authors_make_their_changes_known),
         cmocka_unit_test(nonsense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

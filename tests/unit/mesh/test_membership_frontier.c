@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "mesh/membership.h"
+#include "mesh/membership_state.h"
 #include "unit/seed.h"
 
 enum {
@@ -669,11 +670,82 @@ static void the_recalled_hold_back(void **state) {
     node_deinit(0);
 }
 
+static void claim_and_tell(int from, int to) {
+    beat(from);
+    send_digest(from, to);
+    receive_digest(from, to);
+}
+
+/* Node 1 has retired a replica that node 0 still has. */
+static uint64_t begin_retired(void) {
+    world.lives_count = 0;
+    world.now_ms = 1000;
+    world.ticks = 1000;
+    node_init(0);
+    join(1, 0);
+    struct node *node = &world.nodes[0];
+    struct replica_id gone = {.node = {77}, .generation = 3};
+    uint64_t stamp = stamp_make(500, replicas_add(&node->replicas, &gone));
+    context_add(&node->context, stamp);
+    struct stream_mark mark = {.ref = replica_ref(&gone), .ticks = 500};
+    membership_note_retired(&node->membership, &node->replicas, &mark, member_of(node, 1));
+    return stamp;
+}
+
+static bool is_settled_at_0(uint64_t stamp) {
+    struct node *node = &world.nodes[0];
+    struct context frontier;
+    membership_frontier(&node->membership, &node->replicas, &node->context, &frontier);
+    assert_true(frontier.stamps[stamp_slot(stamp)] <= stamp);
+    return frontier.stamps[stamp_slot(stamp)] == stamp;
+}
+
+/* Of a teller that goes on writing the first claim since the retirement is kept: the newest is
+ * always ahead of what is here. */
+static void retirements_settle_on_the_first_claim(void **state) {
+    (void)state;
+    uint64_t stamp = begin_retired();
+    write_change(1);
+    claim_and_tell(1, 0);
+    assert_false(is_settled_at_0(stamp)); /* the change is still to come */
+    write_change(1);
+    claim_and_tell(1, 0);
+    deliver(1, 0, 1);
+    assert_true(world.nodes[0].truth.seen[1] < world.nodes[1].truth.seen[1]);
+    assert_true(is_settled_at_0(stamp));
+    node_deinit(0);
+    node_deinit(1);
+}
+
+/* What the first claim speaks of ended with its life before anybody else had it, and the teller
+ * does not speak of it any more: a later claim settles the retirement. */
+static void retirements_settle_on_a_later_claim(void **state) {
+    (void)state;
+    uint64_t stamp = begin_retired();
+    struct node *teller = &world.nodes[1];
+    struct replica_id ended = {.node = {88}, .generation = 4};
+    unsigned slot = replicas_add(&teller->replicas, &ended);
+    context_add(&teller->context, stamp_make(600, slot));
+    claim_and_tell(1, 0);
+    assert_false(is_settled_at_0(stamp));
+    replicas_retire(&teller->replicas, slot, 600);
+    teller->context.stamps[slot] = 0;
+    membership_slot_retired(&teller->membership, slot);
+    write_change(1);
+    deliver(1, 0, 1);
+    claim_and_tell(1, 0);
+    assert_true(is_settled_at_0(stamp));
+    node_deinit(0);
+    node_deinit(1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_histories),
         cmocka_unit_test(claims_wait_for_their_changes),
         cmocka_unit_test(the_recalled_hold_back),
+        cmocka_unit_test(retirements_settle_on_the_first_claim),
+        cmocka_unit_test(retirements_settle_on_a_later_claim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
