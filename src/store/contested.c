@@ -107,7 +107,8 @@ static struct large_string *build_value(const struct contested *contested, unsig
         while (i < count && contested->edits[i].is_raise) {
             i++;
         }
-        write_raises(&value, top == NULL && value->size == 0, contested->edits + first, i - first);
+        /* What was patched is a string, be it an empty one, as it is once it is settled. */
+        write_raises(&value, top == NULL && first == 0, contested->edits + first, i - first);
     }
     return value;
 }

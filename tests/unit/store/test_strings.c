@@ -276,6 +276,28 @@ static void malformed_changes_are_refused(void **state) {
     assert_value("text", ENTRY_BYTES, "abc");
 }
 
+/* Whether the patch was settled before the raise came or not. No command patches nothing; a peer
+ * might. */
+static void a_patch_of_nothing_makes_a_string(void **state) {
+    (void)state;
+    struct store_opts opts = {.dbs_count = 1, .seed = 1};
+    struct store mesh;
+    store_init(&mesh, &opts);
+    mesh.is_alone = false;
+    struct replica_id id = {.generation = 1};
+    unsigned slot = replicas_add(&mesh.replicas, &id);
+    struct change change = {.kind = CHANGE_PATCH, .stamp = stamp_make(10, slot), .key = SLICE("k")};
+    assert_int_equal(store_apply(&mesh, &change), STORE_OK);
+    change.kind = CHANGE_REGISTERS;
+    change.stamp = stamp_make(11, slot);
+    assert_int_equal(store_apply(&mesh, &change), STORE_OK);
+    store_check(&mesh);
+    struct key key = store_key(&mesh, 0, SLICE("k"));
+    struct entry_scratch scratch;
+    assert_int_equal(entry_value(store_peek(&mesh, &key), &scratch).size, 0);
+    store_deinit(&mesh);
+}
+
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -288,6 +310,7 @@ int main(void) {
         TEST(patches_extend_with_zeros),
         TEST(very_large_values_are_cut),
         TEST(malformed_changes_are_refused),
+        TEST(a_patch_of_nothing_makes_a_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
