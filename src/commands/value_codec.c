@@ -35,7 +35,7 @@ static void dump_sorted_set(const struct store *store, const struct elements *el
         elements_each(store, elements, scored_visit, writer);
         return;
     }
-    struct order_cursor cursor = order_tree_seek_rank(&elements->collection->order, 0);
+    struct order_cursor cursor = order_tree_seek_rank(collection_order(elements->collection), 0);
     for (; cursor.pair != NULL; order_cursor_next(&cursor)) {
         rdb_writer_scored(writer, entry_key((const struct entry *)cursor.pair->item),
                           cursor.pair->score);

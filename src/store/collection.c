@@ -294,7 +294,7 @@ static void index_update(struct collection *collection, struct slice name, struc
 /* All elements are about to change: taking each out of its place in the order, and putting it into
  * another, would cost more than all else. */
 static void index_drop(struct collection *collection) {
-    if (collection->type == VALUE_SORTED_SET) {
+    if (collection->type == VALUE_SORTED_SET && !collection->is_order_stale) {
         order_tree_deinit(&collection->order);
         order_tree_init(&collection->order, element_name);
         collection->is_order_stale = true;
@@ -305,11 +305,8 @@ static void index_visit(void *item, void *udata) {
     index_add((struct collection *)udata, (struct entry *)item);
 }
 
-static void index_make(struct collection *collection) {
+void collection_make_order(struct collection *collection) {
     uint64_t position = 0;
-    if (!collection->is_order_stale) {
-        return;
-    }
     collection->is_order_stale = false;
     while (collection_visible_count(collection) > collection->order.count) {
         position = table_walk(&collection->space.table, position, index_visit, collection);
@@ -705,7 +702,16 @@ void collection_delete_seen(struct store *store, struct collection *collection, 
     }
     index_drop(collection);
     collection_walk(store, collection, delete_element, &walk);
-    index_make(collection);
+}
+
+void collection_note_take(struct collection *collection) {
+    /* Making it anew costs about what some of its elements cost that change their places. */
+    enum { TAKES_MIN = 64, PART_OF_ALL = 16 };
+    collection->takes_count++;
+    if (collection->takes_count >= TAKES_MIN &&
+        collection->takes_count >= collection_count(collection) / PART_OF_ALL) {
+        index_drop(collection);
+    }
 }
 
 static void take_element(struct store *store, struct collection *collection, struct entry *element,
@@ -874,7 +880,8 @@ static void check_visit(void *item, void *udata) {
     require(entry_kind(entry) != ENTRY_PACKED);
     walk->hidden_count += is_hidden;
     walk->marked_count += entry_expire_unix_ms(entry) != 0;
-    if (walk->collection->type == VALUE_SORTED_SET && !is_hidden) {
+    if (walk->collection->type == VALUE_SORTED_SET && !walk->collection->is_order_stale &&
+        !is_hidden) {
         uint64_t rank;
         bool is_there = order_tree_rank(&walk->collection->order, collection_score(entry),
                                         entry_key(entry), &rank);
@@ -895,9 +902,9 @@ void collection_check(const struct store *store, const struct collection *collec
     require(walk.marked_count == collection->space.table.marked_count);
     require(collection->is_expiring == (walk.marked_count > 0));
     if (collection->type == VALUE_SORTED_SET) {
-        require(!collection->is_order_stale);
         order_tree_check(&collection->order);
-        require(collection->order.count == collection_visible_count(collection));
+        require(collection->order.count ==
+                (collection->is_order_stale ? 0 : collection_visible_count(collection)));
     }
     if (collection_is_sequence(collection->type)) {
         sequence_check(store, collection);

@@ -14,7 +14,8 @@
  *
  * Invariants, checked by collection_check():
  *   I1  each stamp of an element is at or below `newest` of its slot.
- *   I2  the order index holds the visible elements of a sorted set, under their scores.
+ *   I2  the order index holds the visible elements of a sorted set, under their scores; or it is
+ *       stale, and empty.
  *   I3  a collection under an ENTRY_COLLECTION has a visible element.
  *   I4  contested_count is the number of contested elements.
  *   I5  the map of a list or stream holds all its elements in order: those that are plain, and the
@@ -57,8 +58,8 @@ struct collection {
     struct keyspace space; /* the elements */
     uint64_t contested_count;
     struct order_tree order; /* SORTED_SET */
-    bool is_order_stale; /* it is empty, and not kept up, until collection_delete_seen() is through
-                          */
+    bool is_order_stale;  /* it is empty, and not kept up, until it is read: collection_order() */
+    uint64_t takes_count; /* CHANGE_TAKE of elements, one after another: collection_note_take() */
     /* Between collection_before() and collection_after(): what the order has for the element that
      * changes, which may be freed meanwhile; NULL: nothing. */
     const struct entry *indexed;
@@ -131,9 +132,11 @@ void collection_walk(struct store *store, struct collection *collection,
 void collection_note_settled(struct collection *collection, unsigned slot);
 /* All its stamps of that slot have been settled. */
 void collection_retire_slot(struct collection *collection, unsigned slot);
-/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. The order of
- * a sorted set is gone then, until that DELETE or SET is applied. */
+/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */
 void collection_take(struct store *store, struct collection *collection);
+/* A recorded TAKE of an element is about to be applied. Where many come one after another, they
+ * come before a DELETE of all, and the order of a sorted set is not kept up meanwhile. */
+void collection_note_take(struct collection *collection);
 /* Notes that stamps up to that one may occur. */
 void collection_note(struct collection *collection, uint64_t stamp);
 /* Makes a packed collection a table, as an entry of its key in the same place. The key's slot in
@@ -159,6 +162,15 @@ static inline uint64_t collection_visible_count(const struct collection *collect
         return ordered_map_count(collection->map); /* none is ever hidden */
     }
     return collection->space.table.count - collection->space.hidden_count;
+}
+/* Makes the order of a sorted set anew: collection_order(). */
+void collection_make_order(struct collection *collection);
+/* The order of a sorted set, by scores. */
+static inline struct order_tree *collection_order(struct collection *collection) {
+    if (unlikely(collection->is_order_stale)) {
+        collection_make_order(collection);
+    }
+    return &collection->order;
 }
 /* The score of a sorted set's element. */
 double collection_score(const struct entry *element);

@@ -278,6 +278,11 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     open_where_needed(store, key, change);
     struct collection *collection = elements_need(store, key, change->type);
     struct key place = collection_key(store, collection, key->db, change->element);
+    if (change->kind == CHANGE_TAKE) {
+        collection_note_take(collection);
+    } else {
+        collection->takes_count = 0;
+    }
     enum store_status status;
     if (collection_is_sequence(change->type)) {
         /* Also one without an effect on the list takes its stamp, and may take other types away. */

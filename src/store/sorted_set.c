@@ -51,7 +51,7 @@ static bool is_name_end(const struct packed_element *element, const void *udata)
 /* How many members lie before that side of `score`. */
 static uint64_t score_rank(const struct elements *elements, double score, enum order_side side) {
     if (elements->collection != NULL) {
-        return order_tree_seek_score(&elements->collection->order, score, side).rank;
+        return order_tree_seek_score(collection_order(elements->collection), score, side).rank;
     }
     struct score_end end = {.score = score, .side = side};
     return packed_rank(elements, is_score_end, &end);
@@ -75,7 +75,7 @@ static uint64_t name_rank(const struct elements *elements, struct slice name, en
         return elements->count;
     }
     if (elements->collection != NULL) {
-        return order_tree_seek_name(&elements->collection->order, name, side).rank;
+        return order_tree_seek_name(collection_order(elements->collection), name, side).rank;
     }
     return packed_rank(elements, is_name_end, &end);
 }
@@ -97,7 +97,7 @@ bool sorted_set_rank(const struct store *store, const struct elements *elements,
             return false;
         }
         *score = element.score;
-        return order_tree_rank(&elements->collection->order, element.score, name, rank);
+        return order_tree_rank(collection_order(elements->collection), element.score, name, rank);
     }
     struct packed_reader reader;
     struct packed_element element;
@@ -115,10 +115,6 @@ bool sorted_set_rank(const struct store *store, const struct elements *elements,
 }
 
 /* ---- walking ---- */
-
-static struct order_tree *walk_order(const struct sorted_set_walk *walk) {
-    return (struct order_tree *)(uintptr_t)&walk->collection->order;
-}
 
 /* Puts the reader before the first packed member of the range; going backward, notes where all of
  * them are. */
@@ -145,7 +141,7 @@ void sorted_set_walk_init(struct sorted_set_walk *walk, const struct elements *e
     } else if (walk->collection == NULL) {
         walk_begin_packed(walk);
     } else {
-        walk->cursor = order_tree_seek_rank(walk_order(walk),
+        walk->cursor = order_tree_seek_rank(collection_order(walk->collection),
                                             is_backward ? walk->range.to - 1 : walk->range.from);
     }
 }
@@ -188,7 +184,7 @@ void sorted_set_at(const struct elements *elements, uint64_t rank, struct slice 
                    double *score) {
     require(rank < elements->count);
     if (elements->collection != NULL) {
-        const struct order_pair *pair = order_tree_at(&elements->collection->order, rank);
+        const struct order_pair *pair = order_tree_at(collection_order(elements->collection), rank);
         *name = entry_key((const struct entry *)pair->item);
         *score = pair->score;
         return;

@@ -43,7 +43,7 @@ bool sorted_set_rank(const struct store *store, const struct elements *elements,
 struct sorted_set_walk {
     struct rank_range range; /* what is still to come */
     bool is_backward;
-    const struct collection *collection;
+    struct collection *collection;
     struct order_cursor cursor;
     struct slice packed;
     struct packed_reader reader;
