@@ -6,6 +6,7 @@
 #include "base/prefetch.h"
 #include "crdt/packed_list.h"
 #include "store/merge.h"
+#include "store/prefetch.h"
 #include "store/sequence.h"
 #include "store/snapshot_elements.h"
 
@@ -143,9 +144,7 @@ static void prefetch_gathered(const struct element_walk *walk) {
     }
     for (unsigned i = 0; i < walk->count; i++) {
         if (entry_kind(walk->entries[i]) == ENTRY_CONTESTED) {
-            const struct contested *contested = entry_contested(walk->entries[i]);
-            prefetch_lines(contested->parts, 2);
-            prefetch(contested->registers);
+            contested_prefetch(entry_contested(walk->entries[i]));
         }
     }
 }

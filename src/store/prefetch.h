@@ -8,11 +8,14 @@
  *   3  store_prefetch_value()      the collection, if it is one
  *   4  collection_prefetch()       its map, or the directory of its table
  *   5  collection_prefetch_place() the ends of the map, or the bucket of an element
- *   6  collection_prefetch_entry() the element's entry */
+ *   6  collection_prefetch_entry() the element's entry
+ *   7  collection_prefetch_merge() what concurrent writers left of it, if it is contested
+ *   8  contested_prefetch()        registers and parts of that */
 #ifndef STORE_PREFETCH_H
 #define STORE_PREFETCH_H
 
 #include "store/collection.h"
+#include "store/contested.h"
 
 static inline void store_prefetch(const struct store *store, unsigned db, uint64_t hash) {
     table_prefetch(&store->dbs[db].table, hash);
@@ -63,6 +66,25 @@ static inline void collection_prefetch_entry(const struct collection *collection
     if (entry != NULL) {
         prefetch(entry);
     }
+}
+
+/* NULL: the element is not contested, as far as can be told. */
+static inline const struct contested *collection_prefetch_merge(const struct collection *collection,
+                                                                uint64_t hash) {
+    const struct entry *entry = collection_is_sequence(collection->type)
+                                    ? NULL
+                                    : table_probable_item(&collection->space.table, hash);
+    if (entry == NULL || entry_kind(entry) != ENTRY_CONTESTED) {
+        return NULL;
+    }
+    const struct contested *contested = entry_contested(entry);
+    prefetch_lines(contested, 4);
+    return contested;
+}
+
+static inline void contested_prefetch(const struct contested *contested) {
+    prefetch_lines(contested->parts, 2);
+    prefetch(contested->registers);
 }
 
 #endif

@@ -220,9 +220,46 @@ struct change_window {
     struct change changes[APPLY_WINDOW];
 };
 
+/* What the elements of the changes are going to read, a stage for all of them at a time. */
+static void window_prefetch_elements(const struct change_window *window, const struct store *store,
+                                     const unsigned *databases, const uint64_t *hashes) {
+    const struct collection *collections[APPLY_WINDOW];
+    const struct contested *contested[APPLY_WINDOW];
+    uint64_t element_hashes[APPLY_WINDOW];
+    unsigned at[APPLY_WINDOW], count = 0;
+    for (unsigned i = 0; i < window->count; i++) {
+        collections[count] = window->changes[i].type != VALUE_STRING
+                                 ? store_prefetch_value(store, databases[i], hashes[i])
+                                 : NULL;
+        at[count] = i;
+        count += collections[count] != NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        element_hashes[i] = hash_bytes(store->element_seed, window->changes[at[i]].element);
+        collection_prefetch(collections[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        collection_prefetch_place(collections[i], &element_hashes[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        collection_prefetch_entry(collections[i], element_hashes[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        contested[i] = collections[i]->contested_count > 0
+                           ? collection_prefetch_merge(collections[i], element_hashes[i])
+                           : NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (contested[i] != NULL) {
+            contested_prefetch(contested[i]);
+        }
+    }
+}
+
 static void window_fill(struct change_window *window, const struct store *store) {
     uint64_t hashes[APPLY_WINDOW];
     unsigned databases[APPLY_WINDOW];
+    bool has_elements = false;
     window->at = window->count = 0;
     while (window->count < APPLY_WINDOW) {
         unsigned i = window->count;
@@ -233,10 +270,14 @@ static void window_fill(struct change_window *window, const struct store *store)
         databases[i] = store_database_index(store, window->changes[i].db);
         hashes[i] = key.size > 0 ? store_hash(store, key) : 0;
         store_prefetch(store, databases[i], hashes[i]);
+        has_elements = has_elements || window->changes[i].type != VALUE_STRING;
         window->count++;
     }
     for (unsigned i = 0; i < window->count; i++) {
         store_prefetch_entry(store, databases[i], hashes[i]);
+    }
+    if (has_elements) {
+        window_prefetch_elements(window, store, databases, hashes);
     }
 }
 
