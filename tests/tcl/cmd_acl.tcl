@@ -194,6 +194,8 @@ start_server {} {
         }
         set docs [dict get [r command docs acl] acl]
         expect [list [dict get $docs group] [dict get $docs since]] {server 6.0.0}
-        expect [dict get [dict get $docs subcommands] acl|dryrun since] 7.0.0
+        set docs [dict get $docs subcommands]
+        expect [dict get $docs acl|dryrun since] 7.0.0
+        expect [dict get [lindex [dict get $docs acl|genpass arguments] 0] type] integer
     }
 }
