@@ -436,6 +436,23 @@ test "the program: --version, --help, unknown options" {
     expect_match $text "*/nonexistent.conf*"
 }
 
+test "--version says what INFO says, in Redis's form" {
+    lassign [run_program --version] status text
+    expect_true {[regexp {^\S+ server v=(\d+\.\d+\.\d+) sha=([0-9a-f]{8}):(\d+) malloc=(\S+)\
+        bits=(\d+) build=\S+} $text all version sha dirty malloc bits]} $text
+    start_server {} {
+        expect $version [info_field server redis_version]
+        expect $version [dict get [r hello] version]
+        expect [list $sha $dirty] [list [info_field server redis_git_sha1] [info_field server\
+            redis_git_dirty]]
+        expect $malloc [info_field memory mem_allocator]
+        expect $bits [info_field server arch_bits]
+        if {[server_is_starling]} {
+            expect_match $text "Starling server * starling_version=[info_field server starling_version]"
+        }
+    }
+}
+
 starling_test "an unknown option is answered with the nearest known one" {
     lassign [run_program --maxmemori 1] status text
     expect $status 1
