@@ -24,7 +24,7 @@ export TEST_PATIENCE ?= 4
 endif
 
 WARNINGS = -Wall -Wextra -Werror
-STARLING_BUILD := $(shell git describe --always --dirty 2>/dev/null)
+STARLING_BUILD := $(or $(shell git describe --always --dirty 2>/dev/null),unknown)
 DEFINES = -D_GNU_SOURCE -DSTARLING_VERSION='"$(VERSION)"'
 COMPILE = -std=c11 $(DEFINES) $(WARNINGS) -Isrc -Itests
 FLAGS = $(COMPILE) $(CPPFLAGS_VARIANT) $(OPTIMIZE) $(CFLAGS)

@@ -374,6 +374,8 @@ void dials_visit_refused(const struct mesh *mesh,
                                       .link = MESH_LINK_REFUSED,
                                       .reason = refusal->reason,
                                       .clock_offset_ms = refusal->clock_offset_ms,
+                                      .lag_out_changes = MESH_LAG_UNKNOWN,
+                                      .lag_in_changes = MESH_LAG_UNKNOWN,
                                       .last_heard_ms = refusal->unix_ms};
         (void)snprintf(info.address, sizeof(info.address), "%s", refusal->address);
         (void)snprintf(info.version, sizeof(info.version), "%s", refusal->version);

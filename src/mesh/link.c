@@ -86,6 +86,7 @@ struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_diall
     link->mesh = mesh;
     link->is_dialled = is_dialled;
     link->state = is_dialled ? MESH_LINK_DIALLING : MESH_LINK_HANDSHAKE;
+    link->lag_told = link->lag_heard = MESH_LAG_UNKNOWN;
     link->opened_us = link->heard_us = link->sent_us = mesh->monotonic_us;
     (void)snprintf(link->address, sizeof(link->address), "%s", address);
     frame_reader_init(&link->in, FRAME_HANDSHAKE_BYTES_MAX);
@@ -418,7 +419,7 @@ static bool lag_frame(struct mesh_link *link, struct slice payload) {
     if (!varint_take(&payload, &changes)) {
         return false;
     }
-    link->lag_heard = changes < INT64_MAX ? changes : INT64_MAX;
+    link->lag_heard = changes < INT64_MAX ? (int64_t)changes : INT64_MAX;
     return true;
 }
 

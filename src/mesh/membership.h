@@ -92,6 +92,8 @@ struct member {
     struct member_claim *trusted; /* the newest that counts */
     struct member_stamps seen;    /* what acknowledgements told beyond `claim` */
     struct member_stamps dropped; /* what it had before it took another state over */
+    bool is_context_known;        /* somebody told what it has seen, be it nothing; else there is no
+                                     telling */
     uint64_t row_number, claim_number, heartbeat_number;        /* of the newest change of each */
     struct member_pass told_rows, told_claims, told_heartbeats; /* what this peer was told */
     unsigned told_retired;

@@ -29,6 +29,7 @@ void member_drop_claims(struct member *member) {
     put_claim(&member->trusted, NULL);
     member_stamps_deinit(&member->seen);
     member_stamps_deinit(&member->dropped);
+    member->is_context_known = false;
 }
 
 void membership_note_claim(struct membership *membership, struct member *member,
@@ -36,6 +37,7 @@ void membership_note_claim(struct membership *membership, struct member *member,
     require(member->claim == NULL || claim->version > member->claim->version);
     put_claim(&member->claim, claim);
     member_claim_unref(claim);
+    member->is_context_known = true;
     claim->set_number = membership->set_number;
     member->claim_number = membership_change(membership);
     if (member->is_self) {
@@ -114,6 +116,7 @@ uint64_t member_seen(const struct member *member, unsigned slot) {
 }
 
 void membership_note_seen(struct member *member, uint64_t stamp) {
+    member->is_context_known = true;
     if (stamp > member_seen(member, stamp_slot(stamp))) {
         member_stamps_raise(&member->seen, stamp);
     }
@@ -133,6 +136,7 @@ void membership_note_context(struct member *member, const struct context *contex
         }
     }
     member_stamps_deinit(&member->seen);
+    member->is_context_known = true;
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         if (context->stamps[slot] != 0) {
             membership_note_seen(member, context->stamps[slot]);

@@ -427,16 +427,17 @@ static void send_digests(struct mesh *mesh) {
     }
 }
 
-/* A peer cannot know itself what it lacks; least of all one whose output is full. */
+/* A peer cannot know itself what it lacks; least of all one whose output is full. On a new link it
+ * is told also that nothing lacks: until then it does not know. */
 static void tell_lags(struct mesh *mesh) {
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         if (!link_is_up(link)) {
             continue;
         }
         uint64_t changes = mesh_lag_changes(mesh, link->member);
-        if (changes != link->lag_told) {
+        if ((int64_t)changes != link->lag_told) {
             struct buffer payload = {0};
-            link->lag_told = changes;
+            link->lag_told = (int64_t)changes;
             codec_put_varint(&payload, changes);
             link_send(link, MESH_FRAME_LAG, buffer_slice(&payload));
             buffer_deinit(&payload);

@@ -275,6 +275,8 @@ enum mesh_link_state {
     MESH_LINK_REFUSED
 };
 
+enum { MESH_LAG_UNKNOWN = -1 };
+
 struct mesh_node_info {
     uint8_t node_id[REPLICA_NODE_ID_BYTES];
     bool is_self;
@@ -289,9 +291,10 @@ struct mesh_node_info {
     uint64_t round_trip_us;
     /* Lag each way: what it has not acknowledged of what is here, and what it has that is not here
      * yet. Milliseconds are between newest stamps. Changes in are what it said of its lag out in
-     * its last gossip round; 0 without a link. */
+     * its last gossip round. MESH_LAG_UNKNOWN: nobody has told yet what it has seen; on the link
+     * that there is now it has not said yet, or there is no link. */
     uint64_t lag_out_ms, lag_in_ms;
-    uint64_t lag_out_changes, lag_in_changes;
+    int64_t lag_out_changes, lag_in_changes;
     uint64_t lag_out_bytes; /* of log that its stream has still to read */
     int64_t last_heard_ms;
 };

@@ -158,7 +158,7 @@ struct mesh_link {
     uint64_t round_trip_us;     /* the last one */
     uint64_t round_trip_min_us; /* what the network takes, without busy ends; 0: not known */
     int64_t clock_offset_ms;
-    uint64_t lag_told, lag_heard; /* in changes: told to the peer, and by it */
+    int64_t lag_told, lag_heard; /* in changes: told to the peer, and by it; or MESH_LAG_UNKNOWN */
     struct frame_reader in;
     struct outbox out;
     uint64_t moved_in_bytes, moved_out_bytes; /* since the last gossip round */

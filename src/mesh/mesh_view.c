@@ -238,7 +238,9 @@ void mesh_visit_nodes(const struct mesh *mesh,
             struct lags lags = measure_lags(mesh, member);
             info.lag_out_ms = lags.out_ms;
             info.lag_in_ms = lags.in_ms;
-            info.lag_out_changes = lags.out_changes;
+            info.lag_out_changes =
+                member->is_context_known ? (int64_t)lags.out_changes : MESH_LAG_UNKNOWN;
+            info.lag_in_changes = MESH_LAG_UNKNOWN;
             describe_link(mesh, member, &info);
         }
         visit(udata, &info);
@@ -275,8 +277,8 @@ void mesh_get_stats(const struct mesh *mesh, struct mesh_stats *stats) {
     stats->lag_in_changes_max = 0;
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         stats->links_up += link_is_up(link);
-        if (link_is_up(link)) {
-            raise_to(&stats->lag_in_changes_max, link->lag_heard);
+        if (link_is_up(link) && link->lag_heard != MESH_LAG_UNKNOWN) {
+            raise_to(&stats->lag_in_changes_max, (uint64_t)link->lag_heard);
         }
     }
     stats->has_quorum = membership_has_quorum(membership);

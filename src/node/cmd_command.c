@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* COMMAND: what the commands are. Everything is read off their rows. */
 #include "base/glob.h"
+#include "node/command_category.h"
 #include "node/command_syntax.h"
 #include "node/help.h"
 #include "node/node.h"
@@ -37,92 +38,6 @@ static const struct command_word_bit COMMAND_KEY_FLAGS[] = {
     {KEY_INSERT, "insert"},   {KEY_DELETE, "delete"},
     {KEY_NOT_KEY, "not_key"}, {KEY_VARIABLE, "variable_flags"},
 };
-
-/* The categories of access control, in the order in which they are listed. */
-enum command_category {
-    CATEGORY_IS_KEYSPACE,
-    CATEGORY_IS_READ,
-    CATEGORY_IS_WRITE,
-    CATEGORY_IS_SET,
-    CATEGORY_IS_SORTED_SET,
-    CATEGORY_IS_LIST,
-    CATEGORY_IS_HASH,
-    CATEGORY_IS_STRING,
-    CATEGORY_IS_BITMAP,
-    CATEGORY_IS_HYPERLOGLOG,
-    CATEGORY_IS_GEO,
-    CATEGORY_IS_STREAM,
-    CATEGORY_IS_PUBSUB,
-    CATEGORY_IS_ADMIN,
-    CATEGORY_IS_FAST,
-    CATEGORY_IS_SLOW,
-    CATEGORY_IS_BLOCKING,
-    CATEGORY_IS_DANGEROUS,
-    CATEGORY_IS_CONNECTION,
-    CATEGORY_IS_TRANSACTION,
-    CATEGORY_IS_SCRIPTING,
-    CATEGORIES_COUNT
-};
-
-static const char *const COMMAND_CATEGORIES[CATEGORIES_COUNT] = {
-    "@keyspace",   "@read",        "@write",     "@set",         "@sortedset", "@list",
-    "@hash",       "@string",      "@bitmap",    "@hyperloglog", "@geo",       "@stream",
-    "@pubsub",     "@admin",       "@fast",      "@slow",        "@blocking",  "@dangerous",
-    "@connection", "@transaction", "@scripting",
-};
-
-/* Categories follow from the flags, the group, and what the row adds. */
-static bool command_has_category(const struct command *row, enum command_category category) {
-    uint32_t flags = row->flags, more = row->categories;
-    bool is_admin = (flags & CMD_ADMIN) != 0 || (more & CATEGORY_ADMIN) != 0;
-    switch (category) {
-    case CATEGORY_IS_KEYSPACE:
-        return (more & CATEGORY_KEYSPACE) != 0;
-    case CATEGORY_IS_READ:
-        return (flags & CMD_READ) != 0 && strcmp(row->group, "scripting") != 0;
-    case CATEGORY_IS_WRITE:
-        return (flags & CMD_WRITE) != 0;
-    case CATEGORY_IS_STRING:
-        return (more & CATEGORY_STRING) != 0 || strcmp(row->group, "string") == 0;
-    case CATEGORY_IS_BITMAP:
-        return (more & CATEGORY_BITMAP) != 0 || strcmp(row->group, "bitmap") == 0;
-    case CATEGORY_IS_HYPERLOGLOG:
-        return (more & CATEGORY_HYPERLOGLOG) != 0 || strcmp(row->group, "hyperloglog") == 0;
-    case CATEGORY_IS_SET:
-        return (more & CATEGORY_SET) != 0 || strcmp(row->group, "set") == 0;
-    case CATEGORY_IS_SORTED_SET:
-        return (more & CATEGORY_SORTED_SET) != 0 || strcmp(row->group, "sorted-set") == 0;
-    case CATEGORY_IS_LIST:
-        return (more & CATEGORY_LIST) != 0 || strcmp(row->group, "list") == 0;
-    case CATEGORY_IS_HASH:
-        return (more & CATEGORY_HASH) != 0 || strcmp(row->group, "hash") == 0;
-    case CATEGORY_IS_GEO:
-        return (more & CATEGORY_GEO) != 0 || strcmp(row->group, "geo") == 0;
-    case CATEGORY_IS_STREAM:
-        return (more & CATEGORY_STREAM) != 0 || strcmp(row->group, "stream") == 0;
-    case CATEGORY_IS_PUBSUB:
-        return (flags & CMD_PUBSUB) != 0;
-    case CATEGORY_IS_ADMIN:
-        return is_admin;
-    case CATEGORY_IS_FAST:
-        return (flags & CMD_FAST) != 0;
-    case CATEGORY_IS_SLOW:
-        return (flags & CMD_FAST) == 0;
-    case CATEGORY_IS_BLOCKING:
-        return (flags & CMD_BLOCKING) != 0;
-    case CATEGORY_IS_DANGEROUS:
-        return (flags & CMD_ADMIN) != 0 || (more & CATEGORY_DANGEROUS) != 0;
-    case CATEGORY_IS_CONNECTION:
-        return (more & CATEGORY_CONNECTION) != 0;
-    case CATEGORY_IS_TRANSACTION:
-        return (more & CATEGORY_TRANSACTION) != 0;
-    case CATEGORY_IS_SCRIPTING:
-        return (more & CATEGORY_SCRIPTING) != 0;
-    case CATEGORIES_COUNT:
-        break;
-    }
-    impossible("not a category");
-}
 
 /* Is the row the subcommand of `parent`? */
 static bool command_is_sub(const struct command *row, const struct command *parent) {
@@ -287,13 +202,15 @@ static void command_reply_info(struct command_context *ctx, const struct command
     reply_integer(reply, row->more_keys.first != 0 ? row->more_keys.last : row->keys.last);
     reply_integer(reply, row->keys.step);
     size_t count = 0;
-    for (int i = 0; i < CATEGORIES_COUNT; i++) {
-        count += command_has_category(row, (enum command_category)i);
+    for (int i = 0; i < COMMAND_CATEGORIES_COUNT; i++) {
+        count += command_category_has((enum command_category)i, row);
     }
     reply_set(reply, count);
-    for (int i = 0; i < CATEGORIES_COUNT; i++) {
-        if (command_has_category(row, (enum command_category)i)) {
-            reply_simple(reply, COMMAND_CATEGORIES[i]);
+    for (int i = 0; i < COMMAND_CATEGORIES_COUNT; i++) {
+        if (command_category_has((enum command_category)i, row)) {
+            reply_raw(reply, SLICE("+@"));
+            reply_raw(reply, slice_of(command_category_name((enum command_category)i)));
+            reply_raw(reply, SLICE("\r\n"));
         }
     }
     reply_set(reply, 0); /* tips */
@@ -504,13 +421,10 @@ static bool command_passes(const struct command *row, enum command_filter filter
         return true;
     case FILTER_MODULE:
         return false; /* no command comes from a module */
-    case FILTER_CATEGORY:
-        for (int i = 0; i < CATEGORIES_COUNT; i++) {
-            if (slice_is_word(argument, COMMAND_CATEGORIES[i] + 1)) {
-                return command_has_category(row, (enum command_category)i);
-            }
-        }
-        return false;
+    case FILTER_CATEGORY: {
+        enum command_category category = command_category_find(argument);
+        return category != COMMAND_CATEGORIES_COUNT && command_category_has(category, row);
+    }
     case FILTER_PATTERN: {
         struct buffer name = {0};
         command_table_full_name(row, &name);

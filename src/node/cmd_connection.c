@@ -3,7 +3,7 @@
  * it lives (PING, ECHO, QUIT, RESET). */
 #include "base/memory.h"
 #include "node/connection.h"
-#include "node/node.h"
+#include "node/info.h"
 #include "node/publish.h"
 
 static const char WRONG_PASSWORD[] =
@@ -166,7 +166,7 @@ static void cmd_hello(struct command_context *ctx) {
     reply_bulk_text(reply, "server");
     reply_bulk_text(reply, "redis");
     reply_bulk_text(reply, "version");
-    reply_bulk_text(reply, "7.2.4");
+    reply_bulk_text(reply, INFO_REDIS_VERSION);
     reply_bulk_text(reply, "proto");
     reply_integer(reply, reply->protocol);
     reply_bulk_text(reply, "id");

@@ -127,10 +127,10 @@ static void visit_node(void *udata, const struct mesh_node_info *info) {
     reply_field_integer(reply, "clock-offset-ms", info->clock_offset_ms);
     reply_field_integer(reply, "round-trip-us", (int64_t)info->round_trip_us);
     reply_field_integer(reply, "lag-out-ms", (int64_t)info->lag_out_ms);
-    reply_field_integer(reply, "lag-out-changes", (int64_t)info->lag_out_changes);
+    reply_field_integer(reply, "lag-out-changes", info->lag_out_changes);
     reply_field_integer(reply, "lag-out-bytes", (int64_t)info->lag_out_bytes);
     reply_field_integer(reply, "lag-in-ms", (int64_t)info->lag_in_ms);
-    reply_field_integer(reply, "lag-in-changes", (int64_t)info->lag_in_changes);
+    reply_field_integer(reply, "lag-in-changes", info->lag_in_changes);
     reply_field_integer(reply, "last-heard-ms", info->last_heard_ms);
 }
 

@@ -250,8 +250,8 @@ static void cmd_lolwut(struct command_context *ctx) {
     rows = rows < 1 ? 1 : rows > LOLWUT_ROWS_MAX ? LOLWUT_ROWS_MAX : rows;
     struct buffer text = {0};
     lolwut_draw(&ctx->node->prng, (unsigned)columns, (unsigned)rows, &text);
-    buffer_printf(&text, "\nA murmuration of starlings. Redis ver. 7.2.4, Starling ver. %s\n",
-                  STARLING_VERSION);
+    buffer_printf(&text, "\nA murmuration of starlings. Redis ver. %s, Starling ver. %s\n",
+                  INFO_REDIS_VERSION, STARLING_VERSION);
     reply_verbatim(ctx->reply, "txt", buffer_slice(&text));
     buffer_deinit(&text);
 }

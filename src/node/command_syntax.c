@@ -105,6 +105,7 @@ static const struct {
     {"rank", ARGUMENT_INTEGER},
     {"num-matches", ARGUMENT_INTEGER},
     {"bit", ARGUMENT_INTEGER},
+    {"bits", ARGUMENT_INTEGER},
     {"count", ARGUMENT_INTEGER},
     {"cursor", ARGUMENT_INTEGER},
     {"index", ARGUMENT_INTEGER},

@@ -11,8 +11,6 @@
 #include "node/memory_overview.h"
 #include "node/node_mesh.h"
 
-#define INFO_REDIS_VERSION "7.2.4"
-
 struct info_writer {
     struct node *node;
     struct buffer *text;

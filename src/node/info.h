@@ -5,6 +5,10 @@
 
 #include "node/node.h"
 
+/* The Redis whose behaviour is the model: what clients and tools that ask for a version are told.
+ */
+#define INFO_REDIS_VERSION "7.2.4"
+
 /* Appends the sections that the words name, in their usual order and each at most once: names of
  * sections, "default" (also when there are no words), "all", "everything". Words that name no
  * section are ignored. */

@@ -197,6 +197,8 @@ static void node_add_families(struct node *node) {
         &cmd_memory_family,
         &cmd_slowlog_family,
         &cmd_latency_family,
+        &cmd_acl_family,
+        &cmd_module_family,
         &cmd_debug_family,
         &cmd_persistence_family,
         &cmd_mesh_family,

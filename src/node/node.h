@@ -65,6 +65,8 @@ struct node_host {
     /* Where other nodes reach this one ("host", no port) when mesh-announce-addr is empty. NULL:
      * 127.0.0.1. */
     void (*mesh_host_name)(void *udata, char *text, size_t text_bytes);
+    /* Fills `bytes` with what nobody can guess; false when there is nothing. NULL: never. */
+    bool (*entropy)(void *udata, void *bytes, size_t size);
 };
 
 struct slowlog_entry {
@@ -358,6 +360,8 @@ extern const struct command_family cmd_command_family;
 extern const struct command_family cmd_memory_family;
 extern const struct command_family cmd_slowlog_family;
 extern const struct command_family cmd_latency_family;
+extern const struct command_family cmd_acl_family;
+extern const struct command_family cmd_module_family;
 extern const struct command_family cmd_debug_family;
 extern const struct command_family cmd_persistence_family;
 extern const struct command_family cmd_mesh_family;

@@ -20,6 +20,9 @@ bool slowlog_is_secret(const struct slice *args, size_t args_count, size_t index
     if (slice_is_word(args[0], "auth")) {
         return true;
     }
+    if (slice_is_word(args[0], "acl")) {
+        return index >= 2 && slice_is_word(args[1], "setuser");
+    }
     if (slice_is_word(args[0], "config")) {
         return index >= 3 && index % 2 == 1 && slice_is_word(args[1], "set") &&
                config_is_sensitive(args[index - 1]);

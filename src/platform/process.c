@@ -73,7 +73,15 @@ void process_facts(struct process_facts *facts) {
 }
 
 bool process_entropy(void *bytes, size_t size) {
-    return getrandom(bytes, size, 0) == (ssize_t)size;
+    /* Beyond 256 bytes a signal may end the call early. */
+    for (size_t filled = 0; filled < size;) {
+        ssize_t got = getrandom((char *)bytes + filled, size - filled, 0);
+        if (got < 0 && errno != EINTR) {
+            return false;
+        }
+        filled += got > 0 ? (size_t)got : 0;
+    }
+    return true;
 }
 
 uint64_t process_raise_descriptors(uint64_t wanted) {

@@ -7,7 +7,9 @@
 #include "base/memory.h"
 #include "config/config.h"
 #include "log/log.h"
+#include "node/info.h"
 #include "platform/disk_posix.h"
+#include "platform/memory_usage.h"
 #include "platform/process.h"
 #include "server/message_log.h"
 #include "server/server.h"
@@ -45,6 +47,14 @@ static int print(void (*write)(struct buffer *text), const char *before) {
     (void)fwrite(text.data, 1, text.size, stdout);
     buffer_deinit(&text);
     return 0;
+}
+
+/* In the form of redis-server, from which tools read what they may expect of a server. */
+static void print_version(void) {
+    (void)printf("Starling server v=%s sha=00000000:0 malloc=%s bits=%zu build=%s "
+                 "starling_version=%s\n",
+                 INFO_REDIS_VERSION, memory_usage_allocator(), sizeof(void *) * 8, STARLING_BUILD,
+                 STARLING_VERSION);
 }
 
 static void report_line(void *udata, const char *line) {
@@ -120,7 +130,7 @@ int main(int argc, char **argv) {
     case CONFIG_MODE_HELP:
         return print(config_write_help, USAGE);
     case CONFIG_MODE_VERSION:
-        (void)printf("Starling server v=%s build=%s\n", STARLING_VERSION, STARLING_BUILD);
+        print_version();
         return 0;
     case CONFIG_MODE_PRINT_CONFIG:
         return print(config_write_reference, "");

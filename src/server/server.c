@@ -143,6 +143,11 @@ static void host_mesh_host_name(void *udata, char *text, size_t text_bytes) {
     peers_host_name(((struct server *)udata)->peers, text, text_bytes);
 }
 
+static bool host_entropy(void *udata, void *bytes, size_t size) {
+    (void)udata;
+    return process_entropy(bytes, size);
+}
+
 static bool host_read_config(void *udata, struct buffer *text, struct buffer *error) {
     const struct server *server = (const struct server *)udata;
     return process_read_file(server->config_file, text, error);
@@ -593,7 +598,8 @@ static bool server_open(struct server *server) {
                      .sleep_us = host_sleep_us,
                      .crash = host_crash,
                      .serve_while_reading = host_serve_while_reading,
-                     .mesh_host_name = host_mesh_host_name},
+                     .mesh_host_name = host_mesh_host_name,
+                     .entropy = host_entropy},
             .options = options,
             .disk = disk_posix_disk(server->disk),
             .entropy = {entropy[0], entropy[1], entropy[2], entropy[3]},

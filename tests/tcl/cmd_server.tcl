@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The server's own commands: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR, TIME, DEBUG,
-# WAIT, LOLWUT, SHUTDOWN and the commands that later issues will fill. Saving is in persistence.tcl.
+# The server's own commands: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MODULE, MONITOR, TIME,
+# DEBUG, WAIT, LOLWUT, SHUTDOWN and the commands that later issues will fill. Saving is in persistence.tcl.
 
 # The fields of CLIENT LIST for a client that cannot be asked itself.
 proc client_of {c} {
@@ -380,6 +380,46 @@ test "options on the command line win, and come in Redis's forms" {
     }
 }
 
+# ---- MODULE ----
+
+start_server {} {
+    test "MODULE LIST has nothing" {
+        foreach protocol {2 3} {
+            expect [[connect -protocol $protocol] -wire module list] "*0\r\n"
+        }
+        expect [dict get [r hello] modules] {}
+    }
+    starling_test "MODULE LOAD, LOADEX and UNLOAD: modules are not supported" {
+        foreach request {{module load /tmp/x.so} {module load /tmp/x.so a b} {module unload x}
+            {module loadex /tmp/x.so} {module loadex /tmp/x.so config a b args c}} {
+            expect_error "ERR Modules are not supported" { r {*}$request }
+        }
+    }
+    test "MODULE HELP, and what is no subcommand" {
+        set help [r module help]
+        expect [lindex $help 0] {MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:}
+        foreach line {LIST {LOAD <path> [<arg> ...]} {UNLOAD <name>} HELP} {
+            expect_true {$line in $help} $line
+        }
+        expect_error "ERR unknown subcommand 'nosuch'. Try MODULE HELP." { r module nosuch }
+        expect_error "ERR wrong number of arguments for 'module' command" { r module }
+    }
+    test "MODULE in COMMAND INFO" {
+        set info [lindex [r command info module] 0]
+        expect [lrange $info 0 2] {module -2 {}}
+        expect_set [lmap child [lindex $info 9] { lindex $child 0 }] {module|help module|list
+            module|load module|loadex module|unload}
+        foreach {name arity flags} {load -3 {admin noscript no_async_loading} loadex -3 {admin noscript
+            no_async_loading} unload 3 {admin noscript no_async_loading} list 2 {admin noscript} help 2
+            {loading stale}} {
+            set child [lindex [r command info module|$name] 0]
+            expect [list [lindex $child 1] [lsort [lindex $child 2]]] [list $arity [lsort $flags]]
+        }
+    }
+}
+
+# ---- the program ----
+
 test "the program: --version, --help, unknown options" {
     lassign [run_program --version] status text
     expect $status 0
@@ -394,6 +434,23 @@ test "the program: --version, --help, unknown options" {
     lassign [run_program /nonexistent.conf] status text
     expect $status 1
     expect_match $text "*/nonexistent.conf*"
+}
+
+test "--version says what INFO says, in Redis's form" {
+    lassign [run_program --version] status text
+    expect_true {[regexp {^\S+ server v=(\d+\.\d+\.\d+) sha=([0-9a-f]{8}):(\d+) malloc=(\S+)\
+        bits=(\d+) build=\S+} $text all version sha dirty malloc bits]} $text
+    start_server {} {
+        expect $version [info_field server redis_version]
+        expect $version [dict get [r hello] version]
+        expect [list $sha $dirty] [list [info_field server redis_git_sha1] [info_field server\
+            redis_git_dirty]]
+        expect $malloc [info_field memory mem_allocator]
+        expect $bits [info_field server arch_bits]
+        if {[server_is_starling]} {
+            expect_match $text "Starling server * starling_version=[info_field server starling_version]"
+        }
+    }
 }
 
 starling_test "an unknown option is answered with the nearest known one" {

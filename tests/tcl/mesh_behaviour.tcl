@@ -15,6 +15,12 @@ proc node_row {name address} {
     return {}
 }
 
+# What a row of MESH NODES says of changes, out and in.
+proc lags_in_changes {row} {
+    return [expr {$row eq {} ? {} : [list [dict get $row lag-out-changes] [dict get $row \
+        lag-in-changes]]}]
+}
+
 start_mesh 3 {appendonly yes} {
 
     mesh_test "a SET on one node is read on the others; an idle round carries no key data" {
@@ -114,8 +120,36 @@ start_mesh 3 {appendonly yes} {
         converged
         wait_until { [no_lag] } 10
         foreach name {B C} {
-            set row [node_row A [mesh_address $name]]
-            expect [list [dict get $row lag-out-changes] [dict get $row lag-in-changes]] {0 0}
+            # After a new link a gossip round tells it.
+            wait_until { [lags_in_changes [node_row A [mesh_address $name]]] eq {0 0} } 10
+        }
+    }
+
+    mesh_test "lag in changes is -1 where nothing is known of the peer" {
+        node A set k v
+        converged
+        # Known is what it has seen, but not what it says, as there is no link.
+        stop_node B
+        wait_until { [lags_in_changes [node_row A [mesh_address B]]] eq {0 -1} } 10
+        node A set k w
+        wait_until { [lags_in_changes [node_row A [mesh_address B]]] eq {1 -1} } 10
+        # Another life of A, alone, knows that there were B and C, and no more.
+        stop_node C
+        stop_node A
+        start_node A
+        wait_until { [catch { node A get k } value] == 0 && $value eq "w" } 20
+        set others 0
+        foreach row [node A mesh nodes] {
+            expect [lags_in_changes $row] [expr {[dict get $row self] ? {0 0} : {-1 -1}}]
+            incr others [expr {![dict get $row self]}]
+        }
+        expect $others 2
+        start_node B
+        start_node C
+        linked 20
+        converged
+        foreach {from to} {A B A C B A C A} {
+            wait_until { [lags_in_changes [node_row $from [mesh_address $to]]] eq {0 0} } 10
         }
     }
 
@@ -296,6 +330,7 @@ test "a joiner gets everything, answers LOADING meanwhile, and then only changes
 
 test "other clusters, secrets and too many databases are refused by name" {
     start_mesh 1 {mesh-auth sesame} {
+        set refused 0
         foreach {options reason} {
             {mesh-cluster-id other mesh-auth sesame} cluster
             {mesh-auth wrong} secret
@@ -312,8 +347,16 @@ test "other clusters, secrets and too many databases are refused by name" {
                 after 200
                 expect [node A dbsize] 0
                 expect [node A get crossed] {}
+                foreach row [concat [r mesh nodes] [node A mesh nodes]] {
+                    if {[dict get $row id] eq {}} {
+                        expect [dict get $row link] refused
+                        expect [lags_in_changes $row] {-1 -1}
+                        incr refused
+                    }
+                }
             }
         }
+        expect_true {$refused > 0}
         # The right secret is let in.
         set own [dict merge $mesh::options [list mesh-port [server::free_port] \
             mesh-seeds [mesh_address A] mesh-auth sesame]]

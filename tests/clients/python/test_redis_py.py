@@ -404,6 +404,24 @@ def test_workers_with_a_queue(server):
     expect(r.info("clients")["blocked_clients"], 0)
 
 
+def test_users_and_modules(server):
+    r = server.client(decode_responses=True)
+    expect(r.acl_whoami(), "default")
+    expect(r.acl_users(), ["default"])
+    expect(len(r.acl_list()), 1)
+    user = r.acl_getuser("default")
+    expect((user["enabled"], user["passwords"], "nopass" in user["flags"]), (True, [], True))
+    expect(r.acl_getuser("nobody"), None)
+    expect("get" in r.acl_cat("read"), True)
+    expect(len(r.acl_genpass()), 64)
+    expect(r.acl_log(), [])
+    expect(r.acl_log_reset(), True)
+    raises(redis.exceptions.ResponseError, "only the user 'default'", r.acl_setuser, "alice")
+    raises(redis.exceptions.ResponseError, "Unknown category", r.acl_cat, "nosuch")
+    expect(r.module_list(), [])
+    raises(redis.exceptions.ResponseError, "not supported", r.module_load, "/tmp/x.so")
+
+
 def test_restart(server):
     r = server.client()
     r.set("survives", "yes")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lags in changes: what a peer has not acknowledged is counted, whoever wrote it but the peer
  * itself; it is told to the peer in each gossip round that changed it, and is 0 once all is there.
- */
+ * Where nobody has told anything yet it is unknown. */
 #include "mesh_world.h"
 
 struct seen_node {
@@ -64,7 +64,8 @@ static void a_cut_link(void **state) {
     assert_int_equal(info_of(world, 0, 0).lag_out_changes, 0);
     /* Without a link it cannot be told. */
     world_run_ms(world, 2000);
-    assert_int_equal(info_of(world, 1, 0).lag_in_changes, 0);
+    assert_int_equal(info_of(world, 1, 0).lag_in_changes, MESH_LAG_UNKNOWN);
+    assert_int_equal(stats_of(world, 1).lag_in_changes_max, 0);
     mesh_heal(world->nodes[0].mesh, "ALL");
     assert_true(world_converges(world, 8000));
     world_run_ms(world, 1500);
@@ -105,6 +106,54 @@ static void a_peer_that_takes_nothing(void **state) {
     world_run_ms(world, 1500);
     assert_no_lags(world);
     assert_int_equal(world->frames_by_type[MESH_FRAME_LAG], frames + 2);
+    world_free(world);
+}
+
+/* Two nodes that have nothing: what a peer has seen is known with its link, what it says of this
+ * node from its first gossip round on, since it says also that nothing lacks. */
+static void a_new_link(void **state) {
+    (void)state;
+    struct world *world = world_started(2, 5);
+    assert_true(world_links(world, 3000));
+    for (unsigned from = 0; from < 2; from++) {
+        assert_int_equal(info_of(world, from, 1 - from).lag_out_changes, 0);
+        assert_int_equal(info_of(world, from, 1 - from).lag_in_changes, MESH_LAG_UNKNOWN);
+        assert_int_equal(info_of(world, from, from).lag_out_changes, 0);
+        assert_int_equal(info_of(world, from, from).lag_in_changes, 0);
+    }
+    assert_int_equal(world->frames_by_type[MESH_FRAME_LAG], 0);
+    world_run_ms(world, 2000);
+    assert_no_lags(world);
+    assert_int_equal(world->frames_by_type[MESH_FRAME_LAG], 2);
+    world_free(world);
+}
+
+/* A node that is known by its replicas alone, from an earlier life of this one. */
+static void a_peer_that_was_not_heard(void **state) {
+    (void)state;
+    struct world *world = world_started(2, 6);
+    assert_true(world_links(world, 3000));
+    world_write(&world->nodes[0], 1, 1);
+    world_write(&world->nodes[1], 2, 2);
+    assert_true(world_converges(world, 100));
+    world_stop(world, 1);
+    world_restart(world, 0);
+    world_run_ms(world, 2000);
+    assert_int_equal(info_of(world, 0, 1).last_heard_ms, 0);
+    assert_int_equal(info_of(world, 0, 1).lag_out_changes, MESH_LAG_UNKNOWN);
+    assert_int_equal(info_of(world, 0, 1).lag_in_changes, MESH_LAG_UNKNOWN);
+    assert_true(data_new_generation(&world->nodes[1], world->nodes[1].generation + 1));
+    world_start(world, 1);
+    assert_true(world_links(world, 8000));
+    assert_true(world_converges(world, 8000));
+    world_run_ms(world, 1500);
+    assert_no_lags(world);
+    /* What it has seen stays known when it is silent, what it says does not. */
+    world_stop(world, 1);
+    world_write(&world->nodes[0], 3, 3);
+    world_run_ms(world, 500);
+    assert_int_equal(info_of(world, 0, 1).lag_out_changes, 1);
+    assert_int_equal(info_of(world, 0, 1).lag_in_changes, MESH_LAG_UNKNOWN);
     world_free(world);
 }
 
@@ -163,6 +212,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_link),
         cmocka_unit_test(a_peer_that_takes_nothing),
+        cmocka_unit_test(a_new_link),
+        cmocka_unit_test(a_peer_that_was_not_heard),
         cmocka_unit_test(what_is_retired_there_does_not_lack),
         cmocka_unit_test(what_a_peer_may_say),
     };

@@ -157,6 +157,7 @@ static void test_all_commands(void **state) {
         &cmd_client_family,   &cmd_config_family, &cmd_transaction_family,
         &cmd_command_family,  &cmd_memory_family, &cmd_slowlog_family,
         &cmd_latency_family,  &cmd_debug_family,  &cmd_persistence_family,
+        &cmd_acl_family,      &cmd_module_family,
     };
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         for (size_t j = 0; j < families[i]->count; j++) {
