@@ -254,6 +254,13 @@ static void place_in_span(struct log_stream *stream, const struct log_span *span
     stream->offset_position = span->first_position;
 }
 
+/* From its first record on. */
+static void place_at_span(struct log_stream *stream, const struct log_span *span) {
+    place_in_span(stream, span);
+    stream->has_position = span->has_position;
+    stream->position = span->first_position;
+}
+
 /* Goes on from a segment at the stream's position; false when none has it. */
 static bool place_in_file(struct log_stream *stream) {
     const struct log_span *span = log_span_at(stream->log, stream->position);
@@ -376,15 +383,22 @@ static uint64_t scan_chunk(const struct log *log, const struct seek *seek, uint6
     return chunk->position + at;
 }
 
+/* Does the segment lead up to now: by itself, by the one after it, which does if `leads_next`, or
+ * by the ring? */
+static bool span_leads_on(const struct log *log, size_t number, bool leads_next) {
+    const struct log_span *span = &log->spans[number];
+    bool leads_to_next =
+        leads_next && log->spans[number + 1].continues && !span->is_cut; /* there is one */
+    return log_span_is_current(log, span) || leads_to_next ||
+           (span->has_end && ring_covers(&log->ring, span->end_position));
+}
+
 /* The newest segment before which all is seen, and from which all that follows can be read. */
 static const struct log_span *seek_span(const struct log *log, const struct seek *seek) {
     bool leads_on = false; /* what was looked at last */
     for (size_t i = log->spans_count; i-- > 0;) {
         const struct log_span *span = &log->spans[i];
-        bool leads_to_next =
-            leads_on && log->spans[i + 1].continues && !span->is_cut; /* there is one */
-        leads_on = log_span_is_current(log, span) || leads_to_next ||
-                   (span->has_end && ring_covers(&log->ring, span->end_position));
+        leads_on = span_leads_on(log, i, leads_on);
         if (leads_on && ring_context_is_seen(span->context, seek->seen, seek->is_wanted)) {
             return span;
         }
@@ -421,9 +435,32 @@ enum log_stream_status log_stream_seek(struct log_stream *stream, const struct c
     if (span == NULL) {
         return LOG_STREAM_LOST;
     }
-    place_in_span(stream, span);
-    stream->has_position = span->has_position;
-    stream->position = span->first_position;
+    place_at_span(stream, span);
+    return LOG_STREAM_END;
+}
+
+enum log_stream_status log_stream_seek_oldest(struct log_stream *stream) {
+    struct log *log = stream->log;
+    const struct log_span *oldest = NULL;
+    bool leads_on = false;
+    log_sync_replicas(log);
+    release_read(stream);
+    stream->mode = STREAM_LOST;
+    if (!log->store->journal.is_on) {
+        return LOG_STREAM_LOST;
+    }
+    for (size_t i = log->spans_count; i-- > 0;) {
+        leads_on = span_leads_on(log, i, leads_on);
+        oldest = leads_on ? &log->spans[i] : oldest;
+    }
+    if (oldest != NULL) {
+        place_at_span(stream, oldest);
+        return LOG_STREAM_END;
+    }
+    if (log->ring.bytes_max == 0) {
+        return LOG_STREAM_LOST;
+    }
+    place_in_ring(stream, log->ring.first_position);
     return LOG_STREAM_END;
 }
 

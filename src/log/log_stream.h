@@ -39,6 +39,9 @@ void log_stream_free(struct log_stream *stream);
  * wants all. LOG_STREAM_LOST when that is impossible, else LOG_STREAM_END. */
 enum log_stream_status log_stream_seek(struct log_stream *stream, const struct context *seen,
                                        const bool *is_wanted);
+/* Places the stream at the oldest record from which on all can be read. LOG_STREAM_LOST when there
+ * is no such place, else LOG_STREAM_END. */
+enum log_stream_status log_stream_seek_oldest(struct log_stream *stream);
 /* The next record; its slices, and `bytes` (the whole of it), are valid until the next call to the
  * log. Reads in small steps: what takes the disk is a job. */
 enum log_stream_status log_stream_next(struct log_stream *stream, struct stream_record *record,

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/varint.h"
 #include "log/log_stream.h"
+#include "node/history_read.h"
 #include "node/publish.h"
 #include "store/contested.h"
 #include "store/part.h"
@@ -51,10 +52,12 @@ struct node_mesh {
     bool is_log_suspended;
     bool has_failed_to_resume;  /* that was said */
     struct node_replay *replay; /* the own log is applied to the parts */
-    struct context frontier;    /* that settling goes up to */
-    bool settles;               /* there is more to settle below it */
-    unsigned retired_slot;      /* being retired; 0: none */
-    uint64_t retired_us;        /* when that was last asked for */
+    struct history_read
+        *history;            /* or it is read, before the parts are compared with what is here */
+    struct context frontier; /* that settling goes up to */
+    bool settles;            /* there is more to settle below it */
+    unsigned retired_slot;   /* being retired; 0: none */
+    uint64_t retired_us;     /* when that was last asked for */
     uint64_t next_slice_us;
     uint64_t pushed_version;  /* of the log's streams when they were last pushed */
     uint64_t pushed_us;       /* when that was */
@@ -198,15 +201,22 @@ static void data_stream_free(void *udata, void *stream) {
     log_stream_free((struct log_stream *)stream);
 }
 
+/* What is going to be written again is nobody's to have as it was. */
+static bool log_is_withheld(const struct node_mesh *data) {
+    return data->sync != NULL && data->mode == MESH_JOIN_REBASE && !data->has_finished_sync;
+}
+
 static bool data_stream_seek(void *udata, void *stream, const struct context *seen,
                              const bool *is_wanted) {
-    (void)udata;
-    return log_stream_seek((struct log_stream *)stream, seen, is_wanted) != LOG_STREAM_LOST;
+    return !log_is_withheld(((struct node *)udata)->mesh_data) &&
+           log_stream_seek((struct log_stream *)stream, seen, is_wanted) != LOG_STREAM_LOST;
 }
 
 static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_record *record,
                                        struct slice *bytes) {
-    (void)udata;
+    if (log_is_withheld(((struct node *)udata)->mesh_data)) {
+        return MESH_READ_LOST;
+    }
     switch (log_stream_next((struct log_stream *)stream, record, bytes)) {
     case LOG_STREAM_RECORD:
         return MESH_READ_RECORD;
@@ -221,7 +231,8 @@ static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_
 }
 
 static bool data_reaches_back(void *udata, const struct context *seen, const bool *is_wanted) {
-    return log_reaches_back(((struct node *)udata)->log, seen, is_wanted);
+    const struct node *node = (const struct node *)udata;
+    return !log_is_withheld(node->mesh_data) && log_reaches_back(node->log, seen, is_wanted);
 }
 
 static uint64_t data_changes_since(void *udata, uint64_t stamp) {
@@ -419,11 +430,15 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     log_write(node->log, node->now_us);
     forget_units(data);
     data->mode = mode;
-    if (mode == MESH_JOIN_TAKE) {
+    history_read_free(data->history);
+    data->history = NULL;
+    bool reads_history = mode == MESH_JOIN_REBASE && !data->is_log_suspended;
+    if (mode == MESH_JOIN_TAKE || reads_history) {
         log_hold_snapshots(node->log, true, node->now_ms, node->now_us);
     } else {
         suspend_log(node);
     }
+    data->history = reads_history ? history_read_new(node->log) : NULL;
     node->store.expiry_is_paused = true;
     data->has_finished_sync = false;
     if (before != NULL) {
@@ -548,6 +563,14 @@ static void replay_end(struct node *node) {
 static enum mesh_part data_sync_end(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
+    if (data->history != NULL) {
+        if (!history_read_some(data->history, data->sync, &node->store)) {
+            return MESH_PART_MORE;
+        }
+        history_read_free(data->history);
+        data->history = NULL;
+        suspend_log(node);
+    }
     if (data->mode != MESH_JOIN_TAKE) {
         if (!sync_merge_some(data->sync)) {
             return MESH_PART_MORE;
@@ -864,6 +887,7 @@ void node_mesh_free(struct node *node) {
         sync_free(data->sync);
     }
     replay_free(data);
+    history_read_free(data->history);
     receiver_deinit(&data->receiver);
     memory_free(data->conflicts);
     buffer_deinit(&data->address);

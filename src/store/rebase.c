@@ -77,7 +77,7 @@ static void keep_aside(struct sync *sync, const struct key *key) {
     struct store *aside = rebase_aside(sync);
     struct entry *entry = sync_take_out(sync->store, key);
     table_insert(&aside->dbs[key->db].table, key->hash, entry, entry_expire_unix_ms(entry) != 0);
-    struct rebase_place place = {.key = key, .aside = aside};
+    struct rebase_place place = {.key = key, .owner = key, .aside = aside};
     struct rebase_verdict verdict;
     rebase_judge_kept(sync, &place, &verdict);
     put_item(sync, key, &verdict);
@@ -112,6 +112,7 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
         break;
     }
     struct rebase_place place = {.key = key,
+                                 .owner = key,
                                  .ours = sync->store,
                                  .theirs = staged,
                                  .aside = rebase_aside(sync),

@@ -14,10 +14,11 @@
  *   anything else                           SET, with the expiry
  *
  * A part of a counter that the mesh has seen the beginning of but no longer has (it was taken off,
- * or folded) tells its total and not how much of it is new. Where it was folded into a register
- * that both have otherwise, the difference of the registers tells. If the mesh has written nothing
- * to the key that was not seen here, the difference of the values is what is new; else the part is
- * left out and counted as unclear: nothing counts twice, and nothing deleted comes back.
+ * or folded) tells its total and not how much of it is new. The log of this node does, if it
+ * reaches back to the total that the mesh saw (counter_history.h). Where the part was folded into a
+ * register that both have otherwise, the difference of the registers tells. If the mesh has written
+ * nothing to the key that was not seen here, the difference of the values is what is new; else the
+ * part is left out and counted as unclear: nothing counts twice, and nothing deleted comes back.
  *
  * SET, DELETE and EXPIRE are not made again when the key was written to after the mesh's state was
  * compared: that came later, and is not to be undone. */

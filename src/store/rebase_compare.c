@@ -105,6 +105,22 @@ static bool settled_number(const struct contested *contested, uint64_t *ticks,
     return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED;
 }
 
+/* Takes their only register in the place of ours, if there is one. False when memory is out. */
+static bool take_register(const struct state_merge *merge, struct contested *contested,
+                          const struct contested *there) {
+    struct entry_scratch scratch;
+    const struct contested_register *reg = &there->registers[0];
+    if (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    if (reg->form == CONTESTED_NUMBER) {
+        contested_add_number(merge->store, contested, reg->stamp, reg->number);
+        return true;
+    }
+    return contested_add_register(merge->store, contested, reg->stamp,
+                                  contested_register_bytes(reg, &scratch));
+}
+
 /* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
  * then the difference of the registers is what it saw. Leaves the rest in the part. */
 static bool split_part(const struct state_merge *merge, struct contested *contested,
@@ -127,17 +143,42 @@ static bool split_part(const struct state_merge *merge, struct contested *contes
     } else {
         part->total -= (int64_t)(theirs - ours);
     }
-    struct entry_scratch scratch;
-    const struct contested_register *reg = &there->registers[0];
-    if (contested->registers_count > 0) {
-        contested_drop_register(contested, 0);
+    return take_register(merge, contested, there);
+}
+
+/* The log has the total of the part that the mesh saw. Leaves the rest in the part, whatever became
+ * of what was seen. */
+static bool split_noted(struct sync *sync, const struct state_merge *merge,
+                        const struct rebase_place *place, struct contested *contested,
+                        struct contested_part *part, const struct contested *there) {
+    const struct replicas *replicas = &sync->store->replicas;
+    unsigned slot = stamp_slot(part->stamp);
+    struct counter_total seen;
+    uint64_t our_ticks, their_ticks;
+    long double number;
+    if (sync->history == NULL || part->off_seen != 0) {
+        return false;
     }
-    if (reg->form == CONTESTED_NUMBER) {
-        contested_add_number(merge->store, contested, reg->stamp, reg->number);
-        return true;
+    struct counter_place at = {.ref = replicas->slots[slot].ref,
+                               .number = sync->store->dbs[place->owner->db].number,
+                               .type = place->type,
+                               .key = place->owner->name,
+                               .start_ticks = part->start_ticks};
+    if (place->type != VALUE_STRING) {
+        at.element = place->key->name;
     }
-    return contested_add_register(merge->store, contested, reg->stamp,
-                                  contested_register_bytes(reg, &scratch));
+    if (!counter_history_find(sync->history, &at, &seen) || (seen.is_float && !part->is_float)) {
+        return false;
+    }
+    if (part->is_float) {
+        part->float_total -= seen.is_float ? seen.float_total : (long double)seen.total;
+    } else {
+        part->total -= seen.total;
+    }
+    /* What was folded is in their register; ours is from before. */
+    return there == NULL || there->registers_count != 1 ||
+           !settled_number(contested, &our_ticks, &number) ||
+           !settled_number(there, &their_ticks, &number) || take_register(merge, contested, there);
 }
 
 static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
@@ -149,16 +190,22 @@ static bool is_unclear(const struct state_merge *merge, const struct contested_p
 }
 
 /* Parts of which the mesh saw the beginning and has nothing: rebase.h. */
-static bool drop_unclear(const struct state_merge *merge, struct contested *contested,
+static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
+                         const struct rebase_place *place, struct contested *contested,
                          const struct contested *there) {
-    bool any = false;
+    bool any = false, is_split[STAMP_SLOTS_COUNT] = {false};
     unsigned count = 0;
     for (unsigned i = 0; i < contested->parts_count; i++) {
-        count += is_unclear(merge, &contested->parts[i], there);
+        struct contested_part *part = &contested->parts[i];
+        if (is_unclear(merge, part, there)) {
+            bool is_done = split_noted(sync, merge, place, contested, part, there);
+            is_split[stamp_slot(part->stamp)] = is_done;
+            count += !is_done;
+        }
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
         struct contested_part *part = &contested->parts[i];
-        if (is_unclear(merge, part, there) &&
+        if (!is_split[stamp_slot(part->stamp)] && is_unclear(merge, part, there) &&
             (count > 1 || !split_part(merge, contested, part, there))) {
             contested_drop_part(contested, i);
             any = true;
@@ -269,7 +316,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         rest.seen_here = &nothing;
         rest.settled_ticks_here = 0;
     }
-    difference.is_unclear = drop_unclear(merge, wanted, theirs);
+    difference.is_unclear = drop_unclear(sync, merge, place, wanted, theirs);
     bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
                       note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=

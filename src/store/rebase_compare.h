@@ -10,6 +10,9 @@
  * lie in `aside`, under the same key. Both sides may be spelled out by it. */
 struct rebase_place {
     const struct key *key;
+    /* Of which `key` is an element, or `key` itself. */
+    const struct key *owner;
+    enum value_type type; /* of the owner, where it is an element; else VALUE_STRING */
     struct store *ours, *theirs, *aside;
     bool can_patch; /* the verdict may be PATCH */
 };

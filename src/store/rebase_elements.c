@@ -271,8 +271,12 @@ static void compare_deep(struct compare_walk *walk, struct slice name, const str
                          const struct side *theirs) {
     struct store *stores = element_stores(walk->sync);
     struct key key = store_key(&stores[0], 0, name);
-    struct rebase_place place = {
-        .key = &key, .ours = &stores[0], .theirs = &stores[1], .aside = &stores[2]};
+    struct rebase_place place = {.key = &key,
+                                 .owner = walk->key,
+                                 .type = walk->type,
+                                 .ours = &stores[0],
+                                 .theirs = &stores[1],
+                                 .aside = &stores[2]};
     struct rebase_verdict verdict;
     if (put_aside(walk, place.ours, &key, ours) && put_aside(walk, place.theirs, &key, theirs) &&
         rebase_compare(walk->sync, walk->merge, &place, &verdict)) {

@@ -165,6 +165,23 @@ struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn f
     return sync;
 }
 
+bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        const struct sync_part *part = &sync->parts[i];
+        uint64_t shown = slot < part->context_count ? stamp_ticks(part->context[slot]) : 0;
+        if (i > 0 && shown != *ticks) {
+            return false;
+        }
+        *ticks = shown;
+    }
+    return sync->parts_count > 0;
+}
+
+void sync_set_history(struct sync *sync, struct counter_history *history) {
+    counter_history_free(sync->history);
+    sync->history = history;
+}
+
 void sync_abandon(struct sync *sync) {
     if (sync->is_direct && !sync->is_finished) {
         store_take_out_all(sync->store);
@@ -209,6 +226,7 @@ void sync_free(struct sync *sync) {
         memory_free(sync->parts[i].context);
     }
     memory_free(sync->parts);
+    counter_history_free(sync->history);
     for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
         memory_free(sync->marks[slot].marks);
     }

@@ -52,6 +52,7 @@ enum sync_fate {
 typedef enum sync_fate (*sync_fate_fn)(void *udata, uint64_t stamp);
 
 struct sync;
+struct counter_history;
 
 /* What becomes of what only this node knows. */
 enum sync_mode {
@@ -86,6 +87,12 @@ unsigned sync_parts_done(const struct sync *sync);
  * seen all of a replica that is retired here, or has retired one that it had not seen all of.
  * `*context` is what the part shows. */
 bool sync_part_fits(const struct sync *sync, unsigned part, struct context *context);
+/* All parts are in. Up to which ticks all of them show the replica in `slot`; false: they differ.
+ */
+bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
+/* When rebasing, before sync_merge_some(): what counters were at those ticks. `sync` owns it from
+ * now on. */
+void sync_set_history(struct sync *sync, struct counter_history *history);
 /* All parts are in: merges or rebases the next one; true when all are. Not before they are all
  * here, so that it can be begun anew as long as one is missing. */
 bool sync_merge_some(struct sync *sync);

@@ -3,6 +3,7 @@
 #ifndef STORE_SYNC_STATE_H
 #define STORE_SYNC_STATE_H
 
+#include "store/counter_history.h"
 #include "store/state_merge.h"
 #include "store/mutate.h"
 #include "store/rebase.h"
@@ -73,6 +74,7 @@ struct sync {
     size_t retired_count;
     struct buffer key_scratch;
     struct rebase *rebase;
+    struct counter_history *history; /* NULL: none was handed over */
     struct sync_stats stats;
 };
 

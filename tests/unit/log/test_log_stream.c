@@ -344,6 +344,51 @@ static bool reads_all(struct lone *lone) {
     return is_good;
 }
 
+/* How many records come from the oldest place on; 0: there is none. */
+static unsigned count_from_oldest(struct lone *lone) {
+    struct log_stream *stream = log_stream_new(lone->node->world.log);
+    enum log_stream_status status = log_stream_seek_oldest(stream);
+    struct stream_record record;
+    struct slice bytes;
+    unsigned count = 0;
+    uint64_t ticks = 0;
+    while (status != LOG_STREAM_LOST &&
+           (status = log_stream_next(stream, &record, &bytes)) != LOG_STREAM_END) {
+        world_settle(&lone->node->world);
+        if (status == LOG_STREAM_RECORD) {
+            assert_true(count == 0 || record.previous_ticks == ticks);
+            ticks = record.last_ticks;
+            count++;
+        }
+    }
+    log_stream_free(stream);
+    return count;
+}
+
+/* From files all that was ever written, from memory alone what is still there. */
+static void test_from_the_oldest(void **state) {
+    (void)state;
+    struct log_ring_stats stats;
+    struct lone *lone = lone_new(&ON_DISK);
+    lone_write(lone, 120);
+    assert_true(reads_all(lone));
+    log_get_ring_stats(lone->node->world.log, &stats);
+    unsigned count = count_from_oldest(lone);
+    assert_true(count > stats.records_count);
+    lone_free(lone);
+
+    struct plan plan = ON_DISK;
+    plan.is_on = false;
+    lone = lone_new(&plan);
+    lone_write(lone, 120);
+    assert_false(reads_all(lone));
+    log_get_ring_stats(lone->node->world.log, &stats);
+    assert_int_equal(count_from_oldest(lone), stats.records_count);
+    log_set_ring_bytes(lone->node->world.log, 0);
+    assert_int_equal(count_from_oldest(lone), 0);
+    lone_free(lone);
+}
+
 /* Every read of the disk fails once: the stream is lost, and another try succeeds. */
 static void test_reads_that_fail(void **state) {
     (void)state;
@@ -706,6 +751,7 @@ int main(void) {
         cmocka_unit_test(test_across_snapshots),
         cmocka_unit_test(test_across_lives),
         cmocka_unit_test(test_little_is_retained),
+        cmocka_unit_test(test_from_the_oldest),
         cmocka_unit_test(test_reads_that_fail),
         cmocka_unit_test(test_files_that_go),
         cmocka_unit_test(test_many_streams),

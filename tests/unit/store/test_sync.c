@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "crdt/hyperloglog.h"
+#include "store/counter_history.h"
 #include "store/mutate.h"
 #include "store/part.h"
 #include "store/receive.h"
@@ -150,6 +151,10 @@ static void collect(struct peer *peer) {
 /* The next record of `from` that `to` lacks; false when there is none or it has to wait. */
 static bool deliver_one(struct peer *to, unsigned from) {
     struct author *author = &authors[from];
+    if (replicas_find(&to->store.replicas, author->ref) == 0 &&
+        replicas_find_retired(&to->store.replicas, author->ref) != NULL) {
+        return false;
+    }
     unsigned slot = replicas_add(&to->store.replicas, &author->id);
     assert_int_not_equal(slot, 0);
     uint64_t ticks = receiver_ticks(&to->receiver, slot);
@@ -264,11 +269,32 @@ static void finish(struct sync *sync, struct peer *joiner) {
     }
 }
 
+/* Does the log of who rebases reach back to the beginning? */
+static bool reads_history;
+
+static struct counter_history *read_history(const struct sync *sync, const struct peer *joiner) {
+    struct counter_history *history = counter_history_new();
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
+        uint64_t ticks;
+        for (unsigned at = 0;
+             slot != 0 && sync_shown_ticks(sync, slot, &ticks) && at < authors[i].count; at++) {
+            struct stream_record record;
+            assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
+            counter_history_note(history, &record, ticks);
+        }
+    }
+    return history;
+}
+
 static void join(struct peer *joiner, struct peer *from, enum sync_mode mode) {
     collect(joiner);
     struct sync *sync = sync_begin(&joiner->store, mode, NULL, NULL);
     for (unsigned part = 0; part < PARTS; part++) {
         assert_int_equal(pull(sync, from, part, NULL, false), SYNC_OK);
+    }
+    if (mode == SYNC_REBASE && reads_history) {
+        sync_set_history(sync, read_history(sync, joiner));
     }
     finish(sync, joiner);
     assert_true(sync_is_caught_up(sync));
@@ -282,8 +308,12 @@ static void drop_unsent(unsigned from) {
     struct author *author = &authors[from];
     uint64_t known = 0;
     for (unsigned i = 0; i < peers_count; i++) {
-        unsigned slot = replicas_find(&peers[i].store.replicas, author->ref);
-        uint64_t ticks = stamp_ticks(peers[i].store.context.stamps[slot]);
+        const struct replicas *replicas = &peers[i].store.replicas;
+        const struct retired_replica *retired = replicas_find_retired(replicas, author->ref);
+        unsigned slot = replicas_find(replicas, author->ref);
+        uint64_t ticks = slot == 0 && retired != NULL
+                             ? retired->ticks
+                             : stamp_ticks(peers[i].store.context.stamps[slot]);
         if (peers[i].author != from && ticks > known) {
             known = ticks;
         }
@@ -381,6 +411,26 @@ static void add(unsigned peer, const char *name, int64_t delta) {
     int64_t result;
     assert_int_equal(strings_add_integer(&peers[peer].store, &key, delta, &result), STORE_OK);
     store_end_unit(&peers[peer].store);
+}
+
+static void add_field(unsigned peer, const char *field, int64_t delta) {
+    struct elements_writer writer;
+    struct key key = key_of(peer, "hash");
+    int64_t result;
+    assert_int_equal(elements_open(&peers[peer].store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_int_equal(element_add_integer(&writer, slice_of(field), delta, &result), STORE_OK);
+    elements_close(&writer);
+    store_end_unit(&peers[peer].store);
+}
+
+static void expect_field(unsigned peer, const char *field, const char *value) {
+    struct elements elements;
+    struct element element;
+    struct key key = key_of(peer, "hash");
+    assert_int_equal(elements_read(&peers[peer].store, &key, VALUE_HASH, &elements), STORE_OK);
+    assert_true(elements_find(&peers[peer].store, &elements, slice_of(field), &element));
+    assert_int_equal(element.value.size, strlen(value));
+    assert_memory_equal(element.value.data, value, strlen(value));
 }
 
 static void delete (unsigned peer, const char *name) {
@@ -762,6 +812,63 @@ static void unsent_increments_count_once(void **state) {
     expect_all("c", "11115");
     expect_all("own", "105");
     teardown();
+}
+
+static void retire(struct peer *peer, unsigned author) {
+    struct store *store = &peer->store;
+    struct context frontier = store->context;
+    while (!store_settle(store, &frontier, 1000)) {
+    }
+    unsigned slot = replicas_find(&store->replicas, authors[author].ref);
+    for (unsigned i = 0; i < 100 && !store_retire_some(store, slot, &frontier, 1000); i++) {
+        collect(peer);
+    }
+    assert_int_equal(replicas_find(&store->replicas, authors[author].ref), 0);
+}
+
+/* The mesh has folded what it saw of a part together with somebody else's: only the log of who
+ * comes back knows what it saw. */
+static void what_was_folded_with_others(bool has_log, const char *expected) {
+    setup(3);
+    unsigned forgotten = peers[2].author, ended = peers[0].author;
+    add(2, "c", 1);
+    add_field(2, "f", 1);
+    deliver_all();
+    add(2, "c", 2);
+    add_field(2, "f", 2);
+    add(0, "c", 4);
+    add_field(0, "f", 4);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        retire(&peers[i], forgotten);
+        retire(&peers[i], ended);
+    }
+    add(1, "c", 16);
+    add_field(1, "f", 16);
+    reads_history = has_log;
+    rejoin(2, 1);
+    reads_history = false;
+    deliver_all();
+    check_equal();
+    expect_all("c", expected);
+    for (unsigned i = 0; i < peers_count; i++) {
+        expect_field(i, "f", expected);
+    }
+    teardown();
+}
+
+static void the_log_tells_what_was_folded(void **state) {
+    (void)state;
+    what_was_folded_with_others(true, "23");
+}
+
+/* Nothing counts twice. */
+static void without_a_log_what_is_unclear_is_left_out(void **state) {
+    (void)state;
+    what_was_folded_with_others(false, "21");
 }
 
 static void unsent_deletes_and_expiries_are_made_again(void **state) {
@@ -1355,6 +1462,8 @@ int main(void) {
         cmocka_unit_test(databases_keep_their_order),
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(unsent_increments_count_once),
+        cmocka_unit_test(the_log_tells_what_was_folded),
+        cmocka_unit_test(without_a_log_what_is_unclear_is_left_out),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
         cmocka_unit_test(unsent_patches_are_made_again),
