@@ -83,43 +83,83 @@ static bool drop_others(const struct sync *sync, const struct state_merge *merge
            before;
 }
 
-/* The number in the only register, which is settled, or 0 without one; false when there is more. */
-static bool settled_number(const struct contested *contested, uint64_t *ticks,
-                           long double *number) {
+/* The number that is shown below the parts, 0 without one; false when it is no number. */
+static bool shown_number(const struct contested *contested, uint64_t *stamp, long double *number) {
     struct entry_scratch scratch;
-    *ticks = 0;
+    *stamp = 0;
     *number = 0;
-    if (contested->edits_count > 0 || contested->registers_count > 1) {
+    if (contested->edits_count > 0) {
         return false;
     }
     if (contested->registers_count == 0) {
         return true;
     }
-    const struct contested_register *reg = &contested->registers[0];
-    *ticks = stamp_ticks(reg->stamp);
+    const struct contested_register *reg = &contested->registers[contested->registers_count - 1];
+    *stamp = reg->stamp;
     if (reg->form == CONTESTED_NUMBER) {
         *number = reg->number;
-    } else if (!number_parse_float(contested_register_bytes(reg, &scratch), number)) {
-        return false;
+        return true;
     }
-    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED;
+    return number_parse_float(contested_register_bytes(reg, &scratch), number);
+}
+
+static bool are_registers_there(const struct state_merge *merge,
+                                const struct contested *contested) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!state_merge_covers_there(merge, contested->registers[i].stamp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_copy(const struct state_merge *merge, struct contested *contested,
+                     const struct contested_register *reg) {
+    if (reg->form == CONTESTED_NUMBER) {
+        contested_add_number(merge->store, contested, reg->stamp, reg->number);
+        return true;
+    }
+    struct entry_scratch scratch;
+    return contested_add_register(merge->store, contested, reg->stamp,
+                                  contested_register_bytes(reg, &scratch));
+}
+
+static bool has_register(const struct contested *contested, uint64_t ticks) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (stamp_ticks(contested->registers[i].stamp) == ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May the register be what the mesh made of what it saw of the part? Its ticks are then those of
+ * the part, unless those of the register below were greater. */
+static bool may_hold_part(const struct state_merge *merge, const struct contested_part *part,
+                          const struct contested_register *reg) {
+    unsigned slot = stamp_slot(part->stamp);
+    uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
+    uint64_t ticks = stamp_ticks(reg->stamp);
+    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED && part->off_seen == 0 &&
+           ticks >= part->start_ticks && ticks <= stamp_ticks(seen_there);
 }
 
 /* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
- * then the difference of the registers is what it saw. Leaves the rest in the part. */
+ * then the difference of the registers is what it saw. Leaves the rest in the part. Ours need not
+ * be settled, since whoever wrote it may live, and there may be siblings; but the mesh had them
+ * all. */
 static bool split_part(const struct state_merge *merge, struct contested *contested,
                        struct contested_part *part, const struct contested *there) {
-    unsigned slot = stamp_slot(part->stamp);
-    uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
-    uint64_t our_ticks, their_ticks;
+    uint64_t our_stamp, their_stamp;
     long double ours, theirs;
-    if (there == NULL || there->registers_count == 0 || part->off_seen != 0 ||
-        !settled_number(contested, &our_ticks, &ours) ||
-        !settled_number(there, &their_ticks, &theirs)) {
+    if (there == NULL || there->registers_count != 1 || part->off_seen != 0 ||
+        !shown_number(contested, &our_stamp, &ours) ||
+        !shown_number(there, &their_stamp, &theirs) ||
+        stamp_slot(their_stamp) != STAMP_SLOT_SETTLED || !are_registers_there(merge, contested)) {
         return false;
     }
-    bool is_folded = their_ticks >= part->start_ticks && their_ticks <= stamp_ticks(seen_there);
-    if (their_ticks != our_ticks && !is_folded) {
+    if (stamp_ticks(their_stamp) != stamp_ticks(our_stamp) &&
+        !may_hold_part(merge, part, &there->registers[0])) {
         return false;
     }
     if (part->is_float) {
@@ -127,17 +167,10 @@ static bool split_part(const struct state_merge *merge, struct contested *contes
     } else {
         part->total -= (int64_t)(theirs - ours);
     }
-    struct entry_scratch scratch;
-    const struct contested_register *reg = &there->registers[0];
-    if (contested->registers_count > 0) {
+    while (contested->registers_count > 0) {
         contested_drop_register(contested, 0);
     }
-    if (reg->form == CONTESTED_NUMBER) {
-        contested_add_number(merge->store, contested, reg->stamp, reg->number);
-        return true;
-    }
-    return contested_add_register(merge->store, contested, reg->stamp,
-                                  contested_register_bytes(reg, &scratch));
+    return add_copy(merge, contested, &there->registers[0]);
 }
 
 static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
@@ -148,11 +181,29 @@ static bool is_unclear(const struct state_merge *merge, const struct contested_p
            state_merge_covers_there(merge, stamp_make(part->start_ticks, slot));
 }
 
-/* Parts of which the mesh saw the beginning and has nothing: rebase.h. */
+/* The part goes. A register that holds what the mesh saw of it has its ticks, and would be taken
+ * for one that was here and was removed. False when memory is out. */
+static bool leave_part_out(const struct state_merge *merge, struct contested *contested, unsigned i,
+                           const struct contested *there) {
+    bool is_done = true;
+    for (unsigned j = 0; there != NULL && j < there->registers_count; j++) {
+        const struct contested_register *reg = &there->registers[j];
+        if (may_hold_part(merge, &contested->parts[i], reg) &&
+            !has_register(contested, stamp_ticks(reg->stamp))) {
+            is_done &= add_copy(merge, contested, reg);
+        }
+    }
+    contested_drop_part(contested, i);
+    return is_done;
+}
+
+/* Parts of which the mesh saw the beginning and has nothing: rebase.h. `is_any` when one was left
+ * out. False when memory is out. */
 static bool drop_unclear(const struct state_merge *merge, struct contested *contested,
-                         const struct contested *there) {
-    bool any = false;
+                         const struct contested *there, bool *is_any) {
+    bool is_done = true;
     unsigned count = 0;
+    *is_any = false;
     for (unsigned i = 0; i < contested->parts_count; i++) {
         count += is_unclear(merge, &contested->parts[i], there);
     }
@@ -160,11 +211,11 @@ static bool drop_unclear(const struct state_merge *merge, struct contested *cont
         struct contested_part *part = &contested->parts[i];
         if (is_unclear(merge, part, there) &&
             (count > 1 || !split_part(merge, contested, part, there))) {
-            contested_drop_part(contested, i);
-            any = true;
+            is_done &= leave_part_out(merge, contested, i, there);
+            *is_any = true;
         }
     }
-    return any;
+    return is_done;
 }
 
 /* Has the mesh written nothing to the key that was not seen here? */
@@ -269,7 +320,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         rest.seen_here = &nothing;
         rest.settled_ticks_here = 0;
     }
-    difference.is_unclear = drop_unclear(merge, wanted, theirs);
+    difference.is_memory_out |= !drop_unclear(merge, wanted, theirs, &difference.is_unclear);
     bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
                       note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=
