@@ -940,6 +940,40 @@ static void what_a_part_was_folded_into_stays(void **state) {
     teardown();
 }
 
+/* Both sides have forgotten each other, retired the other's life as they knew it, and gone on in
+ * it. What that wrote after its end is not something that was seen and is gone. */
+static void what_was_written_after_its_author_was_retired_stays(void **state) {
+    (void)state;
+    setup(2);
+    unsigned first = peers[0].author, second = peers[1].author;
+    for (unsigned i = 0; i < 2; i++) {
+        add(i, "c", 1);
+        add(i, "sum", 1);
+        set(i, i == 0 ? "zero" : "one", "old");
+    }
+    deliver_all();
+    retire(1, first);
+    retire(0, second);
+    add(0, "c", 100);
+    add(0, "sum", 100);
+    set(0, "zero", "new");
+    set(0, "three", "new");
+    add(1, "c", 10);
+    set(1, "one", "new");
+    collect(&peers[0]);
+    begin_life(&peers[0], 80);
+    retire(0, first);
+    rebase(1, 0, -1);
+    deliver(1, 0);
+    check_equal();
+    expect_all("sum", "102");
+    expect_all("zero", "new");
+    expect_all("three", "new");
+    expect_all("one", "new");
+    expect_all("c", "102"); /* unclear: how much of 11 was folded */
+    teardown();
+}
+
 /* Likewise, of several values that were set at once and had not settled when it was cut off. */
 static void a_part_above_siblings_is_told_apart(void **state) {
     (void)state;
@@ -1452,6 +1486,7 @@ int main(void) {
         cmocka_unit_test(databases_keep_their_order),
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(what_a_part_was_folded_into_stays),
+        cmocka_unit_test(what_was_written_after_its_author_was_retired_stays),
         cmocka_unit_test(a_part_above_siblings_is_told_apart),
         cmocka_unit_test(what_an_unclear_part_was_folded_into_stays),
         cmocka_unit_test(unsent_increments_count_once),
