@@ -812,8 +812,8 @@ static unsigned remove_expired(struct store *store, const struct collection *col
         if (!store_holds(store, &owner, &is_expired)) {
             store_notify(store, NOTIFY_GENERIC, "del", &owner);
         }
-        store_end_unit(store);
     }
+    store_end_unit(store); /* opening it may have removed the key */
     buffer_deinit(&owner_name);
     return removed;
 }
