@@ -504,6 +504,23 @@ static void note_unwanted(struct membership *membership, struct member *member, 
     }
 }
 
+/* Remembers a node that others have forgotten before this one heard of it. The table of replicas
+ * may still come to name it, by a state that is taken over, and nobody would say so again: it would
+ * be recalled as a member of whom nothing is heard, and hold up the settling of the whole mesh. */
+static void remember_forgotten(struct membership *membership, const struct replica_id *id,
+                               uint64_t now_ms) {
+    struct member *member = add_member(membership, id, now_ms);
+    if (member == NULL) {
+        return;
+    }
+    detector_deinit(&member->detector);
+    set_counted(membership, member, false);
+    member->state = MEMBER_FORGOTTEN;
+    membership->forgotten_count++;
+    row_changed(membership, member);
+    drop_forgotten(membership);
+}
+
 void membership_note_row(struct membership *membership, const struct membership_row *row,
                          uint64_t now_ms) {
     struct member *member = membership_find(membership, row->id.node);
@@ -512,7 +529,9 @@ void membership_note_row(struct membership *membership, const struct membership_
         return;
     }
     if (row->status == MEMBERSHIP_ROW_FORGOTTEN) {
-        if (member != NULL && row->id.generation >= member->generation) {
+        if (member == NULL) {
+            remember_forgotten(membership, &row->id, now_ms);
+        } else if (row->id.generation >= member->generation) {
             note_unwanted(membership, member, now_ms);
         }
         return;

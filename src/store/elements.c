@@ -82,15 +82,17 @@ bool elements_find(const struct store *store, const struct elements *elements, s
 struct each_walk {
     const struct store *store;
     enum value_type type;
+    bool takes_expired;
     element_fn each;
     void *udata;
 };
 
 static void each_visit(void *item, void *udata) {
     struct each_walk *walk = (struct each_walk *)udata;
-    if (!mutate_is_invisible(walk->store, (const struct entry *)item)) {
+    const struct entry *entry = (const struct entry *)item;
+    if (walk->takes_expired ? !entry_is_hidden(entry) : !mutate_is_invisible(walk->store, entry)) {
         struct element element;
-        element_view((const struct entry *)item, walk->type, &element);
+        element_view(entry, walk->type, &element);
         walk->each(walk->udata, &element);
     }
 }
@@ -138,6 +140,24 @@ void elements_each(const struct store *store, const struct elements *elements, e
     uint64_t position = 0;
     do {
         position = elements_scan(store, elements, position, each, udata);
+    } while (position != 0);
+}
+
+void elements_each_written(const struct store *store, const struct elements *elements,
+                           element_fn each, void *udata) {
+    if (elements->collection == NULL || elements->type == VALUE_STREAM ||
+        elements->type == VALUE_LIST) {
+        elements_each(store, elements, each, udata); /* none of these expires */
+        return;
+    }
+    struct each_walk walk = {.store = store,
+                             .type = elements->type,
+                             .takes_expired = true,
+                             .each = each,
+                             .udata = udata};
+    uint64_t position = 0;
+    do {
+        position = table_walk(&elements->collection->space.table, position, each_visit, &walk);
     } while (position != 0);
 }
 
@@ -792,8 +812,8 @@ static unsigned remove_expired(struct store *store, const struct collection *col
         if (!store_holds(store, &owner, &is_expired)) {
             store_notify(store, NOTIFY_GENERIC, "del", &owner);
         }
-        store_end_unit(store);
     }
+    store_end_unit(store); /* opening it may have removed the key */
     buffer_deinit(&owner_name);
     return removed;
 }

@@ -45,6 +45,10 @@ typedef void (*element_fn)(void *udata, const struct element *element);
  * change the key. */
 void elements_each(const struct store *store, const struct elements *elements, element_fn each,
                    void *udata);
+/* As elements_each(), also for those whose time has come and that nobody has removed yet: what has
+ * been written, whatever the time is. */
+void elements_each_written(const struct store *store, const struct elements *elements,
+                           element_fn each, void *udata);
 /* As elements_each() for some elements from `position` on, which is 0 at the beginning; returns the
  * next position, 0 at the end. An element that stays is seen, whatever comes and goes meanwhile.
  * Positions are those of table_walk(). */

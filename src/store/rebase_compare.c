@@ -83,59 +83,83 @@ static bool drop_others(const struct sync *sync, const struct state_merge *merge
            before;
 }
 
-/* The number in the only register, which is settled, or 0 without one; false when there is more. */
-static bool settled_number(const struct contested *contested, uint64_t *ticks,
-                           long double *number) {
+/* The number that is shown below the parts, 0 without one; false when it is no number. */
+static bool shown_number(const struct contested *contested, uint64_t *stamp, long double *number) {
     struct entry_scratch scratch;
-    *ticks = 0;
+    *stamp = 0;
     *number = 0;
-    if (contested->edits_count > 0 || contested->registers_count > 1) {
+    if (contested->edits_count > 0) {
         return false;
     }
     if (contested->registers_count == 0) {
         return true;
     }
-    const struct contested_register *reg = &contested->registers[0];
-    *ticks = stamp_ticks(reg->stamp);
+    const struct contested_register *reg = &contested->registers[contested->registers_count - 1];
+    *stamp = reg->stamp;
     if (reg->form == CONTESTED_NUMBER) {
         *number = reg->number;
-    } else if (!number_parse_float(contested_register_bytes(reg, &scratch), number)) {
-        return false;
+        return true;
     }
-    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED;
+    return number_parse_float(contested_register_bytes(reg, &scratch), number);
 }
 
-/* Takes their only register in the place of ours, if there is one. False when memory is out. */
-static bool take_register(const struct state_merge *merge, struct contested *contested,
-                          const struct contested *there) {
-    struct entry_scratch scratch;
-    const struct contested_register *reg = &there->registers[0];
-    if (contested->registers_count > 0) {
-        contested_drop_register(contested, 0);
+static bool are_registers_there(const struct state_merge *merge,
+                                const struct contested *contested) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (!state_merge_covers_there(merge, contested->registers[i].stamp)) {
+            return false;
+        }
     }
+    return true;
+}
+
+static bool add_copy(const struct state_merge *merge, struct contested *contested,
+                     const struct contested_register *reg) {
     if (reg->form == CONTESTED_NUMBER) {
         contested_add_number(merge->store, contested, reg->stamp, reg->number);
         return true;
     }
+    struct entry_scratch scratch;
     return contested_add_register(merge->store, contested, reg->stamp,
                                   contested_register_bytes(reg, &scratch));
 }
 
-/* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
- * then the difference of the registers is what it saw. Leaves the rest in the part. */
-static bool split_part(const struct state_merge *merge, struct contested *contested,
-                       struct contested_part *part, const struct contested *there) {
+static bool has_register(const struct contested *contested, uint64_t ticks) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (stamp_ticks(contested->registers[i].stamp) == ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May the register be what the mesh made of what it saw of the part? Its ticks are then those of
+ * the part, unless those of the register below were greater. */
+static bool may_hold_part(const struct state_merge *merge, const struct contested_part *part,
+                          const struct contested_register *reg) {
     unsigned slot = stamp_slot(part->stamp);
     uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
-    uint64_t our_ticks, their_ticks;
+    uint64_t ticks = stamp_ticks(reg->stamp);
+    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED && part->off_seen == 0 &&
+           ticks >= part->start_ticks && ticks <= stamp_ticks(seen_there);
+}
+
+/* The mesh has folded what it saw of the part into its register, and nothing else happened to that:
+ * then the difference of the registers is what it saw. Leaves the rest in the part. Ours need not
+ * be settled, since whoever wrote it may live, and there may be siblings; but the mesh had them
+ * all. */
+static bool split_part(const struct state_merge *merge, struct contested *contested,
+                       struct contested_part *part, const struct contested *there) {
+    uint64_t our_stamp, their_stamp;
     long double ours, theirs;
-    if (there == NULL || there->registers_count == 0 || part->off_seen != 0 ||
-        !settled_number(contested, &our_ticks, &ours) ||
-        !settled_number(there, &their_ticks, &theirs)) {
+    if (there == NULL || there->registers_count != 1 || part->off_seen != 0 ||
+        !shown_number(contested, &our_stamp, &ours) ||
+        !shown_number(there, &their_stamp, &theirs) ||
+        stamp_slot(their_stamp) != STAMP_SLOT_SETTLED || !are_registers_there(merge, contested)) {
         return false;
     }
-    bool is_folded = their_ticks >= part->start_ticks && their_ticks <= stamp_ticks(seen_there);
-    if (their_ticks != our_ticks && !is_folded) {
+    if (stamp_ticks(their_stamp) != stamp_ticks(our_stamp) &&
+        !may_hold_part(merge, part, &there->registers[0])) {
         return false;
     }
     if (part->is_float) {
@@ -143,7 +167,24 @@ static bool split_part(const struct state_merge *merge, struct contested *contes
     } else {
         part->total -= (int64_t)(theirs - ours);
     }
-    return take_register(merge, contested, there);
+    while (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    return add_copy(merge, contested, &there->registers[0]);
+}
+
+/* Takes over from the mesh what the part may be folded into: it has ticks that were seen here, and
+ * would be taken for a register that was here and was removed. False when memory is out. */
+static bool keep_folded(const struct state_merge *merge, struct contested *contested,
+                        const struct contested_part *part, const struct contested *there) {
+    bool is_done = true;
+    for (unsigned i = 0; there != NULL && i < there->registers_count; i++) {
+        const struct contested_register *reg = &there->registers[i];
+        if (may_hold_part(merge, part, reg) && !has_register(contested, stamp_ticks(reg->stamp))) {
+            is_done &= add_copy(merge, contested, reg);
+        }
+    }
+    return is_done;
 }
 
 /* The log has the total of the part that the mesh saw. Leaves the rest in the part, whatever became
@@ -152,14 +193,11 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
                         const struct rebase_place *place, struct contested *contested,
                         struct contested_part *part, const struct contested *there) {
     const struct replicas *replicas = &sync->store->replicas;
-    unsigned slot = stamp_slot(part->stamp);
     struct counter_total seen;
-    uint64_t our_ticks, their_ticks;
-    long double number;
     if (sync->history == NULL || part->off_seen != 0) {
         return false;
     }
-    struct counter_place at = {.ref = replicas->slots[slot].ref,
+    struct counter_place at = {.ref = replicas->slots[stamp_slot(part->stamp)].ref,
                                .number = sync->store->dbs[place->owner->db].number,
                                .type = place->type,
                                .key = place->owner->name,
@@ -175,10 +213,16 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
     } else {
         part->total -= seen.total;
     }
-    /* What was folded is in their register; ours is from before. */
-    return there == NULL || there->registers_count != 1 ||
-           !settled_number(contested, &our_ticks, &number) ||
-           !settled_number(there, &their_ticks, &number) || take_register(merge, contested, there);
+    bool is_theirs = there != NULL && there->registers_count == 1 && there->edits_count == 0 &&
+                     stamp_slot(there->registers[0].stamp) == STAMP_SLOT_SETTLED &&
+                     contested->edits_count == 0 && are_registers_there(merge, contested);
+    if (!is_theirs) {
+        return keep_folded(merge, contested, part, there);
+    }
+    while (contested->registers_count > 0) {
+        contested_drop_register(contested, 0);
+    }
+    return add_copy(merge, contested, &there->registers[0]);
 }
 
 static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
@@ -189,29 +233,32 @@ static bool is_unclear(const struct state_merge *merge, const struct contested_p
            state_merge_covers_there(merge, stamp_make(part->start_ticks, slot));
 }
 
-/* Parts of which the mesh saw the beginning and has nothing: rebase.h. */
+/* Parts of which the mesh saw the beginning and has nothing: rebase.h. `is_any` when one was left
+ * out. False when memory is out. */
 static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
                          const struct rebase_place *place, struct contested *contested,
-                         const struct contested *there) {
-    bool any = false, is_split[STAMP_SLOTS_COUNT] = {false};
+                         const struct contested *there, bool *is_any) {
+    bool is_done = true, is_split[STAMP_SLOTS_COUNT] = {false};
     unsigned count = 0;
+    *is_any = false;
     for (unsigned i = 0; i < contested->parts_count; i++) {
         struct contested_part *part = &contested->parts[i];
         if (is_unclear(merge, part, there)) {
-            bool is_done = split_noted(sync, merge, place, contested, part, there);
-            is_split[stamp_slot(part->stamp)] = is_done;
-            count += !is_done;
+            bool is_noted = split_noted(sync, merge, place, contested, part, there);
+            is_split[stamp_slot(part->stamp)] = is_noted;
+            count += !is_noted;
         }
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
         struct contested_part *part = &contested->parts[i];
         if (!is_split[stamp_slot(part->stamp)] && is_unclear(merge, part, there) &&
             (count > 1 || !split_part(merge, contested, part, there))) {
+            is_done &= keep_folded(merge, contested, part, there);
             contested_drop_part(contested, i);
-            any = true;
+            *is_any = true;
         }
     }
-    return any;
+    return is_done;
 }
 
 /* Has the mesh written nothing to the key that was not seen here? */
@@ -316,7 +363,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         rest.seen_here = &nothing;
         rest.settled_ticks_here = 0;
     }
-    difference.is_unclear = drop_unclear(sync, merge, place, wanted, theirs);
+    difference.is_memory_out |=
+        !drop_unclear(sync, merge, place, wanted, theirs, &difference.is_unclear);
     bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
                       note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=

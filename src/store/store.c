@@ -794,7 +794,9 @@ void store_value_digest(const struct store *store, const struct entry *entry, ui
     struct elements elements;
     elements_of(entry, &elements);
     struct value_digest sums = {.type = elements.type};
-    elements_each(store, &elements, add_element_digest, &sums);
+    /* Expired fields count until a change has removed them, as keys do: nodes that are asked at two
+     * moments would differ otherwise. */
+    elements_each_written(store, &elements, add_element_digest, &sums);
     uint64_t words[3];
     for (int i = 0; i < 3; i++) {
         words[i] = hash_fold(sums.sums[i] ^ elements.type, 0x9E3779B97F4A7C15ULL + 2 * (unsigned)i);

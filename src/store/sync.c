@@ -462,22 +462,34 @@ static bool is_own(const struct replicas *replicas, unsigned slot) {
                   REPLICA_NODE_ID_BYTES) == 0;
 }
 
-/* Up to which ticks one who has seen this had seen all of a replica, of which it has not seen all:
- * it may have a slot, or 0. A replica that was never heard of began to write later than what was,
- * but for what clocks may be apart. What this node wrote itself tells nothing of what it had heard.
- */
-static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *seen, unsigned count,
-                             unsigned slot) {
+/* Up to which ticks one who has seen this had seen all of a replica that it never heard of: that
+ * began to write later than what was, but for what clocks may be apart. What this node wrote itself
+ * tells nothing of what it had heard. */
+static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *seen,
+                             unsigned count) {
     uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
-    if (slot != 0 && slot < count && stamp_ticks(seen[slot]) > 0) {
-        return stamp_ticks(seen[slot]);
-    }
     for (unsigned i = 1; i < count && i < replicas->slots_count; i++) {
         if (!is_own(replicas, i) && stamp_ticks(seen[i]) > newest) {
             newest = stamp_ticks(seen[i]);
         }
     }
     return newest > apart ? newest - apart : 0;
+}
+
+/* Lowers `settled` to what one side has seen of a replica that the other one has retired. It may
+ * have retired it itself (`own`, else NULL), by an earlier end: sides that had forgotten each other
+ * each retired the other's life as they knew it, and that went on. */
+static void lower_settled(uint64_t *settled, const struct replicas *replicas, const uint64_t *seen,
+                          unsigned count, const struct retired_replica *retired,
+                          const struct retired_replica *own) {
+    unsigned slot = replicas_find(replicas, retired->ref);
+    uint64_t ticks = own != NULL ? own->ticks : 0;
+    if (slot != 0 && slot < count && stamp_ticks(seen[slot]) > ticks) {
+        ticks = stamp_ticks(seen[slot]);
+    }
+    if (ticks < retired->ticks) {
+        lower(settled, ticks != 0 ? ticks : ticks_before(replicas, seen, count));
+    }
 }
 
 static void intake_take_retired(struct sync *sync, struct sync_part *part,
@@ -497,26 +509,18 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
             intake->is_retired_there[slot] = true;
             part_raise_context(part, stamp_make(retired->ticks, slot));
         }
-        bool was_seen = slot != 0 ? stamp_ticks(sync->seen.stamps[slot]) >= retired->ticks
-                                  : replicas_find_retired(replicas, retired->ref) != NULL;
-        if (!was_seen) {
-            lower(&intake->settled_ticks_here,
-                  ticks_before(replicas, sync->seen.stamps, STAMP_SLOTS_COUNT, slot));
-        }
+        lower_settled(&intake->settled_ticks_here, replicas, sync->seen.stamps, STAMP_SLOTS_COUNT,
+                      retired, replicas_find_retired(replicas, retired->ref));
     }
 }
 
-static bool was_retired_or_seen_there(const struct sync_part *part, const struct replicas *replicas,
-                                      const struct retired_replica *retired) {
-    for (size_t i = 0; i < part->intake->retired_count; i++) {
-        if (part->intake->retired[i].ref == retired->ref) {
-            return true;
+static const struct retired_replica *retired_there(const struct sync_intake *intake, uint64_t ref) {
+    for (size_t i = 0; i < intake->retired_count; i++) {
+        if (intake->retired[i].ref == ref) {
+            return &intake->retired[i];
         }
     }
-    /* It is known there still, so it has a slot here again. */
-    unsigned slot = replicas_find(replicas, retired->ref);
-    return slot != 0 && slot < part->context_count &&
-           stamp_ticks(part->context[slot]) >= retired->ticks;
+    return NULL;
 }
 
 static void intake_take_header(struct sync *sync, struct sync_part *part,
@@ -535,11 +539,9 @@ static void intake_take_header(struct sync *sync, struct sync_part *part,
     intake_take_retired(sync, part, header);
     intake->settled_ticks_there = UINT64_MAX;
     for (size_t i = 0; i < replicas->retired_count; i++) {
-        if (!was_retired_or_seen_there(part, replicas, &replicas->retired[i])) {
-            lower(&intake->settled_ticks_there,
-                  ticks_before(replicas, part->context, part->context_count,
-                               replicas_find(replicas, replicas->retired[i].ref)));
-        }
+        const struct retired_replica *retired = &replicas->retired[i];
+        lower_settled(&intake->settled_ticks_there, replicas, part->context, part->context_count,
+                      retired, retired_there(intake, retired->ref));
     }
     intake->order_stamp = header->order_ticks == 0
                               ? 0

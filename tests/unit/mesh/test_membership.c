@@ -336,6 +336,43 @@ static void the_forgotten(void **state) {
     world_deinit(&world);
 }
 
+/* A newcomer is told who is forgotten before the state that it takes over names them: it must not
+ * count them then, since nobody would say so again. */
+static void the_forgotten_of_before(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, 4, 5);
+    for (int i = 1; i < 4; i++) {
+        link_up(&world, i, 0);
+    }
+    run_ms(&world, 20000);
+    world.nodes[3].is_down = true;
+    run_ms(&world, 15000);
+    membership_forget(&world.nodes[0].membership, member_of(&world, 0, 3), world.now_ms);
+    run_ms(&world, 10000);
+    node_stop(&world.nodes[2]);
+    node_start(&world, 2, 2);
+    link_up(&world, 0, 2);
+    run_ms(&world, 5000);
+    assert_int_equal(world.nodes[2].events[MEMBERSHIP_FORGOTTEN], 0);
+    struct replica_id gone = make_id(3, 1);
+    (void)replicas_add(&world.nodes[2].replicas, &gone);
+    membership_recall_all(&world.nodes[2].membership, &world.nodes[2].replicas);
+    run_ms(&world, 20000);
+    assert_int_equal(state_of(&world, 2, 3), MEMBER_FORGOTTEN);
+    assert_true(world.nodes[2].membership.set_hash == world.nodes[0].membership.set_hash);
+    assert_true(world.nodes[2].membership.set_hash == world.nodes[1].membership.set_hash);
+    /* It may come back in a new life, as at all others. */
+    world.nodes[3].is_down = false;
+    assert_int_equal(hello(&world, 3, 2), MEMBERSHIP_IS_FORGOTTEN);
+    membership_set_generation(&world.nodes[3].membership, 2);
+    link_up(&world, 3, 0);
+    run_ms(&world, 10000);
+    assert_true(all_alive(&world));
+    assert_int_equal(world.nodes[2].membership.forgotten_count, 0);
+    world_deinit(&world);
+}
+
 /* The dead are forgotten after a while, and left out of digests after half of it. */
 static void the_long_dead(void **state) {
     (void)state;
@@ -678,6 +715,7 @@ int main(void) {
         cmocka_unit_test(the_living_and_the_dead),
         cmocka_unit_test(pauses_are_forgiven),
         cmocka_unit_test(the_forgotten),
+        cmocka_unit_test(the_forgotten_of_before),
         cmocka_unit_test(the_long_dead),
         cmocka_unit_test(the_leaving),
         cmocka_unit_test(admissions),

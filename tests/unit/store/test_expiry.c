@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "store/elements.h"
 #include "store/mutate.h"
 #include "store/strings.h"
 #include "unit/seed.h"
@@ -257,6 +258,55 @@ static void others_expiries_only_hide(void **state) {
 /* ---- hidden entries ---- */
 
 /* What has no value is there for merging only. */
+/* What a node has seen says what its digest is, and not at what time it is asked: of nodes that are
+ * asked one after the other, one would seem to differ. */
+static void digests_do_not_look_at_the_clock(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    put(&store, 0, 1, START_MS + 10);
+    struct key key = store_key(&store, 0, SLICE("hash"));
+    struct elements_writer writer;
+    bool is_new;
+    assert_int_equal(elements_open(&store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_int_equal(element_set(&writer, SLICE("stays"), SLICE("1"), false, &is_new), STORE_OK);
+    assert_int_equal(element_set(&writer, SLICE("goes"), SLICE("1"), false, &is_new), STORE_OK);
+    assert_true(element_expire(&writer, SLICE("goes"), START_MS + 10));
+    elements_close(&writer);
+    uint8_t before[20], after[20], removed[20];
+    store_digest(&store, before);
+    store_set_now(&store, START_MS + 20);
+    store_digest(&store, after);
+    assert_memory_equal(before, after, sizeof(before));
+    bool is_done = false;
+    while (elements_expire_some(&store, &is_done) == 0) {
+    }
+    store_digest(&store, removed);
+    assert_memory_not_equal(before, removed, sizeof(before));
+    store_deinit(&store);
+}
+
+/* Who looks for expired fields finds that the whole key has expired: that is a unit, too. */
+static void fields_of_an_expired_key_leave_no_unit_open(void **state) {
+    (void)state;
+    struct store store;
+    setup_store(&store, 1);
+    struct key key = store_key(&store, 0, SLICE("hash"));
+    struct elements_writer writer;
+    bool is_new, is_done;
+    assert_int_equal(elements_open(&store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_int_equal(element_set(&writer, SLICE("field"), SLICE("1"), false, &is_new), STORE_OK);
+    assert_true(element_expire(&writer, SLICE("field"), START_MS + 10));
+    elements_close(&writer);
+    assert_true(store_expire(&store, &key, START_MS + 10));
+    store_end_unit(&store);
+    store_set_now(&store, START_MS + 20);
+    (void)elements_expire_some(&store, &is_done);
+    assert_int_equal(store_count(&store, 0), 0);
+    assert_false(store.journal.is_unit_open);
+    store_deinit(&store);
+}
+
 static void hidden_entries_are_not_there(void **state) {
     (void)state;
     struct store store;
@@ -314,6 +364,8 @@ int main(void) {
         cmocka_unit_test(a_time_that_has_passed_deletes),
         cmocka_unit_test(the_end_of_time),
         cmocka_unit_test(others_expiries_only_hide),
+        cmocka_unit_test(digests_do_not_look_at_the_clock),
+        cmocka_unit_test(fields_of_an_expired_key_leave_no_unit_open),
         cmocka_unit_test(hidden_entries_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
