@@ -640,6 +640,13 @@ static bool data_sync_is_ready(void *udata) {
                  "removed, %llu written again",
                  (unsigned long long)stats.keys_came, (unsigned long long)stats.keys_merged,
                  (unsigned long long)stats.keys_removed, (unsigned long long)stats.keys_reissued);
+    if (stats.keys_unclear > 0) {
+        node_message(
+            node, LOG_LEVEL_WARNING,
+            "Of %llu keys or elements it could not be told what the mesh had of this node's "
+            "increments: what was new of them is left out",
+            (unsigned long long)stats.keys_unclear);
+    }
     sync_free(data->sync);
     data->sync = NULL;
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;

@@ -585,7 +585,8 @@ struct slice contested_value(const struct contested *contested, struct entry_scr
     case CONTESTED_SHOWS_COLLECTION:
         return slice_make("", 0);
     case CONTESTED_SHOWS_BYTES:
-        return contested->shown_bytes;
+        /* An empty one may have no address, as values elsewhere have. */
+        return contested->shown_bytes.size > 0 ? contested->shown_bytes : slice_make("", 0);
     case CONTESTED_SHOWS_INTEGER:
         return slice_make(scratch->bytes,
                           number_format_integer(scratch->bytes, contested->shown_integer));

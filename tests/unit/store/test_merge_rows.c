@@ -520,13 +520,30 @@ static void row_onto_itself(void **state) {
     assert_all(shown);
 }
 
+/* Commands copy what entry_value() gives, wherever it lies. */
+static void row_empty(void **state) {
+    (void)state;
+    set(A, "");
+    set(B, "");
+    deliver(A, B);
+    deliver(B, A);
+    for (unsigned node = A; node <= B; node++) {
+        struct entry_scratch scratch;
+        struct key key = world_key(&world, node, 0);
+        const struct entry *entry = store_peek(&world.nodes[node].store, &key);
+        assert_int_equal(entry_kind(entry), ENTRY_CONTESTED);
+        assert_non_null(entry_value(entry, &scratch).data);
+    }
+    assert_all("");
+}
+
 int main(void) {
 #define ROW(name) cmocka_unit_test_setup_teardown(row_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         ROW(S1), ROW(S2),  ROW(S3),  ROW(S4),  ROW(S5), ROW(S6),  ROW(S7),          ROW(S8),
         ROW(S9), ROW(S10), ROW(S11), ROW(C1),  ROW(C2), ROW(C3),  ROW(C4),          ROW(C5),
         ROW(C6), ROW(C7),  ROW(C8),  ROW(C11), ROW(P1), ROW(P2),  ROW(T1),          ROW(T2),
-        ROW(T3), ROW(T4),  ROW(T5),  ROW(K3),  ROW(K4), ROW(K10), ROW(onto_itself),
+        ROW(T3), ROW(T4),  ROW(T5),  ROW(K3),  ROW(K4), ROW(K10), ROW(onto_itself), ROW(empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
