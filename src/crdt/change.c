@@ -22,7 +22,7 @@ enum {
 
 static_assert((int)CHANGE_MORE <= (int)CHANGE_KIND_MASK, "a kind has four bits");
 
-static bool change_has_key(enum change_kind kind) {
+bool change_has_key(enum change_kind kind) {
     return kind != CHANGE_FLUSH && kind != CHANGE_FLUSH_ALL && kind != CHANGE_SWAP;
 }
 

@@ -181,6 +181,8 @@ struct change_reader {
  * no sense (then it is not empty). */
 bool change_take_next(struct slice *value, struct change_take *take);
 
+/* Is a change of that kind one of a key, or of an element? */
+bool change_has_key(enum change_kind kind);
 /* Begins to read a batch of the replica numbered `slot`; false when malformed. */
 bool change_reader_init(struct change_reader *reader, struct slice batch, unsigned slot);
 /* Reads the next change. Never reads past the batch; accepts no key, value or database beyond the

@@ -136,6 +136,10 @@ bool rebase_key(struct sync *sync, const struct sync_part *part, const struct ke
     }
     struct entry *ours = here != NULL ? table_item(*here) : NULL;
     struct entry *theirs = there != NULL ? table_item(*there) : NULL;
+    if (theirs != NULL && merge.settled_ticks_here != UINT64_MAX &&
+        rebase_all_was_logged(sync, &merge, key, VALUE_STRING, slice_make("", 0), theirs)) {
+        merge.settled_ticks_here = UINT64_MAX;
+    }
     if (rebase_has_elements(ours, theirs)) {
         if (!rebase_elements(sync, &merge, key, ours, theirs)) {
             return false;

@@ -20,6 +20,9 @@
  * nothing to the key that was not seen here, the difference of the values is what is new; else the
  * part is left out and counted as unclear: nothing counts twice, and nothing deleted comes back.
  *
+ * What is settled in the mesh and absent here was removed here if it was seen. Where that cannot be
+ * told by contexts, the log tells (seen_changes.h); if not, it stays.
+ *
  * SET, DELETE and EXPIRE are not made again when the key was written to after the mesh's state was
  * compared: that came later, and is not to be undone. */
 #ifndef STORE_REBASE_H

@@ -49,6 +49,31 @@ bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
 }
 
+bool rebase_was_logged(const struct sync *sync, const struct key *key, enum value_type type,
+                       struct slice element, uint64_t stamp) {
+    struct seen_place place = {.number = sync->store->dbs[key->db].number,
+                               .type = type,
+                               .key = key->name,
+                               .element = element};
+    return sync->seen_changes != NULL &&
+           seen_changes_has(sync->seen_changes, &place, stamp_ticks(stamp));
+}
+
+bool rebase_all_was_logged(const struct sync *sync, const struct state_merge *merge,
+                           const struct key *key, enum value_type type, struct slice element,
+                           const struct entry *entry) {
+    uint64_t stamps[STATE_MERGE_STAMPS_MAX];
+    unsigned count = state_merge_stamps(entry, stamps);
+    for (unsigned i = 0; i < count; i++) {
+        if (stamp_slot(stamps[i]) == STAMP_SLOT_SETTLED &&
+            stamp_ticks(stamps[i]) > merge->settled_ticks_here &&
+            !rebase_was_logged(sync, key, type, element, stamps[i])) {
+            return false;
+        }
+    }
+    return count > 0;
+}
+
 static bool is_dropped(const struct sync *sync, const struct state_merge *merge, uint64_t stamp) {
     return !state_merge_covers_there(merge, stamp) && !rebase_is_ours(sync, stamp);
 }

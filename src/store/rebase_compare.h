@@ -48,6 +48,15 @@ void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
                        struct rebase_verdict *verdict);
 /* Is a change that the mesh lacks made again by this node? */
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp);
+/* Has the log a change of the key, or of an element (`type` is the owner's, else VALUE_STRING),
+ * with the ticks of this stamp? */
+bool rebase_was_logged(const struct sync *sync, const struct key *key, enum value_type type,
+                       struct slice element, uint64_t stamp);
+/* Has it all that is settled of this entry, and that cannot otherwise be told to have been seen
+ * here? False for one that is contested, or has elements. */
+bool rebase_all_was_logged(const struct sync *sync, const struct state_merge *merge,
+                           const struct key *key, enum value_type type, struct slice element,
+                           const struct entry *entry);
 struct entry *rebase_entry_at(const struct store *store, const struct key *key);
 /* Removes what is in the store under the key, if anything. */
 void rebase_drop(struct store *store, const struct key *key);

@@ -278,8 +278,13 @@ static void compare_deep(struct compare_walk *walk, struct slice name, const str
                                  .theirs = &stores[1],
                                  .aside = &stores[2]};
     struct rebase_verdict verdict;
+    struct state_merge merge = *walk->merge;
+    if (merge.settled_ticks_here != UINT64_MAX && theirs->is_there && theirs->entry != NULL &&
+        rebase_all_was_logged(walk->sync, &merge, walk->key, walk->type, name, theirs->entry)) {
+        merge.settled_ticks_here = UINT64_MAX;
+    }
     if (put_aside(walk, place.ours, &key, ours) && put_aside(walk, place.theirs, &key, theirs) &&
-        rebase_compare(walk->sync, walk->merge, &place, &verdict)) {
+        rebase_compare(walk->sync, &merge, &place, &verdict)) {
         note_verdict(walk, &verdict, &place);
     } else {
         walk->is_memory_out = true;
@@ -312,6 +317,14 @@ static void reissue(const struct compare_walk *walk, const struct side *ours) {
     memory_free(view);
 }
 
+/* Had this node seen what the mesh has? */
+static bool was_seen(const struct compare_walk *walk, const struct side *theirs) {
+    uint64_t stamp = side_stamp(theirs);
+    return state_merge_covers_here(walk->merge, stamp) ||
+           (stamp_slot(stamp) == STAMP_SLOT_SETTLED &&
+            rebase_was_logged(walk->sync, walk->key, walk->type, side_name(theirs), stamp));
+}
+
 /* An element that is here. */
 static void compare_ours(struct compare_walk *walk, const struct side *ours) {
     struct store *store = walk->sync->store;
@@ -324,7 +337,7 @@ static void compare_ours(struct compare_walk *walk, const struct side *ours) {
     uint64_t stamp = side_stamp(ours);
     bool is_unknown =
         !state_merge_covers_there(walk->merge, stamp) && rebase_is_ours(walk->sync, stamp);
-    bool wins = !theirs.is_there || state_merge_covers_here(walk->merge, side_stamp(&theirs)) ||
+    bool wins = !theirs.is_there || was_seen(walk, &theirs) ||
                 replicas_compare_stamps(&store->replicas, stamp, side_stamp(&theirs)) > 0;
     if (is_unknown && wins && !(theirs.is_there && side_stamp(&theirs) == stamp)) {
         reissue(walk, ours);
@@ -340,7 +353,7 @@ static void compare_theirs(struct compare_walk *walk, const struct side *theirs)
     }
     if (is_deep(theirs)) {
         compare_deep(walk, side_name(theirs), &ours, theirs);
-    } else if (state_merge_covers_here(walk->merge, side_stamp(theirs))) {
+    } else if (was_seen(walk, theirs)) {
         put_element(walk->sync, walk->key, ELEMENT_DELETE, walk->type, side_name(theirs),
                     slice_make("", 0), 0);
     }

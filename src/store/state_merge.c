@@ -5,8 +5,6 @@
 #include "store/collection.h"
 #include "store/merge.h"
 
-enum { STATE_MERGE_STAMPS_MAX = 3 };
-
 static bool covers(const uint64_t *seen, unsigned count, uint64_t stamp) {
     unsigned slot = stamp_slot(stamp);
     return slot < count && stamp <= seen[slot];
@@ -31,8 +29,7 @@ static bool is_same(uint64_t a, uint64_t b) {
 
 /* ---- at a glance ---- */
 
-/* The stamps of the elements of a compact entry. 0 for others, which have to be spelled out. */
-static unsigned element_stamps(const struct entry *entry, uint64_t stamps[STATE_MERGE_STAMPS_MAX]) {
+unsigned state_merge_stamps(const struct entry *entry, uint64_t stamps[STATE_MERGE_STAMPS_MAX]) {
     struct entry_parts parts;
     unsigned count = 0;
     if (entry_kind(entry) >= ENTRY_CONTESTED) {
@@ -86,8 +83,8 @@ static bool share_a_stamp(const uint64_t *a, unsigned a_count, const uint64_t *b
 
 bool state_merge_is_equal(const struct entry *a, const struct entry *b) {
     uint64_t first[STATE_MERGE_STAMPS_MAX], second[STATE_MERGE_STAMPS_MAX];
-    unsigned count = element_stamps(a, first);
-    return count > 0 && entry_kind(a) == entry_kind(b) && element_stamps(b, second) == count &&
+    unsigned count = state_merge_stamps(a, first);
+    return count > 0 && entry_kind(a) == entry_kind(b) && state_merge_stamps(b, second) == count &&
            memcmp(first, second, count * sizeof(first[0])) == 0;
 }
 
@@ -96,8 +93,8 @@ enum state_merge_quick state_merge_quick(const struct state_merge *merge, const 
     uint64_t ours[STATE_MERGE_STAMPS_MAX], theirs[STATE_MERGE_STAMPS_MAX];
     unsigned ours_count = 0, theirs_count = 0;
     require(here != NULL || there != NULL);
-    if ((here != NULL && (ours_count = element_stamps(here, ours)) == 0) ||
-        (there != NULL && (theirs_count = element_stamps(there, theirs)) == 0)) {
+    if ((here != NULL && (ours_count = state_merge_stamps(here, ours)) == 0) ||
+        (there != NULL && (theirs_count = state_merge_stamps(there, theirs)) == 0)) {
         return STATE_MERGE_DEEP;
     }
     unsigned gone = count_covered(merge, ours, ours_count, state_merge_covers_there);

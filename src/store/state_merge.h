@@ -33,6 +33,11 @@ struct state_merge {
 bool state_merge_covers_here(const struct state_merge *merge, uint64_t stamp);
 bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp);
 
+enum { STATE_MERGE_STAMPS_MAX = 3 };
+/* The stamps of the elements of a compact entry; returns how many. 0 for others, which have to be
+ * spelled out. */
+unsigned state_merge_stamps(const struct entry *entry, uint64_t stamps[STATE_MERGE_STAMPS_MAX]);
+
 enum state_merge_quick {
     STATE_MERGE_KEEP, /* what is here, if anything */
     STATE_MERGE_TAKE, /* what is there */

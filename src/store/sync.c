@@ -165,6 +165,10 @@ struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn f
     return sync;
 }
 
+static void lower(uint64_t *least, uint64_t value) {
+    *least = value < *least ? value : *least;
+}
+
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
     for (unsigned i = 0; i < sync->parts_count; i++) {
         const struct sync_part *part = &sync->parts[i];
@@ -177,9 +181,22 @@ bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
     return sync->parts_count > 0;
 }
 
-void sync_set_history(struct sync *sync, struct counter_history *history) {
+uint64_t sync_unsure_ticks(const struct sync *sync) {
+    uint64_t ticks = UINT64_MAX;
+    for (unsigned i = 0; i < sync->parts_count; i++) {
+        if (sync->parts[i].intake != NULL) {
+            lower(&ticks, sync->parts[i].intake->settled_ticks_here);
+        }
+    }
+    return ticks;
+}
+
+void sync_set_history(struct sync *sync, struct counter_history *history,
+                      struct seen_changes *seen) {
     counter_history_free(sync->history);
+    seen_changes_free(sync->seen_changes);
     sync->history = history;
+    sync->seen_changes = seen;
 }
 
 void sync_abandon(struct sync *sync) {
@@ -227,6 +244,7 @@ void sync_free(struct sync *sync) {
     }
     memory_free(sync->parts);
     counter_history_free(sync->history);
+    seen_changes_free(sync->seen_changes);
     for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
         memory_free(sync->marks[slot].marks);
     }
@@ -451,10 +469,6 @@ static void intake_take_marks(struct sync_intake *intake, const struct header_re
             marks->marks[ours] = stamp_make(ticks, ours);
         }
     }
-}
-
-static void lower(uint64_t *least, uint64_t value) {
-    *least = value < *least ? value : *least;
 }
 
 static bool is_own(const struct replicas *replicas, unsigned slot) {

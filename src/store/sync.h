@@ -53,6 +53,7 @@ typedef enum sync_fate (*sync_fate_fn)(void *udata, uint64_t stamp);
 
 struct sync;
 struct counter_history;
+struct seen_changes;
 
 /* What becomes of what only this node knows. */
 enum sync_mode {
@@ -90,9 +91,14 @@ bool sync_part_fits(const struct sync *sync, unsigned part, struct context *cont
 /* All parts are in. Up to which ticks all of them show the replica in `slot`; false: they differ.
  */
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
-/* When rebasing, before sync_merge_some(): what counters were at those ticks. `sync` owns it from
- * now on. */
-void sync_set_history(struct sync *sync, struct counter_history *history);
+/* Above which ticks it cannot be told of all that is settled in the parts whether it was seen here;
+ * UINT64_MAX: it always can. */
+uint64_t sync_unsure_ticks(const struct sync *sync);
+/* When rebasing, before sync_merge_some(): what the log says. What counters were at the ticks that
+ * are shown, and which changes were seen above sync_unsure_ticks() (NULL: not read). `sync` owns
+ * both from now on. */
+void sync_set_history(struct sync *sync, struct counter_history *history,
+                      struct seen_changes *seen);
 /* All parts are in: merges or rebases the next one; true when all are. Not before they are all
  * here, so that it can be begun anew as long as one is missing. */
 bool sync_merge_some(struct sync *sync);

@@ -7,6 +7,7 @@
 #include "store/state_merge.h"
 #include "store/mutate.h"
 #include "store/rebase.h"
+#include "store/seen_changes.h"
 #include "store/sync.h"
 
 /* What a replica had seen, as a header tells it. */
@@ -74,7 +75,8 @@ struct sync {
     size_t retired_count;
     struct buffer key_scratch;
     struct rebase *rebase;
-    struct counter_history *history; /* NULL: none was handed over */
+    struct counter_history *history;   /* NULL: none was handed over */
+    struct seen_changes *seen_changes; /* likewise */
     struct sync_stats stats;
 };
 

@@ -11,6 +11,7 @@
 
 #include "crdt/hyperloglog.h"
 #include "store/counter_history.h"
+#include "store/seen_changes.h"
 #include "store/mutate.h"
 #include "store/part.h"
 #include "store/receive.h"
@@ -275,10 +276,25 @@ static struct counter_history *read_history(const struct sync *sync, const struc
     return history;
 }
 
+static struct seen_changes *read_seen(const struct sync *sync, const struct peer *joiner) {
+    struct seen_changes *seen = seen_changes_new(sync_unsure_ticks(sync));
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
+        uint64_t ticks = stamp_ticks(joiner->store.context.stamps[slot]);
+        for (unsigned at = 0; slot != 0 && at < authors[i].count && authors[i].ticks[at] <= ticks;
+             at++) {
+            struct stream_record record;
+            assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
+            seen_changes_note(seen, &record);
+        }
+    }
+    return seen;
+}
+
 static void finish(struct sync *sync, struct peer *joiner) {
     struct context before = joiner->store.context;
     if (reads_history) {
-        sync_set_history(sync, read_history(sync, joiner));
+        sync_set_history(sync, read_history(sync, joiner), read_seen(sync, joiner));
     }
     while (!sync_merge_some(sync)) {
     }
@@ -419,6 +435,23 @@ static void add_field(unsigned peer, const char *field, int64_t delta) {
     int64_t result;
     assert_int_equal(elements_open(&peers[peer].store, &key, VALUE_HASH, &writer), STORE_OK);
     assert_int_equal(element_add_integer(&writer, slice_of(field), delta, &result), STORE_OK);
+    elements_close(&writer);
+    store_end_unit(&peers[peer].store);
+}
+
+static bool has_field(unsigned peer, const char *field) {
+    struct elements elements;
+    struct element element;
+    struct key key = key_of(peer, "hash");
+    return elements_read(&peers[peer].store, &key, VALUE_HASH, &elements) == STORE_OK &&
+           elements_find(&peers[peer].store, &elements, slice_of(field), &element);
+}
+
+static void delete_field(unsigned peer, const char *field) {
+    struct elements_writer writer;
+    struct key key = key_of(peer, "hash");
+    assert_int_equal(elements_open(&peers[peer].store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_true(element_delete(&writer, slice_of(field)));
     elements_close(&writer);
     store_end_unit(&peers[peer].store);
 }
@@ -869,6 +902,55 @@ static void the_log_tells_what_was_folded(void **state) {
 static void without_a_log_what_is_unclear_is_left_out(void **state) {
     (void)state;
     what_was_folded_with_others(false, "21");
+}
+
+/* Somebody was retired of whom the forgotten one had not seen all. So what is settled and newer
+ * might be that one's; what was removed before it was forgotten stays removed only by its log. */
+static void removed_though_settled(bool has_log) {
+    setup(3);
+    unsigned ended = peers[0].author;
+    set(0, "first", "1");
+    deliver_all();
+    set(1, "gone", "1");
+    add_field(1, "gone", 1);
+    set(1, "stays", "1");
+    deliver_all();
+    set(0, "unseen", "1");
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    unsigned writer = peers[1].author;
+    collect(&peers[1]);
+    begin_life(&peers[1], 61);
+    deliver(0, 1);
+    deliver(1, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        settle_and_retire(&peers[i], ended);
+        settle_and_retire(&peers[i], writer);
+    }
+    delete (2, "gone");
+    delete_field(2, "gone");
+    reads_history = has_log;
+    rejoin(2, 1);
+    reads_history = false;
+    deliver_all();
+    check_equal();
+    expect_all("unseen", "1");
+    expect_all("stays", "1");
+    expect_all("gone", has_log ? NULL : "1");
+    assert_int_equal(has_field(1, "gone"), !has_log);
+    teardown();
+}
+
+static void the_log_tells_what_was_removed(void **state) {
+    (void)state;
+    removed_though_settled(true);
+}
+
+/* Nothing unseen is destroyed. */
+static void without_a_log_what_is_unclear_stays(void **state) {
+    (void)state;
+    removed_though_settled(false);
 }
 
 static void unsent_deletes_and_expiries_are_made_again(void **state) {
@@ -1606,6 +1688,8 @@ int main(void) {
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(the_log_tells_what_was_folded),
         cmocka_unit_test(without_a_log_what_is_unclear_is_left_out),
+        cmocka_unit_test(the_log_tells_what_was_removed),
+        cmocka_unit_test(without_a_log_what_is_unclear_stays),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
         cmocka_unit_test(unsent_patches_are_made_again),
