@@ -242,9 +242,12 @@ bool streamer_subscribe_frame(struct mesh_link *link, struct slice payload) {
             continue;
         }
         struct link_slot *known = streamer_slot(link, slot);
+        /* A peer that waits asks again and again. To place a stream that has a file to pass over
+         * first anew each time would be never to come to what is asked for. */
+        must_seek = must_seek || (ticks < stamp_ticks(context->stamps[slot]) &&
+                                  !streamer_out_comes_to(link, slot, ticks));
         known->is_wanted = true;
         known->sent_ticks = ticks;
-        must_seek = must_seek || ticks < stamp_ticks(context->stamps[slot]);
     }
     if (must_seek && link->stream.state != STREAM_OFF) {
         streamer_out_seek(link);

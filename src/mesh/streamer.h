@@ -39,6 +39,7 @@ struct link_slot {
     uint64_t acknowledged_ticks; /* what the peer said it has: CONTEXT, ACK, SUBSCRIBE, DIGEST */
     uint64_t asked_us;           /* when it was last asked for this replica; 0: not */
     bool is_wanted;              /* the peer subscribed to it */
+    bool is_placed;              /* so it was placed, and none of its records were left out since */
     bool is_subscribed;          /* we did */
     bool is_introduced;          /* the peer was told of it */
 };
@@ -158,6 +159,9 @@ void streamer_out_free(struct streamer_out *out);
 void streamer_out_rest(struct streamer_out *out);
 /* The stream is to be placed anew before it is read on. */
 void streamer_out_seek(struct mesh_link *link);
+/* Is the stream on its way to the replica's records above `ticks`, since it was placed with them
+ * and has not come to its end? Then it need not be placed anew for them. */
+bool streamer_out_comes_to(struct mesh_link *link, unsigned slot, uint64_t ticks);
 void streamer_out_stop(struct mesh_link *link);
 
 #endif

@@ -168,6 +168,11 @@ static bool place_stream(struct mesh_link *link) {
         stream_lost(link);
         return false;
     }
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas->slots[slot].ref != 0) {
+            streamer_slot(link, slot)->is_placed = out->is_wanted[slot];
+        }
+    }
     link->stream.state = STREAM_READING;
     link->stream.retry_us = 0;
     if (link->peer_is_behind) {
@@ -429,10 +434,14 @@ static bool read_record(struct mesh_link *link) {
     }
     link->stream.is_waiting = false;
     unsigned slot = replicas_find(mesh->data.replicas(mesh->data.udata), record.ref);
-    if (slot == 0 || !is_sent(link, slot)) {
+    if (slot == 0) {
         return true;
     }
     struct link_slot *known = streamer_slot(link, slot);
+    if (!is_sent(link, slot)) {
+        known->is_placed = known->is_placed && record.last_ticks <= known->sent_ticks;
+        return true;
+    }
     if (record.last_ticks <= known->sent_ticks) {
         return true;
     }
@@ -483,6 +492,12 @@ static bool is_at_end(const struct mesh_link *link) {
     const struct link_stream *stream = &link->stream;
     return stream->state == STREAM_READING && !stream->is_behind && !stream->is_waiting &&
            link->large.size == 0;
+}
+
+bool streamer_out_comes_to(struct mesh_link *link, unsigned slot, uint64_t ticks) {
+    const struct link_slot *known = streamer_slot(link, slot);
+    return link->stream.state == STREAM_READING && !is_at_end(link) && known->is_placed &&
+           ticks >= known->sent_ticks;
 }
 
 void streamer_push(struct mesh *mesh) {

@@ -60,6 +60,7 @@ struct world_node {
     struct data_cell cells[WORLD_NODES_MAX][WORLD_KEYS];
     uint64_t changes_applied, generations, forgets, settles;
     bool is_busy;
+    uint64_t passing_ms; /* how long a stream that was placed has to read before the first record */
     struct buffer heard; /* broadcasts, each with a line feed behind it */
     uint64_t heard_count;
     char *said;
@@ -68,6 +69,7 @@ struct world_node {
 
 struct world_stream {
     size_t at;
+    uint64_t placed_us;
 };
 
 /* One end of a connection. */
@@ -226,7 +228,9 @@ static bool data_reaches(void *udata, const struct context *seen, const bool *is
 
 static bool data_stream_seek(void *udata, void *stream, const struct context *seen,
                              const bool *is_wanted) {
-    ((struct world_stream *)stream)->at = ((struct world_node *)udata)->log_base;
+    struct world_node *node = udata;
+    ((struct world_stream *)stream)->at = node->log_base;
+    ((struct world_stream *)stream)->placed_us = node->world->now_us;
     return data_reaches(udata, seen, is_wanted);
 }
 
@@ -236,6 +240,9 @@ static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_
     struct world_stream *at = stream;
     if (at->at < node->log_base) {
         return MESH_READ_LOST;
+    }
+    if (node->world->now_us - at->placed_us < node->passing_ms * UINT64_C(1000)) {
+        return MESH_READ_WAIT;
     }
     if (at->at == node->log_count) {
         return MESH_READ_END;

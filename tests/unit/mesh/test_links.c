@@ -412,6 +412,36 @@ static void test_not_lost(void **state) {
     world_free(world);
 }
 
+/* What the peers lack lies behind much that they have, in a file that takes long to read. They go
+ * on asking for it meanwhile, which must not begin the reading anew. B has a link with A, C gets
+ * A's records from B, who reads its own file. */
+static void test_much_to_pass_over(void **state) {
+    (void)state;
+    struct world *world = world_started(3, 14);
+    assert_true(world_links(world, 3000));
+    mesh_cut(world->nodes[0].mesh, world->nodes[2].address);
+    world_run_ms(world, 500);
+    world_write(&world->nodes[0], 1, 1);
+    assert_true(world_converges(world, 5000));
+    for (unsigned i = 0; i < 2; i++) {
+        world_block(world, 1, 2 * i, true);
+    }
+    world_run_ms(world, 20000);
+    for (unsigned i = 0; i < 20; i++) {
+        world_write(&world->nodes[0], i, i);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        world->nodes[i].passing_ms = 8000;
+        world_block(world, 1, 2 * i, false);
+    }
+    assert_true(world_links_up(&world->nodes[2]) == 0);
+    assert_true(world_converges(world, 40000));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(mesh_is_joining(world->nodes[i].mesh));
+    }
+    world_free(world);
+}
+
 /* Data without room: links wait, and nothing is lost. */
 static void test_busy(void **state) {
     (void)state;
@@ -673,6 +703,7 @@ int main(void) {
         cmocka_unit_test(test_large_record),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_not_lost),
+        cmocka_unit_test(test_much_to_pass_over),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_author_is_gone),

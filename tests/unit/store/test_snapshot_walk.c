@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "store/lists.h"
 #include "store/snapshot_walk.h"
 #include "store/state.h"
 #include "unit/store/history.h"
@@ -325,6 +326,8 @@ static struct key one_key(const char *name) {
     return store_key(&one_store, 0, slice_of(name));
 }
 
+static uint64_t one_count; /* of keys when the walk began */
+
 static void one_begin(struct snapshot *snapshot) {
     struct store_opts opts = {.dbs_count = HISTORY_DBS, .seed = 5};
     store_init(&one_store, &opts);
@@ -339,6 +342,7 @@ static void one_begin(struct snapshot *snapshot) {
     assert_int_equal(strings_set(&one_store, &large, slice_make(bytes, sizeof(bytes)), 0),
                      STORE_OK);
     store_end_unit(&one_store);
+    one_count = 3;
     snapshot_begin(snapshot, &one_store);
 }
 
@@ -349,7 +353,7 @@ static void one_end(struct snapshot *snapshot) {
     store_end_unit(&one_store);
     assert_true(snapshot_walk_step(&snapshot->walk, 1000));
     assert_false(snapshot->walk.is_cancelled);
-    assert_int_equal(snapshot->walk.emitted_count, 3);
+    assert_int_equal(snapshot->walk.emitted_count, one_count);
     snapshot_walk_end(&snapshot->walk);
     snapshot_take_batch(snapshot, &one_store);
     snapshot_load(snapshot, &loaded);
@@ -433,6 +437,47 @@ static void a_write_that_fails_is_no_change(void **state) {
     one_end(&snapshot);
 }
 
+/* Nor is one that finds no place between two elements of a list: if the walk was told of it, and
+ * then of another key, it emitted the list once more when it came to it. */
+static void an_insert_without_room_is_no_change(void **state) {
+    (void)state;
+    struct snapshot snapshot;
+    one_begin(&snapshot);
+    snapshot_walk_end(&snapshot.walk);
+    snapshot_deinit(&snapshot);
+    struct key key = one_key("list"), other = one_key("key");
+    struct elements_writer writer;
+    enum store_status status = STORE_OK;
+    char value[100];
+    memset(value, 'v', sizeof(value));
+    struct replica_id id = {.node = {1}, .generation = 1};
+    assert_int_equal(replicas_add(&one_store.replicas, &id), one_store.replicas.self);
+    /* Each between the two before it, until there is no more room. */
+    assert_int_equal(elements_open(&one_store, &key, VALUE_LIST, &writer), STORE_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(list_push(&writer, LIST_RIGHT, slice_make(value, sizeof(value))),
+                         STORE_OK);
+    }
+    uint64_t at = 0;
+    for (unsigned i = 0; i < 100000 && status == STORE_OK; i++) {
+        at = 1 + (i + 1) / 2;
+        status = list_insert(&writer, at, SLICE("x"));
+    }
+    elements_close(&writer);
+    assert_int_equal(status, STORE_NO_ROOM);
+    store_end_unit(&one_store);
+    one_count = 4;
+    snapshot_begin(&snapshot, &one_store);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(elements_open(&one_store, &key, VALUE_LIST, &writer), STORE_OK);
+        assert_int_equal(list_insert(&writer, at, SLICE("x")), STORE_NO_ROOM);
+        elements_close(&writer);
+        assert_int_equal(snapshot.walk.handed_over_count, i);
+        assert_int_equal(strings_set(&one_store, &other, SLICE("new"), 0), STORE_OK);
+    }
+    one_end(&snapshot);
+}
+
 static void upheavals_cancel(void **state) {
     (void)state;
     for (unsigned way = 0; way < 3; way++) {
@@ -482,6 +527,7 @@ int main(void) {
         cmocka_unit_test(keys_that_come_back),
         cmocka_unit_test(a_key_that_expires_meanwhile),
         cmocka_unit_test(a_write_that_fails_is_no_change),
+        cmocka_unit_test(an_insert_without_room_is_no_change),
         cmocka_unit_test(upheavals_cancel),
         cmocka_unit_test(empty_upheavals_do_not_cancel),
     };
