@@ -227,7 +227,8 @@ test "seeds without a mesh-port: port + 10000, or no start" {
     start_server {mesh-seeds 127.0.0.1:1 bind 127.0.0.1} {
         expect [info_field mesh mesh_address] 127.0.0.1:[expr {[server port] + 10000}]
         stop_server
-        lassign [start_again_fails {port 60000}] log status
+        # Not one that the system gives to outgoing connections.
+        lassign [start_again_fails {port 61500}] log status
         expect $status 1
         expect_match $log "*set mesh-port*"
     }
