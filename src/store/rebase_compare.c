@@ -38,12 +38,17 @@ struct entry *rebase_entry_at(const struct store *store, const struct key *key) 
 
 /* ---- what would be, had nothing been forgotten ---- */
 
+/* Is it a change of this node, in whatever life? */
+static bool is_own(const struct replicas *replicas, unsigned slot) {
+    return slot == replicas->self || replicas->slots == NULL ||
+           memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+                  REPLICA_NODE_ID_BYTES) == 0;
+}
+
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     const struct replicas *replicas = &sync->store->replicas;
     unsigned slot = stamp_slot(stamp);
-    if (slot == STAMP_SLOT_SETTLED || slot == replicas->self || replicas->slots == NULL ||
-        memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
-               REPLICA_NODE_ID_BYTES) == 0) {
+    if (slot == STAMP_SLOT_SETTLED || is_own(replicas, slot)) {
         return true;
     }
     return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
@@ -213,13 +218,15 @@ static bool keep_folded(const struct state_merge *merge, struct contested *conte
 }
 
 /* The log has the total of the part that the mesh saw. Leaves the rest in the part, whatever became
- * of what was seen. */
+ * of what was seen. Only of this node's own parts: what it knows of another's, others may know and
+ * make again, too, and nothing may count twice. */
 static bool split_noted(struct sync *sync, const struct state_merge *merge,
                         const struct rebase_place *place, struct contested *contested,
                         struct contested_part *part, const struct contested *there) {
     const struct replicas *replicas = &sync->store->replicas;
     struct counter_total seen;
-    if (sync->history == NULL || part->off_seen != 0) {
+    if (sync->history == NULL || part->off_seen != 0 ||
+        !is_own(replicas, stamp_slot(part->stamp))) {
         return false;
     }
     struct counter_place at = {.ref = replicas->slots[stamp_slot(part->stamp)].ref,
