@@ -276,9 +276,9 @@ static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
     for (unsigned i = 0; i < contested->parts_count; i++) {
         struct contested_part *part = &contested->parts[i];
         if (is_unclear(merge, part, there)) {
-            bool is_noted = split_noted(sync, merge, place, contested, part, there);
-            is_split[stamp_slot(part->stamp)] = is_noted;
-            count += !is_noted;
+            is_split[stamp_slot(part->stamp)] =
+                split_noted(sync, merge, place, contested, part, there);
+            count++; /* the registers tell only of one that is folded alone */
         }
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
