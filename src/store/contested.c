@@ -113,6 +113,25 @@ static struct large_string *build_value(const struct contested *contested, unsig
     return value;
 }
 
+bool contested_has_memory(const struct contested *contested) {
+    struct entry_scratch scratch;
+    const struct contested_register *top = contested_top(contested);
+    size_t size = top != NULL ? contested_register_bytes(top, &scratch).size : 0;
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        const struct contested_edit *edit = &contested->edits[i];
+        if (edit->offset > SIZE_MAX / 4 || edit->size > SIZE_MAX / 4) {
+            return false;
+        }
+        size = edit_end(edit) > size ? edit_end(edit) : size;
+    }
+    if (contested->edits_count == 0 || size <= CHANGE_BATCH_BYTES) {
+        return true;
+    }
+    void *probe = memory_try_alloc(2 * size);
+    memory_free(probe);
+    return probe != NULL;
+}
+
 static void forget_overlay(struct contested *contested) {
     if (contested->overlay != NULL) {
         large_string_free(contested->overlay);

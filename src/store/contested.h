@@ -190,6 +190,9 @@ bool contested_hides_parts(const struct contested *contested);
 /* The expiry that is shown of a visible value: the latest, "never" being the latest of all; NULL
  * without any. */
 const struct contested_expiry *contested_shown_expiry(const struct contested *contested);
+/* Is there memory to show it, register and edits as one? For one that was read: others were asked
+ * about before. */
+bool contested_has_memory(const struct contested *contested);
 /* As entry_value(): empty when hidden. */
 struct slice contested_value(const struct contested *contested, struct entry_scratch *scratch);
 

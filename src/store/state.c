@@ -544,9 +544,13 @@ static enum store_status load_entry(struct store *store, const struct key *key,
         }
         return STORE_OK;
     }
+    struct contested *contested = entry_contested(entry);
+    if (!contested_has_memory(contested)) {
+        entry_free(entry);
+        return STORE_OUT_OF_MEMORY;
+    }
     /* Only a node that had peers writes such state. */
     store->is_alone = false;
-    struct contested *contested = entry_contested(entry);
     table_insert(&mutate_space(store, key)->table, key->hash, entry, false);
     contested_adopt(store, key, contested);
     for (struct collection *collection = contested->collections; collection != NULL;
