@@ -523,8 +523,7 @@ start_server {} {
         expect [$c echo next] next
         expect [r exists k] 0
         $c -send client reply skip
-        block_on $c blpop k 0.01
-        wait_until { [blocked_clients] == 0 }
+        $c -send blpop k 0.01
         expect [$c echo next] next
         $c -send client reply off
         block_on $c blpop k 0
