@@ -306,13 +306,19 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     bool is_packed = place != NULL && place->slot != NULL;
     bool is_whole = is_packed ? packed_list_is_whole(entry_packed(table_item(*place->slot)))
                               : writer->has_list && writer->list.is_whole;
+    bool is_open = !writer->has_list && !is_packed;
+    if (is_open) {
+        /* Taking is a change of its own, with an earlier stamp. */
+        (void)elements_writer_collection(writer);
+        elements_writer_take(writer);
+    }
     uint64_t stamp = mutate_stamp(store);
     if (list_position_between(positions_of(store), stamp_ticks(stamp), left, right, is_whole,
                               &position) != LIST_POSITION_OK) {
         return STORE_NO_ROOM;
     }
-    if (!writer->has_list && !is_packed) {
-        before_new(writer);
+    if (is_open) {
+        collection_before_owner(store, writer->collection);
     }
     struct ordered_map_element element = {
         .name = list_position_slice(&position), .stamp = stamp, .value = value};

@@ -28,7 +28,7 @@ static inline bool takes(const struct world_op *op, const struct world_op *from)
     struct slice key = from->change.key;
     enum value_type type = from->change.type;
     if (op == from || !is_of_key(op, key) || op->seen[from->author] < from->ticks ||
-        op->change.kind == CHANGE_EXPIRE) {
+        op->change.kind == CHANGE_EXPIRE || op->change.kind == CHANGE_TAKE) {
         return false;
     }
     if (op->change.type != type) {

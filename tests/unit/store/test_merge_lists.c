@@ -454,6 +454,22 @@ static void a_push_survives_an_unseeing_delete(void **state) {
     end_row("y", NULL);
 }
 
+/* A counter under the same key is taken off before the push, which has a later stamp. */
+static void a_push_takes_off_what_it_supersedes(void **state) {
+    (void)state;
+    int64_t result;
+    world_init(&world);
+    struct key key = world_key(&world, 1, 0);
+    require(strings_add_integer(&world.nodes[1].store, &key, 1, &result) == STORE_OK);
+    world_end(&world, 1);
+    push(0, LIST_RIGHT, "a");
+    push(0, LIST_RIGHT, "b");
+    world_deliver_all(&world);
+    push(0, LIST_RIGHT, "c");
+    push(0, LIST_LEFT, "d");
+    end_row("dabc", NULL);
+}
+
 static void an_element_can_be_popped_twice(void **state) {
     (void)state;
     begin_row("xyz");
@@ -552,6 +568,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(concurrent_inserts_have_one_order),
         cmocka_unit_test(a_push_survives_an_unseeing_delete),
+        cmocka_unit_test(a_push_takes_off_what_it_supersedes),
         cmocka_unit_test(an_element_can_be_popped_twice),
         cmocka_unit_test(runs_do_not_interleave),
         cmocka_unit_test(a_trim_takes_what_it_saw),
