@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
 
@@ -20,16 +21,18 @@ enum {
     CHANGE_FIXED_BYTES_MAX = 2 + 7 * VARINT_BYTES_MAX,
 };
 
-static_assert((int)CHANGE_MORE <= (int)CHANGE_KIND_MASK, "a kind has four bits");
+static_assert((int)CHANGE_LIFE_END <= (int)CHANGE_KIND_MASK, "a kind has four bits");
 
 bool change_has_key(enum change_kind kind) {
-    return kind != CHANGE_FLUSH && kind != CHANGE_FLUSH_ALL && kind != CHANGE_SWAP;
+    return kind != CHANGE_FLUSH && kind != CHANGE_FLUSH_ALL && kind != CHANGE_SWAP &&
+           kind != CHANGE_LIFE_END;
 }
 
 static bool change_has_value(enum change_kind kind) {
     return kind == CHANGE_SET || kind == CHANGE_SET_EXPIRING || kind == CHANGE_SET_KEEPING ||
            kind == CHANGE_PATCH || kind == CHANGE_FLOAT_COUNTER || kind == CHANGE_REGISTERS ||
-           kind == CHANGE_SWAP || kind == CHANGE_TAKE || kind == CHANGE_MORE;
+           kind == CHANGE_SWAP || kind == CHANGE_TAKE || kind == CHANGE_MORE ||
+           kind == CHANGE_LIFE_END;
 }
 
 static bool change_can_be_fresh(enum change_kind kind) {
@@ -44,6 +47,17 @@ static bool change_can_be_of_element(enum change_kind kind) {
 void change_writer_deinit(struct change_writer *writer) {
     buffer_deinit(&writer->bytes);
     *writer = (struct change_writer){0};
+}
+
+void change_life_end_put(struct buffer *value, uint64_t ref, uint64_t ticks) {
+    require(ref != 0);
+    codec_put_u64(value, ref);
+    codec_put_varint(value, ticks);
+}
+
+bool change_life_end_take(struct slice value, uint64_t *ref, uint64_t *ticks) {
+    return codec_take_u64(&value, ref) && *ref != 0 && varint_take(&value, ticks) &&
+           *ticks <= STAMP_TICKS_ACCEPTED_MAX && value.size == 0;
 }
 
 void change_take_put(struct buffer *value, const struct change_take *take) {
@@ -186,6 +200,7 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     case CHANGE_SWAP:
     case CHANGE_TAKE:
     case CHANGE_MORE:
+    case CHANGE_LIFE_END:
         break;
     }
     if (change_has_value(change->kind)) {
@@ -258,6 +273,7 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     case CHANGE_SWAP:
     case CHANGE_TAKE:
     case CHANGE_MORE:
+    case CHANGE_LIFE_END:
         break;
     }
     if (!change_has_value(change->kind)) {
@@ -265,6 +281,10 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     }
     if (!varint_take_slice(rest, &change->value) || change->value.size > CHANGE_VALUE_BYTES_MAX) {
         return false;
+    }
+    if (change->kind == CHANGE_LIFE_END) {
+        uint64_t ref;
+        return change_life_end_take(change->value, &ref, &number);
     }
     if (change->kind == CHANGE_TAKE) {
         struct slice list = change->value;
@@ -315,7 +335,7 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     uint8_t byte = (uint8_t)rest.data[0];
     rest = slice_skip(rest, 1);
     unsigned kind = byte & CHANGE_KIND_MASK;
-    if (kind < CHANGE_SET || kind > CHANGE_MORE ||
+    if (kind < CHANGE_SET || kind > CHANGE_LIFE_END ||
         ((byte & CHANGE_FRESH) != 0 && !change_can_be_fresh((enum change_kind)kind))) {
         return CHANGE_MALFORMED;
     }

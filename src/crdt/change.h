@@ -33,6 +33,8 @@
  *   TAKE              list (change_take_next())                parts of counters are taken off
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
+ *   LIFE_END          ref u64 | ticks (varint) (no key)        what that replica, an earlier life of
+ *                                                              the writer's node, wrote later is void
  *
  * An element is a field of a hash, a member of a set, and so on: a place of its own inside a key,
  * with a register, parts of a counter and an expiry as a key has them. The kinds up to COUNTER and
@@ -84,6 +86,7 @@ enum change_kind {
     CHANGE_SWAP,
     CHANGE_TAKE,
     CHANGE_MORE,
+    CHANGE_LIFE_END,
 };
 
 enum {
@@ -113,7 +116,7 @@ struct change {
     uint64_t stamp;
     struct slice key;
     struct slice element; /* its name */
-    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h) */
+    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h), LIFE_END */
     struct slice value;
     uint64_t expire_unix_ms; /* SET_EXPIRING, EXPIRE (0 = never) */
     uint64_t start_ticks;    /* COUNTER, FLOAT_COUNTER */
@@ -133,6 +136,8 @@ struct change_take {
 
 /* ---- writing ---- */
 
+/* Appends the value of a LIFE_END: the replica's ref and its last ticks that count. */
+void change_life_end_put(struct buffer *value, uint64_t ref, uint64_t ticks);
 /* Appends a part to the value of a TAKE. */
 void change_take_put(struct buffer *value, const struct change_take *take);
 
@@ -180,6 +185,9 @@ struct change_reader {
 /* The next part, removed from the front of a TAKE's value; false at the end, or when the rest makes
  * no sense (then it is not empty). */
 bool change_take_next(struct slice *value, struct change_take *take);
+
+/* Reads the value of a LIFE_END; false when it makes no sense. */
+bool change_life_end_take(struct slice value, uint64_t *ref, uint64_t *ticks);
 
 /* Is a change of that kind one of a key, or of an element? */
 bool change_has_key(enum change_kind kind);

@@ -52,7 +52,8 @@ static bool is_value_part(unsigned kind) {
 }
 
 static bool concerns_all_keys(unsigned kind) {
-    return kind == CHANGE_FLUSH || kind == CHANGE_FLUSH_ALL || kind == CHANGE_SWAP;
+    return kind == CHANGE_FLUSH || kind == CHANGE_FLUSH_ALL || kind == CHANGE_SWAP ||
+           kind == CHANGE_LIFE_END;
 }
 
 /* Kinds that take expiries away only when they are fresh. */

@@ -30,6 +30,7 @@ void replicas_deinit(struct replicas *replicas) {
     }
     memory_free(replicas->slots);
     memory_free(replicas->retired);
+    memory_free(replicas->ended);
     memory_free(replicas->index);
     packed_authors_free(replicas->authors);
     *replicas = (struct replicas){0};
@@ -106,12 +107,25 @@ unsigned replicas_find(const struct replicas *replicas, uint64_t ref) {
     return 0;
 }
 
+/* A slot says of its replica whether it is ended, so that nobody has to look that up. */
+static void mark_ended(struct replicas *replicas, unsigned slot) {
+    struct replica *replica = &replicas->slots[slot];
+    replica->is_ended = false;
+    for (size_t i = 0; i < replicas->ended_count; i++) {
+        if (replicas->ended[i].ref == replica->ref) {
+            replica->is_ended = true;
+            replica->ended_ticks = replicas->ended[i].ticks;
+        }
+    }
+}
+
 static void replicas_put(struct replicas *replicas, unsigned slot, const struct replica_id *id,
                          uint64_t ref) {
     replicas_reserve(replicas, slot);
     require(replicas->slots[slot].ref == 0);
     replicas->slots[slot] = (struct replica){.id = *id, .ref = ref};
     index_add(replicas, slot);
+    mark_ended(replicas, slot);
     replicas->version++;
 }
 
@@ -154,6 +168,7 @@ void replicas_rename(struct replicas *replicas, unsigned slot, const struct repl
     replicas->slots[slot].id = *id;
     replicas->slots[slot].ref = replica_ref(id);
     index_add(replicas, slot);
+    mark_ended(replicas, slot);
     replicas->version++;
 }
 
@@ -186,6 +201,57 @@ void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t tic
     replicas->retired[replicas->retired_count++] =
         (struct retired_replica){.ref = ref, .ticks = ticks};
     replicas->version++;
+}
+
+static void ended_changed(struct replicas *replicas, uint64_t ref) {
+    unsigned slot = replicas_find(replicas, ref);
+    if (slot != 0) {
+        mark_ended(replicas, slot);
+    }
+    replicas->version++;
+}
+
+void replicas_note_ended(struct replicas *replicas, uint64_t ref, uint64_t ticks) {
+    for (size_t i = 0; i < replicas->ended_count; i++) {
+        if (replicas->ended[i].ref == ref) {
+            if (ticks < replicas->ended[i].ticks) {
+                replicas->ended[i].ticks = ticks;
+                ended_changed(replicas, ref);
+            }
+            return;
+        }
+    }
+    if (replicas->ended_count == REPLICA_ENDED_MAX) {
+        replicas_drop_ended(replicas, replicas->ended[0].ref);
+    }
+    replicas->ended =
+        memory_resize(replicas->ended, (replicas->ended_count + 1) * sizeof(replicas->ended[0]));
+    replicas->ended[replicas->ended_count++] = (struct ended_replica){.ref = ref, .ticks = ticks};
+    ended_changed(replicas, ref);
+}
+
+void replicas_drop_ended(struct replicas *replicas, uint64_t ref) {
+    for (size_t i = 0; i < replicas->ended_count; i++) {
+        if (replicas->ended[i].ref == ref) {
+            replicas->ended_count--;
+            memmove(replicas->ended + i, replicas->ended + i + 1,
+                    (replicas->ended_count - i) * sizeof(replicas->ended[0]));
+            ended_changed(replicas, ref);
+            return;
+        }
+    }
+}
+
+bool replicas_clip_void(const struct replicas *replicas, struct context *context) {
+    bool was_any = false;
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_void(replicas, context->stamps[slot])) {
+            uint64_t ticks = replicas->slots[slot].ended_ticks;
+            context->stamps[slot] = ticks > 0 ? stamp_make(ticks, slot) : 0;
+            was_any = true;
+        }
+    }
+    return was_any;
 }
 
 void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {

@@ -11,6 +11,10 @@
  * A replica that is gone for good and whose every change has settled is retired: its slot is free
  * for another one, and only its ref and last ticks are remembered.
  *
+ * A replica is ended when its node makes again, as changes of a later life, what it wrote after some
+ * ticks (store/sync.h: REBASE). The changes above those are void: whoever has the originals, too,
+ * would count them twice.
+ *
  * The order of replicas, which breaks ties between equal clocks, is the order of their refs. */
 #ifndef CRDT_REPLICA_H
 #define CRDT_REPLICA_H
@@ -23,6 +27,7 @@
 enum {
     REPLICA_NODE_ID_BYTES = 16,
     REPLICA_RETIRED_MAX = 65536, /* the oldest are forgotten beyond that */
+    REPLICA_ENDED_MAX = 4096,    /* likewise */
 };
 
 struct replica_id {
@@ -40,9 +45,15 @@ struct replica {
     /* Free, but the log still calls the replica that had it by this slot: the version of the table
      * when it was retired. 0: it is not held. */
     uint64_t held_version;
+    bool is_ended; /* what it wrote above these ticks is void */
+    uint64_t ended_ticks;
 };
 
 struct retired_replica {
+    uint64_t ref, ticks;
+};
+
+struct ended_replica {
     uint64_t ref, ticks;
 };
 
@@ -53,7 +64,9 @@ struct replicas {
     unsigned self;                   /* slot of this node's present life */
     struct retired_replica *retired; /* oldest first */
     size_t retired_count;
-    uint64_t version; /* moves whenever a replica is added or retired */
+    struct ended_replica *ended; /* oldest first */
+    size_t ended_count;
+    uint64_t version; /* moves whenever a replica is added, retired or ended */
     /* Slots by their refs: a table with open addressing, at most half full; 0 is free. A slot that
      * is given up leaves its place taken until the index is made anew. */
     uint16_t *index;
@@ -88,6 +101,19 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
 unsigned replicas_release(struct replicas *replicas, uint64_t version_max);
 /* Remembers a retired replica that was heard of. */
 void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks);
+/* What the replica of that ref wrote above `ticks` is void. Of two ends the earlier one counts. */
+void replicas_note_ended(struct replicas *replicas, uint64_t ref, uint64_t ticks);
+/* It is as if its end had not been noted. */
+void replicas_drop_ended(struct replicas *replicas, uint64_t ref);
+/* Is the change with this stamp void? */
+static inline bool replicas_is_void(const struct replicas *replicas, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    return replicas->ended_count > 0 && slot != STAMP_SLOT_SETTLED &&
+           slot < replicas->slots_count && replicas->slots[slot].is_ended &&
+           stamp_ticks(stamp) > replicas->slots[slot].ended_ticks;
+}
+/* Leaves out of the context what is void; true when anything was. */
+bool replicas_clip_void(const struct replicas *replicas, struct context *context);
 
 /* Raises the mark of the replica in `slot` for the stamp's slot. */
 void replicas_raise_mark(struct replicas *replicas, unsigned slot, uint64_t stamp);

@@ -11,7 +11,7 @@
 
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
-enum { FLAG_ALONE = 1 };
+enum { FLAG_ALONE = 1, FLAG_ENDED = 2 };
 
 /* ---- writing ---- */
 
@@ -60,7 +60,9 @@ void replicas_record_put(struct buffer *out, const struct store *store,
                          const struct context *context, bool has_marks) {
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
-    buffer_append_byte(out, store->is_alone ? FLAG_ALONE : 0);
+    bool has_ended = replicas->ended_count > 0;
+    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
+                                      (has_ended ? FLAG_ENDED : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -80,6 +82,13 @@ void replicas_record_put(struct buffer *out, const struct store *store,
         codec_put_varint(out, replicas->retired[i].ticks);
     }
     put_order(out, store);
+    if (has_ended) {
+        codec_put_varint(out, replicas->ended_count);
+        for (size_t i = 0; i < replicas->ended_count; i++) {
+            codec_put_u64(out, replicas->ended[i].ref);
+            codec_put_varint(out, replicas->ended[i].ticks);
+        }
+    }
 }
 
 /* ---- reading ---- */
@@ -125,6 +134,26 @@ bool replicas_record_next_retired(struct slice *retired, struct retired_replica 
     return codec_take_u64(retired, &replica->ref) && take_ticks(retired, &replica->ticks);
 }
 
+bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica) {
+    return codec_take_u64(ended, &replica->ref) && take_ticks(ended, &replica->ticks);
+}
+
+static bool take_ended(struct slice *bytes, struct replicas_record *record) {
+    if (!varint_take(bytes, &record->ended_count) || record->ended_count > REPLICA_ENDED_MAX) {
+        return false;
+    }
+    struct slice rest = *bytes;
+    for (uint64_t i = 0; i < record->ended_count; i++) {
+        struct ended_replica replica;
+        if (!replicas_record_next_ended(&rest, &replica) || replica.ref == 0) {
+            return false;
+        }
+    }
+    record->ended = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    return true;
+}
+
 static bool take_rest(struct slice *bytes, struct replicas_record *record) {
     uint64_t self;
     if (!varint_take(bytes, &self) || self == STAMP_SLOT_SETTLED || self >= STAMP_SLOTS_COUNT ||
@@ -150,10 +179,11 @@ static bool take_rest(struct slice *bytes, struct replicas_record *record) {
 bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     uint64_t count;
     *record = (struct replicas_record){0};
-    if (bytes->size == 0 || (bytes->data[0] & ~FLAG_ALONE) != 0) {
+    if (bytes->size == 0 || (bytes->data[0] & ~(FLAG_ALONE | FLAG_ENDED)) != 0) {
         return false;
     }
-    record->is_alone = bytes->data[0] == FLAG_ALONE;
+    record->is_alone = (bytes->data[0] & FLAG_ALONE) != 0;
+    bool has_ended = (bytes->data[0] & FLAG_ENDED) != 0;
     *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
@@ -165,7 +195,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
                   (i == 0 || record->entries[i].slot > record->entries[i - 1].slot);
         record->count++;
     }
-    if (!is_good || !take_rest(bytes, record)) {
+    if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record))) {
         replicas_record_deinit(record);
         return false;
     }
@@ -249,6 +279,11 @@ static const char *take_table(const struct replicas_record *record, struct store
     struct retired_replica replica;
     while (replicas_record_next_retired(&retired, &replica)) {
         replicas_note_retired(replicas, replica.ref, replica.ticks);
+    }
+    struct slice ended = record->ended;
+    struct ended_replica end;
+    while (replicas_record_next_ended(&ended, &end)) {
+        replicas_note_ended(replicas, end.ref, end.ticks);
     }
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/catchup_serve.h"
+#include "mesh/catchup_void.h"
 
 enum {
     PART_OPEN,
@@ -133,25 +134,33 @@ static void begin_anew(struct mesh *mesh) {
     begin(mesh, mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : mode);
 }
 
+/* What the link's peer has seen, less what is void. */
 static void seen_context(const struct mesh_link *link, struct context *seen) {
     struct mesh *mesh = link->mesh;
-    membership_seen_context(&mesh->membership, mesh->data.replicas(mesh->data.udata), link->member,
-                            seen);
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    membership_seen_context(&mesh->membership, replicas, link->member, seen);
+    (void)replicas_clip_void(replicas, seen);
 }
 
 /* Is there a peer whose state can be taken as it is, and would do: has it seen all that is here,
  * but for what this node's log has, and all that is needed? */
 static bool has_source(struct mesh *mesh, const struct context *needed) {
-    const struct context *context = mesh->data.context(mesh->data.udata);
+    struct context own;
+    catchup_own_context(mesh, &own);
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         struct context seen;
         if (!link_is_up(link) || link->peer_is_joining) {
             continue;
         }
         seen_context(link, &seen);
-        if (context_covers_all(&seen, needed) &&
-            (context_covers_all(&seen, context) ||
-             mesh->data.reaches_back(mesh->data.udata, &seen, NULL))) {
+        if (!context_covers_all(&seen, needed)) {
+            continue;
+        }
+        if (context_covers_all(&seen, &own)) {
+            return true;
+        }
+        catchup_pass_void(mesh, &seen);
+        if (mesh->data.reaches_back(mesh->data.udata, &seen, NULL)) {
             return true;
         }
     }
@@ -230,12 +239,12 @@ static void need(struct catchup *catchup, const struct context *needed) {
 /* Has this node written what the peer has not seen? */
 static bool has_unsent(const struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
-    const struct context *context = mesh->data.context(mesh->data.udata);
     unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
-    struct context seen;
+    struct context seen, own;
+    catchup_own_context(mesh, &own);
     seen_context(link, &seen);
     for (unsigned slot = 1; slot < count; slot++) {
-        if (mesh_is_own_slot(mesh, slot) && context->stamps[slot] > seen.stamps[slot]) {
+        if (mesh_is_own_slot(mesh, slot) && own.stamps[slot] > seen.stamps[slot]) {
             return true;
         }
     }
@@ -620,7 +629,7 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
-    catchup->is_fresh = catchup->has_sync = catchup->was_refused = false;
+    catchup->is_fresh = catchup->has_sync = catchup->was_refused = catchup->leaves_void = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
@@ -866,8 +875,47 @@ static void look_for_admission(struct mesh *mesh) {
     }
 }
 
+/* False: what has begun has to go on. */
+static bool cancel_sync(struct mesh *mesh) {
+    if (!mesh->catchup.has_sync) {
+        return true;
+    }
+    if (mesh->data.sync_cancel == NULL || !mesh->data.sync_cancel(mesh->data.udata)) {
+        return false;
+    }
+    streamer_resume(mesh);
+    return true;
+}
+
+/* Takes over the state of somebody who is without what is void here. Nobody may be, for now: then
+ * this node goes on as it is. */
+static void look_for_void(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    struct mesh_link *link = catchup_find_without_void(mesh);
+    if (catchup->state == CATCHUP_IDLE && link != NULL && !mesh->is_leaving &&
+        catchup_has_void(mesh)) {
+        struct context needed;
+        seen_context(link, &needed);
+        need(catchup, &needed);
+        mesh_say(mesh, MESH_LEVEL_NOTICE,
+                 "Mesh: a node that was forgotten has written again what this one has, too");
+        begin(mesh, MESH_JOIN_TAKE);
+        catchup->leaves_void = true;
+    } else if (catchup->state == CATCHUP_PULLING && link == NULL && catchup->leaves_void &&
+               catchup->mode == MESH_JOIN_TAKE && catchup->parts_done < CATCHUP_PARTS &&
+               cancel_sync(mesh)) {
+        for (struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
+            give_up_parts(other, true);
+        }
+        become_ready(mesh);
+    }
+}
+
 void catchup_tick(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
+    if (mesh->data.replicas(mesh->data.udata)->ended_count > 0) {
+        look_for_void(mesh);
+    }
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
         begin(mesh, MESH_JOIN_REBASE);
     }

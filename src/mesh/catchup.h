@@ -84,6 +84,7 @@ struct catchup {
     bool has_begun;   /* the data were told: sync_begin() */
     bool has_sync;    /* they were, by now or before it was begun anew: that has to be finished */
     bool was_refused; /* begun anew once, since parts that fitted did not go with what peers had */
+    bool leaves_void; /* it was begun for what is void: catchup_void.h */
     bool has_seed;    /* `seed` is that of all parts */
     uint64_t seed[2];
     unsigned parts_done;

@@ -256,12 +256,13 @@ static void lower(struct least *least, const struct member_stamps *claim) {
     least->count = kept;
 }
 
-/* Has this node seen all that the claim speaks of? */
+/* Has this node seen all that the claim speaks of, and that is not void? */
 static bool is_covered(struct member_claim *claim, const struct replicas *replicas,
                        const struct context *context) {
     member_claim_look_up(claim, replicas);
     for (unsigned i = 0; i < claim->stamps.count; i++) {
-        if (!context_covers(context, claim->stamps.items[i])) {
+        if (!context_covers(context, claim->stamps.items[i]) &&
+            !replicas_is_void(replicas, claim->stamps.items[i])) {
             return false;
         }
     }

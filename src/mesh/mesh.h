@@ -27,7 +27,7 @@ struct mesh;
 struct mesh_link;
 
 enum {
-    MESH_PROTOCOL_VERSION = 1,
+    MESH_PROTOCOL_VERSION = 2,
     MESH_ADDRESS_BYTES = 280,
     MESH_SEEDS_MAX = 64,
     MESH_DETAIL_BYTES = 192, /* of what is said about a refusal; the rest is cut off */
@@ -164,6 +164,9 @@ struct mesh_data {
     /* Between sync_end and sync_is_ready: what has the context to cover? NULL: nothing, also where
      * the function is NULL. */
     const struct context *(*sync_goal)(void *udata);
+    /* Ends a MESH_JOIN_TAKE of which not all parts are in: nothing of it stays. False, also where
+     * the function is NULL: it has to go on. */
+    bool (*sync_cancel)(void *udata);
 };
 
 struct mesh_opts {

@@ -333,8 +333,11 @@ static void unsubscribe(struct mesh_link *link, unsigned slot) {
     send_refs(link, MESH_FRAME_UNSUBSCRIBE, known->ref, 0);
 }
 
+/* Has its peer more, of what is not void? */
 static bool is_ahead(const struct mesh_link *link, unsigned slot, uint64_t ticks) {
-    return stamp_ticks(member_seen(link->member, slot)) > ticks;
+    const struct replica *replica = &get_replicas(link->mesh)->slots[slot];
+    return stamp_ticks(member_seen(link->member, slot)) > ticks &&
+           !(replica->is_ended && ticks >= replica->ended_ticks);
 }
 
 /* A link at which the author's records above `ticks` are, the author's own before others, `but`
@@ -424,8 +427,9 @@ static bool is_missing_here(const struct mesh *mesh, const struct stream_author 
     if (slot == 0) {
         return replicas_find_retired(replicas, author->missing_ref) != NULL;
     }
-    return mesh->data.context(mesh->data.udata)->stamps[slot] >=
-           stamp_make(author->missing_ticks, slot);
+    uint64_t stamp = stamp_make(author->missing_ticks, slot);
+    return mesh->data.context(mesh->data.udata)->stamps[slot] >= stamp ||
+           replicas_is_void(replicas, stamp);
 }
 
 /* Applies what waits of one author as far as it can go; true when something went. */
@@ -952,8 +956,10 @@ void streamer_relay_round(struct mesh *mesh) {
         }
     }
     for (unsigned slot = 1; slot < slots_count; slot++) {
-        if (replicas->slots[slot].ref != 0 && slot != replicas->self) {
-            relay_slot(mesh, slot, received[slot], is_ahead_of[slot]);
+        const struct replica *replica = &replicas->slots[slot];
+        if (replica->ref != 0 && slot != replicas->self) {
+            bool is_all = replica->is_ended && received[slot] >= replica->ended_ticks;
+            relay_slot(mesh, slot, received[slot], is_ahead_of[slot] && !is_all);
         }
     }
 }

@@ -42,6 +42,7 @@ enum {
     RESERVE_DIVISOR = 20,         /* merging goes on up to maxmemory and 5 % */
     BUSY_MESSAGE_MS = 10000,      /* not more often */
     RANGE_DIGEST_BYTES = 20,
+    UNSOUND_MAX = 3, /* times that a rebase is begun anew for parts that do not agree */
 };
 
 struct node_mesh {
@@ -52,6 +53,7 @@ struct node_mesh {
     bool is_log_suspended;
     bool has_failed_to_resume;  /* that was said */
     struct node_replay *replay; /* the own log is applied to the parts */
+    unsigned unsound_count;  /* begun anew, since parts did not agree: sync_is_sound() */
     struct history_read
         *history;            /* or it is read, before the parts are compared with what is here */
     struct context frontier; /* that settling goes up to */
@@ -460,11 +462,25 @@ static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
     return sync_take_seed(&node->store, (struct hash_seed){seed[0], seed[1]});
 }
 
-/* Does the log have all that one who has seen `context` lacks of what is here? */
+/* Raises `context` to where the log need not reach back: what of `seen` is void is not applied
+ * again. */
+static void pass_void(const struct node *node, const struct context *seen,
+                      struct context *context) {
+    const struct replicas *replicas = &node->store.replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (replicas_is_void(replicas, seen->stamps[slot])) {
+            context->stamps[slot] = seen->stamps[slot];
+        }
+    }
+}
+
+/* Does the log have all that one who has seen `context` lacks of what is here, and is not void? */
 static bool can_replay(const struct node *node, const struct context *context) {
+    struct context passed = *context;
+    pass_void(node, &node->store.context, &passed);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (node->store.context.stamps[slot] > context->stamps[slot]) {
-            return log_reaches_back(node->log, context, NULL);
+        if (node->store.context.stamps[slot] > passed.stamps[slot]) {
+            return log_reaches_back(node->log, &passed, NULL);
         }
     }
     return true;
@@ -475,6 +491,9 @@ static enum mesh_part data_sync_part_begin(void *udata, unsigned part, unsigned 
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
     enum sync_status status = sync_part_begin(data->sync, part, parts_count, header);
+    if (status == SYNC_OK && sync_part_has_void(data->sync, part)) {
+        return MESH_PART_REFUSED;
+    }
     if (status != SYNC_OK || data->mode == MESH_JOIN_REBASE) {
         return mesh_part_of_sync(node, status);
     }
@@ -502,8 +521,10 @@ static void replay_begin(struct node *node) {
     replay->from = node->store.context;
     data->replay = replay;
     if (!sync_is_replayed(data->sync)) {
+        struct context from = replay->from;
+        pass_void(node, &replay->before, &from);
         replay->stream = log_stream_new(node->log);
-        (void)log_stream_seek(replay->stream, &replay->from, NULL);
+        (void)log_stream_seek(replay->stream, &from, NULL);
     }
 }
 
@@ -563,6 +584,11 @@ static void replay_end(struct node *node) {
 static enum mesh_part data_sync_end(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
+    if (data->replay == NULL && !sync_is_sound(data->sync) &&
+        (data->mode != MESH_JOIN_REBASE || data->unsound_count < UNSOUND_MAX)) {
+        data->unsound_count++;
+        return MESH_PART_AGAIN;
+    }
     if (data->history != NULL) {
         if (!history_read_some(data->history, data->sync, &node->store)) {
             return MESH_PART_MORE;
@@ -649,8 +675,24 @@ static bool data_sync_is_ready(void *udata) {
     }
     sync_free(data->sync);
     data->sync = NULL;
+    data->unsound_count = 0;
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return log_is_whole(node->log);
+}
+
+static bool data_sync_cancel(void *udata) {
+    struct node *node = (struct node *)udata;
+    struct node_mesh *data = node->mesh_data;
+    if (data->mode != MESH_JOIN_TAKE || data->replay != NULL || data->has_finished_sync ||
+        data->is_log_suspended) {
+        return false;
+    }
+    sync_abandon(data->sync);
+    sync_free(data->sync);
+    data->sync = NULL;
+    log_hold_snapshots(node->log, false, node->now_ms, node->now_us);
+    node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
+    return true;
 }
 
 static bool data_broadcast(void *udata, struct slice bytes) {
@@ -844,6 +886,7 @@ static const struct mesh_data DATA = {
     .sync_is_ready = data_sync_is_ready,
     .broadcast = data_broadcast,
     .sync_goal = data_sync_goal,
+    .sync_cancel = data_sync_cancel,
 };
 
 bool node_mesh_start(struct node *node) {

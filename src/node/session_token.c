@@ -145,7 +145,9 @@ void session_token_free(struct session_token *token) {
 static bool part_is_seen(const struct token_part *part, const struct store *store) {
     unsigned slot = replicas_find(&store->replicas, part->ref);
     if (slot != 0) {
-        return stamp_ticks(store->context.stamps[slot]) >= part->ticks;
+        /* What is void comes in another life, and has come if that has. */
+        return stamp_ticks(store->context.stamps[slot]) >= part->ticks ||
+               replicas_is_void(&store->replicas, stamp_make(part->ticks, slot));
     }
     const struct retired_replica *retired = replicas_find_retired(&store->replicas, part->ref);
     return retired != NULL && retired->ticks >= part->ticks;

@@ -27,14 +27,22 @@ static bool merge_saw_part(const struct merge *merge, const struct contested_par
 
 /* ---- does it have an effect? ---- */
 
+/* Whoever takes something off has seen it, and so have we: its stamp is not above. Unless it is
+ * void, and the part is what there is of it. */
+static bool take_fits(const struct store *store, const struct contested_part *part,
+                      const struct change_take *take) {
+    uint64_t seen = stamp_make(take->ticks, stamp_slot(part->stamp));
+    return part->start_ticks == take->start_ticks && seen >= part->off_seen &&
+           (seen <= part->stamp || replicas_is_void(&store->replicas, seen));
+}
+
 static bool take_has_effect(const struct store *store, const struct contested_part *part,
                             const struct change *change) {
     struct slice list = change->value;
     struct change_take take;
     uint64_t ref = store->replicas.slots[stamp_slot(part->stamp)].ref;
     while (change_take_next(&list, &take)) {
-        if (take.ref == ref && take.start_ticks == part->start_ticks &&
-            take.ticks >= stamp_ticks(part->off_seen) && take.ticks <= stamp_ticks(part->stamp)) {
+        if (take.ref == ref && take_fits(store, part, &take)) {
             return true;
         }
     }
@@ -148,6 +156,7 @@ static bool has_effect(const struct merge *merge, const struct entry *entry) {
     case CHANGE_PATCH:
     case CHANGE_REGISTERS:
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         return true;
     }
     if (entry == NULL) {
@@ -327,8 +336,14 @@ static void take_part(const struct merge *merge, struct contested_part *part,
     if (take->is_float && !number_parse_float(take->text, &total)) {
         return;
     }
-    part->off_seen = seen;
     part->off_by = merge->change->stamp;
+    if (seen > part->stamp) {
+        part->off_seen = part->stamp;
+        part->off = part->total;
+        part->float_off = part->float_total;
+        return;
+    }
+    part->off_seen = seen;
     if (part->is_float) {
         part->float_off = total;
     } else {
@@ -343,11 +358,8 @@ static void merge_takes(struct merge *merge) {
         unsigned slot = replicas_find(&merge->store->replicas, take.ref);
         struct contested_part *part =
             slot != 0 ? contested_find_part(merge->contested, slot) : NULL;
-        uint64_t seen = stamp_make(take.ticks, slot);
-        /* Whoever takes something off has seen it, and so have we: its stamp is not above. */
-        if (part != NULL && part->start_ticks == take.start_ticks && seen >= part->off_seen &&
-            seen <= part->stamp) {
-            take_part(merge, part, &take, seen);
+        if (part != NULL && take_fits(merge->store, part, &take)) {
+            take_part(merge, part, &take, stamp_make(take.ticks, slot));
         }
     }
 }
@@ -390,7 +402,8 @@ static enum store_status merge_into(struct merge *merge) {
         is_done = merge_more(merge);
         break;
     case CHANGE_SWAP:
-        impossible("a swap has no key");
+    case CHANGE_LIFE_END:
+        impossible("it has no key");
     }
     return is_done ? STORE_OK : STORE_OUT_OF_MEMORY;
 }

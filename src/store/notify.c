@@ -122,6 +122,7 @@ void notify_applied(struct store *store, const struct key *key, const struct cha
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         tells_expiry = false;
         break;
     }

@@ -11,7 +11,7 @@
  *
  *   header:  version byte | hash seed (16 bytes) | part, parts count | databases count |
  *            replicas count | replica... | retired count | (ref u64, last ticks)... |
- *            stamp of the databases' order (ticks, slot) | the order (databases.h), with its length
+ *            ended count | (ref u64, last ticks that count)... | stamp of the databases' order (ticks, slot) | the order (databases.h), with its length
  *   replica: slot | node id (16 bytes) | generation | last ticks seen | marks count |
  *            (slot, ticks)...
  *   data:    batch...: length (u32) | pieces (state.h), with the slots of the header
@@ -24,7 +24,7 @@
 #include "store/store.h"
 
 enum {
-    PART_VERSION = 1,
+    PART_VERSION = 2,
     PART_COUNT_MAX = 65536,
     PART_BATCH_BYTES = 16 << 10,
     PART_BATCH_BYTES_MAX = 256 << 20, /* a batch that claims more is refused */

@@ -48,6 +48,9 @@ static bool is_own(const struct replicas *replicas, unsigned slot) {
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     const struct replicas *replicas = &sync->store->replicas;
     unsigned slot = stamp_slot(stamp);
+    if (replicas_is_void(replicas, stamp)) {
+        return false; /* it was made again before */
+    }
     if (slot == STAMP_SLOT_SETTLED || is_own(replicas, slot)) {
         return true;
     }

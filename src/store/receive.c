@@ -122,6 +122,12 @@ static bool receiver_has_room(const struct receiver *receiver, size_t size) {
 
 /* ---- looking before applying ---- */
 
+/* Is that void, and what comes before it here? Nobody has to have it. */
+static bool is_void_from_here(const struct store *store, unsigned slot, uint64_t ticks) {
+    return replicas_is_void(&store->replicas, stamp_make(ticks, slot)) &&
+           stamp_ticks(store->context.stamps[slot]) >= store->replicas.slots[slot].ended_ticks;
+}
+
 /* Had the author seen only what is here? Notes what is missing. */
 static bool receiver_has_marks(struct receiver *receiver, const struct stream_record *record) {
     const struct store *store = receiver->store;
@@ -130,7 +136,8 @@ static bool receiver_has_marks(struct receiver *receiver, const struct stream_re
     while (stream_mark_next(&marks, &mark)) {
         unsigned slot = replicas_find(&store->replicas, mark.ref);
         bool is_here = (slot != 0 && mark.ticks <= stamp_ticks(store->context.stamps[slot])) ||
-                       replicas_find_retired(&store->replicas, mark.ref) != NULL;
+                       replicas_find_retired(&store->replicas, mark.ref) != NULL ||
+                       (slot != 0 && is_void_from_here(store, slot, mark.ticks));
         if (!is_here && mark.ref != record->ref && !mutation(SKIP_MARKS)) {
             receiver->missing_ref = mark.ref;
             receiver->missing_ticks = mark.ticks;
@@ -316,6 +323,9 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
         if (context_covers(&store->context, change->stamp) && !mutation(APPLY_TWICE)) {
             continue;
         }
+        if (replicas_is_void(&store->replicas, change->stamp)) {
+            continue;
+        }
         enum store_status status = store_apply(store, change);
         if (status != STORE_OK) {
             return status == STORE_OUT_OF_MEMORY ? RECEIVE_OUT_OF_MEMORY : RECEIVE_MALFORMED;
@@ -365,7 +375,8 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
         receiver_forget_unit(receiver, slot);
     }
     uint64_t ticks = receiver_ticks(receiver, slot);
-    if (record.last_ticks <= ticks && !mutation(APPLY_TWICE)) {
+    if ((record.last_ticks <= ticks && !mutation(APPLY_TWICE)) ||
+        is_void_from_here(store, slot, record.last_ticks)) {
         return RECEIVE_DUPLICATE;
     }
     if (record.previous_ticks > ticks && !mutation(SKIP_GAP)) {

@@ -682,6 +682,7 @@ enum store_status mutate_apply_place(struct store *store, const struct key *key,
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         break;
     }
     impossible("changes of whole databases are handled by the caller");
@@ -714,6 +715,45 @@ static enum store_status store_apply_telling(struct store *store, const struct c
     return status;
 }
 
+static enum store_status apply_life_end(struct store *store, const struct change *change) {
+    uint64_t ref, ticks;
+    if (!change_life_end_take(change->value, &ref, &ticks)) {
+        return STORE_MALFORMED;
+    }
+    /* No life ends another node's, nor itself. */
+    const struct replicas *replicas = &store->replicas;
+    unsigned slot = replicas_find(replicas, ref), author = stamp_slot(change->stamp);
+    if (slot != 0 && (slot == author || slot == replicas->self ||
+                      memcmp(replicas->slots[slot].id.node, replicas->slots[author].id.node,
+                             REPLICA_NODE_ID_BYTES) != 0)) {
+        return STORE_MALFORMED;
+    }
+    replicas_note_ended(&store->replicas, ref, ticks);
+    return STORE_OK;
+}
+
+void store_end_life(struct store *store, unsigned slot, uint64_t ticks) {
+    uint64_t ref = store->replicas.slots[slot].ref;
+    struct buffer value = {0};
+    require(slot != store->replicas.self);
+    change_life_end_put(&value, ref, ticks);
+    struct change change = {
+        .kind = CHANGE_LIFE_END, .stamp = mutate_stamp(store), .value = buffer_slice(&value)};
+    mutate_record(store, NULL, &change);
+    replicas_note_ended(&store->replicas, ref, ticks);
+    buffer_deinit(&value);
+}
+
+bool store_has_void(const struct store *store) {
+    const struct replicas *replicas = &store->replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_void(replicas, store->context.stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum store_status store_apply(struct store *store, const struct change *recorded) {
     if (recorded->db >= store->dbs_count) {
         return STORE_MALFORMED;
@@ -729,6 +769,9 @@ enum store_status store_apply(struct store *store, const struct change *recorded
         break;
     case CHANGE_SWAP:
         status = databases_apply_swap(store, &change);
+        break;
+    case CHANGE_LIFE_END:
+        status = apply_life_end(store, &change);
         break;
     case CHANGE_SET:
     case CHANGE_SET_EXPIRING:

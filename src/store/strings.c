@@ -848,6 +848,7 @@ static enum store_status apply_alone(struct store *store, const struct key *key,
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         break;
     }
     impossible("not a change of a string");
@@ -957,6 +958,7 @@ enum store_status strings_apply(struct store *store, const struct key *key,
     case CHANGE_FLUSH:
     case CHANGE_FLUSH_ALL:
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         break;
     }
     return is_plain ? apply_alone(store, key, slot, change) : merge_apply(store, key, change);

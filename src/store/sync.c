@@ -206,6 +206,11 @@ void sync_abandon(struct sync *sync) {
 }
 
 void sync_keep_rebase(struct sync *sync, struct sync *before) {
+    /* Nobody was told, and the mesh may have the originals by now: parts that do are as good. */
+    for (size_t i = 0; i < before->ends_count; i++) {
+        replicas_drop_ended(&sync->store->replicas, before->ends[i].ref);
+    }
+    before->ends_count = 0;
     struct rebase *rebase = sync->rebase;
     sync->rebase = before->rebase;
     before->rebase = rebase;
@@ -254,6 +259,7 @@ void sync_free(struct sync *sync) {
         memory_free(sync->retired[i].parts);
     }
     memory_free(sync->retired);
+    memory_free(sync->ends);
     buffer_deinit(&sync->order);
     buffer_deinit(&sync->key_scratch);
     memory_free(sync);
@@ -347,6 +353,8 @@ struct header {
     struct header_replica replicas[STAMP_SLOTS_COUNT];
     uint64_t retired_count;
     struct slice retired;
+    uint64_t ended_count;
+    struct slice ended;
     uint64_t order_ticks, order_slot;
     struct slice order;
 };
@@ -396,10 +404,24 @@ static bool header_replicas(struct header *header, struct slice *bytes) {
     return true;
 }
 
+/* Refs, each with ticks; what is read goes from the front of `bytes`. */
+static bool take_refs(struct slice *bytes, uint64_t count, struct slice *refs) {
+    uint64_t ref, ticks;
+    struct slice begin = *bytes;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!codec_take_u64(bytes, &ref) || ref == 0 ||
+            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
+            return false;
+        }
+    }
+    *refs = slice_make(begin.data, begin.size - bytes->size);
+    return true;
+}
+
 /* Reads and checks all of it; nothing is changed. */
 static bool header_take(struct header *header, const struct store *store, unsigned part,
                         unsigned parts_count, struct slice bytes) {
-    uint64_t number, ref, ticks;
+    uint64_t number;
     if (bytes.size < 1 || bytes.data[0] != PART_VERSION) {
         return false;
     }
@@ -409,17 +431,12 @@ static bool header_take(struct header *header, const struct store *store, unsign
         !varint_take(&bytes, &number) || number != part || !varint_take(&bytes, &number) ||
         number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
         !header_replicas(header, &bytes) ||
-        !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count)) {
+        !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count) ||
+        !take_refs(&bytes, header->retired_count, &header->retired) ||
+        !take_limited(&bytes, REPLICA_ENDED_MAX, &header->ended_count) ||
+        !take_refs(&bytes, header->ended_count, &header->ended)) {
         return false;
     }
-    header->retired = bytes;
-    for (uint64_t i = 0; i < header->retired_count; i++) {
-        if (!codec_take_u64(&bytes, &ref) || ref == 0 ||
-            !take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
-            return false;
-        }
-    }
-    header->retired = slice_make(header->retired.data, header->retired.size - bytes.size);
     return take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &header->order_ticks) &&
            take_limited(&bytes, STAMP_SLOTS_COUNT - 1, &header->order_slot) &&
            varint_take_slice(&bytes, &header->order) && bytes.size == 0 &&
@@ -444,6 +461,25 @@ static bool header_add_replicas(struct header *header, struct store *store, stru
         }
     }
     return true;
+}
+
+/* What is void is so from now on: then this state has to be taken over, if not in this way, in
+ * another. */
+static void header_note_ended(const struct header *header, struct sync *sync) {
+    struct replicas *replicas = &sync->store->replicas;
+    struct slice rest = header->ended;
+    for (uint64_t i = 0; i < header->ended_count; i++) {
+        uint64_t ref = 0, ticks = 0;
+        (void)codec_take_u64(&rest, &ref);
+        (void)varint_take(&rest, &ticks);
+        if (replicas_find(replicas, ref) != replicas->self) {
+            replicas_note_ended(replicas, ref, ticks);
+        }
+    }
+    if (sync->mode == SYNC_TAKE) {
+        /* What is void is not applied to the parts again. */
+        (void)replicas_clip_void(replicas, &sync->seen);
+    }
 }
 
 static void part_raise_context(struct sync_part *part, uint64_t stamp) {
@@ -597,6 +633,7 @@ enum sync_status sync_part_begin(struct sync *sync, unsigned part_number, unsign
     }
     part->intake = intake;
     part->state = SYNC_PART_BEGUN;
+    header_note_ended(header, sync);
     intake_take_header(sync, part, header);
     memory_free(header);
     return SYNC_OK;
@@ -1094,6 +1131,49 @@ static void sync_take_order(struct sync *sync) {
     store->order_stamp = sync->order_stamp;
 }
 
+static bool is_earlier_life(const struct replicas *replicas, unsigned slot) {
+    return slot != replicas->self && replicas->slots[slot].ref != 0 && is_own(replicas, slot);
+}
+
+/* Was something seen here that is void? Merging would take it for good. */
+static bool has_void(const struct sync *sync) {
+    for (unsigned slot = 1; slot < sync->store->replicas.slots_count; slot++) {
+        if (replicas_is_void(&sync->store->replicas, sync->seen.stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What this node wrote and the mesh lacks is made again. The originals are void from now on, here;
+ * elsewhere when they hear of it: sync_reissue_some(). */
+static void sync_note_ends(struct sync *sync) {
+    struct replicas *replicas = &sync->store->replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count && sync->mode == SYNC_REBASE; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        uint64_t shown, seen = sync->seen.stamps[slot];
+        if (is_earlier_life(replicas, slot) && sync_shown_ticks(sync, slot, &shown) &&
+            stamp_ticks(seen) > shown && !replicas_is_void(replicas, seen)) {
+            sync->ends = memory_resize(sync->ends, (sync->ends_count + 1) * sizeof(sync->ends[0]));
+            sync->ends[sync->ends_count++] =
+                (struct ended_replica){.ref = replica->ref, .ticks = shown};
+            replicas_note_ended(replicas, replica->ref, shown);
+        }
+    }
+}
+
+/* Tells the mesh; before that which is made again. */
+static void sync_tell_ends(struct sync *sync) {
+    struct store *store = sync->store;
+    for (size_t i = 0; i < sync->ends_count; i++) {
+        unsigned slot = replicas_find(&store->replicas, sync->ends[i].ref);
+        if (slot != 0) {
+            store_end_life(store, slot, sync->ends[i].ticks);
+        }
+    }
+    sync->ends_count = 0;
+}
+
 void sync_finish(struct sync *sync) {
     struct store *store = sync->store;
     require(sync->parts_count > 0);
@@ -1103,6 +1183,7 @@ void sync_finish(struct sync *sync) {
     sync_take_retired(sync);
     sync_take_context(sync);
     sync_take_order(sync);
+    sync_note_ends(sync);
     store->is_replaying = sync->mode == SYNC_TAKE;
     sync_touch_all(store, STORE_TOUCH_ALL_CAME);
 }
@@ -1122,10 +1203,43 @@ void sync_end_replay(struct sync *sync) {
     sync->store->is_replaying = false;
 }
 
+/* Does it show what is void? */
+static bool part_has_void(const struct sync *sync, const struct sync_part *part) {
+    for (unsigned slot = 1; slot < part->context_count; slot++) {
+        if (replicas_is_void(&sync->store->replicas, part->context[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sync_part_has_void(const struct sync *sync, unsigned part_number) {
+    require(part_number < sync->parts_count);
+    return part_has_void(sync, &sync->parts[part_number]);
+}
+
+bool sync_is_sound(struct sync *sync) {
+    const struct replicas *replicas = &sync->store->replicas;
+    bool is_sound = true;
+    for (unsigned i = 0; i < sync->parts_count && !sync->is_sound; i++) {
+        is_sound &= !part_has_void(sync, &sync->parts[i]);
+    }
+    for (unsigned slot = 1; slot < replicas->slots_count && !sync->is_sound; slot++) {
+        uint64_t ticks;
+        is_sound &= sync->mode != SYNC_REBASE || !is_earlier_life(replicas, slot) ||
+                    sync_shown_ticks(sync, slot, &ticks);
+    }
+    sync->is_sound |= is_sound;
+    return is_sound;
+}
+
 bool sync_part_fits(const struct sync *sync, unsigned part_number, struct context *context) {
     const struct sync_part *part = &sync->parts[part_number];
     require(part_number < sync->parts_count);
     require(part->state == SYNC_PART_BEGUN);
+    if (sync->mode == SYNC_MERGE && has_void(sync)) {
+        return false;
+    }
     memset(context, 0, sizeof(*context));
     memcpy(context->stamps, part->context, part->context_count * sizeof(part->context[0]));
     for (unsigned slot = 1; slot < part->context_count; slot++) {
@@ -1159,7 +1273,8 @@ bool sync_has_seen(const struct sync *sync, const struct store *store,
         }
         return sync->is_finished;
     case CHANGE_SWAP:
-        return false; /* the newest order wins anyhow */
+    case CHANGE_LIFE_END:
+        return false; /* the newest order wins anyhow, and the earliest end */
     case CHANGE_SET:
     case CHANGE_SET_EXPIRING:
     case CHANGE_SET_KEEPING:
@@ -1186,6 +1301,7 @@ bool sync_is_caught_up(const struct sync *sync) {
 
 bool sync_reissue_some(struct sync *sync, unsigned keys_max) {
     require(sync_is_caught_up(sync));
+    sync_tell_ends(sync);
     return rebase_some(sync, keys_max);
 }
 

@@ -20,7 +20,10 @@
  * REBASE. The joiner was forgotten: the mesh has settled things that its changes had not seen. Its
  * state is dropped for the mesh's, key by key; where merging would have shown something else, that
  * difference is kept aside, and made once more as ordinary new changes when the store has caught
- * up: sync_reissue_some(). The caller begins a new replica first.
+ * up: sync_reissue_some(). The caller begins a new replica first. Whoever has the originals and was
+ * out of reach would bring them later, and they would count twice. So what the mesh lacks of the
+ * earlier lives is void from then on: their ends go before what is made again, with parts and
+ * snapshots, and who has more takes over the state of somebody who has not (store_has_void()).
  *
  * Parts lie aside, whole, until all are here; so it can be begun anew at any time before, in
  * another way, too. A store that has seen nothing at all takes a shorter way: entries go into its
@@ -88,6 +91,11 @@ unsigned sync_parts_done(const struct sync *sync);
  * seen all of a replica that is retired here, or has retired one that it had not seen all of.
  * `*context` is what the part shows. */
 bool sync_part_fits(const struct sync *sync, unsigned part, struct context *context);
+/* Does the part that has begun show what is void (crdt/replica.h)? Then it is not to be had. */
+bool sync_part_has_void(const struct sync *sync, unsigned part);
+/* All parts are in. False when some show what was found void later; or, when rebasing, when they
+ * do not agree on what they have of this node's earlier lives: then it has to be begun anew. */
+bool sync_is_sound(struct sync *sync);
 /* All parts are in. Up to which ticks all of them show the replica in `slot`; false: they differ.
  */
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);

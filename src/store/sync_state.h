@@ -62,6 +62,7 @@ struct sync {
     enum sync_mode mode;
     bool is_direct; /* nothing was seen here before: entries go into the store at once */
     bool is_finished;
+    bool is_sound; /* that was found: sync_is_sound() */
     sync_fate_fn fate;
     void *udata;
     struct context seen; /* CB */
@@ -73,6 +74,8 @@ struct sync {
     struct buffer order;
     struct sync_retired *retired; /* that the parts told of */
     size_t retired_count;
+    struct ended_replica *ends; /* of this node's earlier lives, that nobody was told yet */
+    size_t ends_count;
     struct buffer key_scratch;
     struct rebase *rebase;
     struct counter_history *history;   /* NULL: none was handed over */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is void (crdt/replica.h), and here: a node that was forgotten has made again what only it and
+ * this node knew. The state that has seen the originals is replaced by that of a peer that has not;
+ * what this node's log has beyond it is applied to that, as whenever states are taken over, less
+ * what is void. */
+#ifndef MESH_CATCHUP_VOID_H
+#define MESH_CATCHUP_VOID_H
+
+#include "mesh/mesh_state.h"
+
+/* Has this node seen what is void? */
+bool catchup_has_void(const struct mesh *mesh);
+/* A link whose peer serves parts, and has seen nothing that is void and was seen here; or NULL. */
+struct mesh_link *catchup_find_without_void(const struct mesh *mesh);
+/* What this node has seen, less what is void. */
+void catchup_own_context(const struct mesh *mesh, struct context *own);
+/* Raises `seen` to where a log need not reach back: what is void is not taken from it. */
+void catchup_pass_void(const struct mesh *mesh, struct context *seen);
+
+#endif
