@@ -152,6 +152,8 @@ void oracle_saw_counter(struct sim_run *run, const struct sim_node *node, enum c
         return;
     }
     run->oracle.reads_with_value += bits != 0;
+    sim_note(&run->world, "node %u: counter %s:%u shows %#llx", node->index, COUNTER_NAMES[kind],
+             key, (unsigned long long)bits);
     uint64_t wrong = bits & ~(counter->done | counter->doubtful);
     if (wrong != 0) {
         sim_fail(&run->world,
