@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "sim/sim_run.h"
+#include "store/mutate.h"
 
 enum {
     CAUSE_POLLS_MAX = 60,
@@ -705,6 +706,27 @@ static void on_sample_counter(struct sim_world *world, void *udata, uint64_t num
     }
 }
 
+/* In the number of a sample: of x and y, not of px and py. */
+#define SAMPLE_REGISTERS (UINT64_C(1) << 32)
+
+static uint64_t stamp_of(const struct sim_node *node, char letter, unsigned number) {
+    char name[32];
+    const struct store *store = &node->node->store;
+    (void)snprintf(name, sizeof(name), "%c:%u", letter, number);
+    struct key key = store_key(store, 0, slice_of(name));
+    const uint64_t *slot = mutate_slot(store, &key);
+    return slot != NULL ? ((const struct entry *)table_item(*slot))->stamp : 0;
+}
+
+/* Of two transactions that have not seen each other the newer change wins for each key. One that is
+ * long may have begun before the other and ended after it: then x is the other's, and y its own. */
+static bool may_be_mixed(const struct sim_run *run, const struct sim_node *node, unsigned key,
+                         const struct sim_reply *y) {
+    unsigned long number = strtoul(y->text.data, NULL, 10);
+    return run->plan->has_big_units && !y->is_null && number % 8 == 1 && node->node != NULL &&
+           stamp_ticks(stamp_of(node, 'y', key)) > stamp_ticks(stamp_of(node, 'x', key));
+}
+
 /* MULTI, GET, GET, EXEC: both or none, and the same. */
 static void on_sample_pair(struct sim_world *world, void *udata, uint64_t number,
                            const struct sim_reply *reply) {
@@ -715,10 +737,13 @@ static void on_sample_pair(struct sim_world *world, void *udata, uint64_t number
     const struct sim_reply *x = &reply->items[0], *y = &reply->items[1];
     run->oracle.reads++;
     run->oracle.reads_with_value += !x->is_null;
-    if (x->is_null != y->is_null || (!x->is_null && !slice_equal(x->text, y->text))) {
+    unsigned index = (unsigned)(number >> 16 & 0xFFFF), key = (unsigned)(number & 0xFF);
+    bool is_same = x->is_null == y->is_null && (x->is_null || slice_equal(x->text, y->text));
+    bool may_differ =
+        (number & SAMPLE_REGISTERS) != 0 && may_be_mixed(run, &world->nodes[index], key, y);
+    if (!is_same && !may_differ) {
         sim_fail(world, "node %u shows half a unit: pair %u is '%.*s' and '%.*s'",
-                 (unsigned)(number >> 16), (unsigned)(number & 0xFF),
-                 x->is_null ? 0 : (int)x->text.size, x->text.data,
+                 index, key, x->is_null ? 0 : (int)x->text.size, x->text.data,
                  y->is_null ? 0 : (int)y->text.size, y->text.data);
     }
 }
@@ -777,7 +802,8 @@ void workload_sample(struct sim_run *run, struct sim_node *node) {
         call_get(run, node, on_sample_counter, at | kind << 8 | key, names[kind], key);
     }
     sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET px:%u;GET py:%u;EXEC", key, key);
-    sim_call(node, 0, on_sample_pair, run, at | key, "MULTI;GET x:%u;GET y:%u;EXEC", key, key);
+    sim_call(node, 0, on_sample_pair, run, at | key | SAMPLE_REGISTERS,
+             "MULTI;GET x:%u;GET y:%u;EXEC", key, key);
     if (begun[OP_CAUSE] > 0) {
         unsigned number = sample_number(world, begun[OP_CAUSE]);
         sim_call(node, 0, on_sample_cause, run, at | number,
