@@ -107,16 +107,21 @@ unsigned replicas_find(const struct replicas *replicas, uint64_t ref) {
     return 0;
 }
 
+static const struct ended_replica *find_ended(const struct replicas *replicas, uint64_t ref) {
+    for (size_t i = replicas->ended_count; i-- > 0;) {
+        if (replicas->ended[i].ref == ref) {
+            return &replicas->ended[i];
+        }
+    }
+    return NULL;
+}
+
 /* A slot says of its replica whether it is ended, so that nobody has to look that up. */
 static void mark_ended(struct replicas *replicas, unsigned slot) {
     struct replica *replica = &replicas->slots[slot];
-    replica->is_ended = false;
-    for (size_t i = 0; i < replicas->ended_count; i++) {
-        if (replicas->ended[i].ref == replica->ref) {
-            replica->is_ended = true;
-            replica->ended_ticks = replicas->ended[i].ticks;
-        }
-    }
+    const struct ended_replica *ended = find_ended(replicas, replica->ref);
+    replica->is_ended = ended != NULL;
+    replica->ended_ticks = ended != NULL ? ended->ticks : 0;
 }
 
 static void replicas_put(struct replicas *replicas, unsigned slot, const struct replica_id *id,
@@ -182,6 +187,10 @@ const struct retired_replica *replicas_find_retired(const struct replicas *repli
 }
 
 void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks) {
+    const struct ended_replica *ended = find_ended(replicas, ref);
+    if (ended != NULL && ticks > ended->ticks) {
+        ticks = ended->ticks; /* who retired it later was somebody who had seen what is void */
+    }
     for (size_t i = 0; i < replicas->retired_count; i++) {
         if (replicas->retired[i].ref == ref) {
             if (ticks > replicas->retired[i].ticks) {
@@ -203,10 +212,18 @@ void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t tic
     replicas->version++;
 }
 
+/* Whoever retired it had perhaps seen more; of that nothing is to be told. */
 static void ended_changed(struct replicas *replicas, uint64_t ref) {
     unsigned slot = replicas_find(replicas, ref);
+    const struct ended_replica *ended = find_ended(replicas, ref);
     if (slot != 0) {
         mark_ended(replicas, slot);
+    }
+    for (size_t i = 0; i < replicas->retired_count && ended != NULL; i++) {
+        struct retired_replica *retired = &replicas->retired[i];
+        if (retired->ref == ref && retired->ticks > ended->ticks) {
+            retired->ticks = ended->ticks;
+        }
     }
     replicas->version++;
 }

@@ -65,9 +65,19 @@ static struct slice random_takes(struct prng *prng) {
     return list->size > 0 ? buffer_slice(list) : SLICE("");
 }
 
+static struct slice random_life_end(struct prng *prng) {
+    enum { LISTS = 64 };
+    static struct buffer ends[LISTS];
+    static unsigned count;
+    struct buffer *end = &ends[count++ % LISTS];
+    buffer_clear(end);
+    change_life_end_put(end, 1 + prng_below(prng, UINT64_MAX), random_number(prng) >> 11);
+    return buffer_slice(end);
+}
+
 /* A change of a random kind, later than `ticks`. */
 static struct change random_change(struct prng *prng, uint64_t ticks) {
-    struct change change = {.kind = (enum change_kind)(1 + prng_below(prng, CHANGE_MORE))};
+    struct change change = {.kind = (enum change_kind)(1 + prng_below(prng, CHANGE_LIFE_END))};
     uint64_t passed = prng_below(prng, 3) == 0 ? random_number(prng) >> 12 : prng_below(prng, 10);
     ticks = passed < STAMP_TICKS_ACCEPTED_MAX - ticks ? ticks + passed : ticks;
     change.stamp = stamp_make(ticks, SLOT);
@@ -79,6 +89,9 @@ static struct change random_change(struct prng *prng, uint64_t ticks) {
         return change;
     case CHANGE_SWAP:
         change.value = random_text(prng);
+        return change;
+    case CHANGE_LIFE_END:
+        change.value = random_life_end(prng);
         return change;
     case CHANGE_SET_EXPIRING:
     case CHANGE_EXPIRE:
@@ -308,7 +321,7 @@ static unsigned read_exact(const char *bytes, size_t size, enum change_status *l
     if (change_reader_init(&reader, slice_make(block, size), SLOT)) {
         while ((*last = change_reader_next(&reader, &change)) == CHANGE_OK) {
             count++;
-            assert_in_range(change.kind, CHANGE_SET, CHANGE_MORE);
+            assert_in_range(change.kind, CHANGE_SET, CHANGE_LIFE_END);
             assert_true(change.db < CHANGE_DATABASES_MAX);
             assert_true(change.start_ticks <= stamp_ticks(change.stamp));
             assert_int_equal(stamp_slot(change.stamp), SLOT);
@@ -326,7 +339,7 @@ static unsigned read_exact(const char *bytes, size_t size, enum change_status *l
 }
 
 static void write_one_of_each(struct change_writer *writer) {
-    for (unsigned kind = CHANGE_SET; kind <= CHANGE_MORE; kind++) {
+    for (unsigned kind = CHANGE_SET; kind <= CHANGE_LIFE_END; kind++) {
         struct change change = {.kind = (enum change_kind)kind,
                                 .db = kind % 3,
                                 .stamp = stamp_make(1000000 + 100 * kind, SLOT),
@@ -339,6 +352,8 @@ static void write_one_of_each(struct change_writer *writer) {
         if (kind == CHANGE_TAKE) {
             change.value = SLICE("12345678\x10\x03\x03"
                                  "1.512345678\x10\x02\x05");
+        } else if (kind == CHANGE_LIFE_END) {
+            change.value = SLICE("12345678\x10");
         }
         change_writer_add(writer, &change);
         if (kind % 2 == 0) {
@@ -354,16 +369,16 @@ static void damage_is_refused_or_harmless(void **state) {
     enum change_status last;
     char *bytes = writer.bytes.data;
     size_t size = writer.bytes.size;
-    assert_int_equal(read_exact(bytes, size, &last), CHANGE_MORE);
+    assert_int_equal(read_exact(bytes, size, &last), CHANGE_LIFE_END);
     assert_int_equal(last, CHANGE_END);
     unsigned whole = 0;
     for (size_t cut = 0; cut < size; cut++) {
         unsigned count = read_exact(bytes, cut, &last);
-        assert_true(count < CHANGE_MORE);
+        assert_true(count < CHANGE_LIFE_END);
         whole += last == CHANGE_END;
     }
     /* Cuts between changes, and one before the first. */
-    assert_int_equal(whole, CHANGE_MORE);
+    assert_int_equal(whole, CHANGE_LIFE_END);
     for (size_t at = 0; at < size; at++) {
         char old = bytes[at];
         for (unsigned value = 0; value < 256; value++) {

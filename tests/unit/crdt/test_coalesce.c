@@ -151,6 +151,7 @@ static void apply_change(struct state *state, const struct change *change) {
         }
         break;
     case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
         fail_msg("a kind that is not made here");
     }
 }

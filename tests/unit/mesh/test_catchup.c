@@ -164,6 +164,7 @@ static enum mesh_part sync_end_(void *udata) {
         memset(node->trimmed_ticks, 0, sizeof(node->trimmed_ticks));
         node->log_base = node->log_count; /* the log begins anew */
     }
+    (void)replicas_clip_void(&node->replicas, &node->context);
     for (unsigned slot = 1; slot < node->replicas.slots_count; slot++) {
         uint64_t least = side->least.stamps[slot];
         unsigned column = node->replicas.slots[slot].id.node[15];
@@ -190,8 +191,7 @@ static bool sync_is_ready_(void *udata) {
     return true;
 }
 
-static void start(struct world *world, unsigned index) {
-    world_start(world, index);
+static void set_hooks(struct world *world, unsigned index) {
     struct mesh_data *data = &world->nodes[index].mesh->data;
     data->part_open = part_open_;
     data->part_read = part_read_;
@@ -203,6 +203,11 @@ static void start(struct world *world, unsigned index) {
     data->sync_part_end = sync_part_end_;
     data->sync_end = sync_end_;
     data->sync_is_ready = sync_is_ready_;
+}
+
+static void start(struct world *world, unsigned index) {
+    world_start(world, index);
+    set_hooks(world, index);
 }
 
 static struct world *begin_world(unsigned count, unsigned started, uint64_t seed) {
@@ -837,15 +842,21 @@ static void authors_make_their_changes_known(void **state) {
     uint64_t own = world->nodes[0].context.stamps[world->nodes[0].replicas.self];
     world_run_ms(world, 3000);
     assert_true(mesh_has_author(mesh, newest));
-    assert_false(mesh_has_author(mesh, beyond)); /* it lost that */
+    assert_true(mesh_has_author(mesh, beyond)); /* whether it told so or not */
     assert_true(mesh_has_author(mesh, own));
+    /* Of an earlier life it may have lost the end. */
+    struct replica_id life = world->nodes[0].replicas.slots[slot].id;
+    life.generation--;
+    unsigned earlier = replicas_add(&world->nodes[0].replicas, &life);
+    membership_note_seen(link_to(world, 0, 1)->member, stamp_make(5, earlier));
+    assert_true(mesh_has_author(mesh, stamp_make(5, earlier)));
+    assert_false(mesh_has_author(mesh, stamp_make(6, earlier)));
     world_stop(world, 1);
     uint64_t heard_ms = author->heard_ms;
     while (author->state != MEMBER_DEAD) {
         world_step(world);
     }
     assert_true(mesh_has_author(mesh, newest));
-    assert_false(mesh_has_author(mesh, beyond));
     while (mesh_now_ms(mesh) - heard_ms < AWAY_MS - 50) {
         world_step(world);
     }
@@ -865,6 +876,63 @@ static void authors_make_their_changes_known(void **state) {
 }
 
 /* ---- nonsense ---- */
+
+/* All have seen an earlier life of node 1 to its end, and that it ended before. */
+static struct world *begin_void(uint64_t ticks, uint64_t *ref, uint64_t seed) {
+    struct world *world = begin_world(3, 3, seed);
+    write_all(world, 3, 20, 1);
+    struct replica_id life = {.generation = 1};
+    world_node_id(1, life.node);
+    *ref = replica_ref(&life);
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned slot = replicas_add(&world->nodes[i].replicas, &life);
+        context_add(&world->nodes[i].context, stamp_make(ticks, slot));
+        replicas_note_ended(&world->nodes[i].replicas, *ref, ticks - 1);
+    }
+    return world;
+}
+
+static void tell_contexts(struct world *world) {
+    for (unsigned i = 0; i < 3; i++) {
+        world_reset(world, i, (i + 1) % 3);
+    }
+    assert_true(world_links(world, 6000));
+}
+
+/* Node 1 was forgotten, and has made again what nodes 0 and 2 have of it. */
+static void what_is_void_is_given_up(void **state) {
+    (void)state;
+    enum { TICKS = 10 };
+    uint64_t ref;
+    struct world *world = begin_void(TICKS, &ref, 23);
+    unsigned there = replicas_find(&world->nodes[1].replicas, ref);
+    world->nodes[1].context.stamps[there] = stamp_make(TICKS - 1, there);
+    tell_contexts(world);
+    world_run_ms(world, 5000);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct world_node *node = &world->nodes[i];
+        assert_int_equal(sides[i].begins, i != 1);
+        assert_false(sides[i].rebased);
+        assert_int_equal(world_said(node, "has written again what this one has"), i != 1);
+        assert_false(mesh_is_joining(node->mesh));
+    }
+    assert_true(sides[1].served >= CATCHUP_PARTS);
+    world_free(world);
+}
+
+/* Nobody's state would do: they go on as they are. */
+static void what_is_void_everywhere_stays(void **state) {
+    (void)state;
+    uint64_t ref;
+    struct world *world = begin_void(10, &ref, 24);
+    tell_contexts(world);
+    world_run_ms(world, 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sides[i].begins, 0);
+        assert_false(mesh_is_joining(world->nodes[i].mesh));
+    }
+    world_free(world);
+}
 
 static void nonsense_ends_the_link(void **state) {
     (void)state;
@@ -923,6 +991,8 @@ int main(void) {
         cmocka_unit_test(who_was_forgotten_does_not_wait_forever),
         cmocka_unit_test(the_forgotten_do_not_wait_for_each_other),
         cmocka_unit_test(authors_make_their_changes_known),
+        cmocka_unit_test(what_is_void_is_given_up),
+        cmocka_unit_test(what_is_void_everywhere_stays),
         cmocka_unit_test(nonsense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

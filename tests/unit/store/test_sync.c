@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "base/codec.h"
 #include "crdt/hyperloglog.h"
 #include "store/counter_history.h"
 #include "store/seen_changes.h"
@@ -164,6 +165,11 @@ static bool deliver_one(struct peer *to, unsigned from) {
         i++;
     }
     if (i == author->count || from == to->author) {
+        return false;
+    }
+    if (replicas_is_void(&to->store.replicas, stamp_make(author->ticks[i], slot))) {
+        struct slice record = buffer_slice(&author->records[i]);
+        assert_int_equal(receiver_take(&to->receiver, record), RECEIVE_DUPLICATE);
         return false;
     }
     collect(to);
@@ -1020,6 +1026,191 @@ static void what_others_deliver_is_theirs(void **state) {
     teardown();
 }
 
+/* Peer 2 was forgotten, and makes again what the mesh lacks of it. Peer 3 was out of reach, and has
+ * the originals. */
+static void originals_come_late(void) {
+    setup(4);
+    add(2, "c", 1);
+    add_field(2, "f", 1);
+    deliver_all();
+    add(2, "c", 2);
+    collect(&peers[2]);
+    add(2, "c", 4);
+    add_field(2, "f", 2);
+    set(2, "k", "2");
+    deliver(2, 3);
+    expect(3, "c", "7");
+    add(3, "c", 8);
+    set(3, "own", "3");
+    collect(&peers[3]);
+    rebase(2, 1, -1);
+    expect(2, "c", "7");
+    deliver(2, 0);
+    deliver(2, 1);
+}
+
+static void what_is_made_again_is_void_elsewhere(void **state) {
+    (void)state;
+    originals_come_late();
+    expect(1, "c", "7");
+    assert_false(store_has_void(&peers[1].store));
+    assert_false(store_has_void(&peers[2].store));
+    /* Whoever hears of the end first takes no originals, and those who built on them do not wait. */
+    deliver(3, 0);
+    expect(0, "c", "15");
+    expect(0, "own", "3");
+    assert_false(store_has_void(&peers[0].store));
+    /* Who has them gives them up, and keeps what is its own. */
+    deliver(2, 3);
+    assert_true(store_has_void(&peers[3].store));
+    join(&peers[3], &peers[1], SYNC_TAKE);
+    assert_false(store_has_void(&peers[3].store));
+    expect(3, "c", "15");
+    deliver_all();
+    check_equal();
+    expect_all("c", "15");
+    expect_all("k", "2");
+    expect_all("own", "3");
+    for (unsigned i = 0; i < peers_count; i++) {
+        expect_field(i, "f", "3");
+    }
+    teardown();
+}
+
+/* It hears of the end by the state that it takes over. */
+static void parts_tell_of_ends(void **state) {
+    (void)state;
+    originals_come_late();
+    join(&peers[3], &peers[0], SYNC_TAKE);
+    assert_false(store_has_void(&peers[3].store));
+    deliver_all();
+    check_equal();
+    expect_all("c", "15");
+    teardown();
+}
+
+/* Its log does not reach back: it makes again what is its own, and not what another one did. */
+static void who_compares_leaves_out_what_is_void(void **state) {
+    (void)state;
+    originals_come_late();
+    rebase(3, 0, -1);
+    assert_false(store_has_void(&peers[3].store));
+    deliver_all();
+    check_equal();
+    expect_all("c", "15");
+    expect_all("own", "3");
+    teardown();
+}
+
+/* A part that shows what is void does not fit, and merging would keep it. */
+static void what_is_void_is_not_taken_over(void **state) {
+    (void)state;
+    originals_come_late();
+    struct sync *sync = sync_begin(&peers[0].store, SYNC_TAKE, NULL, NULL);
+    assert_int_equal(pull(sync, &peers[3], 0, NULL, false), SYNC_OK);
+    assert_true(sync_part_has_void(sync, 0));
+    sync_free(sync);
+    struct buffer header = {0};
+    struct context context;
+    deliver(2, 3);
+    sync = sync_begin(&peers[3].store, SYNC_MERGE, NULL, NULL);
+    struct part_source *source = part_open(&peers[0].store, 0, PARTS, &header);
+    assert_int_equal(sync_part_begin(sync, 0, PARTS, buffer_slice(&header)), SYNC_OK);
+    assert_false(sync_part_has_void(sync, 0));
+    assert_false(sync_part_fits(sync, 0, &context));
+    part_close(source);
+    sync_free(sync);
+    /* Parts that came before it was known. */
+    sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
+    replicas_drop_ended(&peers[1].store.replicas, authors[2].ref);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[3], part, NULL, false), SYNC_OK);
+        replicas_drop_ended(&peers[1].store.replicas, authors[2].ref);
+    }
+    assert_true(sync_is_sound(sync));
+    sync_free(sync);
+    sync = sync_begin(&peers[1].store, SYNC_TAKE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[part == 0 ? 3 : 0], part, NULL, false), SYNC_OK);
+    }
+    assert_false(sync_is_sound(sync));
+    sync_free(sync);
+    buffer_deinit(&header);
+    teardown();
+}
+
+/* Somebody overwrote the counter, and had seen what is void: all of the part that is not goes. */
+static void who_saw_what_is_void_takes_the_rest(void **state) {
+    (void)state;
+    originals_come_late();
+    set(3, "c", "100");
+    collect(&peers[3]);
+    deliver(3, 1);
+    expect(1, "c", "106"); /* what was made again has not been seen by it */
+    deliver(2, 3);
+    join(&peers[3], &peers[0], SYNC_TAKE);
+    deliver_all();
+    check_equal();
+    expect_all("c", "106");
+    teardown();
+}
+
+/* The state may become another one before anybody was told of the end: then there is none. */
+static void an_end_that_was_not_told_is_taken_back(void **state) {
+    (void)state;
+    setup(2);
+    add(0, "c", 1);
+    deliver_all();
+    add(0, "c", 2);
+    collect(&peers[0]);
+    unsigned old = authors_count;
+    begin_life(&peers[0], 99);
+    struct sync *sync = sync_begin(&peers[0].store, SYNC_REBASE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[0]);
+    assert_int_equal(peers[0].store.replicas.ended_count, 1);
+    peers[0].store.sync = NULL;
+    struct sync *anew = sync_begin(&peers[0].store, SYNC_TAKE, NULL, NULL);
+    sync_keep_rebase(anew, sync);
+    assert_int_equal(peers[0].store.replicas.ended_count, 0);
+    sync_free(sync);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(anew, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(anew, &peers[0]);
+    assert_true(sync_reissue_some(anew, 1000));
+    sync_free(anew);
+    assert_int_equal(authors_count, old + 1);
+    expect(0, "c", "3");
+    teardown();
+}
+
+static void nobody_ends_anothers_life(void **state) {
+    (void)state;
+    setup(2);
+    deliver_all();
+    struct store *store = &peers[0].store;
+    struct replica_id foreign = {.generation = 3};
+    unsigned foreign_slot = replicas_add(&store->replicas, &foreign);
+    unsigned author = replicas_add(&store->replicas, &authors[1].id);
+    const uint64_t refs[] = {authors[0].ref, authors[1].ref, replica_ref(&foreign), 0};
+    assert_int_not_equal(foreign_slot, author);
+    for (unsigned i = 0; i < 4; i++) {
+        struct buffer value = {0};
+        codec_put_u64(&value, refs[i]);
+        codec_put_varint(&value, 5);
+        struct change change = {.kind = CHANGE_LIFE_END,
+                                .stamp = stamp_make(100 + i, author),
+                                .value = buffer_slice(&value)};
+        assert_int_equal(store_apply(store, &change), STORE_MALFORMED);
+        buffer_deinit(&value);
+    }
+    assert_int_equal(store->replicas.ended_count, 0);
+    teardown();
+}
+
 static void patch(unsigned peer, const char *name, uint64_t offset, const char *bytes) {
     struct key key = key_of(peer, name);
     assert_int_equal(strings_patch(&peers[peer].store, &key, offset, slice_of(bytes), NULL),
@@ -1692,6 +1883,13 @@ int main(void) {
         cmocka_unit_test(without_a_log_what_is_unclear_stays),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
+        cmocka_unit_test(what_is_made_again_is_void_elsewhere),
+        cmocka_unit_test(parts_tell_of_ends),
+        cmocka_unit_test(who_compares_leaves_out_what_is_void),
+        cmocka_unit_test(what_is_void_is_not_taken_over),
+        cmocka_unit_test(who_saw_what_is_void_takes_the_rest),
+        cmocka_unit_test(an_end_that_was_not_told_is_taken_back),
+        cmocka_unit_test(nobody_ends_anothers_life),
         cmocka_unit_test(unsent_patches_are_made_again),
         cmocka_unit_test(hyperloglogs_of_both_are_joined),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
