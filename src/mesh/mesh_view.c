@@ -55,9 +55,9 @@ bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
         return false;
     }
     const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
-    /* What it wrote in its present life it has, whether it told so or not. */
-    return member->is_self || member->ref == replicas->slots[slot].ref ||
-           member_has_had(member, slot) >= stamp;
+    /* What it wrote in a life in which it was heard it has, whether it told so or not. */
+    bool is_its_life = member->ref == replicas->slots[slot].ref && member->heard_ms != 0;
+    return member->is_self || is_its_life || member_has_had(member, slot) >= stamp;
 }
 
 unsigned mesh_alive_count(const struct mesh *mesh) {

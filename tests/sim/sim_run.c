@@ -213,7 +213,7 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
     }
     if (plan->has_small_log) {
-        sim_configure(node, "log-segment-size 64kb\nlog-retention-size 0\n"
+        sim_configure(node, "log-segment-size 64kb\nlog-retention-size 4mb\n"
                             "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n");
     }
     if (!plan->is_alone) {
