@@ -18,7 +18,7 @@ enum {
     TYPE_KEY_FRESH = 0x40,
     TYPE_SAME_KEY = 0x80,
     /* Kind and type bytes and all numbers of one change, generously. */
-    CHANGE_FIXED_BYTES_MAX = 2 + 7 * VARINT_BYTES_MAX,
+    CHANGE_FIXED_BYTES_MAX = 2 + 8 * VARINT_BYTES_MAX,
 };
 
 static_assert((int)CHANGE_LIFE_END <= (int)CHANGE_KIND_MASK, "a kind has four bits");
@@ -147,7 +147,8 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
     require(change->element.size <= CHANGE_KEY_BYTES_MAX);
     char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + change->key.size +
-                                                     change->element.size + change->value.size);
+                                                     change->element.size + change->value.size +
+                                                     change->float_increment.size);
     char *at = begin;
     if (writer->bytes.size == 0) {
         at += varint_put(at, ticks);
@@ -184,6 +185,7 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     case CHANGE_COUNTER:
         at += varint_put(at, ticks - change->start_ticks);
         at += varint_put(at, varint_zigzag(change->total));
+        at += varint_put(at, varint_zigzag(change->increment));
         break;
     case CHANGE_FLOAT_COUNTER:
         at += varint_put(at, ticks - change->start_ticks);
@@ -205,6 +207,9 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     }
     if (change_has_value(change->kind)) {
         at += put_slice(at, change->value);
+    }
+    if (change->kind == CHANGE_FLOAT_COUNTER) {
+        at += put_slice(at, change->float_increment);
     }
     writer->bytes.size += (size_t)(at - begin);
     writer->changes_count++;
@@ -257,6 +262,10 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
                 return false;
             }
             change->total = varint_unzigzag(number);
+            if (!varint_take(rest, &number)) {
+                return false;
+            }
+            change->increment = varint_unzigzag(number);
         }
         break;
     case CHANGE_PATCH:
@@ -281,6 +290,10 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
     }
     if (!varint_take_slice(rest, &change->value) || change->value.size > CHANGE_VALUE_BYTES_MAX) {
         return false;
+    }
+    if (change->kind == CHANGE_FLOAT_COUNTER) {
+        return varint_take_slice(rest, &change->float_increment) &&
+               change->float_increment.size <= CHANGE_NUMBER_BYTES_MAX;
     }
     if (change->kind == CHANGE_LIFE_END) {
         uint64_t ref;

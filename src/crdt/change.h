@@ -22,8 +22,10 @@
  *   SET_KEEPING       value                                    register; the expiry stays
  *   DELETE            -                                        all entries of the key go
  *   EXPIRE            Unix ms (varint), 0 = never               the expiry's register
- *   COUNTER           ticks since start | total (zigzag)       the writer's part of a counter
- *   FLOAT_COUNTER     ticks since start | total (text)         likewise, of a float
+ *   COUNTER           ticks since start | total (zigzag) |     the writer's part of a counter
+ *                     increment (zigzag)
+ *   FLOAT_COUNTER     ticks since start | total (text) |       likewise, of a float
+ *                     increment (text)
  *   PATCH             offset (varint) | bytes                  bytes of a large string, in place
  *   REGISTERS         (index, value) pairs                     HyperLogLog registers, joined by max
  *   FLUSH             (no key)                                 all keys of one database go
@@ -33,8 +35,8 @@
  *   TAKE              list (change_take_next())                parts of counters are taken off
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
- *   LIFE_END          ref u64 | ticks (varint) (no key)        what that replica, an earlier life of
- *                                                              the writer's node, wrote later is void
+ *   LIFE_END          ref u64 | ticks (varint) (no key)        what that replica, an earlier life
+ * of the writer's node, wrote later is void
  *
  * An element is a field of a hash, a member of a set, and so on: a place of its own inside a key,
  * with a register, parts of a counter and an expiry as a key has them. The kinds up to COUNTER and
@@ -45,6 +47,10 @@
  * Fresh says that the writer saw no value: an expiry that it had seen then goes, too, as it would
  * with SET. It is for kinds that leave expiries alone; one that takes the place of an older change
  * (crdt/coalesce.h) is fresh if either was.
+ *
+ * The increment is what the total has grown by since the change before of that part; readers do not
+ * need it. It is for the writer, who may have to tell one day what of a part others lack
+ * (store/counter_history.h). One that stands for several is their sum, or for floats empty.
  *
  * Databases go by numbers that never change, whatever is swapped. Values, patches and orders carry
  * a length (varint) before their bytes. A value longer than CHANGE_VALUE_BYTES_MAX is a SET of its
@@ -92,6 +98,7 @@ enum change_kind {
 enum {
     CHANGE_VALUE_BYTES_MAX = 32 << 20, /* longest value or patch of one change */
     CHANGE_KEY_BYTES_MAX = 32 << 20,   /* longest key */
+    CHANGE_NUMBER_BYTES_MAX = 8192,    /* longest increment of a float */
     CHANGE_DATABASES_MAX = 65536,
     /* A batch is handed on once it is this long; one change more may come on top. */
     CHANGE_BATCH_BYTES = 1 << 20,
@@ -116,12 +123,15 @@ struct change {
     uint64_t stamp;
     struct slice key;
     struct slice element; /* its name */
-    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h), LIFE_END */
+    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h), LIFE_END
+     */
     struct slice value;
-    uint64_t expire_unix_ms; /* SET_EXPIRING, EXPIRE (0 = never) */
-    uint64_t start_ticks;    /* COUNTER, FLOAT_COUNTER */
-    int64_t total;           /* COUNTER */
-    uint64_t offset;         /* PATCH */
+    uint64_t expire_unix_ms;      /* SET_EXPIRING, EXPIRE (0 = never) */
+    uint64_t start_ticks;         /* COUNTER, FLOAT_COUNTER */
+    int64_t total;                /* COUNTER */
+    int64_t increment;            /* COUNTER */
+    struct slice float_increment; /* FLOAT_COUNTER, as text; empty: not told */
+    uint64_t offset;              /* PATCH */
 };
 
 /* One part of a counter, as the writer of a TAKE had seen it. */

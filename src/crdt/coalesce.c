@@ -31,6 +31,8 @@ struct coalesce_item {
     bool is_fresh;     /* it, or one that it made needless */
     bool is_key_fresh; /* likewise */
     bool is_element;
+    bool stands_for_others;
+    int64_t increment; /* COUNTER: of all that it stands for */
 };
 
 void coalescer_deinit(struct coalescer *coalescer) {
@@ -159,6 +161,7 @@ static struct coalesce_item *add_item(struct coalescer *coalescer, const struct 
                                    .is_key_fresh = change->is_key_fresh,
                                    .is_element = change->type != VALUE_STRING,
                                    .start_ticks = change->start_ticks,
+                                   .increment = change->increment,
                                    .previous = COALESCE_NONE};
     return item;
 }
@@ -210,6 +213,10 @@ static void take_change(struct coalescer *coalescer, struct coalesce_run *run,
             item->is_fresh = true;
         }
         item->is_key_fresh |= gone->is_key_fresh;
+        if (item->kind == CHANGE_COUNTER && gone->kind == CHANGE_COUNTER) {
+            item->increment = (int64_t)((uint64_t)item->increment + (uint64_t)gone->increment);
+        }
+        item->stands_for_others = true;
         earlier = gone->previous;
     }
     item->previous = earlier;
@@ -277,6 +284,10 @@ static void write_joined(struct coalescer *coalescer, const struct slice *record
             if (!item->is_gone) {
                 change.is_fresh = item->is_fresh;
                 change.is_key_fresh = item->is_key_fresh;
+                change.increment = item->increment;
+                if (item->stands_for_others) {
+                    change.float_increment = (struct slice){0};
+                }
                 change_writer_add(writer, &change);
                 goes_on = change.goes_on;
                 result->changes_out++;

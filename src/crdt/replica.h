@@ -11,9 +11,9 @@
  * A replica that is gone for good and whose every change has settled is retired: its slot is free
  * for another one, and only its ref and last ticks are remembered.
  *
- * A replica is ended when its node makes again, as changes of a later life, what it wrote after some
- * ticks (store/sync.h: REBASE). The changes above those are void: whoever has the originals, too,
- * would count them twice.
+ * A replica is ended when its node makes again, as changes of a later life, what it wrote after
+ * some ticks (store/sync.h: REBASE). The changes above those are void: whoever has the originals,
+ * too, would count them twice.
  *
  * The order of replicas, which breaks ties between equal clocks, is the order of their refs. */
 #ifndef CRDT_REPLICA_H
@@ -136,6 +136,13 @@ static inline bool replicas_saw_slot(const struct replicas *replicas, unsigned a
     const struct replica *replica = &replicas->slots[author];
     return slot == STAMP_SLOT_SETTLED || slot == author || author == replicas->self ||
            (slot < replica->mark_count && replica->mark[slot] != 0);
+}
+
+/* Is it a life of this node: its present one, or one before? */
+static inline bool replicas_is_of_self(const struct replicas *replicas, unsigned slot) {
+    return slot == replicas->self || replicas->slots == NULL ||
+           memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
+                  REPLICA_NODE_ID_BYTES) == 0;
 }
 
 /* Orders stamps: by ticks, equal ones by the refs of their replicas. Below, at or above 0. */

@@ -61,8 +61,8 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
     bool has_ended = replicas->ended_count > 0;
-    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
-                                      (has_ended ? FLAG_ENDED : 0)));
+    buffer_append_byte(
+        out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) | (has_ended ? FLAG_ENDED : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is void (crdt/replica.h), and here: a node that was forgotten has made again what only it and
- * this node knew. The state that has seen the originals is replaced by that of a peer that has not;
- * what this node's log has beyond it is applied to that, as whenever states are taken over, less
- * what is void. */
+/* What is void (crdt/replica.h), and here: a node that was forgotten has made again what only it
+ * and this node knew. The state that has seen the originals is replaced by that of a peer that has
+ * not; what this node's log has beyond it is applied to that, as whenever states are taken over,
+ * less what is void. */
 #ifndef MESH_CATCHUP_VOID_H
 #define MESH_CATCHUP_VOID_H
 

@@ -11,7 +11,9 @@ enum { STEP_RECORDS = 256 };
 struct history_read {
     struct log_stream *stream;
     struct counter_history *history;
-    struct seen_changes *seen; /* NULL: nothing is unsure */
+    struct seen_changes *seen;  /* NULL: nothing is unsure */
+    struct stream_mark *limits; /* what is asked of counters: of which lives, and at which ticks */
+    size_t limits_count;
     bool has_begun;
 };
 
@@ -29,17 +31,32 @@ void history_read_free(struct history_read *read) {
     log_stream_free(read->stream);
     counter_history_free(read->history);
     seen_changes_free(read->seen);
+    memory_free(read->limits);
     memory_free(read);
 }
 
-/* Only what the mesh has seen the beginning and not all of can be in question. */
-static void note(struct history_read *read, const struct sync *sync, const struct store *store,
-                 const struct stream_record *record) {
-    unsigned slot = replicas_find(&store->replicas, record->ref);
-    uint64_t ticks;
-    if (slot != 0 && sync_shown_ticks(sync, slot, &ticks) && ticks > 0 &&
-        ticks < stamp_ticks(store->context.stamps[slot])) {
-        counter_history_note(read->history, record, ticks);
+/* What the mesh has of this node's lives that it has seen the beginning and not all of. */
+static void note_limits(struct history_read *read, const struct sync *sync,
+                        const struct store *store) {
+    const struct replicas *replicas = &store->replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        uint64_t ticks;
+        if (replicas->slots[slot].ref != 0 && replicas_is_of_self(replicas, slot) &&
+            sync_shown_ticks(sync, slot, &ticks) && ticks > 0 &&
+            ticks < stamp_ticks(store->context.stamps[slot])) {
+            read->limits =
+                memory_resize(read->limits, (read->limits_count + 1) * sizeof(read->limits[0]));
+            read->limits[read->limits_count++] =
+                (struct stream_mark){.ref = replicas->slots[slot].ref, .ticks = ticks};
+        }
+    }
+}
+
+static void note(struct history_read *read, const struct stream_record *record) {
+    for (size_t i = 0; i < read->limits_count; i++) {
+        if (read->limits[i].ref == record->ref) {
+            counter_history_note(read->history, record, read->limits[i].ticks);
+        }
     }
     if (read->seen != NULL) {
         seen_changes_note(read->seen, record);
@@ -53,6 +70,7 @@ bool history_read_some(struct history_read *read, struct sync *sync, const struc
             return true;
         }
         read->seen = ticks != UINT64_MAX ? seen_changes_new(ticks) : NULL;
+        note_limits(read, sync, store);
         read->has_begun = true;
     }
     for (unsigned i = 0; i < STEP_RECORDS; i++) {
@@ -60,7 +78,7 @@ bool history_read_some(struct history_read *read, struct sync *sync, const struc
         struct slice bytes;
         switch (log_stream_next(read->stream, &record, &bytes)) {
         case LOG_STREAM_RECORD:
-            note(read, sync, store, &record);
+            note(read, &record);
             break;
         case LOG_STREAM_WAIT:
             return false;

@@ -53,7 +53,7 @@ struct node_mesh {
     bool is_log_suspended;
     bool has_failed_to_resume;  /* that was said */
     struct node_replay *replay; /* the own log is applied to the parts */
-    unsigned unsound_count;  /* begun anew, since parts did not agree: sync_is_sound() */
+    unsigned unsound_count;     /* begun anew, since parts did not agree: sync_is_sound() */
     struct history_read
         *history;            /* or it is read, before the parts are compared with what is here */
     struct context frontier; /* that settling goes up to */
@@ -701,17 +701,13 @@ static bool data_broadcast(void *udata, struct slice bytes) {
 
 /* ---- hooks of the store ---- */
 
-static bool is_own_replica(const struct node *node, unsigned slot) {
-    const struct replicas *replicas = &node->store.replicas;
-    return slot < replicas->slots_count && replicas->slots[slot].ref != 0 &&
-           memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
-                  REPLICA_NODE_ID_BYTES) == 0;
-}
-
 static bool may_expire(void *udata, uint64_t stamp) {
     const struct node *node = (const struct node *)udata;
+    const struct replicas *replicas = &node->store.replicas;
     unsigned slot = stamp_slot(stamp);
-    return slot == STAMP_SLOT_SETTLED || node->mesh == NULL || is_own_replica(node, slot) ||
+    return slot == STAMP_SLOT_SETTLED || node->mesh == NULL ||
+           (slot < replicas->slots_count && replicas->slots[slot].ref != 0 &&
+            replicas_is_of_self(replicas, slot)) ||
            !mesh_is_replica_alive(node->mesh, slot, EXPIRE_FOR_ABSENT_MS);
 }
 

@@ -13,14 +13,21 @@ enum { SLOTS_MIN = 64 };
 
 struct noted {
     uint64_t hash, check; /* hash 0: nothing */
+    bool is_final;        /* a later one tells nothing more */
+    bool is_unknown;
     struct counter_total total;
+};
+
+struct noted_replica {
+    uint64_t ref;
+    bool is_blurred; /* nothing is known of it */
 };
 
 struct counter_history {
     struct noted *slots;
     size_t capacity, count; /* capacity is a power of 2 */
-    uint64_t *blurred;      /* replicas of which nothing is known */
-    size_t blurred_count;
+    struct noted_replica *replicas;
+    size_t replicas_count;
     struct buffer scratch;
 };
 
@@ -36,7 +43,7 @@ void counter_history_free(struct counter_history *history) {
         return;
     }
     memory_free(history->slots);
-    memory_free(history->blurred);
+    memory_free(history->replicas);
     buffer_deinit(&history->scratch);
     memory_free(history);
 }
@@ -85,70 +92,97 @@ static void grow(struct counter_history *history) {
 }
 
 static void note(struct counter_history *history, const struct counter_place *place,
-                 const struct counter_total *total) {
+                 const struct noted *told) {
     uint64_t hash, check;
     struct noted *noted = find(history, place, &hash, &check);
+    if (noted->hash != 0 && (noted->is_final || told->is_final)) {
+        noted->is_final = true;
+        return; /* what there was before is what there was at that moment */
+    }
     history->count += noted->hash == 0;
-    *noted = (struct noted){.hash = hash, .check = check, .total = *total};
+    *noted = *told;
+    noted->hash = hash;
+    noted->check = check;
     if (history->count > history->capacity / 4 * 3) {
         grow(history);
     }
 }
 
-static bool is_blurred(const struct counter_history *history, uint64_t ref) {
-    for (size_t i = 0; i < history->blurred_count; i++) {
-        if (history->blurred[i] == ref) {
-            return true;
+static struct noted_replica *find_replica(const struct counter_history *history, uint64_t ref) {
+    for (size_t i = 0; i < history->replicas_count; i++) {
+        if (history->replicas[i].ref == ref) {
+            return &history->replicas[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+static struct noted_replica *add_replica(struct counter_history *history,
+                                         const struct stream_record *record, uint64_t ticks_max) {
+    struct noted_replica *replica = find_replica(history, record->ref);
+    if (replica == NULL) {
+        history->replicas = memory_resize(history->replicas, (history->replicas_count + 1) *
+                                                                 sizeof(history->replicas[0]));
+        replica = &history->replicas[history->replicas_count++];
+        *replica = (struct noted_replica){.ref = record->ref,
+                                          .is_blurred = record->previous_ticks > ticks_max};
+    }
+    return replica;
+}
+
+/* What a change tells of the total at `ticks_max`; false: it is of no counter. */
+static bool take_change(const struct change *change, uint64_t ticks_max, struct noted *told) {
+    *told = (struct noted){.is_final = stamp_ticks(change->stamp) > ticks_max};
+    if (change->kind == CHANGE_COUNTER) {
+        told->total.total = change->total;
+        told->is_unknown =
+            told->is_final &&
+            __builtin_sub_overflow(change->total, change->increment, &told->total.total);
+        return true;
+    }
+    long double increment = 0;
+    told->total.is_float = true;
+    if (change->kind != CHANGE_FLOAT_COUNTER ||
+        !number_parse_float(change->value, &told->total.float_total)) {
+        return false;
+    }
+    told->is_unknown = told->is_final && !number_parse_float(change->float_increment, &increment);
+    told->total.float_total -= told->is_final ? increment : 0;
+    return true;
 }
 
 void counter_history_note(struct counter_history *history, const struct stream_record *record,
                           uint64_t ticks_max) {
     struct change_reader reader;
     struct change change;
-    if (record->previous_ticks >= ticks_max) {
-        return;
-    }
-    if (record->last_ticks > ticks_max) {
-        if (!is_blurred(history, record->ref)) {
-            history->blurred = memory_resize(history->blurred, (history->blurred_count + 1) *
-                                                                   sizeof(history->blurred[0]));
-            history->blurred[history->blurred_count++] = record->ref;
-        }
-        return;
-    }
-    if (!change_reader_init(&reader, record->batch, 1)) {
+    struct noted told;
+    struct noted_replica *replica = add_replica(history, record, ticks_max);
+    replica->is_blurred |= record->previous_ticks < ticks_max && record->last_ticks > ticks_max;
+    if (replica->is_blurred || !change_reader_init(&reader, record->batch, 1)) {
         return;
     }
     while (change_reader_next(&reader, &change) == CHANGE_OK) {
-        struct counter_total total = {.total = change.total};
-        if (change.kind == CHANGE_FLOAT_COUNTER) {
-            total.is_float = true;
-            if (!number_parse_float(change.value, &total.float_total)) {
-                continue;
-            }
-        } else if (change.kind != CHANGE_COUNTER) {
-            continue;
-        }
         struct counter_place place = {.ref = record->ref,
                                       .number = change.db,
                                       .type = change.type,
                                       .key = change.key,
                                       .element = change.element,
                                       .start_ticks = change.start_ticks};
-        note(history, &place, &total);
+        /* What began later, the mesh has nothing of. */
+        if (take_change(&change, ticks_max, &told) && change.start_ticks <= ticks_max) {
+            note(history, &place, &told);
+        }
     }
 }
 
 bool counter_history_find(struct counter_history *history, const struct counter_place *place,
                           struct counter_total *total) {
     uint64_t hash, check;
-    if (is_blurred(history, place->ref)) {
+    const struct noted_replica *replica = find_replica(history, place->ref);
+    if (replica == NULL || replica->is_blurred) {
         return false;
     }
     const struct noted *noted = find(history, place, &hash, &check);
     *total = noted->total;
-    return noted->hash != 0;
+    return noted->hash != 0 && !noted->is_unknown;
 }

@@ -3,8 +3,9 @@
  *
  * A part of a counter is a total. When a node that was forgotten comes back, the mesh has seen a
  * part up to some moment and folded it away; only who knows the total of that moment can tell how
- * much of the newest one the mesh lacks (rebase.h). The records of the log have all totals that
- * there were. */
+ * much of the newest one the mesh lacks (rebase.h). The records of the log have that: the newest
+ * total before the moment, or else the first one after it, less what it had grown by. So it is
+ * enough if the log reaches back to the moment. */
 #ifndef STORE_COUNTER_HISTORY_H
 #define STORE_COUNTER_HISTORY_H
 
@@ -29,12 +30,13 @@ struct counter_total {
 
 struct counter_history *counter_history_new(void);
 void counter_history_free(struct counter_history *history); /* NULL is let be */
-/* Notes the totals in a record, up to `ticks_max`. Records of one replica come in their order, with
- * one and the same `ticks_max`. Where one goes beyond it that began before, nothing is known of
- * that replica: totals between the two may have been joined into the last one. */
+/* Notes what a record tells of totals at `ticks_max`. Records of one replica come in their order,
+ * with one and the same `ticks_max`. Nothing is known of a replica whose first record begins beyond
+ * that, or of which one goes beyond it that began before: totals between the two may have been
+ * joined into the last one. */
 void counter_history_note(struct counter_history *history, const struct stream_record *record,
                           uint64_t ticks_max);
-/* The newest total that was noted; false: none was. */
+/* The total at that moment; false: it is not known. */
 bool counter_history_find(struct counter_history *history, const struct counter_place *place,
                           struct counter_total *total);
 

@@ -38,20 +38,13 @@ struct entry *rebase_entry_at(const struct store *store, const struct key *key) 
 
 /* ---- what would be, had nothing been forgotten ---- */
 
-/* Is it a change of this node, in whatever life? */
-static bool is_own(const struct replicas *replicas, unsigned slot) {
-    return slot == replicas->self || replicas->slots == NULL ||
-           memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
-                  REPLICA_NODE_ID_BYTES) == 0;
-}
-
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     const struct replicas *replicas = &sync->store->replicas;
     unsigned slot = stamp_slot(stamp);
     if (replicas_is_void(replicas, stamp)) {
         return false; /* it was made again before */
     }
-    if (slot == STAMP_SLOT_SETTLED || is_own(replicas, slot)) {
+    if (slot == STAMP_SLOT_SETTLED || replicas_is_of_self(replicas, slot)) {
         return true;
     }
     return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
@@ -229,7 +222,7 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
     const struct replicas *replicas = &sync->store->replicas;
     struct counter_total seen;
     if (sync->history == NULL || part->off_seen != 0 ||
-        !is_own(replicas, stamp_slot(part->stamp))) {
+        !replicas_is_of_self(replicas, stamp_slot(part->stamp))) {
         return false;
     }
     struct counter_place at = {.ref = replicas->slots[stamp_slot(part->stamp)].ref,

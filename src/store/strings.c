@@ -301,7 +301,9 @@ static enum store_status add_float_merged(struct store *store, const struct key 
                             .is_fresh = old == NULL,
                             .key = key->name,
                             .start_ticks = own != NULL ? own->start_ticks : stamp_ticks(stamp)};
+    char increment[NUMBER_FLOAT_BYTES_MAX];
     change.value = slice_make(scratch.bytes, number_format_float(scratch.bytes, total));
+    change.float_increment = slice_make(increment, number_format_float(increment, delta));
     enum store_status status = merge_write(store, key, &change);
     ensure(status == STORE_OK);
     *result = shown_float(store, key);
@@ -344,7 +346,8 @@ static enum store_status add_integer_merged(struct store *store, const struct ke
                             .is_fresh = old == NULL,
                             .key = key->name,
                             .start_ticks = own != NULL ? own->start_ticks : stamp_ticks(stamp),
-                            .total = total};
+                            .total = total,
+                            .increment = delta};
     enum store_status status = merge_write(store, key, &change);
     ensure(status == STORE_OK);
     /* A sum that merging has driven out of range stays at the bound. */
@@ -408,7 +411,8 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
                             .is_fresh = old == NULL && !store->is_alone,
                             .key = key->name,
                             .start_ticks = start_ticks,
-                            .total = total};
+                            .total = total,
+                            .increment = delta};
     mutate_record(store, key, &change);
     put_counter(store, key, slot, stamp, start_ticks, total);
     return STORE_OK;
@@ -453,15 +457,17 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     if (parts.start_ticks == 0) {
         parts.start_ticks = stamp_ticks(parts.stamp);
     }
-    char text[NUMBER_FLOAT_BYTES_MAX];
+    char text[NUMBER_FLOAT_BYTES_MAX], increment[NUMBER_FLOAT_BYTES_MAX];
     size_t size = number_format_float(text, parts.float_total);
+    struct slice increment_text = slice_make(increment, number_format_float(increment, delta));
     struct change change = {.kind = CHANGE_FLOAT_COUNTER,
                             .db = key->db,
                             .stamp = parts.stamp,
                             .is_fresh = old == NULL && !store->is_alone,
                             .key = key->name,
                             .start_ticks = parts.start_ticks,
-                            .value = slice_make(text, size)};
+                            .value = slice_make(text, size),
+                            .float_increment = increment_text};
     mutate_record(store, key, &change);
     *result = parts.float_register + parts.float_total;
     put_float_counter(store, key, slot, &parts);

@@ -507,11 +507,6 @@ static void intake_take_marks(struct sync_intake *intake, const struct header_re
     }
 }
 
-static bool is_own(const struct replicas *replicas, unsigned slot) {
-    return memcmp(replicas->slots[slot].id.node, replicas->slots[replicas->self].id.node,
-                  REPLICA_NODE_ID_BYTES) == 0;
-}
-
 /* Up to which ticks one who has seen this had seen all of a replica that it never heard of: that
  * began to write later than what was, but for what clocks may be apart. What this node wrote itself
  * tells nothing of what it had heard. */
@@ -519,7 +514,7 @@ static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *se
                              unsigned count) {
     uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
     for (unsigned i = 1; i < count && i < replicas->slots_count; i++) {
-        if (!is_own(replicas, i) && stamp_ticks(seen[i]) > newest) {
+        if (!replicas_is_of_self(replicas, i) && stamp_ticks(seen[i]) > newest) {
             newest = stamp_ticks(seen[i]);
         }
     }
@@ -1132,7 +1127,8 @@ static void sync_take_order(struct sync *sync) {
 }
 
 static bool is_earlier_life(const struct replicas *replicas, unsigned slot) {
-    return slot != replicas->self && replicas->slots[slot].ref != 0 && is_own(replicas, slot);
+    return slot != replicas->self && replicas->slots[slot].ref != 0 &&
+           replicas_is_of_self(replicas, slot);
 }
 
 /* Was something seen here that is void? Merging would take it for good. */

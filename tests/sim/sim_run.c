@@ -201,6 +201,14 @@ static void first_write(struct sim_world *world, void *object, uint64_t number) 
     }
 }
 
+static bool forgets_nodes(const struct plan *plan) {
+    bool forgets = false;
+    for (unsigned i = 0; i < plan->faults_count; i++) {
+        forgets |= plan->faults[i].kind == FAULT_FORGET;
+    }
+    return forgets;
+}
+
 static void node_options(struct sim_run *run, struct sim_node *node) {
     const struct plan *plan = run->plan;
     bool is_always = prng_below(&run->world.prng, 100) < plan->always_percent;
@@ -213,8 +221,11 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
     }
     if (plan->has_small_log) {
-        sim_configure(node, "log-segment-size 64kb\nlog-retention-size 4mb\n"
-                            "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n");
+        /* Who comes back after being forgotten needs a log that reaches back (docs/mesh.md). */
+        sim_configure(node,
+                      "log-segment-size 64kb\nlog-retention-size %s\n"
+                      "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n",
+                      forgets_nodes(plan) ? "4mb" : "0");
     }
     if (!plan->is_alone) {
         sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\nmesh-seeds %s %s\n",

@@ -742,8 +742,8 @@ static void on_sample_pair(struct sim_world *world, void *udata, uint64_t number
     bool may_differ =
         (number & SAMPLE_REGISTERS) != 0 && may_be_mixed(run, &world->nodes[index], key, y);
     if (!is_same && !may_differ) {
-        sim_fail(world, "node %u shows half a unit: pair %u is '%.*s' and '%.*s'",
-                 index, key, x->is_null ? 0 : (int)x->text.size, x->text.data,
+        sim_fail(world, "node %u shows half a unit: pair %u is '%.*s' and '%.*s'", index, key,
+                 x->is_null ? 0 : (int)x->text.size, x->text.data,
                  y->is_null ? 0 : (int)y->text.size, y->text.data);
     }
 }

@@ -25,6 +25,8 @@ static void assert_changes_equal(const struct change *a, const struct change *b)
     assert_int_equal(a->expire_unix_ms, b->expire_unix_ms);
     assert_int_equal(a->start_ticks, b->start_ticks);
     assert_int_equal(a->total, b->total);
+    assert_int_equal(a->increment, b->increment);
+    assert_true(slice_equal(a->float_increment, b->float_increment));
     assert_int_equal(a->offset, b->offset);
     assert_int_equal(a->is_fresh, b->is_fresh);
 }
@@ -99,10 +101,12 @@ static struct change random_change(struct prng *prng, uint64_t ticks) {
         break;
     case CHANGE_COUNTER:
         change.total = (int64_t)random_number(prng) * (prng_below(prng, 2) == 0 ? 1 : -1);
+        change.increment = (int64_t)random_number(prng) * (prng_below(prng, 2) == 0 ? 1 : -1);
         change.start_ticks = prng_below(prng, ticks + 1);
         change.is_fresh = is_fresh;
         break;
     case CHANGE_FLOAT_COUNTER:
+        change.float_increment = slice_make(text, prng_below(prng, CHANGE_NUMBER_BYTES_MAX + 1));
         change.start_ticks = prng_below(prng, ticks + 1);
         change.is_fresh = is_fresh;
         break;
@@ -204,7 +208,8 @@ static void the_layout(void **state) {
                              .stamp = stamp_make(302, SLOT),
                              .key = SLICE("n"),
                              .start_ticks = 301,
-                             .total = -2};
+                             .total = -2,
+                             .increment = 5};
     struct change expire = {.kind = CHANGE_EXPIRE,
                             .db = 2,
                             .stamp = stamp_make(303, SLOT),
@@ -222,7 +227,7 @@ static void the_layout(void **state) {
     static const unsigned char expected[] = {
         0xAC, 0x02,                                   /* first ticks: 300 */
         0x01, 0x00, 1,    'k', 3,    'v',  'a',  'l', /* SET */
-        0xC6, 0x02, 0x02, 1,   'n',  0x01, 0x03,      /* COUNTER, goes on, database 2 */
+        0xC6, 0x02, 0x02, 1,   'n',  0x01, 0x03, 10,  /* COUNTER, goes on, database 2 */
         0x05, 0x01, 1,    'k', 0x80, 0x01,            /* EXPIRE */
         0x4C, 0x00, 0x00, 2,   1,    0,               /* SWAP */
     };

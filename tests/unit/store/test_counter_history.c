@@ -66,6 +66,51 @@ static void the_newest_total_below_the_limit(void **state) {
     assert_int_equal(total.total, 5);
 }
 
+/* The log begins after the newest change that the limit covers, or with the change after it. */
+static void the_first_change_above_the_limit_tells(void **state) {
+    (void)state;
+    struct change above = counter(110, 10, 9), later = counter(120, 10, 20);
+    struct change number = {.kind = CHANGE_FLOAT_COUNTER,
+                            .stamp = stamp_make(130, 1),
+                            .key = SLICE("f"),
+                            .start_ticks = 10,
+                            .value = SLICE("4"),
+                            .float_increment = SLICE("1.5")};
+    struct change joined = number, begun = counter(150, 140, 3);
+    above.increment = 4;
+    later.increment = 11;
+    joined.key = SLICE("j");
+    joined.stamp = stamp_make(140, 1);
+    joined.float_increment = SLICE("");
+    note(REF, 100, &above);
+    note(REF, 110, &later);
+    note(REF, 120, &number);
+    note(REF, 130, &joined);
+    note(REF, 140, &begun);
+    struct counter_total total;
+    struct counter_place place = place_of(10);
+    assert_true(counter_history_find(history, &place, &total));
+    assert_int_equal(total.total, 5);
+    place.key = SLICE("f");
+    assert_true(counter_history_find(history, &place, &total));
+    assert_true(total.is_float && total.float_total == 2.5L);
+    place.key = SLICE("j");
+    assert_false(counter_history_find(history, &place, &total));
+    place = place_of(140); /* the mesh has nothing of it */
+    assert_false(counter_history_find(history, &place, &total));
+}
+
+/* What came between the limit and the beginning of the log is not known. */
+static void a_log_that_begins_later_tells_nothing(void **state) {
+    (void)state;
+    struct change change = counter(110, 10, 9);
+    change.increment = 4;
+    note(REF, 101, &change);
+    struct counter_total total;
+    struct counter_place place = place_of(10);
+    assert_false(counter_history_find(history, &place, &total));
+}
+
 static void places_are_told_apart(void **state) {
     (void)state;
     struct change change = counter(10, 10, 1), field = counter(20, 10, 2),
@@ -147,6 +192,8 @@ int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_newest_total_below_the_limit),
+        TEST(the_first_change_above_the_limit_tells),
+        TEST(a_log_that_begins_later_tells_nothing),
         TEST(places_are_told_apart),
         TEST(floats_are_numbers),
         TEST(a_record_on_both_sides_blurs),

@@ -1055,7 +1055,8 @@ static void what_is_made_again_is_void_elsewhere(void **state) {
     expect(1, "c", "7");
     assert_false(store_has_void(&peers[1].store));
     assert_false(store_has_void(&peers[2].store));
-    /* Whoever hears of the end first takes no originals, and those who built on them do not wait. */
+    /* Whoever hears of the end first takes no originals, and those who built on them do not wait.
+     */
     deliver(3, 0);
     expect(0, "c", "15");
     expect(0, "own", "3");
