@@ -100,8 +100,13 @@ static bool go_on_alone(struct log *log) {
     return true;
 }
 
+/* Where the clock is behind the life before, a copy of this directory that is started, too, or was
+ * once, would come to the same number by counting alone: two lives that nobody can tell apart. */
 static uint64_t later_generation(const struct log *log, uint64_t generation) {
-    return generation > log->node.generation ? generation : log->node.generation + 1;
+    enum { STEP_MAX = 1 << 16 };
+    return generation > log->node.generation
+               ? generation
+               : log->node.generation + 1 + log->opts.entropy[0] % STEP_MAX;
 }
 
 /* Did the last life end in a way that lost nothing of what others might have seen? */
