@@ -49,15 +49,17 @@ void change_writer_deinit(struct change_writer *writer) {
     *writer = (struct change_writer){0};
 }
 
-void change_life_end_put(struct buffer *value, uint64_t ref, uint64_t ticks) {
-    require(ref != 0);
-    codec_put_u64(value, ref);
-    codec_put_varint(value, ticks);
+void change_life_end_put(struct buffer *value, const struct change_life_end *end) {
+    require(end->ref != 0);
+    codec_put_u64(value, end->ref);
+    codec_put_varint(value, end->ticks);
+    codec_put_varint(value, end->made_ticks);
 }
 
-bool change_life_end_take(struct slice value, uint64_t *ref, uint64_t *ticks) {
-    return codec_take_u64(&value, ref) && *ref != 0 && varint_take(&value, ticks) &&
-           *ticks <= STAMP_TICKS_ACCEPTED_MAX && value.size == 0;
+bool change_life_end_take(struct slice value, struct change_life_end *end) {
+    return codec_take_u64(&value, &end->ref) && end->ref != 0 && varint_take(&value, &end->ticks) &&
+           end->ticks <= STAMP_TICKS_ACCEPTED_MAX && varint_take(&value, &end->made_ticks) &&
+           end->made_ticks <= STAMP_TICKS_ACCEPTED_MAX && value.size == 0;
 }
 
 void change_take_put(struct buffer *value, const struct change_take *take) {
@@ -296,8 +298,8 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
                change->float_increment.size <= CHANGE_NUMBER_BYTES_MAX;
     }
     if (change->kind == CHANGE_LIFE_END) {
-        uint64_t ref;
-        return change_life_end_take(change->value, &ref, &number);
+        struct change_life_end end;
+        return change_life_end_take(change->value, &end);
     }
     if (change->kind == CHANGE_TAKE) {
         struct slice list = change->value;

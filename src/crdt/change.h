@@ -35,8 +35,8 @@
  *   TAKE              list (change_take_next())                parts of counters are taken off
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
- *   LIFE_END          ref u64 | ticks (varint) (no key)        what that replica, an earlier life
- * of the writer's node, wrote later is void
+ *   LIFE_END          ref u64 | ticks, made (varints), no key  what that replica wrote later is
+ *                                                              void; it is made again
  *
  * An element is a field of a hash, a member of a set, and so on: a place of its own inside a key,
  * with a register, parts of a counter and an expiry as a key has them. The kinds up to COUNTER and
@@ -123,8 +123,7 @@ struct change {
     uint64_t stamp;
     struct slice key;
     struct slice element; /* its name */
-    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (store/databases.h), LIFE_END
-     */
+    /* SET*, PATCH, FLOAT_COUNTER (its total as text), REGISTERS, SWAP (databases.h), LIFE_END */
     struct slice value;
     uint64_t expire_unix_ms;      /* SET_EXPIRING, EXPIRE (0 = never) */
     uint64_t start_ticks;         /* COUNTER, FLOAT_COUNTER */
@@ -146,8 +145,13 @@ struct change_take {
 
 /* ---- writing ---- */
 
-/* Appends the value of a LIFE_END: the replica's ref and its last ticks that count. */
-void change_life_end_put(struct buffer *value, uint64_t ref, uint64_t ticks);
+/* What a LIFE_END says: struct ended_replica in crdt/replica.h. */
+struct change_life_end {
+    uint64_t ref, ticks, made_ticks;
+};
+
+/* Appends the value of a LIFE_END. */
+void change_life_end_put(struct buffer *value, const struct change_life_end *end);
 /* Appends a part to the value of a TAKE. */
 void change_take_put(struct buffer *value, const struct change_take *take);
 
@@ -197,7 +201,7 @@ struct change_reader {
 bool change_take_next(struct slice *value, struct change_take *take);
 
 /* Reads the value of a LIFE_END; false when it makes no sense. */
-bool change_life_end_take(struct slice value, uint64_t *ref, uint64_t *ticks);
+bool change_life_end_take(struct slice value, struct change_life_end *end);
 
 /* Is a change of that kind one of a key, or of an element? */
 bool change_has_key(enum change_kind kind);

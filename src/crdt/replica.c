@@ -122,6 +122,7 @@ static void mark_ended(struct replicas *replicas, unsigned slot) {
     const struct ended_replica *ended = find_ended(replicas, replica->ref);
     replica->is_ended = ended != NULL;
     replica->ended_ticks = ended != NULL ? ended->ticks : 0;
+    replica->made_ticks = ended != NULL ? ended->made_ticks : 0;
 }
 
 static void replicas_put(struct replicas *replicas, unsigned slot, const struct replica_id *id,
@@ -228,12 +229,16 @@ static void ended_changed(struct replicas *replicas, uint64_t ref) {
     replicas->version++;
 }
 
-void replicas_note_ended(struct replicas *replicas, uint64_t ref, uint64_t ticks) {
+void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end) {
     for (size_t i = 0; i < replicas->ended_count; i++) {
-        if (replicas->ended[i].ref == ref) {
-            if (ticks < replicas->ended[i].ticks) {
-                replicas->ended[i].ticks = ticks;
-                ended_changed(replicas, ref);
+        struct ended_replica *known = &replicas->ended[i];
+        if (known->ref == end->ref) {
+            bool is_news = end->ticks < known->ticks || end->made_ticks > known->made_ticks;
+            known->ticks = end->ticks < known->ticks ? end->ticks : known->ticks;
+            known->made_ticks =
+                end->made_ticks > known->made_ticks ? end->made_ticks : known->made_ticks;
+            if (is_news) {
+                ended_changed(replicas, end->ref);
             }
             return;
         }
@@ -243,8 +248,8 @@ void replicas_note_ended(struct replicas *replicas, uint64_t ref, uint64_t ticks
     }
     replicas->ended =
         memory_resize(replicas->ended, (replicas->ended_count + 1) * sizeof(replicas->ended[0]));
-    replicas->ended[replicas->ended_count++] = (struct ended_replica){.ref = ref, .ticks = ticks};
-    ended_changed(replicas, ref);
+    replicas->ended[replicas->ended_count++] = *end;
+    ended_changed(replicas, end->ref);
 }
 
 void replicas_drop_ended(struct replicas *replicas, uint64_t ref) {
@@ -257,6 +262,11 @@ void replicas_drop_ended(struct replicas *replicas, uint64_t ref) {
             return;
         }
     }
+}
+
+bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp) {
+    return replicas_is_void(replicas, stamp) && replicas_is_of_self(replicas, stamp_slot(stamp)) &&
+           stamp_ticks(stamp) > replicas->slots[stamp_slot(stamp)].made_ticks;
 }
 
 bool replicas_clip_void(const struct replicas *replicas, struct context *context) {

@@ -11,9 +11,10 @@
  * A replica that is gone for good and whose every change has settled is retired: its slot is free
  * for another one, and only its ref and last ticks are remembered.
  *
- * A replica is ended when its node makes again, as changes of a later life, what it wrote after
- * some ticks (store/sync.h: REBASE). The changes above those are void: whoever has the originals,
- * too, would count them twice.
+ * A replica is ended when somebody makes again, as his own changes, what it wrote after some ticks:
+ * its node in a later life, or who has them while that node is gone (store/sync.h: REBASE). The
+ * changes above those ticks are void: whoever has the originals, too, would count them twice. Its
+ * node may come back with more than was made again, and makes that again itself.
  *
  * The order of replicas, which breaks ties between equal clocks, is the order of their refs. */
 #ifndef CRDT_REPLICA_H
@@ -45,8 +46,8 @@ struct replica {
     /* Free, but the log still calls the replica that had it by this slot: the version of the table
      * when it was retired. 0: it is not held. */
     uint64_t held_version;
-    bool is_ended; /* what it wrote above these ticks is void */
-    uint64_t ended_ticks;
+    bool is_ended; /* what it wrote above `ended_ticks` is void */
+    uint64_t ended_ticks, made_ticks;
 };
 
 struct retired_replica {
@@ -54,7 +55,9 @@ struct retired_replica {
 };
 
 struct ended_replica {
-    uint64_t ref, ticks;
+    uint64_t ref;
+    uint64_t ticks;      /* what came later is void */
+    uint64_t made_ticks; /* and was made again up to here */
 };
 
 struct replicas {
@@ -101,8 +104,9 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
 unsigned replicas_release(struct replicas *replicas, uint64_t version_max);
 /* Remembers a retired replica that was heard of. */
 void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks);
-/* What the replica of that ref wrote above `ticks` is void. Of two ends the earlier one counts. */
-void replicas_note_ended(struct replicas *replicas, uint64_t ref, uint64_t ticks);
+/* What the replica of `end->ref` wrote above `end->ticks` is void. Of two ends the earlier one
+ * counts, and the later `made_ticks`. */
+void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end);
 /* It is as if its end had not been noted. */
 void replicas_drop_ended(struct replicas *replicas, uint64_t ref);
 /* Is the change with this stamp void? */
@@ -112,6 +116,8 @@ static inline bool replicas_is_void(const struct replicas *replicas, uint64_t st
            slot < replicas->slots_count && replicas->slots[slot].is_ended &&
            stamp_ticks(stamp) > replicas->slots[slot].ended_ticks;
 }
+/* Is it void, of this node, and nobody has made it again? */
+bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp);
 /* Leaves out of the context what is void; true when anything was. */
 bool replicas_clip_void(const struct replicas *replicas, struct context *context);
 

@@ -87,6 +87,7 @@ void replicas_record_put(struct buffer *out, const struct store *store,
         for (size_t i = 0; i < replicas->ended_count; i++) {
             codec_put_u64(out, replicas->ended[i].ref);
             codec_put_varint(out, replicas->ended[i].ticks);
+            codec_put_varint(out, replicas->ended[i].made_ticks);
         }
     }
 }
@@ -135,7 +136,8 @@ bool replicas_record_next_retired(struct slice *retired, struct retired_replica 
 }
 
 bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica) {
-    return codec_take_u64(ended, &replica->ref) && take_ticks(ended, &replica->ticks);
+    return codec_take_u64(ended, &replica->ref) && take_ticks(ended, &replica->ticks) &&
+           take_ticks(ended, &replica->made_ticks);
 }
 
 static bool take_ended(struct slice *bytes, struct replicas_record *record) {
@@ -283,7 +285,7 @@ static const char *take_table(const struct replicas_record *record, struct store
     struct slice ended = record->ended;
     struct ended_replica end;
     while (replicas_record_next_ended(&ended, &end)) {
-        replicas_note_ended(replicas, end.ref, end.ticks);
+        replicas_note_ended(replicas, &end);
     }
     return NULL;
 }

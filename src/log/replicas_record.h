@@ -9,7 +9,7 @@
  *   self (varint slot)
  *   retired (varint count): ref u64 | ticks (varint)
  *   order stamp (8) | order of the databases (varint length, store/databases.h; empty: by number)
- *   ended (varint count): ref u64 | ticks (varint)
+ *   ended (varint count): ref u64 | ticks, made ticks (varints)
  *
  * It is the payload of REPLICAS records in segments, without marks, since replaying the segment
  * brings them about, and the beginning of a snapshot's CONTENTS, with marks. */

@@ -892,15 +892,21 @@ static bool cancel_sync(struct mesh *mesh) {
 static void look_for_void(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     struct mesh_link *link = catchup_find_without_void(mesh);
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
     if (catchup->state == CATCHUP_IDLE && link != NULL && !mesh->is_leaving &&
         catchup_has_void(mesh)) {
         struct context needed;
         seen_context(link, &needed);
         need(catchup, &needed);
+        bool is_unmade = catchup_has_unmade(mesh);
         mesh_say(mesh, MESH_LEVEL_NOTICE,
-                 "Mesh: a node that was forgotten has written again what this one has, too");
-        begin(mesh, MESH_JOIN_TAKE);
+                 "Mesh: a node that was forgotten has written again what this one has, too%s",
+                 is_unmade ? ", but not all of it" : "");
+        begin(mesh, is_unmade ? MESH_JOIN_REBASE : MESH_JOIN_TAKE);
         catchup->leaves_void = true;
+    } else if (catchup->state == CATCHUP_IDLE && replicas->slots[replicas->self].is_ended &&
+               mesh->generation_wanted == 0) {
+        mesh_want_generation(mesh, 0); /* whatever it wrote now would be void, too */
     } else if (catchup->state == CATCHUP_PULLING && link == NULL && catchup->leaves_void &&
                catchup->mode == MESH_JOIN_TAKE && catchup->parts_done < CATCHUP_PARTS &&
                cancel_sync(mesh)) {

@@ -16,6 +16,17 @@ bool catchup_has_void(const struct mesh *mesh) {
     return false;
 }
 
+bool catchup_has_unmade(const struct mesh *mesh) {
+    const struct replicas *replicas = get_replicas(mesh);
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_unmade(replicas, context->stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Has the peer seen nothing that is void here? What it has seen of that which only it finds void
  * does not matter: it says so itself. */
 static bool is_without_void(const struct mesh_link *link) {

@@ -2,7 +2,8 @@
 /* What is void (crdt/replica.h), and here: a node that was forgotten has made again what only it
  * and this node knew. The state that has seen the originals is replaced by that of a peer that has
  * not; what this node's log has beyond it is applied to that, as whenever states are taken over,
- * less what is void. */
+ * less what is void. Or it is this node's own that others took for gone and made again: what they
+ * did not have of it, this node makes again now. */
 #ifndef MESH_CATCHUP_VOID_H
 #define MESH_CATCHUP_VOID_H
 
@@ -10,6 +11,8 @@
 
 /* Has this node seen what is void? */
 bool catchup_has_void(const struct mesh *mesh);
+/* Has it written some of that, and nobody has made it again? */
+bool catchup_has_unmade(const struct mesh *mesh);
 /* A link whose peer serves parts, and has seen nothing that is void and was seen here; or NULL. */
 struct mesh_link *catchup_find_without_void(const struct mesh *mesh);
 /* What this node has seen, less what is void. */

@@ -48,16 +48,31 @@ bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t with
            (member->heard_ms != 0 && mesh_now_ms(mesh) - member->heard_ms <= within_ms);
 }
 
+/* Does a living node with a smaller id have it, or had it until it took over another state? It is
+ * enough if one of those makes it known. */
+static bool is_known_by_smaller(const struct mesh *mesh, uint64_t stamp) {
+    for (size_t i = 0; i < mesh->membership.members_count; i++) {
+        const struct member *member = mesh->membership.members[i];
+        if (!member->is_self && is_heard(member) && member->heard_ms != 0 &&
+            memcmp(member->node_id, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) < 0 &&
+            member_has_had(member, stamp_slot(stamp)) >= stamp) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
     const struct replicas *replicas = get_replicas(mesh);
     unsigned slot = stamp_slot(stamp);
     if (!mesh_is_replica_alive(mesh, slot, AUTHOR_AWAY_MS)) {
-        return false;
+        return is_known_by_smaller(mesh, stamp);
     }
     const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
     /* What it wrote in a life in which it was heard it has, whether it told so or not. */
     bool is_its_life = member->ref == replicas->slots[slot].ref && member->heard_ms != 0;
-    return member->is_self || is_its_life || member_has_had(member, slot) >= stamp;
+    return member->is_self || is_its_life || member_has_had(member, slot) >= stamp ||
+           is_known_by_smaller(mesh, stamp);
 }
 
 unsigned mesh_alive_count(const struct mesh *mesh) {

@@ -35,14 +35,14 @@ void history_read_free(struct history_read *read) {
     memory_free(read);
 }
 
-/* What the mesh has of this node's lives that it has seen the beginning and not all of. */
+/* What the mesh has of replicas of which it has seen the beginning and not all, and whose rest is
+ * made again here. */
 static void note_limits(struct history_read *read, const struct sync *sync,
                         const struct store *store) {
     const struct replicas *replicas = &store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t ticks;
-        if (replicas->slots[slot].ref != 0 && replicas_is_of_self(replicas, slot) &&
-            sync_shown_ticks(sync, slot, &ticks) && ticks > 0 &&
+        if (sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks) && ticks > 0 &&
             ticks < stamp_ticks(store->context.stamps[slot])) {
             read->limits =
                 memory_resize(read->limits, (read->limits_count + 1) * sizeof(read->limits[0]));

@@ -80,6 +80,7 @@ static void put_header(struct buffer *out, const struct store *store, unsigned p
     for (size_t i = 0; i < replicas->ended_count; i++) {
         codec_put_u64(out, replicas->ended[i].ref);
         codec_put_varint(out, replicas->ended[i].ticks);
+        codec_put_varint(out, replicas->ended[i].made_ticks);
     }
     codec_put_varint(out, stamp_ticks(store->order_stamp));
     codec_put_varint(out, stamp_slot(store->order_stamp));

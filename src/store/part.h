@@ -11,10 +11,11 @@
  *
  *   header:  version byte | hash seed (16 bytes) | part, parts count | databases count |
  *            replicas count | replica... | retired count | (ref u64, last ticks)... |
- *            ended count | (ref u64, last ticks that count)... | stamp of the databases' order
- * (ticks, slot) | the order (databases.h), with its length replica: slot | node id (16 bytes) |
- * generation | last ticks seen | marks count | (slot, ticks)... data:    batch...: length (u32) |
- * pieces (state.h), with the slots of the header
+ *            ended count | (ref u64, last ticks that count, ticks made again)... |
+ *            stamp of the databases' order (ticks, slot) | the order (databases.h), with its length
+ *   replica: slot | node id (16 bytes) | generation | last ticks seen | marks count |
+ *            (slot, ticks)...
+ *   data:    batch...: length (u32) | pieces (state.h), with the slots of the header
  *
  * Numbers are varints unless said otherwise. A batch is whole pieces, about PART_BATCH_BYTES of
  * them, or one piece that is larger; whoever carries the data may cut it anywhere. */

@@ -41,13 +41,13 @@ struct entry *rebase_entry_at(const struct store *store, const struct key *key) 
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     const struct replicas *replicas = &sync->store->replicas;
     unsigned slot = stamp_slot(stamp);
-    if (replicas_is_void(replicas, stamp)) {
-        return false; /* it was made again before */
-    }
-    if (slot == STAMP_SLOT_SETTLED || replicas_is_of_self(replicas, slot)) {
+    if (slot == STAMP_SLOT_SETTLED || slot == replicas->self || replicas->slots == NULL) {
         return true;
     }
-    return sync->fate != NULL && sync->fate(sync->udata, stamp) == SYNC_REISSUE;
+    if (replicas_is_void(replicas, stamp)) {
+        return replicas_is_unmade(replicas, stamp); /* else it was made again before */
+    }
+    return sync_makes_again(sync, slot);
 }
 
 bool rebase_was_logged(const struct sync *sync, const struct key *key, enum value_type type,
@@ -213,16 +213,21 @@ static bool keep_folded(const struct state_merge *merge, struct contested *conte
     return is_done;
 }
 
-/* The log has the total of the part that the mesh saw. Leaves the rest in the part, whatever became
- * of what was seen. Only of this node's own parts: what it knows of another's, others may know and
- * make again, too, and nothing may count twice. */
+/* Has somebody made some of the part again, and not all that is here of it? */
+static bool is_made_in_part(const struct sync *sync, const struct contested_part *part) {
+    const struct replicas *replicas = &sync->store->replicas;
+    return replicas_is_void(replicas, part->stamp) &&
+           part->start_ticks <= replicas->slots[stamp_slot(part->stamp)].made_ticks;
+}
+
+/* The log has the total of the part that the mesh saw, or that somebody has made again. Leaves the
+ * rest in the part, whatever became of what was seen. */
 static bool split_noted(struct sync *sync, const struct state_merge *merge,
                         const struct rebase_place *place, struct contested *contested,
                         struct contested_part *part, const struct contested *there) {
     const struct replicas *replicas = &sync->store->replicas;
     struct counter_total seen;
-    if (sync->history == NULL || part->off_seen != 0 ||
-        !replicas_is_of_self(replicas, stamp_slot(part->stamp))) {
+    if (sync->history == NULL || part->off_seen != 0) {
         return false;
     }
     struct counter_place at = {.ref = replicas->slots[stamp_slot(part->stamp)].ref,
@@ -241,6 +246,13 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
     } else {
         part->total -= seen.total;
     }
+    const struct contested_part *kept =
+        there != NULL ? contested_find_part(there, stamp_slot(part->stamp)) : NULL;
+    if (kept != NULL) {
+        part->total += kept->is_float ? (int64_t)kept->float_total : kept->total;
+        part->float_total += kept->is_float ? kept->float_total : (long double)kept->total;
+        return kept->start_ticks == part->start_ticks && kept->is_float == part->is_float;
+    }
     bool is_theirs = there != NULL && there->registers_count == 1 && there->edits_count == 0 &&
                      stamp_slot(there->registers[0].stamp) == STAMP_SLOT_SETTLED &&
                      contested->edits_count == 0 && are_registers_there(merge, contested);
@@ -253,9 +265,12 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
     return add_copy(merge, contested, &there->registers[0]);
 }
 
-static bool is_unclear(const struct state_merge *merge, const struct contested_part *part,
-                       const struct contested *there) {
+static bool is_unclear(const struct sync *sync, const struct state_merge *merge,
+                       const struct contested_part *part, const struct contested *there) {
     unsigned slot = stamp_slot(part->stamp);
+    if (is_made_in_part(sync, part)) {
+        return true;
+    }
     return (there == NULL || contested_find_part(there, slot) == NULL) &&
            !state_merge_covers_there(merge, part->stamp) &&
            state_merge_covers_there(merge, stamp_make(part->start_ticks, slot));
@@ -271,7 +286,7 @@ static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
     *is_any = false;
     for (unsigned i = 0; i < contested->parts_count; i++) {
         struct contested_part *part = &contested->parts[i];
-        if (is_unclear(merge, part, there)) {
+        if (is_unclear(sync, merge, part, there)) {
             is_split[stamp_slot(part->stamp)] =
                 split_noted(sync, merge, place, contested, part, there);
             count++; /* the registers tell only of one that is folded alone */
@@ -279,8 +294,9 @@ static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
         struct contested_part *part = &contested->parts[i];
-        if (!is_split[stamp_slot(part->stamp)] && is_unclear(merge, part, there) &&
-            (count > 1 || !split_part(merge, contested, part, there))) {
+        if (!is_split[stamp_slot(part->stamp)] && is_unclear(sync, merge, part, there) &&
+            (count > 1 || is_made_in_part(sync, part) ||
+             !split_part(merge, contested, part, there))) {
             is_done &= keep_folded(merge, contested, part, there);
             contested_drop_part(contested, i);
             *is_any = true;

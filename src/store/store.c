@@ -716,31 +716,28 @@ static enum store_status store_apply_telling(struct store *store, const struct c
 }
 
 static enum store_status apply_life_end(struct store *store, const struct change *change) {
-    uint64_t ref, ticks;
-    if (!change_life_end_take(change->value, &ref, &ticks)) {
+    struct change_life_end end;
+    if (!change_life_end_take(change->value, &end)) {
         return STORE_MALFORMED;
     }
-    /* No life ends another node's, nor itself. */
-    const struct replicas *replicas = &store->replicas;
-    unsigned slot = replicas_find(replicas, ref), author = stamp_slot(change->stamp);
-    if (slot != 0 && (slot == author || slot == replicas->self ||
-                      memcmp(replicas->slots[slot].id.node, replicas->slots[author].id.node,
-                             REPLICA_NODE_ID_BYTES) != 0)) {
-        return STORE_MALFORMED;
+    if (replicas_find(&store->replicas, end.ref) == stamp_slot(change->stamp)) {
+        return STORE_MALFORMED; /* no life ends itself */
     }
-    replicas_note_ended(&store->replicas, ref, ticks);
+    struct ended_replica ended = {.ref = end.ref, .ticks = end.ticks, .made_ticks = end.made_ticks};
+    replicas_note_ended(&store->replicas, &ended);
     return STORE_OK;
 }
 
-void store_end_life(struct store *store, unsigned slot, uint64_t ticks) {
-    uint64_t ref = store->replicas.slots[slot].ref;
+void store_end_life(struct store *store, const struct ended_replica *ended) {
+    struct change_life_end end = {
+        .ref = ended->ref, .ticks = ended->ticks, .made_ticks = ended->made_ticks};
     struct buffer value = {0};
-    require(slot != store->replicas.self);
-    change_life_end_put(&value, ref, ticks);
+    require(end.ref != store->replicas.slots[store->replicas.self].ref);
+    change_life_end_put(&value, &end);
     struct change change = {
         .kind = CHANGE_LIFE_END, .stamp = mutate_stamp(store), .value = buffer_slice(&value)};
     mutate_record(store, NULL, &change);
-    replicas_note_ended(&store->replicas, ref, ticks);
+    replicas_note_ended(&store->replicas, ended);
     buffer_deinit(&value);
 }
 

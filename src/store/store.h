@@ -241,9 +241,9 @@ uint64_t store_flush_all(struct store *store);
  * change, nothing is recorded. For who puts it back at once. */
 void store_take_out_all(struct store *store);
 void store_swap(struct store *store, unsigned db, unsigned other_db);
-/* Records that what the replica in `slot`, an earlier life of this node, wrote above `ticks` is
- * void: it is going to be made again (crdt/replica.h). */
-void store_end_life(struct store *store, unsigned slot, uint64_t ticks);
+/* Records that what a replica wrote above some ticks is void, since it is going to be made again
+ * here (crdt/replica.h). */
+void store_end_life(struct store *store, const struct ended_replica *ended);
 /* Is something here that is void? Then its effects are, too, and the state has to be taken over
  * from somebody who is without them. */
 bool store_has_void(const struct store *store);

@@ -158,11 +158,40 @@ struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn f
     sync->rebase = rebase_new();
     sync->seen = store->context;
     sync->marks = memory_alloc_zero(STAMP_SLOTS_COUNT * sizeof(sync->marks[0]));
+    sync->fates = memory_alloc_zero(STAMP_SLOTS_COUNT * sizeof(sync->fates[0]));
     snapshot_walk_cancel_all(store->walk);
     store->is_alone = false;
     store->sync = sync;
     sync_touch_all(store, STORE_TOUCH_ALL_LEAVE);
     return sync;
+}
+
+bool sync_makes_again(const struct sync *sync, unsigned slot) {
+    const struct replicas *replicas = &sync->store->replicas;
+    uint64_t seen = sync->seen.stamps[slot];
+    if (slot == replicas->self || replicas->slots[slot].ref == 0) {
+        return false;
+    }
+    if (sync->fates[slot] == SYNC_FATE_OPEN) {
+        bool is_ours = replicas_is_void(replicas, seen) ? replicas_is_unmade(replicas, seen)
+                       : replicas_is_of_self(replicas, slot)
+                           ? true
+                           : sync->fate != NULL && sync->fate(sync->udata, seen) == SYNC_REISSUE;
+        sync->fates[slot] = is_ours ? SYNC_FATE_REISSUE : SYNC_FATE_DROP;
+    }
+    return sync->fates[slot] == SYNC_FATE_REISSUE;
+}
+
+bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
+    const struct replicas *replicas = &sync->store->replicas;
+    if (!sync_shown_ticks(sync, slot, ticks)) {
+        return false;
+    }
+    if (replicas_is_void(replicas, sync->seen.stamps[slot]) &&
+        replicas->slots[slot].made_ticks > *ticks) {
+        *ticks = replicas->slots[slot].made_ticks;
+    }
+    return true;
 }
 
 static void lower(uint64_t *least, uint64_t value) {
@@ -254,6 +283,7 @@ void sync_free(struct sync *sync) {
         memory_free(sync->marks[slot].marks);
     }
     memory_free(sync->marks);
+    memory_free(sync->fates);
     rebase_free(sync->rebase);
     for (size_t i = 0; i < sync->retired_count; i++) {
         memory_free(sync->retired[i].parts);
@@ -404,14 +434,19 @@ static bool header_replicas(struct header *header, struct slice *bytes) {
     return true;
 }
 
-/* Refs, each with ticks; what is read goes from the front of `bytes`. */
-static bool take_refs(struct slice *bytes, uint64_t count, struct slice *refs) {
+/* Refs, each with so many ticks; what is read goes from the front of `bytes`. */
+static bool take_refs(struct slice *bytes, uint64_t count, unsigned ticks_count,
+                      struct slice *refs) {
     uint64_t ref, ticks;
     struct slice begin = *bytes;
     for (uint64_t i = 0; i < count; i++) {
-        if (!codec_take_u64(bytes, &ref) || ref == 0 ||
-            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
+        if (!codec_take_u64(bytes, &ref) || ref == 0) {
             return false;
+        }
+        for (unsigned j = 0; j < ticks_count; j++) {
+            if (!take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
+                return false;
+            }
         }
     }
     *refs = slice_make(begin.data, begin.size - bytes->size);
@@ -432,9 +467,9 @@ static bool header_take(struct header *header, const struct store *store, unsign
         number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
         !header_replicas(header, &bytes) ||
         !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count) ||
-        !take_refs(&bytes, header->retired_count, &header->retired) ||
+        !take_refs(&bytes, header->retired_count, 1, &header->retired) ||
         !take_limited(&bytes, REPLICA_ENDED_MAX, &header->ended_count) ||
-        !take_refs(&bytes, header->ended_count, &header->ended)) {
+        !take_refs(&bytes, header->ended_count, 2, &header->ended)) {
         return false;
     }
     return take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &header->order_ticks) &&
@@ -469,12 +504,11 @@ static void header_note_ended(const struct header *header, struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     struct slice rest = header->ended;
     for (uint64_t i = 0; i < header->ended_count; i++) {
-        uint64_t ref = 0, ticks = 0;
-        (void)codec_take_u64(&rest, &ref);
-        (void)varint_take(&rest, &ticks);
-        if (replicas_find(replicas, ref) != replicas->self) {
-            replicas_note_ended(replicas, ref, ticks);
-        }
+        struct ended_replica end = {0};
+        (void)codec_take_u64(&rest, &end.ref);
+        (void)varint_take(&rest, &end.ticks);
+        (void)varint_take(&rest, &end.made_ticks);
+        replicas_note_ended(replicas, &end);
     }
     if (sync->mode == SYNC_TAKE) {
         /* What is void is not applied to the parts again. */
@@ -1126,9 +1160,16 @@ static void sync_take_order(struct sync *sync) {
     store->order_stamp = sync->order_stamp;
 }
 
-static bool is_earlier_life(const struct replicas *replicas, unsigned slot) {
-    return slot != replicas->self && replicas->slots[slot].ref != 0 &&
-           replicas_is_of_self(replicas, slot);
+/* Did this node write what is void, and nobody has made again? It has to do so itself. */
+static bool has_unmade(const struct sync *sync) {
+    const struct replicas *replicas = &sync->store->replicas;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        uint64_t stamp = sync->store->context.stamps[slot];
+        if (replicas_is_unmade(replicas, stamp)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Was something seen here that is void? Merging would take it for good. */
@@ -1141,31 +1182,26 @@ static bool has_void(const struct sync *sync) {
     return false;
 }
 
-/* What this node wrote and the mesh lacks is made again. The originals are void from now on, here;
- * elsewhere when they hear of it: sync_reissue_some(). */
+/* What the mesh lacks and this node makes again is void from now on as it was, here; elsewhere when
+ * they hear of it: sync_reissue_some(). */
 static void sync_note_ends(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count && sync->mode == SYNC_REBASE; slot++) {
-        const struct replica *replica = &replicas->slots[slot];
-        uint64_t shown, seen = sync->seen.stamps[slot];
-        if (is_earlier_life(replicas, slot) && sync_shown_ticks(sync, slot, &shown) &&
-            stamp_ticks(seen) > shown && !replicas_is_void(replicas, seen)) {
+        uint64_t shown, seen = stamp_ticks(sync->seen.stamps[slot]);
+        if (sync_makes_again(sync, slot) && sync_shown_ticks(sync, slot, &shown) && seen > shown) {
+            struct ended_replica end = {
+                .ref = replicas->slots[slot].ref, .ticks = shown, .made_ticks = seen};
             sync->ends = memory_resize(sync->ends, (sync->ends_count + 1) * sizeof(sync->ends[0]));
-            sync->ends[sync->ends_count++] =
-                (struct ended_replica){.ref = replica->ref, .ticks = shown};
-            replicas_note_ended(replicas, replica->ref, shown);
+            sync->ends[sync->ends_count++] = end;
+            replicas_note_ended(replicas, &end);
         }
     }
 }
 
 /* Tells the mesh; before that which is made again. */
 static void sync_tell_ends(struct sync *sync) {
-    struct store *store = sync->store;
     for (size_t i = 0; i < sync->ends_count; i++) {
-        unsigned slot = replicas_find(&store->replicas, sync->ends[i].ref);
-        if (slot != 0) {
-            store_end_life(store, slot, sync->ends[i].ticks);
-        }
+        store_end_life(sync->store, &sync->ends[i]);
     }
     sync->ends_count = 0;
 }
@@ -1222,7 +1258,7 @@ bool sync_is_sound(struct sync *sync) {
     }
     for (unsigned slot = 1; slot < replicas->slots_count && !sync->is_sound; slot++) {
         uint64_t ticks;
-        is_sound &= sync->mode != SYNC_REBASE || !is_earlier_life(replicas, slot) ||
+        is_sound &= sync->mode != SYNC_REBASE || !sync_makes_again(sync, slot) ||
                     sync_shown_ticks(sync, slot, &ticks);
     }
     sync->is_sound |= is_sound;
@@ -1233,7 +1269,7 @@ bool sync_part_fits(const struct sync *sync, unsigned part_number, struct contex
     const struct sync_part *part = &sync->parts[part_number];
     require(part_number < sync->parts_count);
     require(part->state == SYNC_PART_BEGUN);
-    if (sync->mode == SYNC_MERGE && has_void(sync)) {
+    if ((sync->mode == SYNC_MERGE && has_void(sync)) || has_unmade(sync)) {
         return false;
     }
     memset(context, 0, sizeof(*context));

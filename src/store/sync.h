@@ -21,9 +21,10 @@
  * state is dropped for the mesh's, key by key; where merging would have shown something else, that
  * difference is kept aside, and made once more as ordinary new changes when the store has caught
  * up: sync_reissue_some(). The caller begins a new replica first. Whoever has the originals and was
- * out of reach would bring them later, and they would count twice. So what the mesh lacks of the
- * earlier lives is void from then on: their ends go before what is made again, with parts and
- * snapshots, and who has more takes over the state of somebody who has not (store_has_void()).
+ * out of reach would bring them later, and they would count twice. So what is made again is void as
+ * it was: the ends of its replicas go before it, with parts and snapshots, and who has more takes
+ * over the state of somebody who has not (store_has_void()). A node whose own life was ended by
+ * somebody else, and who has more than he made again, rebases, too.
  *
  * Parts lie aside, whole, until all are here; so it can be begun anew at any time before, in
  * another way, too. A store that has seen nothing at all takes a shorter way: entries go into its
@@ -51,7 +52,8 @@ enum sync_fate {
     SYNC_DROP,    /* they come by their author's stream, or somebody else makes them again */
     SYNC_REISSUE, /* this node makes them again */
 };
-/* The fate of the change with this stamp, of a replica that is not one of this node's own. */
+/* The fate of what the mesh lacks of a replica that is not one of this node's own, up to `stamp`:
+ * the newest of it that was seen here. */
 typedef enum sync_fate (*sync_fate_fn)(void *udata, uint64_t stamp);
 
 struct sync;
@@ -94,11 +96,15 @@ bool sync_part_fits(const struct sync *sync, unsigned part, struct context *cont
 /* Does the part that has begun show what is void (crdt/replica.h)? Then it is not to be had. */
 bool sync_part_has_void(const struct sync *sync, unsigned part);
 /* All parts are in. False when some show what was found void later; or, when rebasing, when they
- * do not agree on what they have of this node's earlier lives: then it has to be begun anew. */
+ * do not agree on what they have of a replica that is made again: then it has to be begun anew. */
 bool sync_is_sound(struct sync *sync);
 /* All parts are in. Up to which ticks all of them show the replica in `slot`; false: they differ.
  */
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
+/* When rebasing: does this node make again what the mesh lacks of the replica in `slot`? */
+bool sync_makes_again(const struct sync *sync, unsigned slot);
+/* As sync_shown_ticks(), or up to where somebody else has made it again. */
+bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
 /* Above which ticks it cannot be told of all that is settled in the parts whether it was seen here;
  * UINT64_MAX: it always can. */
 uint64_t sync_unsure_ticks(const struct sync *sync);

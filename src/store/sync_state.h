@@ -42,6 +42,9 @@ struct sync_intake {
     size_t retired_count;
 };
 
+/* What becomes of what a replica wrote that the mesh lacks. */
+enum sync_slot_fate { SYNC_FATE_OPEN, SYNC_FATE_DROP, SYNC_FATE_REISSUE };
+
 enum sync_part_state { SYNC_PART_OPEN, SYNC_PART_BEGUN, SYNC_PART_DONE };
 
 struct sync_part {
@@ -65,6 +68,7 @@ struct sync {
     bool is_sound; /* that was found: sync_is_sound() */
     sync_fate_fn fate;
     void *udata;
+    uint8_t *fates;      /* by slot, STAMP_SLOTS_COUNT: as they were found, so that they stay */
     struct context seen; /* CB */
     struct context goal; /* all parts joined */
     unsigned parts_count, parts_done, parts_merged;
@@ -74,7 +78,7 @@ struct sync {
     struct buffer order;
     struct sync_retired *retired; /* that the parts told of */
     size_t retired_count;
-    struct ended_replica *ends; /* of this node's earlier lives, that nobody was told yet */
+    struct ended_replica *ends; /* of what is made again here; nobody was told yet */
     size_t ends_count;
     struct buffer key_scratch;
     struct rebase *rebase;

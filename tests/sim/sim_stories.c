@@ -765,6 +765,86 @@ static void m16_forgotten_and_back(struct story *story) {
     expect_all(story, "GET k", "2");
 }
 
+/* Waits until nobody joins any more. */
+static void wait_until_ready(struct story *story, unsigned count) {
+    uint64_t until_us = story->world.now_us + 2 * AGREE_US_MAX;
+    while (!is_linked(story, count) && !sim_has_failed(&story->world)) {
+        if (story->world.now_us > until_us) {
+            sim_fail(&story->world, "somebody goes on joining");
+        }
+        wait_ms(story, 100);
+    }
+}
+
+/* C was forgotten by A and B, and makes again what they lack of it; D was out of reach, has the
+ * originals, and comes later. With `has_log` C reads in its log what A and B had folded away. */
+static void originals_come_late(struct story *story, bool has_log) {
+    start(story, 4);
+    (void)say(story, C, "INCRBY c 1");
+    (void)say(story, C, "HINCRBY h f 1");
+    (void)say(story, A, "INCRBY c 1000");
+    agree(story);
+    wait_ms(story, 10000); /* it settles */
+    cut(story, A, C);
+    cut(story, B, C);
+    cut(story, A, D);
+    cut(story, B, D);
+    (void)say(story, C, "INCRBY c 10");
+    (void)say(story, C, "HINCRBY h f 2");
+    (void)say(story, C, "SADD s 1");
+    (void)say(story, D, "INCRBY c 100");
+    wait_ms(story, 1000);
+    expect(story, D, "GET c", "1111");
+    cut(story, C, D);
+    (void)say(story, D, "INCRBY c 100000"); /* nobody has this */
+    (void)say(story, D, "HINCRBY h g 5");
+    (void)say(story, D, "SADD s 2");
+    if (has_log) {
+        wait_ms(story, 30000);
+        char command[80];
+        (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
+        (void)say(story, A, command);
+        wait_ms(story, 20000); /* its life is retired, its parts are folded */
+        (void)say(story, A, "INCRBY c 10000");
+    } else {
+        sim_kill(at(story, D));
+        sim_kill(at(story, C));
+        wait_ms(story, 30000);
+        char command[80];
+        (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
+        (void)say(story, A, command);
+        (void)say(story, A, "INCRBY c 10000");
+        sim_start(at(story, C));
+        sim_start(at(story, D));
+    }
+    mend(story, A, C);
+    mend(story, B, C);
+    wait_ms(story, 60000); /* C compares, and makes again what is new */
+    if (!has_log) {        /* D was heard within the last minute, and makes its own known itself */
+        expect(story, A, "GET c", "11011");
+        expect(story, C, "GET c", "11011");
+    }
+    for_pairs(story, mend);
+    wait_until_ready(story, 4);
+    agree(story);
+    expect_all(story, "GET c", "111111");
+    expect_all(story, "HGET h f", "3");
+    expect_all(story, "HGET h g", "5");
+    expect_all(story, "SCARD s", "2");
+    (void)say(story, D, "INCRBY c 1");
+    (void)say(story, C, "INCRBY c 1");
+    agree(story);
+    expect_all(story, "GET c", "111113");
+}
+
+static void m16_what_was_made_again_counts_once(struct story *story) {
+    originals_come_late(story, true);
+}
+
+static void m16_after_a_restart_it_counts_once(struct story *story) {
+    originals_come_late(story, false);
+}
+
 static void m18_a_clock_five_minutes_ahead(struct story *story) {
     at(story, C)->clock_offset_ms = 300000;
     sim_start(at(story, A));
@@ -841,6 +921,8 @@ static const struct {
     STORY(m13_after_a_sync_come_changes),
     {"m14_a_quorum_of_peers", m14_a_quorum_of_peers, 5},
     STORY(m16_forgotten_and_back),
+    {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
+    {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
     STORY(m18_a_clock_five_minutes_ahead),
 #undef STORY
 };

@@ -73,7 +73,10 @@ static struct slice random_life_end(struct prng *prng) {
     static unsigned count;
     struct buffer *end = &ends[count++ % LISTS];
     buffer_clear(end);
-    change_life_end_put(end, 1 + prng_below(prng, UINT64_MAX), random_number(prng) >> 11);
+    struct change_life_end life = {.ref = 1 + prng_below(prng, UINT64_MAX),
+                                   .ticks = random_number(prng) >> 11,
+                                   .made_ticks = random_number(prng) >> 11};
+    change_life_end_put(end, &life);
     return buffer_slice(end);
 }
 
@@ -358,7 +361,7 @@ static void write_one_of_each(struct change_writer *writer) {
             change.value = SLICE("12345678\x10\x03\x03"
                                  "1.512345678\x10\x02\x05");
         } else if (kind == CHANGE_LIFE_END) {
-            change.value = SLICE("12345678\x10");
+            change.value = SLICE("12345678\x10\x11");
         }
         change_writer_add(writer, &change);
         if (kind % 2 == 0) {

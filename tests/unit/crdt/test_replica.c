@@ -94,16 +94,16 @@ static void what_a_replica_wrote_after_its_end_is_void(void **state) {
     unsigned slot = replicas_add(&replicas, &id);
     uint64_t version = replicas.version;
     assert_false(replicas_is_void(&replicas, stamp_make(11, slot)));
-    replicas_note_ended(&replicas, replica_ref(&id), 10);
+    replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&id), .ticks = 10});
     assert_true(replicas.version > version);
     assert_true(replicas_is_void(&replicas, stamp_make(11, slot)));
     assert_false(replicas_is_void(&replicas, stamp_make(10, slot)));
     assert_false(replicas_is_void(&replicas, stamp_make(11, STAMP_SLOT_SETTLED)));
     assert_false(replicas_is_void(&replicas, stamp_make(11, STAMP_SLOTS_COUNT - 1)));
     /* Of two ends the earlier one. */
-    replicas_note_ended(&replicas, replica_ref(&id), 12);
+    replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&id), .ticks = 12});
     assert_true(replicas_is_void(&replicas, stamp_make(11, slot)));
-    replicas_note_ended(&replicas, replica_ref(&id), 5);
+    replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&id), .ticks = 5});
     assert_true(replicas_is_void(&replicas, stamp_make(6, slot)));
     assert_int_equal(replicas.ended_count, 1);
     struct context context = {0};
@@ -113,7 +113,7 @@ static void what_a_replica_wrote_after_its_end_is_void(void **state) {
     assert_true(replicas_clip_void(&replicas, &context));
     assert_int_equal(context.stamps[slot], stamp_make(5, slot));
     /* A replica that gets its slot later, and one of which nothing counts. */
-    replicas_note_ended(&replicas, replica_ref(&late), 0);
+    replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&late), .ticks = 0});
     slot = replicas_add(&replicas, &late);
     context_add(&context, stamp_make(1, slot));
     assert_true(replicas_clip_void(&replicas, &context));
@@ -122,12 +122,12 @@ static void what_a_replica_wrote_after_its_end_is_void(void **state) {
     assert_false(replicas_is_void(&replicas, stamp_make(1, slot)));
     /* Nobody tells that it had seen more before it was retired. */
     replicas_note_retired(&replicas, replica_ref(&late), 9);
-    replicas_note_ended(&replicas, replica_ref(&late), 4);
+    replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&late), .ticks = 4});
     assert_int_equal(replicas_find_retired(&replicas, replica_ref(&late))->ticks, 4);
     replicas_note_retired(&replicas, replica_ref(&late), 9);
     assert_int_equal(replicas_find_retired(&replicas, replica_ref(&late))->ticks, 4);
     for (uint64_t ref = 1; ref <= REPLICA_ENDED_MAX; ref++) {
-        replicas_note_ended(&replicas, ref, 1);
+        replicas_note_ended(&replicas, &(struct ended_replica){.ref = ref, .ticks = 1});
     }
     assert_int_equal(replicas.ended_count, REPLICA_ENDED_MAX);
     replicas_deinit(&replicas);

@@ -887,7 +887,8 @@ static struct world *begin_void(uint64_t ticks, uint64_t *ref, uint64_t seed) {
     for (unsigned i = 0; i < 3; i++) {
         unsigned slot = replicas_add(&world->nodes[i].replicas, &life);
         context_add(&world->nodes[i].context, stamp_make(ticks, slot));
-        replicas_note_ended(&world->nodes[i].replicas, *ref, ticks - 1);
+        replicas_note_ended(&world->nodes[i].replicas,
+                            &(struct ended_replica){.ref = *ref, .ticks = ticks - 1});
     }
     return world;
 }

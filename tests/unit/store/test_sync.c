@@ -272,8 +272,9 @@ static struct counter_history *read_history(const struct sync *sync, const struc
     for (unsigned i = 0; i < authors_count; i++) {
         unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
         uint64_t ticks;
-        for (unsigned at = 0;
-             slot != 0 && sync_shown_ticks(sync, slot, &ticks) && at < authors[i].count; at++) {
+        bool is_asked =
+            slot != 0 && sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks);
+        for (unsigned at = 0; is_asked && at < authors[i].count; at++) {
             struct stream_record record;
             assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
             counter_history_note(history, &record, ticks);
@@ -1188,27 +1189,138 @@ static void an_end_that_was_not_told_is_taken_back(void **state) {
     teardown();
 }
 
-static void nobody_ends_anothers_life(void **state) {
+static enum sync_fate make_again(void *udata, uint64_t stamp) {
+    (void)udata;
+    (void)stamp;
+    return SYNC_REISSUE;
+}
+
+/* As rebase(), of one who makes again what others wrote, too. */
+static void rebase_all(unsigned to, unsigned from, bool has_log) {
+    collect(&peers[to]);
+    begin_life(&peers[to], 200 + authors_count);
+    struct sync *sync = sync_begin(&peers[to].store, SYNC_REBASE, make_again, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[from], part, NULL, false), SYNC_OK);
+        assert_false(sync_part_has_void(sync, part));
+    }
+    assert_true(sync_is_sound(sync));
+    reads_history = has_log;
+    finish(sync, &peers[to]);
+    reads_history = false;
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1000));
+    sync_free(sync);
+    collect(&peers[to]);
+}
+
+/* Peer 3 is gone. Peer 2 was forgotten, and makes again what only it has of peer 3, which comes
+ * back later: its life was ended by another one, who did not have all of it. `is_folded`: the mesh
+ * has retired that life by then. */
+static void another_one_makes_it_again(bool is_folded, bool wrote_more) {
+    setup(4);
+    unsigned gone = peers[3].author;
+    add(3, "c", 1);
+    add_field(3, "f", 1);
+    add(3, "unfolded", 1);
+    deliver_all();
+    add(3, "c", 2);
+    collect(&peers[3]);
+    add(3, "c", 4);
+    add(3, "later", 1);
+    add_field(3, "f", 2);
+    set(3, "k", "old");
+    deliver(3, 2);
+    if (wrote_more) {
+        collect(&peers[3]);
+        add(3, "c", 8);
+        add(3, "later", 2);
+        add_field(3, "f", 4);
+        set(3, "k", "new");
+        add(3, "own", 1);
+    }
+    collect(&peers[3]);
+    add(0, "unfolded", 8);
+    deliver(0, 1);
+    deliver(0, 2);
+    rebase_all(2, 1, true);
+    expect(2, "c", "7");
+    deliver(2, 1);
+    deliver(2, 0);
+    expect(1, "c", "7");
+    expect(1, "later", "1");
+    if (is_folded) {
+        settle_and_retire(&peers[0], gone);
+        settle_and_retire(&peers[1], gone);
+        settle_and_retire(&peers[2], gone);
+    }
+    if (wrote_more) {
+        /* By the state that it is going to take over, as by the stream. */
+        struct sync *sync = sync_begin(&peers[3].store, SYNC_TAKE, NULL, NULL);
+        struct buffer header = {0};
+        struct context context;
+        struct part_source *source = part_open(&peers[1].store, 0, PARTS, &header);
+        assert_int_equal(sync_part_begin(sync, 0, PARTS, buffer_slice(&header)), SYNC_OK);
+        assert_false(sync_part_fits(sync, 0, &context)); /* what it wrote would be lost */
+        part_close(source);
+        buffer_deinit(&header);
+        sync_free(sync);
+        rebase_all(3, 1, true);
+    } else {
+        join(&peers[3], &peers[1], SYNC_TAKE);
+        begin_life(&peers[3], 300); /* what it wrote in the one before would be void */
+    }
+    assert_false(store_has_void(&peers[3].store));
+    deliver_all();
+    check_equal();
+    expect_all("c", wrote_more ? "15" : "7");
+    expect_all("later", wrote_more ? "3" : "1");
+    expect_all("k", wrote_more ? "new" : "old");
+    expect_all("own", wrote_more ? "1" : NULL);
+    expect_all("unfolded", "9");
+    for (unsigned i = 0; i < peers_count; i++) {
+        expect_field(i, "f", wrote_more ? "7" : "3");
+    }
+    add(3, "c", 16);
+    add(2, "c", 32);
+    deliver_all();
+    check_equal();
+    expect_all("c", wrote_more ? "63" : "55");
+    teardown();
+}
+
+static void who_was_taken_for_gone_comes_back(void **state) {
+    (void)state;
+    another_one_makes_it_again(false, false);
+    another_one_makes_it_again(true, false);
+}
+
+static void who_was_taken_for_gone_has_more(void **state) {
+    (void)state;
+    another_one_makes_it_again(false, true);
+    another_one_makes_it_again(true, true);
+}
+
+static void no_life_ends_itself(void **state) {
     (void)state;
     setup(2);
     deliver_all();
     struct store *store = &peers[0].store;
-    struct replica_id foreign = {.generation = 3};
-    unsigned foreign_slot = replicas_add(&store->replicas, &foreign);
     unsigned author = replicas_add(&store->replicas, &authors[1].id);
-    const uint64_t refs[] = {authors[0].ref, authors[1].ref, replica_ref(&foreign), 0};
-    assert_int_not_equal(foreign_slot, author);
-    for (unsigned i = 0; i < 4; i++) {
+    const uint64_t refs[] = {authors[1].ref, 0, authors[0].ref};
+    for (unsigned i = 0; i < 3; i++) {
         struct buffer value = {0};
         codec_put_u64(&value, refs[i]);
         codec_put_varint(&value, 5);
+        codec_put_varint(&value, 6);
         struct change change = {.kind = CHANGE_LIFE_END,
                                 .stamp = stamp_make(100 + i, author),
                                 .value = buffer_slice(&value)};
-        assert_int_equal(store_apply(store, &change), STORE_MALFORMED);
+        assert_int_equal(store_apply(store, &change), i < 2 ? STORE_MALFORMED : STORE_OK);
         buffer_deinit(&value);
     }
-    assert_int_equal(store->replicas.ended_count, 0);
+    assert_int_equal(store->replicas.ended_count, 1);
+    assert_int_equal(store->replicas.ended[0].made_ticks, 6);
     teardown();
 }
 
@@ -1890,7 +2002,9 @@ int main(void) {
         cmocka_unit_test(what_is_void_is_not_taken_over),
         cmocka_unit_test(who_saw_what_is_void_takes_the_rest),
         cmocka_unit_test(an_end_that_was_not_told_is_taken_back),
-        cmocka_unit_test(nobody_ends_anothers_life),
+        cmocka_unit_test(who_was_taken_for_gone_comes_back),
+        cmocka_unit_test(who_was_taken_for_gone_has_more),
+        cmocka_unit_test(no_life_ends_itself),
         cmocka_unit_test(unsent_patches_are_made_again),
         cmocka_unit_test(hyperloglogs_of_both_are_joined),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
