@@ -404,6 +404,42 @@ test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation"
     }
 }
 
+# D was out of reach while C, forgotten, made again what the others lacked: it has the originals.
+test "What a forgotten node makes again counts once, though another brings the originals" {
+    start_mesh 4 {appendonly yes} {
+        node C incrby n 1
+        node C hincrby h f 1
+        converged
+        foreach side {C D} {
+            cut A $side
+            cut B $side
+        }
+        node C incrby n 10
+        node C hincrby h f 2
+        wait_until { [node D get n] == 11 && [node D hget h f] == 3 }
+        cut C D
+        node D incrby n 100000
+        set id [dict get [node_row A [mesh_address C]] id]
+        wait_until { [dict get [node_row A [mesh_address C]] state] eq "dead" } 60
+        node A mesh forget $id
+        wait_until { [node_row B [mesh_address C]] eq {} } 30
+        node A incrby n 1000
+        foreach peer {A B} {
+            node $peer debug mesh heal [mesh_address C]
+            node C debug mesh heal [mesh_address $peer]
+        }
+        wait_until { [node A get n] == 1011 && [node B hget h f] == 3 } 90
+        heal
+        wait_until { ![catch { node D get n } n] && $n == 101011 } 90
+        converged 60
+        everywhere 101011 get n
+        everywhere 3 hget h f
+        node D incrby n 1
+        converged
+        everywhere 101012 get n
+    }
+}
+
 test "DEBUG RELOAD keeps what several nodes count, and ghosts" {
     start_mesh 3 {appendonly yes} {
         # C is away, so nothing settles.

@@ -534,7 +534,7 @@ if {[server_is_starling]} {
         }
     }
     test "segments are closed at log-segment-size and dropped after a snapshot" {
-        start_server {appendonly yes log-segment-size 65536} {
+        start_server {appendonly yes log-segment-size 65536 log-retention-size 0} {
             for {set i 0} {$i < 50} {incr i} {
                 r set k:$i [random_bytes 10000]
             }
