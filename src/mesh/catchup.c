@@ -104,6 +104,8 @@ static void begin(struct mesh *mesh, enum mesh_join mode) {
     }
     catchup->state = CATCHUP_PULLING;
     catchup->mode = mode;
+    catchup->begun_us = mesh->monotonic_us;
+    catchup->wants_anew = false;
     mesh->retiring_slot = 0;
     catchup->has_begun = catchup->has_seed = false;
     catchup->parts_done = 0;
@@ -320,7 +322,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         struct context more;
         seen_context(link, &more);
         need(catchup, &more);
-        begin_anew(mesh);
+        catchup->wants_anew = true;
         return;
     }
     if (catchup->state == CATCHUP_IDLE && is_source(mesh)) {
@@ -668,7 +670,7 @@ static void finish_parts(struct mesh *mesh) {
 
 static void try_to_end(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    if (!mesh->data.sync_is_ready(mesh->data.udata)) {
+    if (catchup->wants_anew || !mesh->data.sync_is_ready(mesh->data.udata)) {
         return;
     }
     mesh->is_admitted = true;
@@ -941,6 +943,10 @@ void catchup_tick(struct mesh *mesh) {
             }
             begin(mesh, catchup->mode);
         }
+    }
+    if (catchup->state == CATCHUP_ADVANCING && catchup->wants_anew &&
+        mesh->monotonic_us - catchup->begun_us >= CATCHUP_ANEW_MS * UINT64_C(1000)) {
+        begin_anew(mesh);
     }
     if (catchup->state == CATCHUP_ADVANCING) {
         look_for_rest(mesh);

@@ -35,6 +35,7 @@ enum {
     CATCHUP_PULLS_MAX = 16,        /* asked for on one link at a time */
     CATCHUP_PATIENCE_MS = 5000,    /* without bytes of a part: it is pulled from somebody else */
     CATCHUP_RETRY_MS = 500,        /* before a peer that could not serve is asked again */
+    CATCHUP_ANEW_MS = 1000,        /* after its beginning, before it is begun anew */
     CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do */
     CATCHUP_SOURCELESS_MS = 10000, /* then anybody's state is taken */
     CATCHUP_JOINER_MS = 40000,     /* who joins itself is no source after that */
@@ -90,6 +91,8 @@ struct catchup {
     unsigned parts_done;
     uint8_t *part_states; /* 0 open, 1 under way, 2 done */
     uint64_t started_us;
+    uint64_t begun_us;    /* or begun anew */
+    bool wants_anew;      /* ADVANCING: the peers' logs have gone on beyond what came */
     uint64_t tied_us;     /* since when all peers are joining, too; 0: they are not */
     uint64_t warned_us;   /* when it was last said that it takes long */
     struct context *goal; /* WAITING: what the peers had when they were linked */

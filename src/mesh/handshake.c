@@ -446,6 +446,15 @@ static bool lacks_unmentioned(const struct replicas *replicas, struct slice cont
     return false;
 }
 
+/* Has anything been retired here that had written something? */
+static bool has_retired(const struct replicas *replicas) {
+    bool has_any = false;
+    for (size_t i = replicas->retired_count; i-- > 0 && !has_any;) {
+        has_any = replicas->retired[i].ticks > 0;
+    }
+    return has_any;
+}
+
 /* What a retired replica wrote is in no log that could be asked for it: it has no name any more.
  * Was the peer with this context there when it was seen by all? A fresh one was not, and one that
  * was put back to an earlier time knows less of it. One that knows more of it was forgotten. */
@@ -468,7 +477,7 @@ static void judge_retired(struct mesh_link *link, struct slice context) {
             retired != NULL && ticks > retired->ticks && replicas_find(replicas, ref) == 0;
         is_empty = is_empty && ticks == 0;
     }
-    link->peer_lacks_retired |= is_empty && replicas->retired_count > 0;
+    link->peer_lacks_retired |= is_empty && has_retired(replicas);
 }
 
 static bool context_frame(struct mesh_link *link, struct slice payload) {
