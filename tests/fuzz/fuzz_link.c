@@ -326,6 +326,11 @@ static const struct context *sync_goal(void *udata) {
     return &((struct data *)udata)->context;
 }
 
+static bool sync_cancel(void *udata) {
+    (void)udata;
+    return true;
+}
+
 static struct mesh *make_mesh(struct data *data) {
     struct mesh_opts opts = {
         .host = {data, dial, send, close_link, NULL, hmac_sha256, message},
@@ -335,7 +340,7 @@ static struct mesh *make_mesh(struct data *data) {
                  keys_count,     databases_count, hash_seed,   range_digests,   part_open,
                  part_read,      part_close,      sync_begin,  sync_takes_seed, sync_part_begin,
                  sync_part_data, sync_part_end,   sync_end,    sync_is_ready,   broadcast,
-                 sync_goal},
+                 sync_goal,      sync_cancel},
         .node_id = {1},
         .generation = 5,
         .seed = 1,
