@@ -72,8 +72,9 @@ enum {
     KEY_UPDATE = 1 << 5,
     KEY_INSERT = 1 << 6,
     KEY_DELETE = 1 << 7,
-    KEY_NOT_KEY = 1 << 8,  /* what a cluster routes by, though it names no key */
-    KEY_VARIABLE = 1 << 9, /* COMMAND INFO alone: the other flags depend on the options */
+    KEY_NOT_KEY = 1 << 8,     /* what a cluster routes by, though it names no key */
+    KEY_VARIABLE = 1 << 9,    /* COMMAND INFO alone: the other flags depend on the options */
+    KEY_INCOMPLETE = 1 << 10, /* COMMAND INFO alone: there may be keys that it does not find */
 };
 
 /* The argument positions of keys: from `first` to `last` (negative: from the end) by `step`. A

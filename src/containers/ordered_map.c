@@ -256,8 +256,7 @@ static void block_free(struct ordered_map **map, const struct ordered_map_cursor
     }
 }
 
-/* A copy of a long value in `block`, or NULL there for a short one; false when memory is out. */
-static bool block_new(struct slice value, char **block) {
+bool ordered_map_copy_value(struct slice value, char **block) {
     *block = NULL;
     if (value.size > ORDERED_MAP_INLINE_BYTES) {
         require(value.size <= ORDERED_MAP_VALUE_BYTES_MAX);
@@ -530,7 +529,8 @@ static bool map_place(struct ordered_map **map, const struct incoming *incoming)
     return false;
 }
 
-bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_element *element) {
+void ordered_map_insert_copied(struct ordered_map **map, const struct ordered_map_element *element,
+                               char *block) {
     require(element->name.size <= ORDERED_MAP_NAME_BYTES_MAX);
     require(element->flags <= ORDERED_MAP_FLAGS_MAX);
     struct incoming incoming;
@@ -540,10 +540,6 @@ bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_eleme
         memcpy(name, element->name.data, element->name.size); /* it may lie in what moves */
     }
     incoming.key.name.data = name;
-    char *block;
-    if (!block_new(element->value, &block)) {
-        return false;
-    }
     incoming.tail_size = packed_put_tail(incoming.tail, element, block, &incoming.control);
     incoming.is_special = element->flags != 0 || block != NULL;
     if (*map == NULL) {
@@ -552,7 +548,26 @@ bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_eleme
     while (!map_place(map, &incoming)) {
     }
     block_count(map, block, element->value.size);
+}
+
+bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_element *element) {
+    char *block;
+    if (!ordered_map_copy_value(element->value, &block)) {
+        return false;
+    }
+    ordered_map_insert_copied(map, element, block);
     return true;
+}
+
+void ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_cursor *end,
+                             bool is_first, const struct ordered_map_element *element,
+                             char *block) {
+    if (block != NULL) {
+        ordered_map_insert_copied(map, element, block);
+    } else {
+        bool is_done = ordered_map_push(map, end, is_first, element);
+        ensure(is_done);
+    }
 }
 
 bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor *end, bool is_first,
@@ -577,13 +592,10 @@ bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor 
     return is_placed || ordered_map_insert(map, element);
 }
 
-bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cursor,
-                         uint64_t stamp, unsigned flags, struct slice value) {
+void ordered_map_replace_copied(struct ordered_map **map, struct ordered_map_cursor *cursor,
+                                uint64_t stamp, unsigned flags, struct slice value, char *block) {
     require(flags <= ORDERED_MAP_FLAGS_MAX);
-    char staged[STAGED_BYTES_MAX], tail[PACKED_TAIL_BYTES_MAX], *block;
-    if (!block_new(value, &block)) {
-        return false;
-    }
+    char staged[STAGED_BYTES_MAX], tail[PACKED_TAIL_BYTES_MAX];
     uint8_t control;
     struct ordered_map_element element = {.flags = flags, .value = value};
     size_t tail_size = packed_put_tail(tail, &element, block, &control);
@@ -610,6 +622,15 @@ bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cu
         bool is_there = ordered_map_find(*map, slice_make(name, cursor->name_size), cursor);
         ensure(is_there);
     }
+}
+
+bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cursor,
+                         uint64_t stamp, unsigned flags, struct slice value) {
+    char *block;
+    if (!ordered_map_copy_value(value, &block)) {
+        return false;
+    }
+    ordered_map_replace_copied(map, cursor, stamp, flags, value, block);
     return true;
 }
 

@@ -132,6 +132,16 @@ bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor 
  * when memory is out. What the old value points to is the owner's concern. */
 bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cursor,
                          uint64_t stamp, unsigned flags, struct slice value);
+/* The same in two steps, for who has something to do once it is certain that there is memory. The
+ * first makes a copy of a long value, and NULL for a short one; false when memory is out. What
+ * follows takes the copy over and cannot fail; a copy that is not used is freed. */
+bool ordered_map_copy_value(struct slice value, char **block);
+void ordered_map_insert_copied(struct ordered_map **map, const struct ordered_map_element *element,
+                               char *block);
+void ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_cursor *end,
+                             bool is_first, const struct ordered_map_element *element, char *block);
+void ordered_map_replace_copied(struct ordered_map **map, struct ordered_map_cursor *cursor,
+                                uint64_t stamp, unsigned flags, struct slice value, char *block);
 /* Takes out the element at the cursor, which then stands on the next one; false when there is
  * none. */
 bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cursor);

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "node/blocking.h"
+#include "node/migration.h"
 #include "node/pubsub.h"
 
 size_t client_sendable_bytes(const struct client *client, uint64_t acknowledged_position) {
@@ -26,6 +27,7 @@ size_t client_memory_bytes(const struct client *client) {
            client->queue_capacity * sizeof(client->queue[0]) +
            client->parser.saved_capacity * sizeof(size_t) + client->watched_bytes +
            (client->blocked != NULL ? client->blocked->bytes : 0) +
+           (client->migration != NULL ? migration_bytes(client->migration) : 0) +
            (client->subscriber != NULL ? sizeof(*client->subscriber) + client->subscriber->bytes
                                        : 0);
 }

@@ -34,13 +34,14 @@ enum {
 
 /* What a blocked client waits for. */
 enum client_wait {
-    CLIENT_WAIT_PEERS,    /* WAIT */
-    CLIENT_WAIT_LOG,      /* WAITAOF */
-    CLIENT_WAIT_SHUTDOWN, /* replies only if it fails */
-    CLIENT_WAIT_TOKEN,    /* MESH WAITTOKEN */
-    CLIENT_WAIT_LEAVE,    /* MESH LEAVE */
-    CLIENT_WAIT_CHECK,    /* MESH CHECK */
-    CLIENT_WAIT_KEYS,     /* BLPOP and its kin: blocking.h */
+    CLIENT_WAIT_PEERS,     /* WAIT */
+    CLIENT_WAIT_LOG,       /* WAITAOF */
+    CLIENT_WAIT_SHUTDOWN,  /* replies only if it fails */
+    CLIENT_WAIT_TOKEN,     /* MESH WAITTOKEN */
+    CLIENT_WAIT_LEAVE,     /* MESH LEAVE */
+    CLIENT_WAIT_CHECK,     /* MESH CHECK */
+    CLIENT_WAIT_KEYS,      /* BLPOP and its kin: blocking.h */
+    CLIENT_WAIT_MIGRATION, /* MIGRATE: migration.h */
 };
 
 /* A request waiting for EXEC: its arguments, copied into one block. */
@@ -52,6 +53,7 @@ struct queued_request {
 
 struct session_token;
 struct blocked_request;
+struct migration;
 struct pubsub_subscriber;
 
 /* A key that WATCH named. */
@@ -110,13 +112,14 @@ struct client {
 
     uint64_t write_stamp;             /* of its last write; 0: it wrote nothing */
     enum client_wait wait;            /* BLOCKED: for what */
-    int64_t block_until_ms;           /* BLOCKED: 0 is for ever; not of KEYS */
+    int64_t block_until_ms;           /* BLOCKED: 0 is for ever; not of KEYS, MIGRATION */
     uint64_t wait_peers;              /* PEERS, LOG: how many of them */
     uint64_t wait_position;           /* LOG: the position to be on disk */
     bool wait_local;                  /* LOG: the client asked for this node's own disk */
     struct session_token *wait_token; /* TOKEN; NULL otherwise */
     bool wait_is_replied;             /* CHECK: its end wrote the reply */
     struct blocked_request *blocked;  /* KEYS; NULL otherwise */
+    struct migration *migration;      /* MIGRATION; NULL otherwise */
 
     struct client *next, *previous; /* all clients, in order of their ids */
     struct client *next_ready;

@@ -56,6 +56,7 @@ static void client_append_line(const struct command_context *ctx, const struct c
     size_t pending = client->out.size - client->out_start;
     bool is_long = pending > OUTPUT_STATIC_BYTES;
     size_t args_bytes = client->blocked != NULL ? client->blocked->bytes : 0;
+    args_bytes += client->migration != NULL ? migration_bytes(client->migration) : 0;
     if (client == ctx->client) {
         for (size_t i = 0; i < ctx->args_count; i++) {
             args_bytes += ctx->args[i].size;
@@ -470,7 +471,9 @@ static void cmd_client_unblock(struct command_context *ctx) {
         return;
     }
     struct client *client = client_find(ctx->node, (uint64_t)id);
-    if (client == NULL || (client->flags & CLIENT_BLOCKED) == 0) {
+    /* What a transfer has begun cannot be taken back, and it has a time limit of its own. */
+    if (client == NULL || (client->flags & CLIENT_BLOCKED) == 0 ||
+        client->wait == CLIENT_WAIT_MIGRATION) {
         reply_integer(ctx->reply, 0);
         return;
     }

@@ -32,11 +32,12 @@ static const struct command_word_bit COMMAND_FLAGS[] = {
 };
 
 static const struct command_word_bit COMMAND_KEY_FLAGS[] = {
-    {KEY_READ_ONLY, "RO"},    {KEY_READ_WRITE, "RW"},
-    {KEY_OVERWRITE, "OW"},    {KEY_REMOVE, "RM"},
-    {KEY_ACCESS, "access"},   {KEY_UPDATE, "update"},
-    {KEY_INSERT, "insert"},   {KEY_DELETE, "delete"},
-    {KEY_NOT_KEY, "not_key"}, {KEY_VARIABLE, "variable_flags"},
+    {KEY_READ_ONLY, "RO"},          {KEY_READ_WRITE, "RW"},
+    {KEY_OVERWRITE, "OW"},          {KEY_REMOVE, "RM"},
+    {KEY_ACCESS, "access"},         {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"},         {KEY_DELETE, "delete"},
+    {KEY_NOT_KEY, "not_key"},       {KEY_VARIABLE, "variable_flags"},
+    {KEY_INCOMPLETE, "incomplete"},
 };
 
 /* Is the row the subcommand of `parent`? */

@@ -423,6 +423,7 @@ bool cmd_mesh_wait_is_over(struct client *client) {
     case CLIENT_WAIT_LOG:
     case CLIENT_WAIT_SHUTDOWN:
     case CLIENT_WAIT_KEYS:
+    case CLIENT_WAIT_MIGRATION:
         break;
     }
     impossible("waits for something else");
@@ -451,6 +452,7 @@ void cmd_mesh_wait_end(struct client *client) {
     case CLIENT_WAIT_LOG:
     case CLIENT_WAIT_SHUTDOWN:
     case CLIENT_WAIT_KEYS:
+    case CLIENT_WAIT_MIGRATION:
         break;
     }
     impossible("waits for something else");

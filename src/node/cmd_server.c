@@ -146,6 +146,7 @@ bool cmd_server_wait_is_over(struct client *client) {
                 log_synced_position(client->node->log) >= client->wait_position);
     case CLIENT_WAIT_SHUTDOWN:
     case CLIENT_WAIT_KEYS:
+    case CLIENT_WAIT_MIGRATION:
         return false;
     case CLIENT_WAIT_TOKEN:
     case CLIENT_WAIT_LEAVE:
@@ -169,6 +170,8 @@ void cmd_server_wait_timeout(struct client *client) {
     case CLIENT_WAIT_KEYS:
         blocking_end(client, NULL);
         return;
+    case CLIENT_WAIT_MIGRATION:
+        impossible("it has a time limit of its own");
     case CLIENT_WAIT_TOKEN:
     case CLIENT_WAIT_LEAVE:
     case CLIENT_WAIT_CHECK:

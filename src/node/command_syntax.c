@@ -59,7 +59,7 @@ static bool syntax_is_name(struct slice word) {
 
 /* Tokens have no lower case letter, and at least one upper case one or a sign of their own. */
 static bool syntax_is_token(struct slice word) {
-    if (!syntax_is_name(word) || word.data[0] == '"') {
+    if (!syntax_is_name(word)) {
         return false;
     }
     for (size_t i = 0; i < word.size; i++) {
@@ -145,6 +145,7 @@ static const struct {
     {"zrevrangebylex", "min", ARGUMENT_STRING},    {"zrevrangebylex", "max", ARGUMENT_STRING},
     {"zremrangebylex", "min", ARGUMENT_STRING},    {"zremrangebylex", "max", ARGUMENT_STRING},
     {"setbit", "value", ARGUMENT_INTEGER},         {"bitfield", "value", ARGUMENT_INTEGER},
+    {"migrate", "port", ARGUMENT_INTEGER},
 };
 
 static enum command_argument_type syntax_type(const struct syntax_reader *reader,

@@ -226,6 +226,21 @@ static bool is_for_loading(const struct command *row, const struct client *clien
            !(row->handler == cmd_exec && client->queue_denies_loading);
 }
 
+/* Is there anything for which node_refuses_writes() has to be asked? */
+static HOT_INLINE bool may_refuse_writes(const struct node *node) {
+    const char *unused;
+    return node->options->mesh_min_peers_to_write > 0 || log_is_failing(node->log, &unused) ||
+           node->last_save_failed;
+}
+
+bool node_refuses_writes(struct node *node, struct buffer *why) {
+    if (node->options->mesh_min_peers_to_write > 0 && node_mesh_lacks_quorum(node)) {
+        buffer_printf(why, "NOQUORUM Not enough good peers to write.");
+        return true;
+    }
+    return may_refuse_writes(node) && node_write_is_denied(node, why);
+}
+
 /* True after an error reply that refuses the request. */
 static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
                                      const struct command *row) {
@@ -271,21 +286,14 @@ static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
             return true;
         }
     }
-    if (writes) {
-        if (unlikely(node->options->mesh_min_peers_to_write > 0) && node_mesh_lacks_quorum(node)) {
-            reply_error(reply, "NOQUORUM Not enough good peers to write.");
-            return true;
+    if (writes && unlikely(may_refuse_writes(node))) {
+        struct buffer why = {0};
+        bool is_refused = node_refuses_writes(node, &why);
+        if (is_refused) {
+            reply_error(reply, buffer_text(&why));
         }
-        const char *unused;
-        if (unlikely(log_is_failing(node->log, &unused) || node->last_save_failed)) {
-            struct buffer why = {0};
-            bool is_denied = node_write_is_denied(node, &why);
-            if (is_denied) {
-                reply_error(reply, buffer_text(&why));
-            }
-            buffer_deinit(&why);
-            return is_denied;
-        }
+        buffer_deinit(&why);
+        return is_refused;
     }
     return false;
 }
@@ -395,6 +403,10 @@ void node_count_call(struct node *node, struct client *client, const struct comm
 
 /* Parks the client, or lets it stay parked; false, after an error reply, when memory is out. */
 static bool park(struct command_context *ctx, uint64_t duration_us) {
+    if (ctx->client->migration != NULL) {
+        migration_count_begin(ctx->client->migration, duration_us);
+        return true;
+    }
     if (ctx->client->blocked != NULL) {
         ctx->client->blocked->duration_us = duration_us;
         return true;

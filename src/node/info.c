@@ -321,8 +321,9 @@ static void info_stats(struct info_writer *w) {
     info_count(w, "pubsub_channels", pubsub_count(&node->pubsub, PUBSUB_CHANNEL));
     info_count(w, "pubsub_patterns", pubsub_count(&node->pubsub, PUBSUB_PATTERN));
     info_count(w, "pubsubshard_channels", pubsub_count(&node->pubsub, PUBSUB_SHARD_CHANNEL));
-    INFO_ZEROS(w, "latest_fork_usec", "total_forks", "migrate_cached_sockets",
-               "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
+    INFO_ZEROS(w, "latest_fork_usec", "total_forks");
+    info_count(w, "migrate_cached_sockets", migrations_links_count(node));
+    INFO_ZEROS(w, "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
                "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
                "current_active_defrag_time", "tracking_total_keys", "tracking_total_items",
                "tracking_total_prefixes");

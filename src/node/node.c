@@ -47,6 +47,9 @@ static void node_touch(void *udata, const struct key *key, enum store_touch touc
     if (node->blocking.requests_count > 0) {
         blocking_touch(node, key, touch);
     }
+    if (node->migrations.in_flight_count > 0) {
+        migrations_touch(node, key, touch);
+    }
 }
 
 static void node_free_later(void *udata, void (*free_fn)(void *object), void *object) {
@@ -213,6 +216,7 @@ static void node_add_families(struct node *node) {
         &cmd_geo_family,
         &cmd_sort_family,
         &cmd_pubsub_family,
+        &cmd_migrate_family,
         &cmd_list_family,
         &cmd_stream_family,
         &cmd_stream_read_family,
@@ -231,6 +235,7 @@ struct node *node_new(const struct node_opts *opts) {
     struct node *node = memory_alloc_zero(sizeof(*node));
     node->host = opts->host;
     node->mesh_host = opts->mesh_host;
+    node->migrations.host = opts->migration_host;
     node->options = opts->options;
     node->next_client_id = 1;
     node->last_save_unix_ms = opts->now_ms;
@@ -346,6 +351,7 @@ void node_free(struct node *node) {
     while (node->clients != NULL) {
         node_client_free(node->clients);
     }
+    migrations_deinit(node);
     node_mesh_free(node);
     log_free(node->log);
     slowlog_reset(node);

@@ -22,6 +22,7 @@
 #include "node/blocking.h"
 #include "node/client.h"
 #include "node/command_table.h"
+#include "node/migration.h"
 #include "node/pubsub.h"
 
 /* Figures about the process, for INFO and MEMORY. */
@@ -171,6 +172,7 @@ struct node {
 
     struct watched_key **watched_buckets; /* hash table of watched keys */
     struct blocking blocking;
+    struct migrations migrations;
 
     struct pubsub pubsub;
     unsigned pubsub_clients_count;
@@ -214,7 +216,8 @@ struct node {
 struct node_opts {
     struct node_host host;
     struct mesh_host mesh_host; /* without `dial` there is no mesh, whatever the options say */
-    struct options *options;    /* outlives the node */
+    struct migration_host migration_host; /* without `dial` no other server is reached */
+    struct options *options;              /* outlives the node */
     struct disk *disk;
     uint64_t entropy[4];
     int64_t now_ms;
@@ -311,6 +314,8 @@ void node_end_pause(struct node *node);
 void node_unwatch_all(struct client *client);
 /* True with an error text when writes must be refused now (MISCONF). */
 bool node_write_is_denied(struct node *node, struct buffer *why);
+/* The same, and also for want of peers (NOQUORUM). */
+bool node_refuses_writes(struct node *node, struct buffer *why);
 /* Evicts until below maxmemory; false when that is not possible. */
 bool node_make_room(struct node *node);
 /* Takes over changed options (CONFIG SET): the config_apply hook. */
@@ -366,5 +371,9 @@ extern const struct command_family cmd_debug_family;
 extern const struct command_family cmd_persistence_family;
 extern const struct command_family cmd_mesh_family;
 extern const struct command_family cmd_pubsub_family;
+extern const struct command_family cmd_migrate_family;
+
+/* Is this argument of a MIGRATE a name or a password? */
+bool cmd_migrate_is_secret(const struct slice *args, size_t args_count, size_t index);
 
 #endif

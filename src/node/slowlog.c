@@ -31,6 +31,9 @@ bool slowlog_is_secret(const struct slice *args, size_t args_count, size_t index
         return (index >= 3 && slice_is_word(args[index - 1], "auth")) ||
                (index >= 4 && slice_is_word(args[index - 2], "auth"));
     }
+    if (slice_is_word(args[0], "migrate")) {
+        return cmd_migrate_is_secret(args, args_count, index);
+    }
     return false;
 }
 

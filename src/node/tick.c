@@ -205,7 +205,8 @@ static void tick_client(struct node *node, struct client *client) {
 static int64_t tick_blocked(struct node *node) {
     int64_t wait_ms = INT64_MAX;
     for (struct client *client = node->clients; client != NULL; client = client->next) {
-        if ((client->flags & CLIENT_BLOCKED) == 0 || client->wait == CLIENT_WAIT_KEYS) {
+        if ((client->flags & CLIENT_BLOCKED) == 0 || client->wait == CLIENT_WAIT_KEYS ||
+            client->wait == CLIENT_WAIT_MIGRATION) {
             continue;
         }
         if ((client->block_until_ms != 0 && client->block_until_ms <= node->now_ms) ||
@@ -280,9 +281,11 @@ uint64_t node_tick(struct node *node) {
         turn_hold_output(node);
     }
     /* After all that may end a wait. */
-    bool has_waits = node->blocked_count > node->blocking.requests_count;
+    bool has_waits = node->blocked_count > node->blocking.requests_count + node->migrations.count;
     int64_t blocked_ms = has_waits ? tick_blocked(node) : INT64_MAX;
     uint64_t request_us = blocking_tick(node);
+    uint64_t migration_us = migrations_tick(node);
+    request_us = migration_us < request_us ? migration_us : request_us;
     if (node->held != NULL) {
         turn_release_holds(node);
     }

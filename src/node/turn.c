@@ -172,6 +172,7 @@ void node_client_free(struct client *client) {
         node->monitors_count--;
     }
     blocking_stop(client);
+    migration_abort(client);
     if ((client->flags & CLIENT_BLOCKED) != 0) {
         node->blocked_count--;
     }
@@ -248,6 +249,7 @@ void node_client_close(struct client *client, bool after_reply) {
         if (client->blocked != NULL && client != client->node->running) {
             blocking_stop(client);
         }
+        migration_abort(client);
     }
     node_client_wants_output(client);
 }
@@ -783,6 +785,7 @@ void node_run(struct node *node) {
     }
     run_ready(node);
     node_mesh_run(node);
+    migrations_run(node);
     if (key_queues_has_ready(&node->blocking.queues)) {
         (void)blocking_serve(node);
     }

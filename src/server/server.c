@@ -20,13 +20,14 @@
 #include "server/message_log.h"
 #include "server/oom_score.h"
 #include "server/peers.h"
+#include "server/targets.h"
 
 enum {
     LISTENERS_MAX = 33, /* sixteen addresses, plain and with TLS, and a Unix socket */
     /* A burst of clients is as usual here as it is odd between nodes. */
     CLIENT_HANDSHAKES_MAX = 4096,
     ADDRESS_BYTES = 128,
-    DESCRIPTORS_RESERVED = 32, /* for files, beside the clients */
+    DESCRIPTORS_RESERVED = 32 + MIGRATION_LINKS_MAX, /* for files and targets, beside the clients */
     CALIBRATE_US = 100000,
     SERVES_WHILE_READING_US = 10000,
     /* Of one client, then others get their turn. What was read but not executed counts as used
@@ -42,6 +43,7 @@ struct server {
     struct network *network;
     struct certificates *certificates;
     struct peers *peers;
+    struct targets *targets;
     struct disk_posix *disk;
     struct background *background;
     struct listener *listeners[LISTENERS_MAX];
@@ -527,7 +529,8 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
         (void)client_send(server, client);
     }
     peers_flush(server->peers);
-    if (node->ready != NULL) {
+    targets_flush(server->targets);
+    if (node->ready != NULL || migrations_has_work(node)) {
         *wait_us = 0;
     }
     if (node->shutdown != SHUTDOWN_NONE || server->restart != NULL) {
@@ -571,6 +574,7 @@ static bool server_open(struct server *server) {
     if (server->network != NULL) {
         server->peers = peers_new(server->network, options, certificates_tls(server->certificates),
                                   host_message, server);
+        server->targets = targets_new(server->network);
     }
     server->disk = disk_posix_new(options->dir, &failure);
     if (server->disk == NULL) {
@@ -606,6 +610,7 @@ static bool server_open(struct server *server) {
             .now_ms = process_unix_ms(),
         };
         peers_host(server->peers, &opts.mesh_host);
+        targets_host(server->targets, &opts.migration_host);
         server->node = node_new(&opts);
         memory_calibrate(server);
     }
@@ -665,6 +670,7 @@ static void server_free(struct server *server) {
     }
     if (server->peers != NULL) {
         peers_free(server->peers);
+        targets_free(server->targets);
     }
     certificates_free(server->certificates);
     if (server->disk != NULL) {

@@ -371,9 +371,8 @@ void collection_before_element(struct store *store, struct collection *collectio
     }
 }
 
-void collection_before(struct store *store, const struct key *key) {
+void collection_prepare(struct store *store, const struct key *key) {
     struct collection *collection = key->in;
-    collection_before_element(store, collection, key->name);
     if (collection_is_sequence(collection->type)) {
         sequence_promote(store, collection, key->name);
         return;
@@ -384,6 +383,11 @@ void collection_before(struct store *store, const struct key *key) {
             index_note(collection, table_item(*slot));
         }
     }
+}
+
+void collection_before(struct store *store, const struct key *key) {
+    collection_before_element(store, key->in, key->name);
+    collection_prepare(store, key);
 }
 
 void collection_after(struct store *store, const struct key *key, uint64_t stamp) {

@@ -107,9 +107,12 @@ void collection_before_owner(struct store *store, struct collection *collection)
 /* The same, and the element of that name, which changes or goes in the map. */
 void collection_before_element(struct store *store, struct collection *collection,
                                struct slice name);
-/* Before the element at `key` changes, is added, or goes. */
+/* Before the element at `key` may change, be added, or go by what knows only tables; the walks are
+ * not told: mutate_before() does that once it is certain. */
+void collection_prepare(struct store *store, const struct key *key);
+/* The same where it is certain. */
 void collection_before(struct store *store, const struct key *key);
-/* After it; `stamp` is that of the change, 0: it only settled. */
+/* After it; `stamp` is that of the change, 0: it only settled, or nothing changed. */
 void collection_after(struct store *store, const struct key *key, uint64_t stamp);
 /* After one or more changes of elements: the owner may be removed, hidden, or packed, and
  * `collection` freed. `stamp` is that of the last change, 0: nothing but settling happened. */

@@ -337,6 +337,24 @@ static void writer_before(struct elements_writer *writer, const struct key *plac
     collection_before(writer->store, place);
 }
 
+/* Taking off what there is of other types is a change of its own, which must not be made for one
+ * that then finds no memory. */
+static bool writer_has_room(const struct elements_writer *writer, struct slice value) {
+    if (likely(value.size <= ENTRY_INLINE_VALUE_BYTES_MAX ||
+               entry_kind(writer->collection->entry) != ENTRY_CONTESTED)) {
+        return true;
+    }
+    void *probe = memory_try_alloc(2 * value.size);
+    memory_free(probe);
+    return probe != NULL;
+}
+
+/* Before it is to change by what may still find no memory. */
+static void writer_prepare(struct elements_writer *writer, const struct key *place) {
+    elements_writer_take(writer);
+    collection_prepare(writer->store, place);
+}
+
 void elements_writer_supersede(struct elements_writer *writer) {
     struct store *store = writer->store;
     struct entry *entry = writer->collection->entry;
@@ -352,6 +370,17 @@ void elements_writer_supersede(struct elements_writer *writer) {
 static void writer_after(struct elements_writer *writer, const struct key *place) {
     collection_after(writer->store, place, own_stamp(writer->store));
     elements_writer_supersede(writer);
+}
+
+/* The change that writer_prepare() was for has come to this. */
+static enum store_status writer_result(struct elements_writer *writer, const struct key *place,
+                                       enum store_status status) {
+    if (status == STORE_OK) {
+        writer_after(writer, place);
+    } else {
+        collection_after(writer->store, place, 0);
+    }
+    return status;
 }
 
 /* A key that has lost its last element is gone, and its expiry with it: that has to be said, since
@@ -575,10 +604,15 @@ enum store_status element_set(struct elements_writer *writer, struct slice name,
     if (!*is_new && store->is_alone && writer->type == VALUE_SET) {
         return STORE_OK;
     }
-    writer_before(writer, &place);
+    if (!writer_has_room(writer, value)) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    writer_prepare(writer, &place);
     enum store_status status =
         strings_set(store, &place, value, keeps_expiry ? STRINGS_KEEP_EXPIRY : 0);
-    writer_after(writer, &place);
+    if (writer_result(writer, &place, status) != STORE_OK) {
+        return status;
+    }
     writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max ||
                                     value.size > store->packing[writer->type].bytes_max;
     return status;
@@ -602,10 +636,11 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
     if (!*is_new && store->is_alone && collection_score(table_item(*slot)) == score) {
         return STORE_OK;
     }
-    writer_before(writer, &place);
+    writer_prepare(writer, &place);
     enum store_status status = strings_set(store, &place, value, 0);
-    writer_after(writer, &place);
-    writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max;
+    if (writer_result(writer, &place, status) == STORE_OK) {
+        writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max;
+    }
     return status;
 }
 
@@ -679,14 +714,8 @@ enum store_status element_add_integer(struct elements_writer *writer, struct sli
                            true, &is_new);
     }
     struct key place = writer_place(writer, name);
-    writer_before(writer, &place);
-    enum store_status status = strings_add_integer(store, &place, delta, result);
-    if (status == STORE_OK) {
-        writer_after(writer, &place);
-    } else {
-        collection_after(store, &place, 0);
-    }
-    return status;
+    writer_prepare(writer, &place);
+    return writer_result(writer, &place, strings_add_integer(store, &place, delta, result));
 }
 
 enum store_status element_add_float(struct elements_writer *writer, struct slice name,
@@ -709,14 +738,8 @@ enum store_status element_add_float(struct elements_writer *writer, struct slice
                            true, &is_new);
     }
     struct key place = writer_place(writer, name);
-    writer_before(writer, &place);
-    enum store_status status = strings_add_float(store, &place, delta, result);
-    if (status == STORE_OK) {
-        writer_after(writer, &place);
-    } else {
-        collection_after(store, &place, 0);
-    }
-    return status;
+    writer_prepare(writer, &place);
+    return writer_result(writer, &place, strings_add_float(store, &place, delta, result));
 }
 
 enum store_status element_add_score(struct elements_writer *writer, struct slice name, double delta,
@@ -735,13 +758,10 @@ enum store_status element_add_score(struct elements_writer *writer, struct slice
     }
     struct key place = writer_place(writer, name);
     long double sum;
-    writer_before(writer, &place);
+    writer_prepare(writer, &place);
     enum store_status status = strings_add_float(store, &place, (long double)delta, &sum);
-    if (status == STORE_OK) {
-        writer_after(writer, &place);
+    if (writer_result(writer, &place, status) == STORE_OK) {
         *result = collection_score(table_item(*mutate_slot(store, &place)));
-    } else {
-        collection_after(store, &place, 0);
     }
     return status;
 }

@@ -285,14 +285,17 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     }
     enum store_status status;
     if (collection_is_sequence(change->type)) {
+        status = sequence_apply(store, &place, change);
         /* Also one without an effect on the list takes its stamp, and may take other types away. */
-        if (entry_kind(collection->entry) == ENTRY_CONTESTED) {
+        if (status == STORE_OK && entry_kind(collection->entry) == ENTRY_CONTESTED) {
             collection_before_owner(store, collection);
         }
-        status = sequence_apply(store, &place, change);
     } else {
-        collection_before(store, &place);
+        collection_prepare(store, &place);
         status = mutate_apply_place(store, &place, change);
+        if (status == STORE_OK) {
+            collection_before_owner(store, collection); /* it takes a stamp, whatever happened */
+        }
         collection_after(store, &place, status == STORE_OK ? change->stamp : 0);
     }
     /* What is refused leaves no trace: neither its stamp nor what it would have superseded. */

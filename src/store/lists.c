@@ -275,11 +275,14 @@ static struct list_positions *positions_of(struct store *store) {
     return store->list_positions;
 }
 
-/* Puts an element into the map. */
-static bool put_element(struct ordered_map **map, const struct ordered_map_cursor *at,
-                        bool is_first, const struct ordered_map_element *element) {
-    return at != NULL ? ordered_map_push(map, at, is_first, element)
-                      : ordered_map_insert(map, element);
+/* Puts an element into the map; `block` is the copy of its value, if that is long. */
+static void put_element(struct ordered_map **map, const struct ordered_map_cursor *at,
+                        bool is_first, const struct ordered_map_element *element, char *block) {
+    if (at != NULL) {
+        ordered_map_push_copied(map, at, is_first, element, block);
+    } else {
+        ordered_map_insert_copied(map, element, block);
+    }
 }
 
 /* A place at an end of the list: on the element there, in a map, or in the bytes of a packed list
@@ -297,7 +300,9 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
                                         struct slice value) {
     struct store *store = writer->store;
     struct list_position position;
-    if (!is_one_change(value) && !has_memory(value.size)) {
+    char *block;
+    if ((!is_one_change(value) && !has_memory(value.size)) ||
+        !ordered_map_copy_value(value, &block)) {
         return STORE_OUT_OF_MEMORY;
     }
     if (writer->has_list && value.size > PACKED_LIST_VALUE_BYTES_MAX) {
@@ -315,6 +320,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     uint64_t stamp = mutate_stamp(store);
     if (list_position_between(positions_of(store), stamp_ticks(stamp), left, right, is_whole,
                               &position) != LIST_POSITION_OK) {
+        memory_free(block);
         return STORE_NO_ROOM;
     }
     if (is_open) {
@@ -335,8 +341,8 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     const struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
     if (writer->has_list) {
         element.stamp = packed_list_stamp(&writer->list, stamp);
-        bool is_done = put_element(&writer->list.map, at, left.size == 0, &element);
-        require(is_done); /* a short value needs no memory of its own */
+        require(block == NULL); /* what is packed has no long values */
+        put_element(&writer->list.map, at, left.size == 0, &element, NULL);
         struct change change = {
             .kind = CHANGE_SET, .stamp = stamp, .element = element.name, .value = value};
         elements_record_packed(writer, &change);
@@ -344,15 +350,8 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
         return STORE_OK;
     }
     struct key key = place_of(writer, element.name);
-    if (!is_one_change(value)) {
-        element.stamp = mutate_record_value(store, &key, stamp, value, 0);
-        bool is_done = ordered_map_insert(&writer->collection->map, &element);
-        require(is_done);
-    } else if (!put_element(&writer->collection->map, at, left.size == 0, &element)) {
-        return STORE_OUT_OF_MEMORY;
-    } else {
-        (void)mutate_record_value(store, &key, stamp, value, 0);
-    }
+    element.stamp = mutate_record_value(store, &key, stamp, value, 0);
+    put_element(&writer->collection->map, at, left.size == 0, &element, block);
     after(writer, &key, element.stamp);
     return STORE_OK;
 }
@@ -455,12 +454,14 @@ enum store_status list_set(struct elements_writer *writer, uint64_t index, struc
         return element_set(writer, slice_make(name, cursor.element.name.size), value, false,
                            &is_new);
     }
+    char *block;
+    if (!ordered_map_copy_value(value, &block)) {
+        return STORE_OUT_OF_MEMORY;
+    }
     struct key place = place_of(writer, cursor.element.name);
     before(writer, &cursor);
     uint64_t stamp = mutate_stamp(store);
-    if (!ordered_map_replace(&writer->collection->map, &cursor, stamp, 0, value)) {
-        return STORE_OUT_OF_MEMORY;
-    }
+    ordered_map_replace_copied(&writer->collection->map, &cursor, stamp, 0, value, block);
     (void)mutate_record_value(store, &place, stamp, value, 0);
     after(writer, &place, stamp);
     return STORE_OK;

@@ -512,9 +512,7 @@ enum store_status merge_apply(struct store *store, const struct key *key,
     bool was_visible = entry != NULL && !entry_is_hidden(entry);
     struct buffer name = {0};
     struct key own = merge_own_key(key, &name);
-    if (entry != NULL) {
-        mutate_before(store, &own, entry);
-    }
+    mutate_before(store, &own, entry);
     merge.contested = contested_open(store, &own, slot);
     bool hid_parts = contested_hides_parts(merge.contested);
     bool had_types = contested_has_types(merge.contested);

@@ -51,11 +51,15 @@ static inline uint64_t mutate_stamp(struct store *store) {
     return stamp;
 }
 
-/* For an element collection_before() has told the walks. */
+/* Tells running walks of the entry at `key`, or NULL, before it changes, comes or goes; of an
+ * element also what it is in. From here on the change must not fail: what is told and stays as it
+ * is may be told once more. Telling twice of one change does no harm. */
+void mutate_tell(struct store *store, const struct key *key, const struct entry *entry);
+
 static inline void mutate_before(struct store *store, const struct key *key,
                                  const struct entry *entry) {
-    if (unlikely(store->walk != NULL) && key->in == NULL) {
-        snapshot_walk_before_change(store->walk, key->db, key->hash, entry);
+    if (unlikely(store->walk != NULL)) {
+        mutate_tell(store, key, entry);
     }
 }
 

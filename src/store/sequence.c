@@ -65,15 +65,27 @@ void sequence_promote(const struct store *store, struct collection *collection, 
     mark_intricate(collection, &cursor);
 }
 
-static bool put_in_map(struct collection *collection, struct slice name, uint64_t stamp,
-                       unsigned flags, struct slice value) {
+/* `block` is the copy of a long value. */
+static void put_copied(struct collection *collection, struct slice name, uint64_t stamp,
+                       unsigned flags, struct slice value, char *block) {
     struct ordered_map_cursor cursor;
     if (ordered_map_find(collection->map, name, &cursor)) {
-        return ordered_map_replace(&collection->map, &cursor, stamp, flags, value);
+        ordered_map_replace_copied(&collection->map, &cursor, stamp, flags, value, block);
+        return;
     }
     struct ordered_map_element element = {
         .name = name, .stamp = stamp, .flags = flags, .value = value};
-    return ordered_map_insert(&collection->map, &element);
+    ordered_map_insert_copied(&collection->map, &element, block);
+}
+
+static bool put_in_map(struct collection *collection, struct slice name, uint64_t stamp,
+                       unsigned flags, struct slice value) {
+    char *block;
+    if (!ordered_map_copy_value(value, &block)) {
+        return false;
+    }
+    put_copied(collection, name, stamp, flags, value, block);
+    return true;
 }
 
 void sequence_demote(const struct key *key) {
@@ -168,16 +180,21 @@ enum store_status sequence_apply(struct store *store, const struct key *place,
         return STORE_OK;
     }
     if (change->kind == CHANGE_SET && (!is_there || has_seen)) {
-        collection_before_element(store, collection, place->name);
-        if (!put_in_map(collection, place->name, change->stamp, 0, change->value)) {
+        char *block;
+        if (!ordered_map_copy_value(change->value, &block)) {
             return STORE_OUT_OF_MEMORY;
         }
+        collection_before_element(store, collection, place->name);
+        put_copied(collection, place->name, change->stamp, 0, change->value, block);
         note_added(collection, place->name);
         after(store, place, change->stamp);
         return STORE_OK;
     }
-    collection_before(store, place);
+    collection_prepare(store, place);
     enum store_status status = mutate_apply_place(store, place, change);
+    if (status == STORE_OK) {
+        collection_before_owner(store, collection); /* it takes a stamp, whatever happened */
+    }
     collection_after(store, place, status == STORE_OK ? change->stamp : 0);
     return status;
 }

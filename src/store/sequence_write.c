@@ -5,7 +5,8 @@ static struct key place_of(struct elements_writer *writer, struct slice name) {
     return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
 }
 
-void sequence_write_before(struct elements_writer *writer, struct slice name) {
+/* Before the element of that name changes, which is certain. */
+static void before(struct elements_writer *writer, struct slice name) {
     (void)elements_writer_collection(writer);
     elements_writer_take(writer);
     collection_before_element(writer->store, writer->collection, name);
@@ -22,7 +23,9 @@ static bool is_one_change(struct slice value) {
     return value.size <= CHANGE_VALUE_BYTES_MAX;
 }
 
-bool sequence_write_has_room(struct slice value) {
+/* Will a value that is more than one change find memory? It is recorded before it is put in, since
+ * its stamp is that of the last change. */
+static bool has_room(struct slice value) {
     if (is_one_change(value)) {
         return true;
     }
@@ -32,56 +35,50 @@ bool sequence_write_has_room(struct slice value) {
 }
 
 /* Puts a new element into the map; mostly it comes behind all others. */
-static bool put_element(struct ordered_map **map, const struct ordered_map_element *element) {
+static void put_element(struct ordered_map **map, const struct ordered_map_element *element,
+                        char *block) {
     struct ordered_map_cursor last;
-    return ordered_map_last(*map, &last) && slice_compare(last.element.name, element->name) < 0
-               ? ordered_map_push(map, &last, false, element)
-               : ordered_map_insert(map, element);
-}
-
-enum store_status sequence_write_insert(struct elements_writer *writer, struct slice name,
-                                        struct slice value, uint64_t stamp) {
-    struct store *store = writer->store;
-    struct key place = place_of(writer, name);
-    struct ordered_map_element element = {.name = name, .stamp = stamp, .value = value};
-    if (!is_one_change(value)) {
-        element.stamp = mutate_record_value(store, &place, stamp, value, 0);
-        bool is_done = put_element(&writer->collection->map, &element);
-        require(is_done);
-    } else if (!put_element(&writer->collection->map, &element)) {
-        return STORE_OUT_OF_MEMORY;
+    if (ordered_map_last(*map, &last) && slice_compare(last.element.name, element->name) < 0) {
+        ordered_map_push_copied(map, &last, false, element, block);
     } else {
-        (void)mutate_record_value(store, &place, stamp, value, 0);
+        ordered_map_insert_copied(map, element, block);
     }
-    after(writer, &place, element.stamp);
-    return STORE_OK;
 }
 
 enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
                                      struct slice value) {
-    if (!sequence_write_has_room(value)) {
+    struct store *store = writer->store;
+    struct ordered_map_element element = {.name = name, .value = value};
+    char *block;
+    if (!has_room(value) || !ordered_map_copy_value(value, &block)) {
         return STORE_OUT_OF_MEMORY;
     }
-    sequence_write_before(writer, name);
-    return sequence_write_insert(writer, name, value, mutate_stamp(writer->store));
+    before(writer, name);
+    struct key place = place_of(writer, name);
+    element.stamp = mutate_record_value(store, &place, mutate_stamp(store), value, 0);
+    put_element(&writer->collection->map, &element, block);
+    after(writer, &place, element.stamp);
+    return STORE_OK;
 }
 
 enum store_status sequence_write_replace(struct elements_writer *writer,
                                          struct ordered_map_cursor *cursor, struct slice value) {
     struct store *store = writer->store;
     bool is_new;
+    char *block;
     if (cursor->element.flags != 0 || !is_one_change(value)) {
         char name[ORDERED_MAP_NAME_BYTES_MAX];
         memcpy(name, cursor->element.name.data, cursor->element.name.size);
         return element_set(writer, slice_make(name, cursor->element.name.size), value, false,
                            &is_new);
     }
-    struct key place = place_of(writer, cursor->element.name);
-    sequence_write_before(writer, place.name);
-    uint64_t stamp = mutate_stamp(store);
-    if (!ordered_map_replace(&writer->collection->map, cursor, stamp, 0, value)) {
+    if (!ordered_map_copy_value(value, &block)) {
         return STORE_OUT_OF_MEMORY;
     }
+    struct key place = place_of(writer, cursor->element.name);
+    before(writer, place.name);
+    uint64_t stamp = mutate_stamp(store);
+    ordered_map_replace_copied(&writer->collection->map, cursor, stamp, 0, value, block);
     (void)mutate_record_value(store, &place, stamp, value, 0);
     after(writer, &place, stamp);
     return STORE_OK;
@@ -108,7 +105,7 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     }
     /* Without its hash: nobody looks for it. */
     struct key place = {.name = cursor->element.name, .db = writer->key.db, .in = collection};
-    sequence_write_before(writer, place.name);
+    before(writer, place.name);
     struct change change = {
         .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
     mutate_record(store, &place, &change);
@@ -127,7 +124,7 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     uint64_t recorded = 0, stamp = 0;
     bool is_there = true;
     for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
-        sequence_write_before(writer, cursor->element.name);
+        before(writer, cursor->element.name);
         struct change change = {
             .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
         stamp = change.stamp;

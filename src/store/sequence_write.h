@@ -9,19 +9,6 @@
 #include "store/elements_internal.h"
 #include "store/sequence.h"
 
-/* ---- the steps of a change ---- */
-
-/* Will a value that is more than one change find memory? It is recorded before it is put in, since
- * its stamp is that of the last change. */
-bool sequence_write_has_room(struct slice value);
-/* Before the element of that name is certain to change. */
-void sequence_write_before(struct elements_writer *writer, struct slice name);
-/* Then adds one, with a new stamp. */
-enum store_status sequence_write_insert(struct elements_writer *writer, struct slice name,
-                                        struct slice value, uint64_t stamp);
-
-/* ---- changes ---- */
-
 /* Adds an element of a name that is not there. OUT_OF_MEMORY: nothing changed. Name and value do
  * not lie in the map. */
 enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,

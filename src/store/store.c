@@ -112,6 +112,14 @@ static void store_free_entry(void *object) {
     entry_free((struct entry *)object);
 }
 
+void mutate_tell(struct store *store, const struct key *key, const struct entry *entry) {
+    if (key->in != NULL) {
+        collection_before_element(store, key->in, key->name);
+    } else if (entry != NULL) {
+        snapshot_walk_before_change(store->walk, key->db, key->hash, entry);
+    }
+}
+
 void mutate_touch(struct store *store, const struct key *key) {
     if (key->in == NULL) {
         store->touch(store->udata, key, STORE_TOUCH_KEY);

@@ -106,13 +106,12 @@ static enum store_status put_register(struct store *store, const struct key *key
         }
         memcpy(large->bytes, value.data, value.size);
     }
-    if (old != NULL) {
-        mutate_before(store, key, old);
-        if (large == NULL && (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
-            put_in_place(store, old, stamp, value, is_integer, integer, flags)) {
-            mutate_after(store, key);
-            return STORE_OK;
-        }
+    mutate_before(store, key, old);
+    if (old != NULL && large == NULL &&
+        (expire_unix_ms == 0 || expire_unix_ms == STRINGS_KEEP_EXPIRY) &&
+        put_in_place(store, old, stamp, value, is_integer, integer, flags)) {
+        mutate_after(store, key);
+        return STORE_OK;
     }
     struct entry_parts parts = {.kind = is_integer      ? ENTRY_INTEGER
                                         : large != NULL ? ENTRY_LARGE
@@ -176,9 +175,7 @@ static void put_counter(struct store *store, const struct key *key, uint64_t *sl
                         uint64_t start_ticks, int64_t total) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     enum entry_kind kind = old != NULL ? entry_kind(old) : ENTRY_BYTES;
-    if (old != NULL) {
-        mutate_before(store, key, old);
-    }
+    mutate_before(store, key, old);
     if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER) {
         unsigned char *body = entry_body(old);
         entry_store64(body, start_ticks);
@@ -421,9 +418,7 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
 static void put_float_counter(struct store *store, const struct key *key, uint64_t *slot,
                               struct entry_parts *parts) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
-    if (old != NULL) {
-        mutate_before(store, key, old);
-    }
+    mutate_before(store, key, old);
     parts->kind = ENTRY_FLOAT_COUNTER;
     parts->key = key->name;
     parts_inherit(store, old, parts, STRINGS_KEEP_EXPIRY);
@@ -652,9 +647,6 @@ enum store_status strings_patch(struct store *store, const struct key *key, uint
     }
     if (bytes.size > CHANGE_VALUE_BYTES_MAX) {
         /* All the room first: later parts must not fail when the first one is in place. */
-        if (slot != NULL) {
-            mutate_before(store, key, old);
-        }
         if (put_large(store, key, slot, mutate_stamp(store), new_size) == NULL) {
             return STORE_OUT_OF_MEMORY;
         }

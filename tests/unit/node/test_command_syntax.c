@@ -80,6 +80,8 @@ static void test_exact(void **state) {
         {"x", "[A a | B b [A a | B b ...]]", 0, "{A=a:string B=b:string}:oneof?*"},
         {"hello", "[protover [AUTH username password]]", 0,
          "{protover:integer AUTH={username:string password:string}:block?}:block?"},
+        {"migrate", "port <key | \"\"> [KEYS key [key ...]]", 2,
+         "port:integer {key:key#0 \"\"=\"\":pure-token}:oneof KEYS={key:key#1*}:block?"},
         {"incrby", "key increment", 1, "key:key#0 increment:integer"},
         {"incrbyfloat", "key increment", 1, "key:key#0 increment:double"},
         {"setbit", "key offset value", 1, "key:key#0 offset:integer value:integer"},
