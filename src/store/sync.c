@@ -541,33 +541,40 @@ static void intake_take_marks(struct sync_intake *intake, const struct header_re
     }
 }
 
-/* Up to which ticks one who has seen this had seen all of a replica that it never heard of: that
- * began to write later than what was, but for what clocks may be apart. What this node wrote itself
+/* What two sides have seen, and how many slots of it. */
+struct two_sides {
+    const uint64_t *one, *other;
+    unsigned count;
+};
+
+/* Up to which ticks the one side had seen all of a replica that it never heard of: that began to
+ * write later than what both have seen, but for what clocks may be apart. What only the one has
+ * seen may come from others who have never heard of it either, and what this node wrote itself
  * tells nothing of what it had heard. */
-static uint64_t ticks_before(const struct replicas *replicas, const uint64_t *seen,
-                             unsigned count) {
+static uint64_t ticks_before(const struct replicas *replicas, const struct two_sides *seen) {
     uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
-    for (unsigned i = 1; i < count && i < replicas->slots_count; i++) {
-        if (!replicas_is_of_self(replicas, i) && stamp_ticks(seen[i]) > newest) {
-            newest = stamp_ticks(seen[i]);
+    for (unsigned i = 1; i < seen->count && i < replicas->slots_count; i++) {
+        uint64_t both = seen->one[i] < seen->other[i] ? seen->one[i] : seen->other[i];
+        if (!replicas_is_of_self(replicas, i) && stamp_ticks(both) > newest) {
+            newest = stamp_ticks(both);
         }
     }
     return newest > apart ? newest - apart : 0;
 }
 
-/* Lowers `settled` to what one side has seen of a replica that the other one has retired. It may
- * have retired it itself (`own`, else NULL), by an earlier end: sides that had forgotten each other
- * each retired the other's life as they knew it, and that went on. */
-static void lower_settled(uint64_t *settled, const struct replicas *replicas, const uint64_t *seen,
-                          unsigned count, const struct retired_replica *retired,
+/* Lowers `settled` to what the one side has seen of a replica that the other one has retired. It
+ * may have retired it itself (`own`, else NULL), by an earlier end: sides that had forgotten each
+ * other each retired the other's life as they knew it, and that went on. */
+static void lower_settled(uint64_t *settled, const struct replicas *replicas,
+                          const struct two_sides *seen, const struct retired_replica *retired,
                           const struct retired_replica *own) {
     unsigned slot = replicas_find(replicas, retired->ref);
     uint64_t ticks = own != NULL ? own->ticks : 0;
-    if (slot != 0 && slot < count && stamp_ticks(seen[slot]) > ticks) {
-        ticks = stamp_ticks(seen[slot]);
+    if (slot != 0 && slot < seen->count && stamp_ticks(seen->one[slot]) > ticks) {
+        ticks = stamp_ticks(seen->one[slot]);
     }
     if (ticks < retired->ticks) {
-        lower(settled, ticks != 0 ? ticks : ticks_before(replicas, seen, count));
+        lower(settled, ticks != 0 ? ticks : ticks_before(replicas, seen));
     }
 }
 
@@ -588,8 +595,9 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
             intake->is_retired_there[slot] = true;
             part_raise_context(part, stamp_make(retired->ticks, slot));
         }
-        lower_settled(&intake->settled_ticks_here, replicas, sync->seen.stamps, STAMP_SLOTS_COUNT,
-                      retired, replicas_find_retired(replicas, retired->ref));
+        struct two_sides seen = {sync->seen.stamps, part->context, part->context_count};
+        lower_settled(&intake->settled_ticks_here, replicas, &seen, retired,
+                      replicas_find_retired(replicas, retired->ref));
     }
 }
 
@@ -619,8 +627,9 @@ static void intake_take_header(struct sync *sync, struct sync_part *part,
     intake->settled_ticks_there = UINT64_MAX;
     for (size_t i = 0; i < replicas->retired_count; i++) {
         const struct retired_replica *retired = &replicas->retired[i];
-        lower_settled(&intake->settled_ticks_there, replicas, part->context, part->context_count,
-                      retired, retired_there(intake, retired->ref));
+        struct two_sides seen = {part->context, sync->seen.stamps, part->context_count};
+        lower_settled(&intake->settled_ticks_there, replicas, &seen, retired,
+                      retired_there(intake, retired->ref));
     }
     intake->order_stamp = header->order_ticks == 0
                               ? 0
