@@ -109,6 +109,27 @@ static bool drop_others(const struct sync *sync, const struct state_merge *merge
            before;
 }
 
+static bool has_register(const struct contested *contested, uint64_t ticks) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (stamp_ticks(contested->registers[i].stamp) == ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes out what is settled there, too: into one register the mesh has perhaps folded more, some of
+ * a part that was taken out here. */
+static void drop_settled(struct contested *contested, const struct contested *there) {
+    for (unsigned i = contested->registers_count; i-- > 0;) {
+        uint64_t stamp = contested->registers[i].stamp;
+        if (there != NULL && stamp_slot(stamp) == STAMP_SLOT_SETTLED &&
+            has_register(there, stamp_ticks(stamp))) {
+            contested_drop_register(contested, i);
+        }
+    }
+}
+
 /* The number that is shown below the parts, 0 without one; false when it is no number. */
 static bool shown_number(const struct contested *contested, uint64_t *stamp, long double *number) {
     struct entry_scratch scratch;
@@ -148,15 +169,6 @@ static bool add_copy(const struct state_merge *merge, struct contested *conteste
     struct entry_scratch scratch;
     return contested_add_register(merge->store, contested, reg->stamp,
                                   contested_register_bytes(reg, &scratch));
-}
-
-static bool has_register(const struct contested *contested, uint64_t ticks) {
-    for (unsigned i = 0; i < contested->registers_count; i++) {
-        if (stamp_ticks(contested->registers[i].stamp) == ticks) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* May the register be what the mesh made of what it saw of the part? Its ticks are then those of
@@ -406,6 +418,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         /* What those superseded is theirs to take away: not seen here as long as they are not. */
         rest.seen_here = &nothing;
         rest.settled_ticks_here = 0;
+        drop_settled(wanted, theirs);
     }
     difference.is_memory_out |=
         !drop_unclear(sync, merge, place, wanted, theirs, &difference.is_unclear);
