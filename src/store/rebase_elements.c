@@ -482,9 +482,11 @@ static bool write_element(struct elements_writer *writer, const struct rebase_el
                    element_add_score(writer, name, score, &sum) == STORE_OK;
         }
         int64_t integer, result;
-        if (number_parse_integer(value, &integer)) {
-            return element_add_integer(writer, name, integer, &result) == STORE_OK;
+        if (number_parse_integer(value, &integer) &&
+            element_add_integer(writer, name, integer, &result) == STORE_OK) {
+            return true;
         }
+        /* The difference of two floats may be whole. */
         return number_parse_float(value, &number) &&
                element_add_float(writer, name, number, &total) == STORE_OK;
     case ELEMENT_DELETE:

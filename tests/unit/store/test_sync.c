@@ -854,6 +854,34 @@ static void unsent_increments_count_once(void **state) {
     teardown();
 }
 
+static void add_field_float(unsigned peer, const char *field, long double delta) {
+    struct elements_writer writer;
+    struct key key = key_of(peer, "hash");
+    long double result;
+    assert_int_equal(elements_open(&peers[peer].store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_int_equal(element_add_float(&writer, slice_of(field), delta, &result), STORE_OK);
+    elements_close(&writer);
+    store_end_unit(&peers[peer].store);
+}
+
+/* What the mesh lacks of a float may be a whole number. */
+static void unsent_increments_of_floats_count(void **state) {
+    (void)state;
+    setup(3);
+    add_field_float(0, "f", 0.25L);
+    deliver_all();
+    add_field_float(2, "f", 3);
+    add_field_float(0, "f", 100);
+    deliver(0, 1);
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    for (unsigned i = 0; i < peers_count; i++) {
+        expect_field(i, "f", "103.25");
+    }
+    teardown();
+}
+
 static void settle_and_retire(struct peer *peer, unsigned author) {
     struct store *store = &peer->store;
     struct context frontier = store->context;
@@ -1990,6 +2018,7 @@ int main(void) {
         cmocka_unit_test(a_part_above_siblings_is_told_apart),
         cmocka_unit_test(what_an_unclear_part_was_folded_into_stays),
         cmocka_unit_test(unsent_increments_count_once),
+        cmocka_unit_test(unsent_increments_of_floats_count),
         cmocka_unit_test(the_log_tells_what_was_folded),
         cmocka_unit_test(without_a_log_what_is_unclear_is_left_out),
         cmocka_unit_test(the_log_tells_what_was_removed),
