@@ -171,7 +171,7 @@ static void cmd_copy(struct command_context *ctx) {
     if (key_is_same(ctx, &from, &to)) {
         return;
     }
-    if (store_peek(ctx->store, &from) == NULL ||
+    if (store_read(ctx->store, &from) == NULL ||
         (!replace && store_peek(ctx->store, &to) != NULL)) {
         reply_integer(ctx->reply, 0);
         return;

@@ -198,6 +198,7 @@ static struct claim new_claim(const struct command_context *ctx) {
 static bool open_claim(struct command_context *ctx, struct claim *claim) {
     struct key key = command_key(ctx, 1);
     struct xstream_label label;
+    (void)store_read(ctx->store, &key); /* for Redis, this is a read first of all */
     if (!stream_open(ctx, &key, &claim->writer)) {
         return false;
     }

@@ -236,10 +236,13 @@ static void block_xread(struct command_context *ctx, const struct xread *xread) 
         size_t at = xread->keys_at + i;
         struct slice *id = &args[at + xread->keys_count];
         struct key key = command_key(ctx, at);
-        struct xstream_view view;
-        if (slice_equal(*id, SLICE("$")) && stream_read(ctx, &key, &view)) {
+        struct elements elements;
+        if (slice_equal(*id, SLICE("$"))) {
+            /* It was read, and is a stream or nothing. */
             char *text = texts + i * STREAM_ID_TEXT_BYTES_MAX;
-            *id = slice_make(text, stream_format_id(text, xstream_last_id(view)));
+            (void)elements_look(ctx->store, &key, VALUE_STREAM, &elements);
+            struct xstream_id last = xstream_last_id(xstream_of(ctx->store, &elements));
+            *id = slice_make(text, stream_format_id(text, last));
         }
     }
     found_nothing(ctx, xread, args);

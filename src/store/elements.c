@@ -25,9 +25,8 @@ void elements_of(const struct entry *entry, struct elements *elements) {
     elements->count = collection_visible_count(elements->collection);
 }
 
-enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
-                                struct elements *elements) {
-    const struct entry *entry = store_read(store, key);
+static enum store_status elements_in(const struct entry *entry, enum value_type type,
+                                     struct elements *elements) {
     *elements = (struct elements){.type = type};
     if (entry == NULL) {
         return STORE_ABSENT;
@@ -37,6 +36,16 @@ enum store_status elements_read(struct store *store, const struct key *key, enum
     }
     elements_of(entry, elements);
     return STORE_OK;
+}
+
+enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements) {
+    return elements_in(store_read(store, key), type, elements);
+}
+
+enum store_status elements_look(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements) {
+    return elements_in(store_peek(store, key), type, elements);
 }
 
 void element_view(const struct entry *entry, enum value_type type, struct element *element) {

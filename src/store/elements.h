@@ -35,6 +35,9 @@ struct element {
 /* The key's elements: OK; ABSENT, with no elements; or WRONG_TYPE. Counts as a read. */
 enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
                                 struct elements *elements);
+/* The same for who is about to change them: neither hit nor miss. */
+enum store_status elements_look(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements);
 /* The elements of an entry that has them. */
 void elements_of(const struct entry *entry, struct elements *elements);
 /* The element of that name; false when there is none, or its time has come. Not of lists. */
