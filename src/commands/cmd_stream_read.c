@@ -463,6 +463,23 @@ static void cmd_xreadgroup(struct command_context *ctx) {
     }
 }
 
+/* Half of what follows the word are keys. */
+#define STREAMS_SPEC(from_)                                                                        \
+    {                                                                                              \
+        {.flags = KEY_READ_ONLY | KEY_ACCESS,                                                      \
+         .begin = KEY_BEGIN_KEYWORD,                                                               \
+         .keyword = "STREAMS",                                                                     \
+         .index = (from_),                                                                         \
+         .find = KEY_FIND_RANGE,                                                                   \
+         .last = -1,                                                                               \
+         .step = 1,                                                                                \
+         .limit = 2},                                                                              \
+            KEY_SPEC_END                                                                           \
+    }
+
+static const struct key_spec xread_specs[] = STREAMS_SPEC(1);
+static const struct key_spec xreadgroup_specs[] = STREAMS_SPEC(4);
+
 static const struct command cmd_stream_read_rows[] = {
     {.name = "xread",
      .handler = cmd_xread,
@@ -470,6 +487,7 @@ static const struct command cmd_stream_read_rows[] = {
      .flags = CMD_READ | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .find_keys = xread_keys,
+     .key_specs = xread_specs,
      .group = "stream",
      .since = "5.0.0",
      .cost = "O(log(N)+M) for each stream, where N is its length and M the number of entries "
@@ -482,6 +500,7 @@ static const struct command cmd_stream_read_rows[] = {
      .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .find_keys = xread_keys,
+     .key_specs = xreadgroup_specs,
      .group = "stream",
      .since = "5.0.0",
      .cost = "O(log(N)+M) for each stream, where N is its length and M the number of entries "

@@ -626,6 +626,11 @@ start_server {} {
             [list {OW update} keyword {keyword STOREDIST startfrom 6} {*}$one]]
         expect [key_specs sort] [list [list {RO access} index {index 1} {*}$one] \
             {{RO access} unknown {} unknown {}} {{OW update} unknown {} unknown {}}]
+        set halves {range {lastkey -1 keystep 1 limit 2}}
+        expect [key_specs xread] \
+            [list [list {RO access} keyword {keyword STREAMS startfrom 1} {*}$halves]]
+        expect [key_specs xreadgroup] \
+            [list [list {RO access} keyword {keyword STREAMS startfrom 4} {*}$halves]]
     }
     test "COMMAND HELP and unknown sub-commands" {
         expect_match [join [r command help] \n] "COMMAND <subcommand> *GETKEYS*"
