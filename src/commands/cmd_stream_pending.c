@@ -345,8 +345,12 @@ static bool parse_xclaim(struct command_context *ctx, struct claim *claim, struc
 static enum store_status xclaim_id(struct command_context *ctx, struct claim *claim, bool force,
                                    struct xstream_id id) {
     struct xstream_view view = xstream_of_writer(&claim->writer);
-    struct xstream_pending pending = {0};
+    struct xstream_pending pending;
     bool is_pending = xstream_find_pending(view, &claim->group.label, id, &pending);
+    if (!is_pending) {
+        /* What FORCE makes counts as delivered once, before it is claimed. */
+        pending = (struct xstream_pending){.deliveries_count = 1};
+    }
     if (!xstream_has_entry(view, id)) {
         /* It was deleted: nobody can have it. */
         if (is_pending) {
