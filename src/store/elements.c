@@ -386,6 +386,11 @@ void elements_close(struct elements_writer *writer) {
             delete_emptied(writer);
         }
     }
+    if (unlikely(writer->store->watchers_count > 0) && writer->is_key_fresh &&
+        writer->has_written && writer->type == VALUE_STREAM) {
+        /* It may have come with a group only, which is no change of a stream that is there. */
+        mutate_touch(writer->store, &writer->key);
+    }
     if (unlikely((writer->store->notify_classes & NOTIFY_NEW) != 0) && writer->is_key_fresh &&
         writer->has_written && !writer->hides_new &&
         store_peek(writer->store, &writer->key) != NULL) {

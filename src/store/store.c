@@ -4,6 +4,7 @@
 #include "base/mutation.h"
 
 #include "crdt/hyperloglog.h"
+#include "crdt/xstream.h"
 #include "store/collection.h"
 #include "store/databases.h"
 #include "store/elements.h"
@@ -112,12 +113,18 @@ static void store_free_entry(void *object) {
     entry_free((struct entry *)object);
 }
 
+/* Is it about a consumer group of a stream? */
+static bool is_of_group(const struct key *place) {
+    char kind = place->in->type == VALUE_STREAM && place->name.size > 0 ? place->name.data[0] : 0;
+    return kind == XSTREAM_GROUP || kind == XSTREAM_CONSUMER || kind == XSTREAM_PENDING;
+}
+
 void mutate_touch(struct store *store, const struct key *key) {
     if (key->in == NULL) {
         store->touch(store->udata, key, STORE_TOUCH_KEY);
     } else if (key->in->entry != NULL) {
         struct key owner = collection_owner(store, key->in);
-        store->touch(store->udata, &owner, STORE_TOUCH_KEY);
+        store->touch(store->udata, &owner, is_of_group(key) ? STORE_TOUCH_GROUPS : STORE_TOUCH_KEY);
     }
 }
 

@@ -72,10 +72,16 @@ struct keyspace {
     int64_t average_ttl_ms;   /* estimate from the last pass of active expiry */
 };
 
-/* Called for each key that changed, while `watchers_count` is above zero. A flush or swap of
- * databases comes as one call with an empty key name for all keys that are about to leave the
- * database, and one for all that have come into it. */
-enum store_touch { STORE_TOUCH_KEY, STORE_TOUCH_ALL_LEAVE, STORE_TOUCH_ALL_CAME };
+/* Called for each key that changed, while `watchers_count` is above zero; GROUPS: only consumer
+ * groups of the stream, which is no change for WATCH. A flush or swap of databases comes as one
+ * call with an empty key name for all keys that are about to leave the database, and one for all
+ * that have come into it. */
+enum store_touch {
+    STORE_TOUCH_KEY,
+    STORE_TOUCH_GROUPS,
+    STORE_TOUCH_ALL_LEAVE,
+    STORE_TOUCH_ALL_CAME
+};
 typedef void (*store_touch_fn)(void *udata, const struct key *key, enum store_touch touch);
 /* Told of what happened to a key, for the classes in `notify_classes`: notify.h. */
 typedef void (*store_notify_fn)(void *udata, uint32_t class_bit, const char *event,
