@@ -407,7 +407,7 @@ static void cmd_xclaim(struct command_context *ctx) {
 
 static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
                              struct xstream_id *start, int64_t *count) {
-    enum { LOOKS_PER_ENTRY = 10 };
+    enum { ID_BYTES = 16 }; /* Redis has room for so many ids */
     *count = 100;
     if (!parse_idle_min(ctx, "XAUTOCLAIM", &claim->idle_min_ms) ||
         !stream_interval_id(ctx, 5, true, start)) {
@@ -419,7 +419,7 @@ static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
             if (!command_integer(ctx, ++i, count, ERROR)) {
                 return false;
             }
-            if (*count < 1 || *count > INT64_MAX / LOOKS_PER_ENTRY) {
+            if (*count < 1 || *count > INT64_MAX / ID_BYTES) {
                 reply_error(ctx->reply, ERROR);
                 return false;
             }

@@ -376,6 +376,8 @@ start_server {} {
             {{1-0 bob 2} {3-0 bob 2} {5-0 bob 1}}
         expect_error "NOGROUP No such key 's' or consumer group 'x'" { r xautoclaim s x c 0 0 }
         expect_error "ERR COUNT must be > 0" { r xautoclaim s g c 0 0 count 0 }
+        expect_error "ERR COUNT must be > 0" { r xautoclaim s g c 0 0 count 576460752303423488 }
+        r xautoclaim s g c 0 0 count 576460752303423487
         expect_error "ERR syntax error" { r xautoclaim s g c 0 0 other }
         expect_error "ERR Invalid min-idle-time argument for XAUTOCLAIM" { r xautoclaim s g c x 0 }
         expect_error $::BAD_ID { r xautoclaim s g c 0 x }

@@ -308,6 +308,7 @@ start_server {notify-keyspace-events AE} {
                 {del nosuch} {}
                 {incr nosuch} {}
                 {memory usage absent} {}
+                {lcs k absent} {{keymiss absent}}
                 {copy absent l} {{keymiss absent}}
                 {pfmerge m n} {{keymiss m} {keymiss n}}
                 {xack absent g 1-1} {{keymiss absent}}
