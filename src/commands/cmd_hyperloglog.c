@@ -40,7 +40,7 @@ static enum store_status read_value(struct command_context *ctx, size_t index,
 /* The same before a write, which does not count as a read. */
 static enum store_status peek_value(struct command_context *ctx, const struct key *key,
                                     struct slice *value) {
-    const struct entry *entry = store_peek(ctx->store, key);
+    const struct entry *entry = store_peek_to_write(ctx->store, key);
     if (entry == NULL) {
         return STORE_ABSENT;
     }

@@ -256,6 +256,9 @@ enum store_status elements_open(struct store *store, const struct key *key, enum
         entry = slot != NULL ? table_item(*slot) : NULL;
     }
     writer->is_key_fresh = entry == NULL || entry_is_hidden(entry);
+    if (!writer->is_key_fresh) {
+        store_touch_access(store, entry);
+    }
     return writer->is_key_fresh || entry_type(entry) == type ? STORE_OK : STORE_WRONG_TYPE;
 }
 

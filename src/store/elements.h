@@ -82,8 +82,8 @@ struct elements_writer {
 };
 
 /* OK, or WRONG_TYPE: then nothing is open. Whether the key is there says `writer->is_key_fresh`. A
- * key that has expired is removed. `key->name` lives as long as the writer, and not in the entry.
- */
+ * key that has expired is removed; one that is there counts as accessed, changed or not.
+ * `key->name` lives as long as the writer, and not in the entry. */
 enum store_status elements_open(struct store *store, const struct key *key, enum value_type type,
                                 struct elements_writer *writer);
 /* What is there now. */

@@ -282,7 +282,7 @@ static unsigned lfu_increment(struct store *store, unsigned counter) {
     return prng_unit(&store->prng) < chance ? counter + 1 : counter;
 }
 
-static void store_touch_access(struct store *store, struct entry *entry) {
+void store_touch_access(struct store *store, struct entry *entry) {
     if (unlikely(store->no_touch)) {
         return;
     }
@@ -388,6 +388,14 @@ struct entry *store_read(struct store *store, const struct key *key) {
     }
     store->stats.hits++;
     store_touch_access(store, entry);
+    return entry;
+}
+
+struct entry *store_peek_to_write(struct store *store, const struct key *key) {
+    struct entry *entry = store_peek(store, key);
+    if (entry != NULL) {
+        store_touch_access(store, entry);
+    }
     return entry;
 }
 

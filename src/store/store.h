@@ -225,9 +225,14 @@ static inline struct key store_key(const struct store *store, unsigned db, struc
 /* The entry to read, or NULL when absent, hidden or expired (an expired one is removed, if that is
  * this node's to do). Counts a hit or miss and updates the access field. */
 struct entry *store_read(struct store *store, const struct key *key);
-/* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
- * one is removed. */
+/* The entry, or NULL, without any trace: for questions about a key, and what is no command's. An
+ * expired one is removed. */
 struct entry *store_peek(struct store *store, const struct key *key);
+/* The entry for a command that writes: updates the access field, whether or not it will be changed.
+ */
+struct entry *store_peek_to_write(struct store *store, const struct key *key);
+/* Counts an access of the entry, unless the client wants none. */
+void store_touch_access(struct store *store, struct entry *entry);
 /* Is the key there, and is it expired? Changes nothing. */
 bool store_holds(const struct store *store, const struct key *key, bool *is_expired);
 /* Removes the key, freeing its value (later, if large). False when absent. */
