@@ -190,7 +190,7 @@ static void cmd_setbit(struct command_context *ctx) {
         return;
     }
     struct key key = command_key(ctx, 1);
-    const struct entry *entry = store_peek(ctx->store, &key);
+    const struct entry *entry = store_peek_to_write(ctx->store, &key);
     struct slice value = {0};
     struct entry_scratch scratch;
     if (entry != NULL) {
@@ -695,7 +695,7 @@ static void bitfield(struct command_context *ctx, bool is_read_only) {
         return;
     }
     struct window window = {.key = command_key(ctx, 1)};
-    const struct entry *entry = survey.has_writes ? store_peek(ctx->store, &window.key)
+    const struct entry *entry = survey.has_writes ? store_peek_to_write(ctx->store, &window.key)
                                                   : store_read(ctx->store, &window.key);
     if (entry != NULL && !command_is_string(entry)) {
         command_reply_status(ctx, STORE_WRONG_TYPE);

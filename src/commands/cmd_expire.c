@@ -84,7 +84,7 @@ static void expire_set(struct command_context *ctx, bool is_seconds, bool is_abs
         return;
     }
     struct key key = command_key(ctx, 1);
-    const struct entry *entry = store_peek(ctx->store, &key);
+    const struct entry *entry = store_peek_to_write(ctx->store, &key);
     if (entry == NULL || !expire_options_allow(&options, entry_expire_unix_ms(entry), when_ms)) {
         reply_integer(ctx->reply, 0);
         return;
@@ -121,7 +121,8 @@ static void cmd_pexpireat(struct command_context *ctx) {
 /* PERSIST key */
 static void cmd_persist(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
-    bool is_done = store_expire(ctx->store, &key, 0);
+    bool is_done =
+        store_peek_to_write(ctx->store, &key) != NULL && store_expire(ctx->store, &key, 0);
     if (is_done) {
         command_notify_expiry(ctx, &key, 0);
     }

@@ -40,7 +40,7 @@ static enum store_status read_value(struct command_context *ctx, size_t index,
 /* The same before a write, which does not count as a read. */
 static enum store_status peek_value(struct command_context *ctx, const struct key *key,
                                     struct slice *value) {
-    const struct entry *entry = store_peek(ctx->store, key);
+    const struct entry *entry = store_peek_to_write(ctx->store, key);
     if (entry == NULL) {
         return STORE_ABSENT;
     }
@@ -210,7 +210,7 @@ static void cmd_pfmerge(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
     uint8_t old[HYPERLOGLOG_REGISTERS_COUNT] = {0}, merged[HYPERLOGLOG_REGISTERS_COUNT];
     struct slice stored = {0};
-    enum store_status status = peek_value(ctx, &key, &stored);
+    enum store_status status = read_value(ctx, 1, &stored); /* a source like the others */
     bool is_new = status == STORE_ABSENT;
     if (!is_new && status != STORE_OK) {
         return;

@@ -62,6 +62,7 @@ static void cmd_rename(struct command_context *ctx) {
     struct key from = command_key(ctx, 1);
     struct key to = command_key(ctx, 2);
     enum store_status status = STORE_OK;
+    bool is_there = store_peek_to_write(ctx->store, &from) != NULL;
     if (!slice_equal(from.name, to.name)) {
         bool replaces = notify_replaces(ctx, &to);
         status = store_rename(ctx->store, &from, &to);
@@ -71,7 +72,7 @@ static void cmd_rename(struct command_context *ctx) {
             }
             notify_moved(ctx, &from, "rename_from", &to, "rename_to");
         }
-    } else if (store_peek(ctx->store, &from) == NULL) {
+    } else if (!is_there) {
         status = STORE_ABSENT;
     }
     if (status == STORE_OK) {
@@ -85,11 +86,11 @@ static void cmd_rename(struct command_context *ctx) {
 static void cmd_renamenx(struct command_context *ctx) {
     struct key from = command_key(ctx, 1);
     struct key to = command_key(ctx, 2);
-    if (store_peek(ctx->store, &from) == NULL) {
+    if (store_peek_to_write(ctx->store, &from) == NULL) {
         command_reply_status(ctx, STORE_ABSENT);
         return;
     }
-    if (store_peek(ctx->store, &to) != NULL) { /* also when both are one key */
+    if (store_peek_to_write(ctx->store, &to) != NULL) { /* also when both are one key */
         reply_integer(ctx->reply, 0);
         return;
     }
@@ -138,7 +139,8 @@ static void cmd_move(struct command_context *ctx) {
     if (!key_parse_db(ctx, 2, &to.db) || key_is_same(ctx, &from, &to)) {
         return;
     }
-    if (store_peek(ctx->store, &from) == NULL || store_peek(ctx->store, &to) != NULL) {
+    if (store_peek_to_write(ctx->store, &from) == NULL ||
+        store_peek_to_write(ctx->store, &to) != NULL) {
         reply_integer(ctx->reply, 0);
         return;
     }
@@ -171,8 +173,8 @@ static void cmd_copy(struct command_context *ctx) {
     if (key_is_same(ctx, &from, &to)) {
         return;
     }
-    if (store_peek(ctx->store, &from) == NULL ||
-        (!replace && store_peek(ctx->store, &to) != NULL)) {
+    if (store_read(ctx->store, &from) == NULL ||
+        (!replace && store_peek_to_write(ctx->store, &to) != NULL)) {
         reply_integer(ctx->reply, 0);
         return;
     }

@@ -185,8 +185,9 @@ static bool lcs_run(struct command_context *ctx, struct lcs *lcs,
 static void cmd_lcs(struct command_context *ctx) {
     struct entry_scratch scratches[2];
     struct lcs lcs = {.a = slice_make("", 0), .b = slice_make("", 0)};
-    if (command_read_string(ctx, 1, &scratches[0], &lcs.a) == STORE_WRONG_TYPE ||
-        command_read_string(ctx, 2, &scratches[1], &lcs.b) == STORE_WRONG_TYPE) {
+    enum store_status first = command_read_string(ctx, 1, &scratches[0], &lcs.a);
+    enum store_status second = command_read_string(ctx, 2, &scratches[1], &lcs.b);
+    if (first == STORE_WRONG_TYPE || second == STORE_WRONG_TYPE) {
         reply_error(ctx->reply, "ERR The specified keys must contain string values");
         return;
     }

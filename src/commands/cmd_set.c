@@ -87,7 +87,7 @@ static void cmd_smove(struct command_context *ctx) {
     struct slice member = ctx->args[3];
     struct elements elements;
     struct element element;
-    enum store_status status = elements_read(ctx->store, &from, VALUE_SET, &elements);
+    enum store_status status = elements_look(ctx->store, &from, VALUE_SET, &elements);
     if (status == STORE_ABSENT) {
         reply_integer(ctx->reply, 0);
         return;

@@ -105,7 +105,7 @@ static void cmd_spop(struct command_context *ctx) {
         reply_error(ctx->reply, NEGATIVE);
         return;
     }
-    enum store_status status = elements_read(ctx->store, &key, VALUE_SET, &elements);
+    enum store_status status = elements_look(ctx->store, &key, VALUE_SET, &elements);
     if (status == STORE_WRONG_TYPE) {
         command_reply_status(ctx, status);
     } else if (!has_count) {

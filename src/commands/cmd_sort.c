@@ -472,6 +472,7 @@ static void sort_store(struct sort *sort) {
     }
     enum store_status status = elements_open(ctx->store, &key, VALUE_LIST, &writer);
     ensure(status == STORE_OK);
+    writer.hides_new = was_there;
     status = sort_push_all(&writer, &values, &count);
     elements_close(&writer);
     buffer_deinit(&values);

@@ -174,12 +174,14 @@ static void cmd_zincrby(struct command_context *ctx) {
 
 /* ---- members ---- */
 
-/* Reads the sorted set at argument `index`. False when it is absent, with nothing replied and no
- * elements, or of another type, which is replied: `*is_done`. */
+/* Reads the sorted set at argument `index`; who pops from it is no reader. False when it is absent,
+ * with nothing replied and no elements, or of another type, which is replied: `*is_done`. */
 static bool read_sorted_set(struct command_context *ctx, size_t index, struct elements *elements,
                             bool *is_done) {
     struct key key = command_key(ctx, index);
-    enum store_status status = elements_read(ctx->store, &key, VALUE_SORTED_SET, elements);
+    enum store_status status = (ctx->row->flags & CMD_WRITE) != 0
+                                   ? elements_look(ctx->store, &key, VALUE_SORTED_SET, elements)
+                                   : elements_read(ctx->store, &key, VALUE_SORTED_SET, elements);
     *is_done = status == STORE_WRONG_TYPE;
     if (*is_done) {
         command_reply_status(ctx, status);

@@ -215,12 +215,14 @@ static void cmd_xrevrange(struct command_context *ctx) {
 static void cmd_xdel(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
     struct elements_writer writer;
-    struct xstream_view view;
+    struct elements elements;
     size_t count = ctx->args_count - 2;
-    if (!stream_read(ctx, &key, &view)) {
+    enum store_status status = elements_look(ctx->store, &key, VALUE_STREAM, &elements);
+    if (status == STORE_WRONG_TYPE) {
+        command_reply_status(ctx, status);
         return;
     }
-    if (view.collection == NULL) {
+    if (status == STORE_ABSENT) {
         /* Whatever the ids are. */
         reply_integer(ctx->reply, 0);
         return;

@@ -252,6 +252,7 @@ static void cmd_xack(struct command_context *ctx) {
     struct xstream_group group;
     struct xstream_id id;
     uint64_t removed = 0;
+    (void)store_read(ctx->store, &key); /* for Redis, this is a read first of all */
     if (!stream_open(ctx, &key, &writer)) {
         return;
     }

@@ -198,6 +198,7 @@ static struct claim new_claim(const struct command_context *ctx) {
 static bool open_claim(struct command_context *ctx, struct claim *claim) {
     struct key key = command_key(ctx, 1);
     struct xstream_label label;
+    (void)store_read(ctx->store, &key); /* for Redis, this is a read first of all */
     if (!stream_open(ctx, &key, &claim->writer)) {
         return false;
     }
@@ -344,8 +345,12 @@ static bool parse_xclaim(struct command_context *ctx, struct claim *claim, struc
 static enum store_status xclaim_id(struct command_context *ctx, struct claim *claim, bool force,
                                    struct xstream_id id) {
     struct xstream_view view = xstream_of_writer(&claim->writer);
-    struct xstream_pending pending = {0};
+    struct xstream_pending pending;
     bool is_pending = xstream_find_pending(view, &claim->group.label, id, &pending);
+    if (!is_pending) {
+        /* What FORCE makes counts as delivered once, before it is claimed. */
+        pending = (struct xstream_pending){.deliveries_count = 1};
+    }
     if (!xstream_has_entry(view, id)) {
         /* It was deleted: nobody can have it. */
         if (is_pending) {
@@ -402,7 +407,7 @@ static void cmd_xclaim(struct command_context *ctx) {
 
 static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
                              struct xstream_id *start, int64_t *count) {
-    enum { LOOKS_PER_ENTRY = 10 };
+    enum { ID_BYTES = 16 }; /* Redis has room for so many ids */
     *count = 100;
     if (!parse_idle_min(ctx, "XAUTOCLAIM", &claim->idle_min_ms) ||
         !stream_interval_id(ctx, 5, true, start)) {
@@ -414,7 +419,7 @@ static bool parse_xautoclaim(struct command_context *ctx, struct claim *claim,
             if (!command_integer(ctx, ++i, count, ERROR)) {
                 return false;
             }
-            if (*count < 1 || *count > INT64_MAX / LOOKS_PER_ENTRY) {
+            if (*count < 1 || *count > INT64_MAX / ID_BYTES) {
                 reply_error(ctx->reply, ERROR);
                 return false;
             }

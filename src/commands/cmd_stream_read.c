@@ -236,10 +236,13 @@ static void block_xread(struct command_context *ctx, const struct xread *xread) 
         size_t at = xread->keys_at + i;
         struct slice *id = &args[at + xread->keys_count];
         struct key key = command_key(ctx, at);
-        struct xstream_view view;
-        if (slice_equal(*id, SLICE("$")) && stream_read(ctx, &key, &view)) {
+        struct elements elements;
+        if (slice_equal(*id, SLICE("$"))) {
+            /* It was read, and is a stream or nothing. */
             char *text = texts + i * STREAM_ID_TEXT_BYTES_MAX;
-            *id = slice_make(text, stream_format_id(text, xstream_last_id(view)));
+            (void)elements_look(ctx->store, &key, VALUE_STREAM, &elements);
+            struct xstream_id last = xstream_last_id(xstream_of(ctx->store, &elements));
+            *id = slice_make(text, stream_format_id(text, last));
         }
     }
     found_nothing(ctx, xread, args);
@@ -460,6 +463,23 @@ static void cmd_xreadgroup(struct command_context *ctx) {
     }
 }
 
+/* Half of what follows the word are keys. */
+#define STREAMS_SPEC(from_)                                                                        \
+    {                                                                                              \
+        {.flags = KEY_READ_ONLY | KEY_ACCESS,                                                      \
+         .begin = KEY_BEGIN_KEYWORD,                                                               \
+         .keyword = "STREAMS",                                                                     \
+         .index = (from_),                                                                         \
+         .find = KEY_FIND_RANGE,                                                                   \
+         .last = -1,                                                                               \
+         .step = 1,                                                                                \
+         .limit = 2},                                                                              \
+            KEY_SPEC_END                                                                           \
+    }
+
+static const struct key_spec xread_specs[] = STREAMS_SPEC(1);
+static const struct key_spec xreadgroup_specs[] = STREAMS_SPEC(4);
+
 static const struct command cmd_stream_read_rows[] = {
     {.name = "xread",
      .handler = cmd_xread,
@@ -467,6 +487,7 @@ static const struct command cmd_stream_read_rows[] = {
      .flags = CMD_READ | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .find_keys = xread_keys,
+     .key_specs = xread_specs,
      .group = "stream",
      .since = "5.0.0",
      .cost = "O(log(N)+M) for each stream, where N is its length and M the number of entries "
@@ -479,6 +500,7 @@ static const struct command cmd_stream_read_rows[] = {
      .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS,
      .key_flags = KEY_READ_ONLY | KEY_ACCESS,
      .find_keys = xread_keys,
+     .key_specs = xreadgroup_specs,
      .group = "stream",
      .since = "5.0.0",
      .cost = "O(log(N)+M) for each stream, where N is its length and M the number of entries "

@@ -105,8 +105,8 @@ static void set_generic(struct command_context *ctx, struct slice value, unsigne
                         uint64_t expire_unix_ms) {
     struct key key = command_key(ctx, 1);
     if ((flags & (SET_IF_ABSENT | SET_IF_PRESENT | SET_GET)) != 0) {
-        const struct entry *old =
-            (flags & SET_GET) != 0 ? store_read(ctx->store, &key) : store_peek(ctx->store, &key);
+        const struct entry *old = (flags & SET_GET) != 0 ? store_read(ctx->store, &key)
+                                                         : store_peek_to_write(ctx->store, &key);
         if ((flags & SET_GET) != 0) {
             if (old != NULL && !command_is_string(old)) {
                 reply_error(ctx->reply, COMMAND_WRONG_TYPE);
@@ -174,7 +174,7 @@ static void cmd_psetex(struct command_context *ctx) {
 
 static void cmd_setnx(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
-    if (store_peek(ctx->store, &key) != NULL) {
+    if (store_peek_to_write(ctx->store, &key) != NULL) {
         reply_integer(ctx->reply, 0);
         return;
     }
@@ -309,7 +309,7 @@ static void cmd_msetnx(struct command_context *ctx) {
     }
     for (size_t i = 1; i < ctx->args_count; i += 2) {
         struct key key = command_key(ctx, i);
-        if (store_peek(ctx->store, &key) != NULL) {
+        if (store_peek_to_write(ctx->store, &key) != NULL) {
             reply_integer(ctx->reply, 0);
             return;
         }
@@ -341,7 +341,7 @@ static void patch_and_reply(struct command_context *ctx, const struct key *key, 
 
 static void cmd_append(struct command_context *ctx) {
     struct key key = command_key(ctx, 1);
-    const struct entry *entry = store_peek(ctx->store, &key);
+    const struct entry *entry = store_peek_to_write(ctx->store, &key);
     if (entry != NULL && !command_is_string(entry)) {
         reply_error(ctx->reply, COMMAND_WRONG_TYPE);
         return;
@@ -370,7 +370,7 @@ static void cmd_setrange(struct command_context *ctx) {
         return;
     }
     struct key key = command_key(ctx, 1);
-    const struct entry *entry = store_peek(ctx->store, &key);
+    const struct entry *entry = store_peek_to_write(ctx->store, &key);
     if (entry != NULL && !command_is_string(entry)) {
         reply_error(ctx->reply, COMMAND_WRONG_TYPE);
         return;
@@ -454,7 +454,7 @@ static void cmd_decrby(struct command_context *ctx) {
 static void cmd_incrbyfloat(struct command_context *ctx) {
     long double delta, result;
     struct key key = command_key(ctx, 1);
-    const struct entry *entry = store_peek(ctx->store, &key);
+    const struct entry *entry = store_peek_to_write(ctx->store, &key);
     if (entry != NULL && !command_is_string(entry)) {
         reply_error(ctx->reply, COMMAND_WRONG_TYPE);
         return;

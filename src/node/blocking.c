@@ -123,7 +123,7 @@ void blocking_end(struct client *client, const char *error) {
 void blocking_touch(struct node *node, const struct key *key, enum store_touch touch) {
     struct key_queues *queues = &node->blocking.queues;
     follow_seed(node);
-    if (touch == STORE_TOUCH_KEY) {
+    if (touch == STORE_TOUCH_KEY || touch == STORE_TOUCH_GROUPS) {
         key_queues_mark(queues, key->db, key->name, key->hash);
     } else {
         key_queues_mark_database(queues, key->db, touch == STORE_TOUCH_ALL_LEAVE);

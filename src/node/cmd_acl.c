@@ -106,8 +106,8 @@ static bool acl_takes_arguments(struct command_context *ctx) {
         return true;
     }
     reply_errorf(ctx->reply,
-                 "ERR unknown subcommand or wrong number of arguments for '%s'. Try ACL HELP.",
-                 ctx->row->name);
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
+                 (int)ctx->args[1].size, ctx->args[1].data);
     return false;
 }
 

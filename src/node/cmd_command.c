@@ -348,6 +348,54 @@ static void command_reply_arguments(struct reply *reply, const struct command_sy
     }
 }
 
+/* What COMMAND DOCS says of a command besides what its row has: since when another one is to be
+ * used, or, without that, that it is for tests. */
+struct command_notice {
+    const char *name, *deprecated_since, *replaced_by;
+};
+
+static const struct command_notice *command_find_notice(const struct command *row) {
+    static const struct command_notice NOTICES[] = {
+        {"brpoplpush", "6.2.0", "`BLMOVE` with `RIGHT` and `LEFT`"},
+        {"debug", NULL, NULL},
+        {"georadius", "6.2.0", "`GEOSEARCH` or `GEOSEARCHSTORE` with `BYRADIUS`"},
+        {"georadius_ro", "6.2.0", "`GEOSEARCH` with `BYRADIUS`"},
+        {"georadiusbymember", "6.2.0",
+         "`GEOSEARCH` or `GEOSEARCHSTORE` with `BYRADIUS` and `FROMMEMBER`"},
+        {"georadiusbymember_ro", "6.2.0", "`GEOSEARCH` with `BYRADIUS` and `FROMMEMBER`"},
+        {"getset", "6.2.0", "`SET` with `GET`"},
+        {"hmset", "4.0.0", "`HSET` with several fields"},
+        {"pfdebug", NULL, NULL},
+        {"pfselftest", NULL, NULL},
+        {"quit", "7.2.0", "closing the connection"},
+        {"rpoplpush", "6.2.0", "`LMOVE` with `RIGHT` and `LEFT`"},
+        {"substr", "2.0.0", "`GETRANGE`"},
+        {"zrangebylex", "6.2.0", "`ZRANGE` with `BYLEX`"},
+        {"zrangebyscore", "6.2.0", "`ZRANGE` with `BYSCORE`"},
+        {"zrevrange", "6.2.0", "`ZRANGE` with `REV`"},
+        {"zrevrangebylex", "6.2.0", "`ZRANGE` with `REV` and `BYLEX`"},
+        {"zrevrangebyscore", "6.2.0", "`ZRANGE` with `REV` and `BYSCORE`"},
+    };
+    for (size_t i = 0; row->parent == NULL && i < sizeof(NOTICES) / sizeof(NOTICES[0]); i++) {
+        if (strcmp(NOTICES[i].name, row->name) == 0) {
+            return &NOTICES[i];
+        }
+    }
+    return NULL;
+}
+
+static void command_reply_notice(struct reply *reply, const struct command_notice *notice) {
+    reply_bulk_text(reply, "doc_flags");
+    reply_set(reply, 1);
+    reply_simple(reply, notice->deprecated_since != NULL ? "deprecated" : "syscmd");
+    if (notice->deprecated_since != NULL) {
+        reply_bulk_text(reply, "deprecated_since");
+        reply_bulk_text(reply, notice->deprecated_since);
+        reply_bulk_text(reply, "replaced_by");
+        reply_bulk_text(reply, notice->replaced_by);
+    }
+}
+
 static void command_reply_docs(struct command_context *ctx, const struct command *row) {
     const struct command_table *table = &ctx->node->commands;
     struct reply *reply = ctx->reply;
@@ -364,7 +412,9 @@ static void command_reply_docs(struct command_context *ctx, const struct command
     buffer_deinit(&full_name);
     size_t subs_count = command_subs_count(table, row);
     bool has_cost = row->cost != NULL && row->cost[0] != '\0';
-    reply_map(reply, 3 + has_cost + has_arguments + (subs_count > 0));
+    const struct command_notice *notice = command_find_notice(row);
+    size_t notices_count = notice == NULL ? 0 : notice->deprecated_since != NULL ? 3 : 1;
+    reply_map(reply, 3 + has_cost + notices_count + has_arguments + (subs_count > 0));
     reply_bulk_text(reply, "summary");
     reply_bulk_text(reply, row->summary);
     reply_bulk_text(reply, "since");
@@ -374,6 +424,9 @@ static void command_reply_docs(struct command_context *ctx, const struct command
     if (has_cost) {
         reply_bulk_text(reply, "complexity");
         reply_bulk_text(reply, row->cost);
+    }
+    if (notice != NULL) {
+        command_reply_notice(reply, notice);
     }
     if (has_arguments) {
         reply_bulk_text(reply, "arguments");

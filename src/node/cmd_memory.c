@@ -22,7 +22,8 @@ static void cmd_memory_usage(struct command_context *ctx) {
             return;
         }
     }
-    const struct entry *entry = command_look(ctx, 2);
+    struct key key = command_key(ctx, 2);
+    const struct entry *entry = store_peek(ctx->store, &key);
     if (entry == NULL) {
         reply_null(ctx->reply);
         return;

@@ -262,8 +262,10 @@ static void cmd_lolwut(struct command_context *ctx) {
 /* FUNCTION FLUSH [ASYNC | SYNC]: there are no functions, so there is nothing to remove. */
 static void cmd_function_flush(struct command_context *ctx) {
     if (ctx->args_count > 3) {
-        reply_error(ctx->reply, "ERR unknown subcommand or wrong number of arguments for 'flush'. "
-                                "Try FUNCTION HELP.");
+        reply_errorf(ctx->reply,
+                     "ERR unknown subcommand or wrong number of arguments for '%.*s'. "
+                     "Try FUNCTION HELP.",
+                     (int)ctx->args[1].size, ctx->args[1].data);
         return;
     }
     if (ctx->args_count == 3 && !command_word(ctx, 2, "async") && !command_word(ctx, 2, "sync")) {

@@ -23,9 +23,10 @@ static void cmd_slowlog_get(struct command_context *ctx) {
     static const char RANGE_ERROR[] = "ERR count should be greater than or equal to -1";
     int64_t count = SLOWLOG_GET_DEFAULT;
     if (ctx->args_count > 3) {
-        reply_error(
+        reply_errorf(
             ctx->reply,
-            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.");
+            "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try SLOWLOG HELP.",
+            (int)ctx->args[1].size, ctx->args[1].data);
         return;
     }
     if (ctx->args_count == 3) {

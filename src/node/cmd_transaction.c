@@ -176,6 +176,9 @@ static void watch_touch_all(struct node *node, struct watched_key *watched,
 }
 
 void transaction_touch(struct node *node, const struct key *key, enum store_touch touch) {
+    if (touch == STORE_TOUCH_GROUPS) {
+        return; /* as in Redis: who reads a stream by a group stops no transaction */
+    }
     if (touch != STORE_TOUCH_KEY) {
         for (unsigned i = 0; i < WATCHED_BUCKETS; i++) {
             for (struct watched_key *watched = node->watched_buckets[i]; watched != NULL;

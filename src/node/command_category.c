@@ -26,8 +26,10 @@ enum command_category command_category_find(struct slice name) {
     return (enum command_category)category;
 }
 
+/* A mere container has no type of its own: its subcommands have. */
 static bool row_is_of(const struct command *row, const char *group, uint32_t category) {
-    return (row->categories & category) != 0 || strcmp(row->group, group) == 0;
+    return (row->categories & category) != 0 ||
+           (row->handler != NULL && strcmp(row->group, group) == 0);
 }
 
 bool command_category_has(enum command_category category, const struct command *row) {

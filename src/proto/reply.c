@@ -15,10 +15,16 @@ static void reply_error_begin(struct reply *reply) {
     buffer_append_byte(reply->out, '-');
 }
 
+/* What is quoted cannot end the line: its own ends of lines become spaces, and those at the end go.
+ */
 static void reply_error_end(struct reply *reply) {
-    for (size_t i = reply->error_offset; i < reply->out->size; i++) {
-        if (reply->out->data[i] == '\r' || reply->out->data[i] == '\n') {
-            reply->out->data[i] = ' ';
+    struct buffer *out = reply->out;
+    while (out->data[out->size - 1] == '\r' || out->data[out->size - 1] == '\n') {
+        out->size--;
+    }
+    for (size_t i = reply->error_offset; i < out->size; i++) {
+        if (out->data[i] == '\r' || out->data[i] == '\n') {
+            out->data[i] = ' ';
         }
     }
     reply_raw(reply, SLICE("\r\n"));

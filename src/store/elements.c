@@ -25,9 +25,8 @@ void elements_of(const struct entry *entry, struct elements *elements) {
     elements->count = collection_visible_count(elements->collection);
 }
 
-enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
-                                struct elements *elements) {
-    const struct entry *entry = store_read(store, key);
+static enum store_status elements_in(const struct entry *entry, enum value_type type,
+                                     struct elements *elements) {
     *elements = (struct elements){.type = type};
     if (entry == NULL) {
         return STORE_ABSENT;
@@ -37,6 +36,16 @@ enum store_status elements_read(struct store *store, const struct key *key, enum
     }
     elements_of(entry, elements);
     return STORE_OK;
+}
+
+enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements) {
+    return elements_in(store_read(store, key), type, elements);
+}
+
+enum store_status elements_look(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements) {
+    return elements_in(store_peek(store, key), type, elements);
 }
 
 void element_view(const struct entry *entry, enum value_type type, struct element *element) {
@@ -247,6 +256,9 @@ enum store_status elements_open(struct store *store, const struct key *key, enum
         entry = slot != NULL ? table_item(*slot) : NULL;
     }
     writer->is_key_fresh = entry == NULL || entry_is_hidden(entry);
+    if (!writer->is_key_fresh) {
+        store_touch_access(store, entry);
+    }
     return writer->is_key_fresh || entry_type(entry) == type ? STORE_OK : STORE_WRONG_TYPE;
 }
 
@@ -405,6 +417,11 @@ void elements_close(struct elements_writer *writer) {
         if (writer->has_written && is_emptied) {
             delete_emptied(writer);
         }
+    }
+    if (unlikely(writer->store->watchers_count > 0) && writer->is_key_fresh &&
+        writer->has_written && writer->type == VALUE_STREAM) {
+        /* It may have come with a group only, which is no change of a stream that is there. */
+        mutate_touch(writer->store, &writer->key);
     }
     if (unlikely((writer->store->notify_classes & NOTIFY_NEW) != 0) && writer->is_key_fresh &&
         writer->has_written && !writer->hides_new &&

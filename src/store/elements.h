@@ -35,6 +35,9 @@ struct element {
 /* The key's elements: OK; ABSENT, with no elements; or WRONG_TYPE. Counts as a read. */
 enum store_status elements_read(struct store *store, const struct key *key, enum value_type type,
                                 struct elements *elements);
+/* The same for who is about to change them: neither hit nor miss. */
+enum store_status elements_look(struct store *store, const struct key *key, enum value_type type,
+                                struct elements *elements);
 /* The elements of an entry that has them. */
 void elements_of(const struct entry *entry, struct elements *elements);
 /* The element of that name; false when there is none, or its time has come. Not of lists. */
@@ -79,8 +82,8 @@ struct elements_writer {
 };
 
 /* OK, or WRONG_TYPE: then nothing is open. Whether the key is there says `writer->is_key_fresh`. A
- * key that has expired is removed. `key->name` lives as long as the writer, and not in the entry.
- */
+ * key that has expired is removed; one that is there counts as accessed, changed or not.
+ * `key->name` lives as long as the writer, and not in the entry. */
 enum store_status elements_open(struct store *store, const struct key *key, enum value_type type,
                                 struct elements_writer *writer);
 /* What is there now. */

@@ -34,6 +34,12 @@ static bool has_room(struct slice value) {
     return probe != NULL;
 }
 
+/* What mutate_touch() needs of the name of an element that is about to go: its first byte. */
+static struct slice kept_name(struct slice name, char *kind) {
+    *kind = name.size > 0 ? name.data[0] : 0;
+    return slice_make(kind, name.size > 0 ? 1 : 0);
+}
+
 /* Puts a new element into the map; mostly it comes behind all others. */
 static void put_element(struct ordered_map **map, const struct ordered_map_element *element,
                         char *block) {
@@ -109,6 +115,8 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     struct change change = {
         .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
     mutate_record(store, &place, &change);
+    char kind;
+    place.name = kept_name(place.name, &kind);
     bool is_there = ordered_map_remove(&collection->map, cursor);
     after(writer, &place, change.stamp);
     return is_there;
@@ -123,6 +131,8 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     struct key place = {.db = writer->key.db, .in = collection}; /* nobody looks for it */
     uint64_t recorded = 0, stamp = 0;
     bool is_there = true;
+    char kind;
+    struct slice kept = kept_name(cursor->element.name, &kind);
     for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
         before(writer, cursor->element.name);
         struct change change = {
@@ -132,7 +142,7 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
         mutate_record(store, &place, &change);
         is_there = ordered_map_next(collection->map, cursor);
     }
-    place.name = slice_make("", 0);
+    place.name = kept;
     store->stats.dirty += recorded - 1;
     after(writer, &place, stamp);
     return recorded;

@@ -4,6 +4,7 @@
 #include "base/mutation.h"
 
 #include "crdt/hyperloglog.h"
+#include "crdt/xstream.h"
 #include "store/collection.h"
 #include "store/databases.h"
 #include "store/elements.h"
@@ -120,12 +121,18 @@ void mutate_tell(struct store *store, const struct key *key, const struct entry 
     }
 }
 
+/* Is it about a consumer group of a stream? */
+static bool is_of_group(const struct key *place) {
+    char kind = place->in->type == VALUE_STREAM && place->name.size > 0 ? place->name.data[0] : 0;
+    return kind == XSTREAM_GROUP || kind == XSTREAM_CONSUMER || kind == XSTREAM_PENDING;
+}
+
 void mutate_touch(struct store *store, const struct key *key) {
     if (key->in == NULL) {
         store->touch(store->udata, key, STORE_TOUCH_KEY);
     } else if (key->in->entry != NULL) {
         struct key owner = collection_owner(store, key->in);
-        store->touch(store->udata, &owner, STORE_TOUCH_KEY);
+        store->touch(store->udata, &owner, is_of_group(key) ? STORE_TOUCH_GROUPS : STORE_TOUCH_KEY);
     }
 }
 
@@ -283,7 +290,7 @@ static unsigned lfu_increment(struct store *store, unsigned counter) {
     return prng_unit(&store->prng) < chance ? counter + 1 : counter;
 }
 
-static void store_touch_access(struct store *store, struct entry *entry) {
+void store_touch_access(struct store *store, struct entry *entry) {
     if (unlikely(store->no_touch)) {
         return;
     }
@@ -389,6 +396,14 @@ struct entry *store_read(struct store *store, const struct key *key) {
     }
     store->stats.hits++;
     store_touch_access(store, entry);
+    return entry;
+}
+
+struct entry *store_peek_to_write(struct store *store, const struct key *key) {
+    struct entry *entry = store_peek(store, key);
+    if (entry != NULL) {
+        store_touch_access(store, entry);
+    }
     return entry;
 }
 

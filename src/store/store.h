@@ -72,10 +72,16 @@ struct keyspace {
     int64_t average_ttl_ms;   /* estimate from the last pass of active expiry */
 };
 
-/* Called for each key that changed, while `watchers_count` is above zero. A flush or swap of
- * databases comes as one call with an empty key name for all keys that are about to leave the
- * database, and one for all that have come into it. */
-enum store_touch { STORE_TOUCH_KEY, STORE_TOUCH_ALL_LEAVE, STORE_TOUCH_ALL_CAME };
+/* Called for each key that changed, while `watchers_count` is above zero; GROUPS: only consumer
+ * groups of the stream, which is no change for WATCH. A flush or swap of databases comes as one
+ * call with an empty key name for all keys that are about to leave the database, and one for all
+ * that have come into it. */
+enum store_touch {
+    STORE_TOUCH_KEY,
+    STORE_TOUCH_GROUPS,
+    STORE_TOUCH_ALL_LEAVE,
+    STORE_TOUCH_ALL_CAME
+};
 typedef void (*store_touch_fn)(void *udata, const struct key *key, enum store_touch touch);
 /* Told of what happened to a key, for the classes in `notify_classes`: notify.h. */
 typedef void (*store_notify_fn)(void *udata, uint32_t class_bit, const char *event,
@@ -219,9 +225,14 @@ static inline struct key store_key(const struct store *store, unsigned db, struc
 /* The entry to read, or NULL when absent, hidden or expired (an expired one is removed, if that is
  * this node's to do). Counts a hit or miss and updates the access field. */
 struct entry *store_read(struct store *store, const struct key *key);
-/* The entry, or NULL, without any trace: for EXISTS-like questions and before a write. An expired
- * one is removed. */
+/* The entry, or NULL, without any trace: for questions about a key, and what is no command's. An
+ * expired one is removed. */
 struct entry *store_peek(struct store *store, const struct key *key);
+/* The entry for a command that writes: updates the access field, whether or not it will be changed.
+ */
+struct entry *store_peek_to_write(struct store *store, const struct key *key);
+/* Counts an access of the entry, unless the client wants none. */
+void store_touch_access(struct store *store, struct entry *entry);
 /* Is the key there, and is it expired? Changes nothing. */
 bool store_holds(const struct store *store, const struct key *key, bool *is_expired);
 /* Removes the key, freeing its value (later, if large). False when absent. */

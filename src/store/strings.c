@@ -152,6 +152,9 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
         slot = mutate_slot(store, key);
         tell_replaced(store, key, slot);
     }
+    if (slot != NULL && unlikely(store->uses_lfu)) {
+        store_touch_access(store, table_item(*slot));
+    }
     if (strings_is_intricate(store, slot)) {
         return merge_set(store, key, value, expire_unix_ms);
     }
@@ -361,6 +364,9 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
     int64_t value = 0, total = 0;
     uint64_t start_ticks = 0;
     bool has_part = false, begins_anew = false;
+    if (old != NULL && unlikely(store->uses_lfu)) {
+        store_touch_access(store, old);
+    }
     if (old != NULL && !strings_is_string(old)) {
         return STORE_WRONG_TYPE;
     }

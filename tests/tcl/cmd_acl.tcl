@@ -111,6 +111,7 @@ start_server {} {
             expect [r acl cat [string toupper $category]] $names
         }
         expect_true {"get" in [r acl cat read] && "config|get" in [r acl cat dangerous]}
+        expect_true {"xgroup|create" in [r acl cat stream] && "xgroup" ni [r acl cat stream]}
         expect_true {"acl|whoami" in [r acl cat slow] && "acl|whoami" ni [r acl cat admin]}
         expect [string index [[connect -protocol 3] -wire acl cat string] 0] *
     }

@@ -302,6 +302,38 @@ start_server {} {
         r setbit bits 0 1
         expect [r object encoding bits] raw
     }
+    test "a write is an access, also one that changes nothing" {
+        set cases {
+            s {set k 1} {setnx k 2} {incr k} {set k 3 nx} {append k 1} {expire k 1000} {persist k}
+              {rename k k} {setbit k 9 1} {setrange k 0 1} {bitfield k set u8 0 1} {mset k 1}
+              {incrbyfloat k 1} {msetnx k 1}
+            h {hset k a 1} {hset k a 1} {hsetnx k a 2} {hdel k none} {hincrby k a 1}
+            t {sadd k a} {sadd k a} {srem k none}
+            z {zadd k 1 a} {zadd k 1 a} {zincrby k 1 a} {zrem k none}
+            l {rpush k a} {rpush k b} {lset k 0 c} {lrem k 0 none} {rpoplpush k k}
+            x {xadd k 1-1 f v} {xadd k * f v} {xdel k 0-1} {xtrim k maxlen 1000}
+            p {pfadd k a} {pfadd k a}
+        }
+        foreach word $cases {
+            if {[llength $word] == 1} {
+                set make {}
+            } elseif {$make eq ""} {
+                set make $word
+            } else {
+                r del k
+                r {*}$make
+                set dump [r dump k]
+                r restore k 0 $dump replace idletime 1000
+                r {*}$word
+                expect [list $word [expr {[r object idletime k] < 100}]] [list $word 1]
+                with_config {maxmemory-policy allkeys-lfu lfu-log-factor 1} {
+                    r restore k 0 $dump replace freq 5
+                    for {set i 0} {$i < 30} {incr i} { r {*}$word }
+                    expect [list $word [expr {[r object freq k] > 6}]] [list $word 1]
+                }
+            }
+        }
+    }
     test "OBJECT IDLETIME and FREQ follow the policy" {
         r set a 1
         expect_range [r object idletime a] 0 1

@@ -547,12 +547,22 @@ start_server {} {
             hincrbyfloat {key key field string increment double}
             zincrby {key key increment integer member string}
             lmpop {numkeys integer key key}
+            blpop {key key timeout double}
+            wait {numreplicas integer timeout integer}
+            xrange {key key start string end string}
         } {
             set arguments [dict get [lindex [r command docs $command] 1] arguments]
             foreach {name type} $wanted {
                 expect_match $arguments "*name $name *type $type*"
             }
         }
+        # What is not to be used any more says so, and what is for tests.
+        set docs [r command docs getset pfdebug get]
+        expect [dict get $docs getset doc_flags] deprecated
+        expect [dict get $docs getset deprecated_since] 6.2.0
+        expect_true {[dict exists $docs getset replaced_by]}
+        expect [dict get $docs pfdebug doc_flags] syscmd
+        expect_true {![dict exists $docs get doc_flags]}
         r hello 3
         r command docs get
         expect [r -type] %
@@ -626,6 +636,11 @@ start_server {} {
             [list {OW update} keyword {keyword STOREDIST startfrom 6} {*}$one]]
         expect [key_specs sort] [list [list {RO access} index {index 1} {*}$one] \
             {{RO access} unknown {} unknown {}} {{OW update} unknown {} unknown {}}]
+        set halves {range {lastkey -1 keystep 1 limit 2}}
+        expect [key_specs xread] \
+            [list [list {RO access} keyword {keyword STREAMS startfrom 1} {*}$halves]]
+        expect [key_specs xreadgroup] \
+            [list [list {RO access} keyword {keyword STREAMS startfrom 4} {*}$halves]]
     }
     test "COMMAND HELP and unknown sub-commands" {
         expect_match [join [r command help] \n] "COMMAND <subcommand> *GETKEYS*"

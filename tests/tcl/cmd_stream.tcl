@@ -346,6 +346,12 @@ start_server {} {
         expect [group_info s last-delivered-id] 4-0
         r xclaim s g bob 0 4-0 idle 3000
         expect_true { [lindex [r xpending s g 4 4 1] 0 2] in {3000 3001 3002 3003 3004 3005} }
+        r xclaim s g bob 0 5-0 force justid
+        expect [lindex [r xpending s g 5 5 1] 0 3] 1
+        r xack s g 5-0
+        r xclaim s g bob 0 5-0 force
+        expect [lindex [r xpending s g 5 5 1] 0 3] 2
+        r xack s g 5-0
         r xdel s 3-0
         expect [r xclaim s g bob 0 3-0] {}
         expect [ids [r xpending s g - + 9]] {1-0 2-0 4-0}
@@ -370,6 +376,8 @@ start_server {} {
             {{1-0 bob 2} {3-0 bob 2} {5-0 bob 1}}
         expect_error "NOGROUP No such key 's' or consumer group 'x'" { r xautoclaim s x c 0 0 }
         expect_error "ERR COUNT must be > 0" { r xautoclaim s g c 0 0 count 0 }
+        expect_error "ERR COUNT must be > 0" { r xautoclaim s g c 0 0 count 576460752303423488 }
+        r xautoclaim s g c 0 0 count 576460752303423487
         expect_error "ERR syntax error" { r xautoclaim s g c 0 0 other }
         expect_error "ERR Invalid min-idle-time argument for XAUTOCLAIM" { r xautoclaim s g c x 0 }
         expect_error $::BAD_ID { r xautoclaim s g c 0 x }

@@ -185,6 +185,18 @@ start_server {} {
             expect [list $command [survives k { $o {*}$command }]] [list $command yes]
         }
     }
+    test "WATCH: a stream changes with its entries, not with who reads it" {
+        foreach {command wanted} {
+            {xgroup create s g 0 mkstream} no   {xadd s 1-1 f v} no   {xadd s 2-1 f v} no
+            {xgroup create s h 0} yes   {xreadgroup group g c streams s >} yes
+            {xreadgroup group g c streams s 0} yes   {xclaim s g d 0 1-1} yes
+            {xautoclaim s g e 0 0} yes   {xack s g 1-1} yes   {xgroup setid s g 0} yes
+            {xgroup createconsumer s g f} yes   {xgroup delconsumer s g f} yes
+            {xgroup destroy s h} yes   {xdel s 1-1} no   {xtrim s maxlen 0} no   {del s} no
+        } {
+            expect [list $command [survives s { $o {*}$command }]] [list $command $wanted]
+        }
+    }
     test "WATCH: one of many keys is enough" {
         expect [survives {a b c d} { $o set c 1 }] no
         expect [survives {a b c d} { $o set e 1 }] yes

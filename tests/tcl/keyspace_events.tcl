@@ -307,6 +307,34 @@ start_server {notify-keyspace-events AE} {
                 {object encoding nosuch} {}
                 {del nosuch} {}
                 {incr nosuch} {}
+                {memory usage absent} {}
+                {lcs k absent} {{keymiss absent}}
+                {copy absent l} {{keymiss absent}}
+                {pfmerge m n} {{keymiss m} {keymiss n}}
+                {xack absent g 1-1} {{keymiss absent}}
+                {xdel absent 1-1} {}
+                {smove absent l a} {}
+                {spop absent} {}
+                {zpopmin absent} {}
+                {zmpop 2 absent l max} {}
+                {xread block 1 streams absent $} {{keymiss absent} {keymiss absent}}
+            } {
+                expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
+            }
+            $c -close
+        }
+        with_config {notify-keyspace-events Enzl} {
+            r flushall
+            set c [listen]
+            foreach {command wanted} {
+                {zadd z 1 a 2 b} {{new z} {zadd z}}
+                {zrangestore y z 0 0} {{new y} {zrangestore y}}
+                {zrangestore y z 0 -1} {{zrangestore y}}
+                {zunionstore y 2 y z} {{zunionstore y}}
+                {zinterstore y 1 z} {{zinterstore y}}
+                {rpush l 2 1} {{new l} {rpush l}}
+                {sort l store l} {{sortstore l}}
+                {sort l store m} {{new m} {sortstore m}}
             } {
                 expect "$command: [events_of $c r {*}$command]" "$command: $wanted"
             }

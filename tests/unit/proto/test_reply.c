@@ -86,7 +86,9 @@ static void errors_are_one_line_and_counted(void **state) {
     reply_errorf(&reply, "ERR unknown command '%s', %d", "a\r\nb", 5);
     assert_int_equal(reply.errors_count, 2);
     assert_int_equal(reply.error_offset, 24);
-    assert_bytes("+OK\r\n-ERR syntax error\r\n-ERR unknown command 'a  b', 5\r\n");
+    reply_errorf(&reply, "ERR Unsupported option %s", "a\nb\r\n");
+    assert_bytes("+OK\r\n-ERR syntax error\r\n-ERR unknown command 'a  b', 5\r\n"
+                 "-ERR Unsupported option a b\r\n");
     buffer_deinit(&out);
 }
 
