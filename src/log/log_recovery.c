@@ -826,6 +826,7 @@ enum log_status recovery_run(struct recovery *recovery) {
         (struct receiver){.store = store,
                           .applied = recovery->counts != NULL ? count_changes : NULL,
                           .udata = recovery,
+                          .takes_void = true,
                           .kept_bytes_max = UINT64_MAX};
     struct directory directory;
     enum disk_status disk_status = directory_read(&directory, recovery->disk);

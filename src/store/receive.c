@@ -323,7 +323,7 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
         if (context_covers(&store->context, change->stamp) && !mutation(APPLY_TWICE)) {
             continue;
         }
-        if (replicas_is_void(&store->replicas, change->stamp)) {
+        if (!receiver->takes_void && replicas_is_void(&store->replicas, change->stamp)) {
             continue;
         }
         enum store_status status = store_apply(store, change);
@@ -376,7 +376,7 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
     }
     uint64_t ticks = receiver_ticks(receiver, slot);
     if ((record.last_ticks <= ticks && !mutation(APPLY_TWICE)) ||
-        is_void_from_here(store, slot, record.last_ticks)) {
+        (!receiver->takes_void && is_void_from_here(store, slot, record.last_ticks))) {
         return RECEIVE_DUPLICATE;
     }
     if (record.previous_ticks > ticks && !mutation(SKIP_GAP)) {

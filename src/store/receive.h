@@ -43,6 +43,7 @@ struct receiver {
     unsigned units_count;
     uint64_t kept_bytes;                   /* of all open units */
     uint64_t kept_bytes_max;               /* 0: RECEIVE_KEPT_BYTES_MAX */
+    bool takes_void; /* also what is void: the log has it, since it was here (crdt/replica.h) */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */
     uint64_t record_changes;               /* of them in the record that `applied` gets */

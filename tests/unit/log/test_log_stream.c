@@ -677,6 +677,51 @@ static void test_retired_before(void **state) {
     lone_free(lone);
 }
 
+/* Others took this node for gone, and ended its life. It goes on writing until it begins another
+ * one; a start brings back what it wrote, for it to make that again. */
+static void test_what_is_void_comes_back(void **state) {
+    (void)state;
+    enum { NUMBER = 50 };
+    struct lone *lone = lone_new(&ON_DISK);
+    struct world *world = &lone->node->world;
+    struct world_author author;
+    world_author_init(&author, world);
+    world_set(world, NUMBER, "before");
+    world_turn(world, 1000);
+    const struct replicas *replicas = &world->store.replicas;
+    uint64_t ticks = stamp_ticks(world->store.context.stamps[replicas->self]);
+    struct ended_replica end = {
+        .ref = replicas->slots[replicas->self].ref, .ticks = ticks, .made_ticks = ticks};
+    struct store *other = &author.world.store;
+    struct buffer bytes = {0};
+    store_end_life(other, &end);
+    store_end_unit(other);
+    struct stream_record record = {.ref = other->replicas.slots[1].ref,
+                                   .last_ticks = other->journal.last_ticks};
+    stream_record_put_head(&bytes, &record, NULL, 0);
+    buffer_append_slice(&bytes, buffer_slice(&other->journal.bytes));
+    change_writer_clear(&other->journal);
+    assert_int_equal(receiver_take(&author.receiver, buffer_slice(&bytes)), RECEIVE_OK);
+    buffer_deinit(&bytes);
+    assert_int_equal(replicas->ended_count, 1);
+    world_set(world, NUMBER, "after");
+    world_turn(world, 1000);
+    world_author_deinit(&author);
+    for (unsigned starts = 0; starts < 2; starts++) {
+        flock_stop(&lone->flock, 0);
+        world_kill(world);
+        set_opts(world, &lone->plan);
+        flock_start(&lone->flock, 0, true);
+        assert_int_equal(world->store.replicas.ended_count, 1);
+        assert_true(store_has_void(&world->store));
+        assert_string_equal(world_get(world, NUMBER), "after");
+        if (starts == 0) { /* and from a snapshot */
+            assert_int_equal(world_snapshot(world), LOG_OK);
+        }
+    }
+    lone_free(lone);
+}
+
 /* Changes are counted as they are appended, own ones and others', and again as the log is read at
  * the start of another life; not across a suspension. */
 static void test_counts_of_changes(void **state) {
@@ -762,6 +807,7 @@ int main(void) {
         cmocka_unit_test(test_suspension),
         cmocka_unit_test(test_another_replica),
         cmocka_unit_test(test_retired_before),
+        cmocka_unit_test(test_what_is_void_comes_back),
         cmocka_unit_test(test_counts_of_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
