@@ -460,15 +460,16 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     }
     char text[NUMBER_FLOAT_BYTES_MAX], increment[NUMBER_FLOAT_BYTES_MAX];
     size_t size = number_format_float(text, parts.float_total);
-    struct slice increment_text = slice_make(increment, number_format_float(increment, delta));
     struct change change = {.kind = CHANGE_FLOAT_COUNTER,
                             .db = key->db,
                             .stamp = parts.stamp,
                             .is_fresh = old == NULL && !store->is_alone,
                             .key = key->name,
                             .start_ticks = parts.start_ticks,
-                            .value = slice_make(text, size),
-                            .float_increment = increment_text};
+                            .value = slice_make(text, size)};
+    if (!store->is_alone) { /* nobody lacks anything of a lone node */
+        change.float_increment = slice_make(increment, number_format_float(increment, delta));
+    }
     mutate_record(store, key, &change);
     *result = parts.float_register + parts.float_total;
     put_float_counter(store, key, slot, &parts);
