@@ -41,8 +41,8 @@ struct receiver {
     void *udata;
     struct receive_unit **units; /* by slot of the author */
     unsigned units_count;
-    uint64_t kept_bytes;                   /* of all open units */
-    uint64_t kept_bytes_max;               /* 0: RECEIVE_KEPT_BYTES_MAX */
+    uint64_t kept_bytes;     /* of all open units */
+    uint64_t kept_bytes_max; /* 0: RECEIVE_KEPT_BYTES_MAX */
     bool takes_void; /* also what is void: the log has it, since it was here (crdt/replica.h) */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */

@@ -495,7 +495,7 @@ static void k1_deleted_while_one_was_down(struct story *story) {
 static void k2_back_from_beyond_the_log(struct story *story) {
     for (unsigned i = 0; i < 3; i++) {
         sim_configure(at(story, i), "mesh-backlog-size 64kb\nlog-segment-size 64kb\n"
-                                    "auto-aof-rewrite-min-size 8kb\n");
+                                    "auto-aof-rewrite-min-size 8kb\nlog-retention-size 0\n");
     }
     start(story, 3);
     (void)say(story, A, "SET k v");
