@@ -249,6 +249,9 @@ static void put_retired(struct digest_writer *writer) {
     for (unsigned i = 0; i < RETIRED_TOLD_AT_ONCE && i < told; i++) {
         const struct retired_replica *retired =
             &writer->replicas->retired[count - 1 - writer->peer->told_retired++ % told];
+        if (replicas_find(writer->replicas, retired->ref) != 0) {
+            continue; /* it has a slot again, and this node's claims speak of it */
+        }
         buffer_append_byte(writer->out, ITEM_RETIRED);
         codec_put_u64(writer->out, retired->ref);
         codec_put_varint(writer->out, retired->ticks);

@@ -739,8 +739,39 @@ static void retirements_settle_on_a_later_claim(void **state) {
     node_deinit(1);
 }
 
+/* A snapshot from before, or a peer, has given it a slot again: whose claims speak of it is no
+ * witness that it is settled. */
+static void who_has_it_again_tells_no_retirement(void **state) {
+    (void)state;
+    world.lives_count = 0;
+    world.now_ms = 1000;
+    world.ticks = 1000;
+    node_init(0);
+    join(1, 0);
+    struct node *node = &world.nodes[0], *teller = &world.nodes[1];
+    struct replica_id again = {.node = {77}, .generation = 3};
+    struct replica_id gone = {.node = {78}, .generation = 3};
+    (void)replicas_add(&node->replicas, &again);
+    (void)replicas_add(&node->replicas, &gone);
+    (void)replicas_add(&teller->replicas, &again);
+    replicas_note_retired(&teller->replicas, replica_ref(&again), 500);
+    for (unsigned i = 0; i < 3; i++) {
+        claim_and_tell(1, 0);
+        assert_int_equal(node->membership.retired_count, 0);
+    }
+    replicas_note_retired(&teller->replicas, replica_ref(&gone), 600);
+    for (unsigned i = 0; i < 3; i++) {
+        claim_and_tell(1, 0);
+    }
+    assert_int_equal(node->membership.retired_count, 1);
+    assert_true(node->membership.retired[0].ref == replica_ref(&gone));
+    node_deinit(0);
+    node_deinit(1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_it_again_tells_no_retirement),
         cmocka_unit_test(random_histories),
         cmocka_unit_test(claims_wait_for_their_changes),
         cmocka_unit_test(the_recalled_hold_back),
