@@ -209,7 +209,7 @@ start_server {} {
         r set k v
         expect_range [r object freq k] 1 10
         expect_error "ERR An LFU maxmemory policy is selected*" { r object idletime k }
-        for {set i 0} {$i < 300} {incr i} {
+        for {set i 0} {$i < 2000} {incr i} {
             r get k
         }
         expect_true {[r object freq k] > 10}
