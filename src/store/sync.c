@@ -4,8 +4,10 @@
 #include "base/codec.h"
 #include "base/varint.h"
 #include "store/databases.h"
+#include "store/part_header.h"
 #include "store/state.h"
 #include "store/sync_elements.h"
+#include "store/sync_ends.h"
 #include "store/sync_state.h"
 
 /* More than mesh-max-clock-drift by default. */
@@ -166,48 +168,8 @@ struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn f
     return sync;
 }
 
-bool sync_makes_again(const struct sync *sync, unsigned slot) {
-    const struct replicas *replicas = &sync->store->replicas;
-    uint64_t seen = sync->seen.stamps[slot];
-    if (slot == replicas->self || replicas->slots[slot].ref == 0) {
-        return false;
-    }
-    if (sync->fates[slot] == SYNC_FATE_OPEN) {
-        bool is_ours = replicas_is_void(replicas, seen) ? replicas_is_unmade(replicas, seen)
-                       : replicas_is_of_self(replicas, slot)
-                           ? true
-                           : sync->fate != NULL && sync->fate(sync->udata, seen) == SYNC_REISSUE;
-        sync->fates[slot] = is_ours ? SYNC_FATE_REISSUE : SYNC_FATE_DROP;
-    }
-    return sync->fates[slot] == SYNC_FATE_REISSUE;
-}
-
-bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
-    const struct replicas *replicas = &sync->store->replicas;
-    if (!sync_shown_ticks(sync, slot, ticks)) {
-        return false;
-    }
-    if (replicas_is_void(replicas, sync->seen.stamps[slot]) &&
-        replicas->slots[slot].made_ticks > *ticks) {
-        *ticks = replicas->slots[slot].made_ticks;
-    }
-    return true;
-}
-
 static void lower(uint64_t *least, uint64_t value) {
     *least = value < *least ? value : *least;
-}
-
-bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
-    for (unsigned i = 0; i < sync->parts_count; i++) {
-        const struct sync_part *part = &sync->parts[i];
-        uint64_t shown = slot < part->context_count ? stamp_ticks(part->context[slot]) : 0;
-        if (i > 0 && shown != *ticks) {
-            return false;
-        }
-        *ticks = shown;
-    }
-    return sync->parts_count > 0;
 }
 
 uint64_t sync_unsure_ticks(const struct sync *sync) {
@@ -369,120 +331,11 @@ static void part_reset(struct sync *sync, struct sync_part *part) {
 
 /* ---- headers ---- */
 
-struct header_replica {
-    unsigned slot; /* of the sender */
-    unsigned ours; /* ours, once it is added */
-    struct replica_id id;
-    uint64_t ticks;
-    uint64_t marks_count;
-    struct slice marks;
-};
-
-struct header {
-    uint64_t replicas_count;
-    struct header_replica replicas[STAMP_SLOTS_COUNT];
-    uint64_t retired_count;
-    struct slice retired;
-    uint64_t ended_count;
-    struct slice ended;
-    uint64_t order_ticks, order_slot;
-    struct slice order;
-};
-
-static bool take_limited(struct slice *bytes, uint64_t max, uint64_t *value) {
-    return varint_take(bytes, value) && *value <= max;
-}
-
-static bool take_replica(struct slice *bytes, struct header_replica *replica) {
-    uint64_t slot, passed, ticks;
-    *replica = (struct header_replica){0};
-    if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &slot) || slot == STAMP_SLOT_SETTLED ||
-        bytes->size < REPLICA_NODE_ID_BYTES) {
-        return false;
-    }
-    replica->slot = (unsigned)slot;
-    memcpy(replica->id.node, bytes->data, REPLICA_NODE_ID_BYTES);
-    *bytes = slice_skip(*bytes, REPLICA_NODE_ID_BYTES);
-    if (!varint_take(bytes, &replica->id.generation) ||
-        !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &replica->ticks) ||
-        !take_limited(bytes, STAMP_SLOTS_COUNT, &replica->marks_count)) {
-        return false;
-    }
-    struct slice begin = *bytes;
-    for (uint64_t i = 0; i < replica->marks_count; i++) {
-        if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &passed) ||
-            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
-            return false;
-        }
-    }
-    replica->marks = slice_make(begin.data, begin.size - bytes->size);
-    return true;
-}
-
-static bool header_replicas(struct header *header, struct slice *bytes) {
-    bool is_used[STAMP_SLOTS_COUNT] = {false};
-    if (!take_limited(bytes, STAMP_SLOTS_COUNT - 1, &header->replicas_count)) {
-        return false;
-    }
-    for (uint64_t i = 0; i < header->replicas_count; i++) {
-        struct header_replica *replica = &header->replicas[i];
-        if (!take_replica(bytes, replica) || is_used[replica->slot]) {
-            return false;
-        }
-        is_used[replica->slot] = true;
-    }
-    return true;
-}
-
-/* Refs, each with so many ticks; what is read goes from the front of `bytes`. */
-static bool take_refs(struct slice *bytes, uint64_t count, unsigned ticks_count,
-                      struct slice *refs) {
-    uint64_t ref, ticks;
-    struct slice begin = *bytes;
-    for (uint64_t i = 0; i < count; i++) {
-        if (!codec_take_u64(bytes, &ref) || ref == 0) {
-            return false;
-        }
-        for (unsigned j = 0; j < ticks_count; j++) {
-            if (!take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
-                return false;
-            }
-        }
-    }
-    *refs = slice_make(begin.data, begin.size - bytes->size);
-    return true;
-}
-
-/* Reads and checks all of it; nothing is changed. */
-static bool header_take(struct header *header, const struct store *store, unsigned part,
-                        unsigned parts_count, struct slice bytes) {
-    uint64_t number;
-    if (bytes.size < 1 || bytes.data[0] != PART_VERSION) {
-        return false;
-    }
-    bytes = slice_skip(bytes, 1);
-    if (!codec_take_u64(&bytes, &number) || number != store->seed.a ||
-        !codec_take_u64(&bytes, &number) || number != store->seed.b ||
-        !varint_take(&bytes, &number) || number != part || !varint_take(&bytes, &number) ||
-        number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
-        !header_replicas(header, &bytes) ||
-        !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count) ||
-        !take_refs(&bytes, header->retired_count, 1, &header->retired) ||
-        !take_limited(&bytes, REPLICA_ENDED_MAX, &header->ended_count) ||
-        !take_refs(&bytes, header->ended_count, 2, &header->ended)) {
-        return false;
-    }
-    return take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &header->order_ticks) &&
-           take_limited(&bytes, STAMP_SLOTS_COUNT - 1, &header->order_slot) &&
-           varint_take_slice(&bytes, &header->order) && bytes.size == 0 &&
-           databases_check_order(store, header->order);
-}
-
 /* The replicas get slots here. */
-static bool header_add_replicas(struct header *header, struct store *store, struct context *seen,
-                                struct sync_intake *intake) {
+static bool header_add_replicas(struct part_header *header, struct store *store,
+                                struct context *seen, struct sync_intake *intake) {
     for (uint64_t i = 0; i < header->replicas_count; i++) {
-        struct header_replica *replica = &header->replicas[i];
+        struct part_header_replica *replica = &header->replicas[i];
         replica->ours = replicas_add(&store->replicas, &replica->id);
         if (replica->ours == 0) {
             return false;
@@ -500,7 +353,7 @@ static bool header_add_replicas(struct header *header, struct store *store, stru
 
 /* What is void is so from now on: then this state has to be taken over, if not in this way, in
  * another. */
-static void header_note_ended(const struct header *header, struct sync *sync) {
+static void header_note_ended(const struct part_header *header, struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     struct slice rest = header->ended;
     for (uint64_t i = 0; i < header->ended_count; i++) {
@@ -523,7 +376,8 @@ static void part_raise_context(struct sync_part *part, uint64_t stamp) {
     }
 }
 
-static void intake_take_marks(struct sync_intake *intake, const struct header_replica *replica) {
+static void intake_take_marks(struct sync_intake *intake,
+                              const struct part_header_replica *replica) {
     struct sync_marks *marks = &intake->marks[replica->ours];
     struct slice rest = replica->marks;
     marks->stamp = stamp_make(replica->ticks, replica->ours);
@@ -579,7 +433,7 @@ static void lower_settled(uint64_t *settled, const struct replicas *replicas,
 }
 
 static void intake_take_retired(struct sync *sync, struct sync_part *part,
-                                const struct header *header) {
+                                const struct part_header *header) {
     struct sync_intake *intake = part->intake;
     const struct replicas *replicas = &sync->store->replicas;
     struct slice rest = header->retired;
@@ -611,7 +465,7 @@ static const struct retired_replica *retired_there(const struct sync_intake *int
 }
 
 static void intake_take_header(struct sync *sync, struct sync_part *part,
-                               const struct header *header) {
+                               const struct part_header *header) {
     struct sync_intake *intake = part->intake;
     const struct replicas *replicas = &sync->store->replicas;
     unsigned count = replicas->slots_count;
@@ -653,10 +507,10 @@ enum sync_status sync_part_begin(struct sync *sync, unsigned part_number, unsign
         return SYNC_MALFORMED;
     }
     part_reset(sync, part);
-    struct header *header = memory_alloc_zero(sizeof(*header));
+    struct part_header *header = memory_alloc_zero(sizeof(*header));
     struct sync_intake *intake = memory_alloc_zero(sizeof(*intake));
     enum sync_status status = SYNC_OK;
-    if (!header_take(header, sync->store, part_number, parts_count, header_bytes)) {
+    if (!part_header_take(header, sync->store, part_number, parts_count, header_bytes)) {
         status = SYNC_MALFORMED;
     } else if (!header_add_replicas(header, sync->store, &sync->seen, intake)) {
         status = SYNC_FULL;
@@ -1169,52 +1023,6 @@ static void sync_take_order(struct sync *sync) {
     store->order_stamp = sync->order_stamp;
 }
 
-/* Did this node write what is void, and nobody has made again? It has to do so itself. */
-static bool has_unmade(const struct sync *sync) {
-    const struct replicas *replicas = &sync->store->replicas;
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        uint64_t stamp = sync->store->context.stamps[slot];
-        if (replicas_is_unmade(replicas, stamp)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Was something seen here that is void? Merging would take it for good. */
-static bool has_void(const struct sync *sync) {
-    for (unsigned slot = 1; slot < sync->store->replicas.slots_count; slot++) {
-        if (replicas_is_void(&sync->store->replicas, sync->seen.stamps[slot])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the mesh lacks and this node makes again is void from now on as it was, here; elsewhere when
- * they hear of it: sync_reissue_some(). */
-static void sync_note_ends(struct sync *sync) {
-    struct replicas *replicas = &sync->store->replicas;
-    for (unsigned slot = 1; slot < replicas->slots_count && sync->mode == SYNC_REBASE; slot++) {
-        uint64_t shown, seen = stamp_ticks(sync->seen.stamps[slot]);
-        if (sync_makes_again(sync, slot) && sync_shown_ticks(sync, slot, &shown) && seen > shown) {
-            struct ended_replica end = {
-                .ref = replicas->slots[slot].ref, .ticks = shown, .made_ticks = seen};
-            sync->ends = memory_resize(sync->ends, (sync->ends_count + 1) * sizeof(sync->ends[0]));
-            sync->ends[sync->ends_count++] = end;
-            replicas_note_ended(replicas, &end);
-        }
-    }
-}
-
-/* Tells the mesh; before that which is made again. */
-static void sync_tell_ends(struct sync *sync) {
-    for (size_t i = 0; i < sync->ends_count; i++) {
-        store_end_life(sync->store, &sync->ends[i]);
-    }
-    sync->ends_count = 0;
-}
-
 void sync_finish(struct sync *sync) {
     struct store *store = sync->store;
     require(sync->parts_count > 0);
@@ -1244,41 +1052,11 @@ void sync_end_replay(struct sync *sync) {
     sync->store->is_replaying = false;
 }
 
-/* Does it show what is void? */
-static bool part_has_void(const struct sync *sync, const struct sync_part *part) {
-    for (unsigned slot = 1; slot < part->context_count; slot++) {
-        if (replicas_is_void(&sync->store->replicas, part->context[slot])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool sync_part_has_void(const struct sync *sync, unsigned part_number) {
-    require(part_number < sync->parts_count);
-    return part_has_void(sync, &sync->parts[part_number]);
-}
-
-bool sync_is_sound(struct sync *sync) {
-    const struct replicas *replicas = &sync->store->replicas;
-    bool is_sound = true;
-    for (unsigned i = 0; i < sync->parts_count && !sync->is_sound; i++) {
-        is_sound &= !part_has_void(sync, &sync->parts[i]);
-    }
-    for (unsigned slot = 1; slot < replicas->slots_count && !sync->is_sound; slot++) {
-        uint64_t ticks;
-        is_sound &= sync->mode != SYNC_REBASE || !sync_makes_again(sync, slot) ||
-                    sync_shown_ticks(sync, slot, &ticks);
-    }
-    sync->is_sound |= is_sound;
-    return is_sound;
-}
-
 bool sync_part_fits(const struct sync *sync, unsigned part_number, struct context *context) {
     const struct sync_part *part = &sync->parts[part_number];
     require(part_number < sync->parts_count);
     require(part->state == SYNC_PART_BEGUN);
-    if ((sync->mode == SYNC_MERGE && has_void(sync)) || has_unmade(sync)) {
+    if ((sync->mode == SYNC_MERGE && sync_has_void(sync)) || sync_has_unmade(sync)) {
         return false;
     }
     memset(context, 0, sizeof(*context));
