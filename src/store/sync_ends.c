@@ -13,18 +13,23 @@ bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
     return sync->parts_count > 0;
 }
 
-bool sync_makes_again(const struct sync *sync, unsigned slot) {
+static bool find_fate(const struct sync *sync, unsigned slot) {
     const struct replicas *replicas = &sync->store->replicas;
     uint64_t seen = sync->seen.stamps[slot];
+    if (replicas_is_void(replicas, seen)) {
+        return replicas_is_unmade(replicas, seen);
+    }
+    return replicas_is_of_self(replicas, slot) ||
+           (sync->fate != NULL && sync->fate(sync->udata, seen) == SYNC_REISSUE);
+}
+
+bool sync_makes_again(const struct sync *sync, unsigned slot) {
+    const struct replicas *replicas = &sync->store->replicas;
     if (slot == replicas->self || replicas->slots[slot].ref == 0) {
         return false;
     }
     if (sync->fates[slot] == SYNC_FATE_OPEN) {
-        bool is_ours = replicas_is_void(replicas, seen) ? replicas_is_unmade(replicas, seen)
-                       : replicas_is_of_self(replicas, slot)
-                           ? true
-                           : sync->fate != NULL && sync->fate(sync->udata, seen) == SYNC_REISSUE;
-        sync->fates[slot] = is_ours ? SYNC_FATE_REISSUE : SYNC_FATE_DROP;
+        sync->fates[slot] = find_fate(sync, slot) ? SYNC_FATE_REISSUE : SYNC_FATE_DROP;
     }
     return sync->fates[slot] == SYNC_FATE_REISSUE;
 }
