@@ -865,6 +865,11 @@ static void authors_make_their_changes_known(void **state) {
     world_run_ms(world, 100);
     assert_false(mesh_has_author(mesh, newest));
     assert_true(mesh_has_author(mesh, own));
+    /* To node 2 that is node 0's, whose id is smaller. */
+    const struct world_node *third = &world->nodes[2];
+    unsigned there = replicas_find(&third->replicas, author->ref);
+    assert_true(mesh_has_author(third->mesh, third->context.stamps[there]));
+    assert_false(mesh_has_author(third->mesh, third->context.stamps[there] + (1 << 20)));
     /* Who is gone for good makes nothing known, however short ago it was heard. */
     struct member *other = link_to(world, 0, 2)->member;
     slot = replicas_find(&world->nodes[0].replicas, other->ref);
@@ -875,7 +880,7 @@ static void authors_make_their_changes_known(void **state) {
     world_free(world);
 }
 
-/* ---- nonsense ---- */
+/* ---- what is void ---- */
 
 /* All have seen an earlier life of node 1 to its end, and that it ended before. */
 static struct world *begin_void(uint64_t ticks, uint64_t *ref, uint64_t seed) {
@@ -934,6 +939,8 @@ static void what_is_void_everywhere_stays(void **state) {
     }
     world_free(world);
 }
+
+/* ---- nonsense ---- */
 
 static void nonsense_ends_the_link(void **state) {
     (void)state;
