@@ -924,6 +924,9 @@ void catchup_tick(struct mesh *mesh) {
     if (mesh->data.replicas(mesh->data.udata)->ended_count > 0) {
         look_for_void(mesh);
     }
+    if (catchup_is_rebasing(catchup)) {
+        mesh->was_forgotten = false; /* another peer said so, too: once is enough */
+    }
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
         begin(mesh, MESH_JOIN_REBASE);
     }

@@ -430,7 +430,9 @@ test "What a forgotten node makes again counts once, though another brings the o
         }
         wait_until { [node A get n] == 1011 && [node B hget h f] == 3 } 90
         heal
-        wait_until { ![catch { node D get n } n] && $n == 101011 } 90
+        foreach name {A B C D} {
+            wait_until { ![catch { node $name get n } n] && $n == 101011 } 90
+        }
         converged 60
         everywhere 101011 get n
         everywhere 3 hget h f
