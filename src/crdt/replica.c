@@ -269,6 +269,33 @@ bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp) {
            stamp_ticks(stamp) > replicas->slots[stamp_slot(stamp)].made_ticks;
 }
 
+bool replicas_has_void(const struct replicas *replicas, const struct context *context) {
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_void(replicas, context->stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool replicas_has_unmade(const struct replicas *replicas, const struct context *context) {
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_unmade(replicas, context->stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void replicas_pass_void(const struct replicas *replicas, const struct context *seen,
+                        struct context *context) {
+    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
+        if (replicas_is_void(replicas, seen->stamps[slot])) {
+            context->stamps[slot] = seen->stamps[slot];
+        }
+    }
+}
+
 bool replicas_clip_void(const struct replicas *replicas, struct context *context) {
     bool was_any = false;
     for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {

@@ -118,6 +118,13 @@ static inline bool replicas_is_void(const struct replicas *replicas, uint64_t st
 }
 /* Is it void, of this node, and nobody has made it again? */
 bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp);
+/* Is anything in the context void? */
+bool replicas_has_void(const struct replicas *replicas, const struct context *context);
+/* Is anything in it as replicas_is_unmade() says? */
+bool replicas_has_unmade(const struct replicas *replicas, const struct context *context);
+/* Raises `context` to what of `seen` is void: nobody has to be told of that any more. */
+void replicas_pass_void(const struct replicas *replicas, const struct context *seen,
+                        struct context *context);
 /* Leaves out of the context what is void; true when anything was. */
 bool replicas_clip_void(const struct replicas *replicas, struct context *context);
 

@@ -161,7 +161,8 @@ static bool has_source(struct mesh *mesh, const struct context *needed) {
         if (context_covers_all(&seen, &own)) {
             return true;
         }
-        catchup_pass_void(mesh, &seen);
+        replicas_pass_void(mesh->data.replicas(mesh->data.udata),
+                           mesh->data.context(mesh->data.udata), &seen);
         if (mesh->data.reaches_back(mesh->data.udata, &seen, NULL)) {
             return true;
         }
@@ -895,12 +896,13 @@ static void look_for_void(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     struct mesh_link *link = catchup_find_without_void(mesh);
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    const struct context *context = mesh->data.context(mesh->data.udata);
     if (catchup->state == CATCHUP_IDLE && link != NULL && !mesh->is_leaving &&
-        catchup_has_void(mesh)) {
+        replicas_has_void(replicas, context)) {
         struct context needed;
         seen_context(link, &needed);
         need(catchup, &needed);
-        bool is_unmade = catchup_has_unmade(mesh);
+        bool is_unmade = replicas_has_unmade(replicas, context);
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: a node that was forgotten has written again what this one has, too%s",
                  is_unmade ? ", but not all of it" : "");

@@ -5,28 +5,6 @@ static const struct replicas *get_replicas(const struct mesh *mesh) {
     return mesh->data.replicas(mesh->data.udata);
 }
 
-bool catchup_has_void(const struct mesh *mesh) {
-    const struct replicas *replicas = get_replicas(mesh);
-    const struct context *context = mesh->data.context(mesh->data.udata);
-    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
-        if (replicas_is_void(replicas, context->stamps[slot])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool catchup_has_unmade(const struct mesh *mesh) {
-    const struct replicas *replicas = get_replicas(mesh);
-    const struct context *context = mesh->data.context(mesh->data.udata);
-    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
-        if (replicas_is_unmade(replicas, context->stamps[slot])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Has the peer seen nothing that is void here? What it has seen of that which only it finds void
  * does not matter: it says so itself. */
 static bool is_without_void(const struct mesh_link *link) {
@@ -53,14 +31,4 @@ struct mesh_link *catchup_find_without_void(const struct mesh *mesh) {
 void catchup_own_context(const struct mesh *mesh, struct context *own) {
     *own = *mesh->data.context(mesh->data.udata);
     (void)replicas_clip_void(get_replicas(mesh), own);
-}
-
-void catchup_pass_void(const struct mesh *mesh, struct context *seen) {
-    const struct replicas *replicas = get_replicas(mesh);
-    const struct context *context = mesh->data.context(mesh->data.udata);
-    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
-        if (replicas_is_void(replicas, context->stamps[slot])) {
-            seen->stamps[slot] = context->stamps[slot];
-        }
-    }
 }

@@ -9,15 +9,9 @@
 
 #include "mesh/mesh_state.h"
 
-/* Has this node seen what is void? */
-bool catchup_has_void(const struct mesh *mesh);
-/* Has it written some of that, and nobody has made it again? */
-bool catchup_has_unmade(const struct mesh *mesh);
 /* A link whose peer serves parts, and has seen nothing that is void and was seen here; or NULL. */
 struct mesh_link *catchup_find_without_void(const struct mesh *mesh);
 /* What this node has seen, less what is void. */
 void catchup_own_context(const struct mesh *mesh, struct context *own);
-/* Raises `seen` to where a log need not reach back: what is void is not taken from it. */
-void catchup_pass_void(const struct mesh *mesh, struct context *seen);
 
 #endif

@@ -462,22 +462,10 @@ static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
     return sync_take_seed(&node->store, (struct hash_seed){seed[0], seed[1]});
 }
 
-/* Raises `context` to where the log need not reach back: what of `seen` is void is not applied
- * again. */
-static void pass_void(const struct node *node, const struct context *seen,
-                      struct context *context) {
-    const struct replicas *replicas = &node->store.replicas;
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        if (replicas_is_void(replicas, seen->stamps[slot])) {
-            context->stamps[slot] = seen->stamps[slot];
-        }
-    }
-}
-
 /* Does the log have all that one who has seen `context` lacks of what is here, and is not void? */
 static bool can_replay(const struct node *node, const struct context *context) {
     struct context passed = *context;
-    pass_void(node, &node->store.context, &passed);
+    replicas_pass_void(&node->store.replicas, &node->store.context, &passed);
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         if (node->store.context.stamps[slot] > passed.stamps[slot]) {
             return log_reaches_back(node->log, &passed, NULL);
@@ -522,7 +510,7 @@ static void replay_begin(struct node *node) {
     data->replay = replay;
     if (!sync_is_replayed(data->sync)) {
         struct context from = replay->from;
-        pass_void(node, &replay->before, &from);
+        replicas_pass_void(&node->store.replicas, &replay->before, &from);
         replay->stream = log_stream_new(node->log);
         (void)log_stream_seek(replay->stream, &from, NULL);
     }

@@ -765,13 +765,7 @@ void store_end_life(struct store *store, const struct ended_replica *ended) {
 }
 
 bool store_has_void(const struct store *store) {
-    const struct replicas *replicas = &store->replicas;
-    for (unsigned slot = 1; slot < replicas->slots_count && replicas->ended_count > 0; slot++) {
-        if (replicas_is_void(replicas, store->context.stamps[slot])) {
-            return true;
-        }
-    }
-    return false;
+    return replicas_has_void(&store->replicas, &store->context);
 }
 
 enum store_status store_apply(struct store *store, const struct change *recorded) {

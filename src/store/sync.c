@@ -1056,7 +1056,11 @@ bool sync_part_fits(const struct sync *sync, unsigned part_number, struct contex
     const struct sync_part *part = &sync->parts[part_number];
     require(part_number < sync->parts_count);
     require(part->state == SYNC_PART_BEGUN);
-    if ((sync->mode == SYNC_MERGE && sync_has_void(sync)) || sync_has_unmade(sync)) {
+    /* Merging would take what is void for good; and what nobody has made again, its author has to
+     * make again himself. */
+    const struct replicas *replicas = &sync->store->replicas;
+    if ((sync->mode == SYNC_MERGE && replicas_has_void(replicas, &sync->seen)) ||
+        replicas_has_unmade(replicas, &sync->store->context)) {
         return false;
     }
     memset(context, 0, sizeof(*context));

@@ -46,26 +46,6 @@ bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
     return true;
 }
 
-bool sync_has_unmade(const struct sync *sync) {
-    const struct replicas *replicas = &sync->store->replicas;
-    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        uint64_t stamp = sync->store->context.stamps[slot];
-        if (replicas_is_unmade(replicas, stamp)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool sync_has_void(const struct sync *sync) {
-    for (unsigned slot = 1; slot < sync->store->replicas.slots_count; slot++) {
-        if (replicas_is_void(&sync->store->replicas, sync->seen.stamps[slot])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void sync_note_ends(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count && sync->mode == SYNC_REBASE; slot++) {
