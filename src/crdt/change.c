@@ -108,17 +108,42 @@ bool change_take_next(struct slice *value, struct change_take *take) {
     return true;
 }
 
-/* Copying a short key or value inline beats a call to memcpy(). */
-static size_t put_slice(char *at, struct slice bytes) {
-    size_t size = varint_put(at, bytes.size);
-    if (bytes.size > 0) {
-        memcpy(at + size, bytes.data, bytes.size);
+/* Copying a short key or value inline beats a call to memcpy(): two pieces that may overlap. */
+static inline void copy_bytes(char *at, const char *from, size_t size) {
+    if (size > 64 || size < 8) {
+        if (size > 0) {
+            memcpy(at, from, size);
+        }
+    } else if (size > 32) {
+        char low[32], high[32];
+        memcpy(low, from, 32);
+        memcpy(high, from + size - 32, 32);
+        memcpy(at, low, 32);
+        memcpy(at + size - 32, high, 32);
+    } else if (size > 16) {
+        char low[16], high[16];
+        memcpy(low, from, 16);
+        memcpy(high, from + size - 16, 16);
+        memcpy(at, low, 16);
+        memcpy(at + size - 16, high, 16);
+    } else {
+        char low[8], high[8];
+        memcpy(low, from, 8);
+        memcpy(high, from + size - 8, 8);
+        memcpy(at, low, 8);
+        memcpy(at + size - 8, high, 8);
     }
+}
+
+static inline size_t put_slice(char *at, struct slice bytes) {
+    size_t size = varint_put(at, bytes.size);
+    copy_bytes(at + size, bytes.data, bytes.size);
     return size + bytes.size;
 }
 
 /* `begin` is where the writer's bytes end, `at` where the key goes. */
-static char *put_key(struct change_writer *writer, char *at, const char *begin, struct slice key) {
+static inline char *put_key(struct change_writer *writer, char *at, const char *begin,
+                            struct slice key) {
     at += put_slice(at, key);
     writer->key_offset = writer->bytes.size + (size_t)(at - begin) - key.size;
     writer->key_bytes = key.size;
@@ -140,18 +165,10 @@ static char *put_element(struct change_writer *writer, char *at, const char *beg
     return at + put_slice(at, change->element);
 }
 
-void change_writer_add(struct change_writer *writer, const struct change *change) {
-    if (!writer->is_on) {
-        return;
-    }
-    uint64_t ticks = stamp_ticks(change->stamp);
-    require(change->key.size <= CHANGE_KEY_BYTES_MAX);
-    require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
-    require(change->element.size <= CHANGE_KEY_BYTES_MAX);
-    char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + change->key.size +
-                                                     change->element.size + change->value.size +
-                                                     change->float_increment.size);
-    char *at = begin;
+/* Kind, database and time of a change of which nothing was written yet; `*kind` is its first byte.
+ */
+static inline char *put_begin(struct change_writer *writer, char *at, const char *begin,
+                              unsigned flags, unsigned db, uint64_t ticks, char **kind) {
     if (writer->bytes.size == 0) {
         at += varint_put(at, ticks);
         writer->last_ticks = ticks;
@@ -160,17 +177,57 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     }
     require(ticks >= writer->last_ticks);
     writer->last_offset = writer->bytes.size + (size_t)(at - begin);
-    char *kind = at++;
-    require(!change->is_fresh || change_can_be_fresh(change->kind));
-    *kind = (char)(change->kind | CHANGE_GOES_ON | (change->is_fresh ? CHANGE_FRESH : 0));
-    if (change->db != writer->last_db) {
-        *kind = (char)(*kind | CHANGE_HAS_DB);
-        at += varint_put(at, change->db);
-        writer->last_db = change->db;
+    *kind = at++;
+    **kind = (char)(flags | CHANGE_GOES_ON);
+    if (db != writer->last_db) {
+        **kind = (char)(**kind | CHANGE_HAS_DB);
+        at += varint_put(at, db);
+        writer->last_db = db;
         writer->has_key = false;
     }
     at += varint_put(at, ticks - writer->last_ticks);
     writer->last_ticks = ticks;
+    return at;
+}
+
+static inline void put_end(struct change_writer *writer, const char *begin, const char *at) {
+    writer->bytes.size += (size_t)(at - begin);
+    writer->changes_count++;
+    writer->is_unit_open = true;
+}
+
+void change_writer_add_value(struct change_writer *writer, enum change_kind kind, unsigned db,
+                             uint64_t stamp, struct slice key, struct slice value,
+                             uint64_t expire_unix_ms) {
+    require(key.size <= CHANGE_KEY_BYTES_MAX);
+    require(value.size <= CHANGE_VALUE_BYTES_MAX);
+    char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + key.size + value.size);
+    char *kind_at;
+    char *at = put_begin(writer, begin, begin, kind, db, stamp_ticks(stamp), &kind_at);
+    at = put_key(writer, at, begin, key);
+    if (kind == CHANGE_SET_EXPIRING) {
+        at += varint_put(at, expire_unix_ms);
+    }
+    at += put_slice(at, value);
+    put_end(writer, begin, at);
+}
+
+void change_writer_add(struct change_writer *writer, const struct change *change) {
+    if (!writer->is_on) {
+        return;
+    }
+    uint64_t ticks = stamp_ticks(change->stamp);
+    require(change->key.size <= CHANGE_KEY_BYTES_MAX);
+    require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
+    require(change->element.size <= CHANGE_KEY_BYTES_MAX);
+    require(!change->is_fresh || change_can_be_fresh(change->kind));
+    char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + change->key.size +
+                                                     change->element.size + change->value.size +
+                                                     change->float_increment.size);
+    char *kind;
+    char *at = put_begin(writer, begin, begin,
+                         change->kind | (change->is_fresh ? (unsigned)CHANGE_FRESH : 0U),
+                         change->db, ticks, &kind);
     if (change->type != VALUE_STRING) {
         *kind = (char)(*kind | CHANGE_ELEMENT);
         at = put_element(writer, at, begin, change);
@@ -213,9 +270,7 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     if (change->kind == CHANGE_FLOAT_COUNTER) {
         at += put_slice(at, change->float_increment);
     }
-    writer->bytes.size += (size_t)(at - begin);
-    writer->changes_count++;
-    writer->is_unit_open = true;
+    put_end(writer, begin, at);
 }
 
 void change_writer_end_unit(struct change_writer *writer) {

@@ -173,6 +173,12 @@ void change_writer_deinit(struct change_writer *writer);
 /* Appends `change`; ticks must grow from change to change. `goes_on` is ignored: a change belongs
  * to the open unit until change_writer_end_unit(). */
 void change_writer_add(struct change_writer *writer, const struct change *change);
+/* The same as change_writer_add() of a SET, SET_EXPIRING or SET_KEEPING of a key of strings,
+ * faster: most of what a busy node writes is that. `value` is at most CHANGE_VALUE_BYTES_MAX long.
+ */
+void change_writer_add_value(struct change_writer *writer, enum change_kind kind, unsigned db,
+                             uint64_t stamp, struct slice key, struct slice value,
+                             uint64_t expire_unix_ms);
 /* Ends the unit, if any change was added since the last call. */
 void change_writer_end_unit(struct change_writer *writer);
 /* Forgets the batch, after it was handed on. The open unit, if any, goes on in the next batch: at

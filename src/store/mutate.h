@@ -93,6 +93,13 @@ static inline bool mutate_has_seen(const struct store *store, unsigned author, u
 /* Makes the change one of the element at `key`. */
 void mutate_set_element(const struct key *key, struct change *change);
 
+/* A journal that is full is handed on before more comes into it. */
+static inline void mutate_hand_on_full(struct store *store) {
+    if (unlikely(store->journal.bytes.size >= CHANGE_BATCH_BYTES) && store->journal_full != NULL) {
+        store->journal_full(store->udata);
+    }
+}
+
 /* Records the change of the key, or element, at `key` (NULL: of none); `change->db`, an index so
  * far, becomes the database's number. */
 static inline void mutate_record(struct store *store, const struct key *key,
@@ -102,10 +109,7 @@ static inline void mutate_record(struct store *store, const struct key *key,
         if (unlikely(key != NULL && key->in != NULL)) {
             mutate_set_element(key, change);
         }
-        if (unlikely(store->journal.bytes.size >= CHANGE_BATCH_BYTES) &&
-            store->journal_full != NULL) {
-            store->journal_full(store->udata);
-        }
+        mutate_hand_on_full(store);
         change_writer_add(&store->journal, change);
     }
 }

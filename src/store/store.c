@@ -248,13 +248,19 @@ uint64_t mutate_record_value(struct store *store, const struct key *key, uint64_
                             : expire_unix_ms == UINT64_MAX ? CHANGE_SET_KEEPING
                                                            : CHANGE_SET_EXPIRING;
     size_t first = value.size < CHANGE_VALUE_BYTES_MAX ? value.size : CHANGE_VALUE_BYTES_MAX;
-    struct change change = {.kind = kind,
-                            .db = key->db,
-                            .stamp = stamp,
-                            .key = key->name,
-                            .value = slice_make(value.data, first),
-                            .expire_unix_ms = expire_unix_ms};
-    mutate_record(store, key, &change);
+    if (likely(key->in == NULL)) {
+        mutate_hand_on_full(store);
+        change_writer_add_value(&store->journal, kind, store->dbs[key->db].number, stamp, key->name,
+                                slice_make(value.data, first), expire_unix_ms);
+    } else {
+        struct change change = {.kind = kind,
+                                .db = key->db,
+                                .stamp = stamp,
+                                .key = key->name,
+                                .value = slice_make(value.data, first),
+                                .expire_unix_ms = expire_unix_ms};
+        mutate_record(store, key, &change);
+    }
     for (size_t offset = first; offset < value.size;) {
         size_t size = value.size - offset;
         size = size < CHANGE_VALUE_BYTES_MAX ? size : CHANGE_VALUE_BYTES_MAX;
