@@ -44,7 +44,7 @@ struct log_read {
     uint64_t target_position; /* records before it are passed over */
     uint64_t bytes_limit;     /* of the current segment: what is written; UINT64_MAX: all */
     /* The result; offset, run_skip and position are then those behind it. */
-    struct buffer records; /* length u32 | record */
+    struct buffer records; /* length | record, as in the ring */
     size_t records_at;
     bool is_at_end; /* of what there is */
     bool is_bad;    /* since the bytes there are no record */
@@ -59,6 +59,7 @@ struct log_stream {
     /* RING: a hint. */
     uint64_t chunk_number;
     size_t chunk_offset;
+    struct ring_chunk *chunk; /* where the newest record lies, if it is still there; or NULL */
     /* FILE */
     uint64_t sequence, offset, run_skip, offset_position;
     struct log_read *read;
@@ -80,7 +81,7 @@ static void take_record(struct log_read *read, const struct record *record) {
     }
     if (read->position >= read->target_position) {
         char length[RING_LENGTH_BYTES];
-        record_put32(length, (uint32_t)record->payload.size);
+        ring_put_length(length, record->payload.size);
         buffer_append(&read->records, length, sizeof(length));
         buffer_append_slice(&read->records, record->payload);
     }
@@ -514,8 +515,8 @@ static enum log_stream_status next_in_ring(struct log_stream *stream, struct str
         place_in_ring(stream, stream->position);
     }
     struct slice found;
-    bool has_record =
-        ring_record(ring_chunk(ring, stream->chunk_number), &stream->chunk_offset, &found);
+    stream->chunk = ring_chunk(ring, stream->chunk_number);
+    bool has_record = ring_record(stream->chunk, &stream->chunk_offset, &found);
     ensure(has_record);
     return give(stream, found, record, bytes);
 }
@@ -585,7 +586,7 @@ static enum log_stream_status next_in_file(struct log_stream *stream, struct str
     }
     if (read != NULL && read->is_done && read->records_at < read->records.size) {
         const char *at = read->records.data + read->records_at;
-        struct slice found = slice_make(at + RING_LENGTH_BYTES, record_take32(at));
+        struct slice found = slice_make(at + RING_LENGTH_BYTES, ring_take_length(at));
         read->records_at += (size_t)ring_span(found.size);
         read->used_us = log->monotonic_us;
         return give(stream, found, record, bytes);
@@ -615,6 +616,7 @@ enum log_stream_status log_stream_next(struct log_stream *stream, struct stream_
     for (;;) {
         enum log_stream_status status = LOG_STREAM_LOST;
         enum stream_mode mode = stream->mode;
+        stream->chunk = NULL;
         switch (mode) {
         case STREAM_UNPLACED:
         case STREAM_LOST:
@@ -630,6 +632,15 @@ enum log_stream_status log_stream_next(struct log_stream *stream, struct stream_
             return status;
         }
     }
+}
+
+struct shared_block *log_stream_block(const struct log_stream *stream, struct slice bytes,
+                                      struct slice *framed) {
+    if (stream->chunk == NULL) {
+        return NULL;
+    }
+    *framed = slice_make(bytes.data - RING_LENGTH_BYTES, (size_t)ring_span(bytes.size));
+    return &stream->chunk->shared;
 }
 
 bool log_stream_is_waiting(const struct log_stream *stream) {

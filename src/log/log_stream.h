@@ -46,6 +46,10 @@ enum log_stream_status log_stream_seek_oldest(struct log_stream *stream);
  * log. Reads in small steps: what takes the disk is a job. */
 enum log_stream_status log_stream_next(struct log_stream *stream, struct stream_record *record,
                                        struct slice *bytes);
+/* The block in which the `bytes` that log_stream_next() gave just now lie, for who holds it; NULL
+ * when they do not last. `framed` is then the record behind its length as a varint. */
+struct shared_block *log_stream_block(const struct log_stream *stream, struct slice bytes,
+                                      struct slice *framed);
 /* After WAIT: is the disk still at work for it? */
 bool log_stream_is_waiting(const struct log_stream *stream);
 /* How much of the log the stream has still to read; an estimate while it reads what earlier lives

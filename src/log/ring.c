@@ -3,7 +3,8 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "log/record.h"
+#include "base/varint.h"
+#include "log/log.h"
 
 enum {
     RING_CHUNKS_MIN = 8, /* in a full ring, so that little goes at a time */
@@ -42,8 +43,25 @@ static size_t usual_capacity(const struct ring *ring) {
     return (size_t)(capacity > most ? most : capacity);
 }
 
+void ring_put_length(char *at, size_t record_bytes) {
+    for (unsigned i = 0; i < RING_LENGTH_BYTES - 1; i++) {
+        at[i] = (char)(record_bytes >> (7 * i) | 0x80);
+    }
+    at[RING_LENGTH_BYTES - 1] = (char)(record_bytes >> (7 * (RING_LENGTH_BYTES - 1)));
+}
+
+size_t ring_take_length(const char *at) {
+    return (size_t)varint_take_own(&at);
+}
+
+static void free_chunk(struct shared_block *shared) {
+    memory_free(shared); /* its first member */
+}
+
 static void drop_spare(struct ring *ring) {
-    memory_free(ring->spare);
+    if (ring->spare != NULL) {
+        shared_block_release(&ring->spare->shared);
+    }
     ring->spare = NULL;
 }
 
@@ -54,10 +72,11 @@ static void drop_first(struct ring *ring) {
     ring->first_position = chunk->position + chunk->size;
     ring->first_number++;
     memory_free(chunk->context);
-    if (ring->spare == NULL && chunk->capacity == usual_capacity(ring)) {
+    bool is_free = chunk->shared.references == 1; /* no link has yet to send of it */
+    if (is_free && ring->spare == NULL && chunk->capacity == usual_capacity(ring)) {
         ring->spare = chunk;
     } else {
-        memory_free(chunk);
+        shared_block_release(&chunk->shared);
     }
 }
 
@@ -121,7 +140,8 @@ static struct ring_chunk *add_chunk(struct ring *ring, size_t span, const struct
     if (chunk == NULL) {
         chunk = memory_alloc(sizeof(*chunk) + capacity);
     }
-    *chunk = (struct ring_chunk){.position = ring->end_position,
+    *chunk = (struct ring_chunk){.shared = {.references = 1, .free = free_chunk},
+                                 .position = ring->end_position,
                                  .capacity = capacity,
                                  .context = ring_context_new(context, slots_count)};
     reserve_numbers(ring);
@@ -142,7 +162,8 @@ void ring_append(struct ring *ring, struct slice head, struct slice rest,
         chunk = add_chunk(ring, span, context, slots_count);
     }
     char *at = chunk->bytes + chunk->size;
-    record_put32(at, (uint32_t)record_bytes);
+    require(record_bytes <= LOG_RECORD_BYTES_MAX);
+    ring_put_length(at, record_bytes);
     memcpy(at + RING_LENGTH_BYTES, head.data, head.size);
     if (rest.size > 0) {
         memcpy(at + RING_LENGTH_BYTES + head.size, rest.data, rest.size);
@@ -183,7 +204,7 @@ bool ring_record(const struct ring_chunk *chunk, size_t *offset, struct slice *r
     if (*offset >= chunk->size) {
         return false;
     }
-    uint32_t size = record_take32(chunk->bytes + *offset);
+    size_t size = ring_take_length(chunk->bytes + *offset);
     *record = slice_make(chunk->bytes + *offset + RING_LENGTH_BYTES, size);
     *offset += (size_t)ring_span(size);
     return true;

@@ -2,10 +2,14 @@
 /* The newest records of the log in memory, for peers.
  *
  * Records lie one behind the other in chunks; none is spread over two. A place is a position: the
- * bytes of all records appended in this process before it, each counted with a length of four
+ * bytes of all records appended in this process before it, each counted with a length of five
  * bytes. Each chunk remembers the context at its beginning: so chunks are the checkpoints.
  *
- *   chunk  | length u32 | record | length u32 | record | ...  |  room |
+ *   chunk  | length | record | length | record | ...  |  room |
+ *
+ * A length is a varint of five bytes, whatever it is: so records lie here as frames carry them, and
+ * links send them from where they lie. Who does so holds the chunk, which may outlive its place in
+ * the ring.
  *
  * Chunks are allocated when they are needed, so memory follows what was written. Beyond the limit
  * the oldest chunk goes, and its memory is that of the next one; the newest one always stays, so
@@ -13,6 +17,7 @@
 #ifndef LOG_RING_H
 #define LOG_RING_H
 
+#include "base/shared_block.h"
 #include "base/slice.h"
 #include "crdt/context.h"
 
@@ -20,7 +25,7 @@ enum {
     RING_CHUNK_BYTES_MAX = 256 << 10,
     RING_CHUNK_BYTES_FIRST_MAX = 64 << 10, /* while there are few */
     RING_CHUNK_BYTES_MIN = 256,
-    RING_LENGTH_BYTES = 4,
+    RING_LENGTH_BYTES = 5,
 };
 
 /* The entries of a context that are not 0, by slot. */
@@ -30,6 +35,7 @@ struct ring_context {
 };
 
 struct ring_chunk {
+    struct shared_block shared;
     uint64_t position; /* of its first record */
     size_t size, capacity;
     uint64_t records_count;
@@ -73,6 +79,9 @@ static inline bool ring_covers(const struct ring *ring, uint64_t position) {
 }
 /* The number of the chunk that has, or will have, the record at a position that the ring covers. */
 uint64_t ring_find(const struct ring *ring, uint64_t position);
+/* Writes, and reads, the length of a record in RING_LENGTH_BYTES. */
+void ring_put_length(char *at, size_t record_bytes);
+size_t ring_take_length(const char *at);
 /* The record at `offset` of a chunk, and the offset behind it; false at the chunk's end. */
 bool ring_record(const struct ring_chunk *chunk, size_t *offset, struct slice *record);
 

@@ -591,6 +591,41 @@ void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct share
     frame_was_put(link);
 }
 
+void link_send_pieces(struct mesh_link *link, enum mesh_frame type, char *header, bool *is_sealed,
+                      const struct link_piece *pieces, size_t count) {
+    size_t payload_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        payload_bytes += pieces[i].bytes.size;
+    }
+    require(payload_bytes <= link->mesh->settings.max_frame_bytes);
+    if (payload_bytes < LINK_SHARES_BYTES_MIN || out_opts(link, payload_bytes).compresses) {
+        struct buffer payload = {0};
+        (void)buffer_reserve(&payload, payload_bytes);
+        for (size_t i = 0; i < count; i++) {
+            buffer_append_slice(&payload, pieces[i].bytes);
+        }
+        link_send(link, type, buffer_slice(&payload));
+        buffer_deinit(&payload);
+        return;
+    }
+    if (link->is_closing || link->is_gone) {
+        return;
+    }
+    if (!*is_sealed) {
+        frame_header_begin(header, (uint8_t)type, 0, payload_bytes);
+        for (size_t i = 0; i < count; i++) {
+            frame_header_add(header, pieces[i].bytes);
+        }
+        *is_sealed = true;
+    }
+    buffer_append(outbox_own(&link->out), header, FRAME_HEADER_BYTES);
+    outbox_commit(&link->out);
+    for (size_t i = 0; i < count; i++) {
+        outbox_put_block(&link->out, pieces[i].block, pieces[i].bytes);
+    }
+    frame_was_put(link);
+}
+
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest) {
     struct frame_opts opts = out_opts(link, rest->size);
     size_t packed = 0;
@@ -621,6 +656,11 @@ bool link_send_large(struct mesh_link *link) {
 
 struct slice mesh_link_output(const struct mesh_link *link) {
     return outbox_next(&link->out);
+}
+
+size_t mesh_link_output_pieces(const struct mesh_link *link, struct slice *pieces,
+                               size_t pieces_max) {
+    return outbox_pieces(&link->out, pieces, pieces_max);
 }
 
 void mesh_link_sent(struct mesh_link *link, size_t size) {

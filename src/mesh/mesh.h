@@ -102,6 +102,15 @@ enum mesh_join {
     MESH_JOIN_REBASE, /* it is made again by a new replica */
 };
 
+/* A record as it lies in memory, until the next call to the data. */
+struct stream_bytes {
+    struct slice record;
+    /* Who holds the block may use it for longer: a varint that is the record's length, and the
+     * record. NULL, and none: that is not possible. */
+    struct shared_block *block;
+    struct slice framed;
+};
+
 /* The data. All functions get `udata`. */
 struct mesh_data {
     void *udata;
@@ -119,7 +128,7 @@ struct mesh_data {
     bool (*stream_seek)(void *udata, void *stream, const struct context *seen,
                         const bool *is_wanted);
     enum mesh_read (*stream_next)(void *udata, void *stream, struct stream_record *record,
-                                  struct slice *bytes);
+                                  struct stream_bytes *bytes);
     /* Could a stream serve one who has seen `seen`? */
     bool (*reaches_back)(void *udata, const struct context *seen, const bool *is_wanted);
     /* How many changes of the stamp's replica are here that came after it, as far as is known. */
@@ -216,6 +225,9 @@ void mesh_link_refused(struct mesh_link *link, enum mesh_reason reason, const ch
                        bool by_peer, bool tells);
 /* What is to be sent next, of what may be more; then how much of it was. */
 struct slice mesh_link_output(const struct mesh_link *link);
+/* The same in pieces that are sent one behind the other, at most so many; how many there are. */
+size_t mesh_link_output_pieces(const struct mesh_link *link, struct slice *pieces,
+                               size_t pieces_max);
 void mesh_link_sent(struct mesh_link *link, size_t size);
 void *mesh_link_connection(const struct mesh_link *link);
 /* Addresses of a name, numeric "address:port" each. */

@@ -215,6 +215,12 @@ struct mesh {
 
 /* ---- link.c ---- */
 
+/* A part of a payload, and the block in which it lies. */
+struct link_piece {
+    struct shared_block *block;
+    struct slice bytes;
+};
+
 struct mesh_link *link_new(struct mesh *mesh, const char *address, bool is_dialled);
 /* Appends a frame to the link's output and asks the host to send. */
 void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payload);
@@ -224,6 +230,10 @@ void link_send(struct mesh_link *link, enum mesh_frame type, struct slice payloa
  * settings.max_frame_bytes; the type is the same each time. */
 void link_send_shared(struct mesh_link *link, enum mesh_frame type, struct shared_frame *frame,
                       bool *is_sealed);
+/* The same for a payload that lies in blocks which outlive this turn; they are referred to.
+ * `header` has FRAME_HEADER_BYTES. */
+void link_send_pieces(struct mesh_link *link, enum mesh_frame type, char *header, bool *is_sealed,
+                      const struct link_piece *pieces, size_t count);
 /* Appends the first piece of a long payload, which loses it; true while more is left. Until then no
  * other payload of this type may be sent. */
 bool link_send_piece(struct mesh_link *link, enum mesh_frame type, struct slice *rest);

@@ -10,35 +10,33 @@ enum {
     PIECES_MIN = 4,
 };
 
+static void free_frame(struct shared_block *block) {
+    struct shared_frame *frame = (struct shared_frame *)block; /* its first member */
+    buffer_deinit(&frame->bytes);
+    memory_free(frame);
+}
+
 struct shared_frame *shared_frame_new(size_t bytes_expected) {
     struct shared_frame *frame = memory_alloc_zero(sizeof(*frame));
-    frame->references = 1;
+    frame->shared = (struct shared_block){.references = 1, .free = free_frame};
     (void)buffer_reserve(&frame->bytes, bytes_expected);
     return frame;
 }
 
 void shared_frame_release(struct shared_frame *frame) {
-    if (frame == NULL) {
-        return;
-    }
-    require(frame->references > 0);
-    frame->references--;
-    if (frame->references == 0) {
-        buffer_deinit(&frame->bytes);
-        memory_free(frame);
-    }
+    shared_block_release(frame != NULL ? &frame->shared : NULL);
 }
 
 void outbox_deinit(struct outbox *outbox) {
     for (size_t i = 0; i < outbox->count; i++) {
-        shared_frame_release(outbox->pieces[outbox->first + i].frame);
+        shared_block_release(outbox->pieces[outbox->first + i].block);
     }
     memory_free(outbox->pieces);
     buffer_deinit(&outbox->own);
     *outbox = (struct outbox){0};
 }
 
-static void add_piece(struct outbox *outbox, struct shared_frame *frame, size_t size) {
+static void add_piece(struct outbox *outbox, struct shared_block *block, struct slice bytes) {
     if (outbox->first + outbox->count == outbox->capacity) {
         if (outbox->first > outbox->count) {
             memmove(outbox->pieces, outbox->pieces + outbox->first,
@@ -51,8 +49,8 @@ static void add_piece(struct outbox *outbox, struct shared_frame *frame, size_t 
         }
     }
     outbox->pieces[outbox->first + outbox->count++] =
-        (struct outbox_piece){.frame = frame, .size = size};
-    outbox->bytes += size;
+        (struct outbox_piece){.block = block, .bytes = bytes.data, .size = bytes.size};
+    outbox->bytes += bytes.size;
 }
 
 struct buffer *outbox_own(struct outbox *outbox) {
@@ -67,28 +65,43 @@ void outbox_commit(struct outbox *outbox) {
     outbox->own_end = outbox->own.size;
     struct outbox_piece *last =
         outbox->count > 0 ? &outbox->pieces[outbox->first + outbox->count - 1] : NULL;
-    if (last != NULL && last->frame == NULL) {
+    if (last != NULL && last->block == NULL) {
         last->size += size;
         outbox->bytes += size;
     } else {
-        add_piece(outbox, NULL, size);
+        add_piece(outbox, NULL, slice_make(NULL, size));
     }
 }
 
 void outbox_put_frame(struct outbox *outbox, struct shared_frame *frame) {
+    outbox_put_block(outbox, &frame->shared, buffer_slice(&frame->bytes));
+}
+
+void outbox_put_block(struct outbox *outbox, struct shared_block *block, struct slice bytes) {
     require(outbox->own_end == outbox->own.size);
-    frame->references++;
-    add_piece(outbox, frame, frame->bytes.size);
+    require(bytes.size > 0);
+    add_piece(outbox, shared_block_hold(block), bytes);
+}
+
+size_t outbox_pieces(const struct outbox *outbox, struct slice *pieces, size_t pieces_max) {
+    size_t count = outbox->count < pieces_max ? outbox->count : pieces_max;
+    size_t own_at = outbox->own_start;
+    for (size_t i = 0; i < count; i++) {
+        const struct outbox_piece *piece = &outbox->pieces[outbox->first + i];
+        if (piece->block != NULL) {
+            pieces[i] = slice_make(piece->bytes, piece->size);
+        } else {
+            pieces[i] = slice_make(outbox->own.data + own_at, piece->size);
+            own_at += piece->size;
+        }
+    }
+    return count;
 }
 
 struct slice outbox_next(const struct outbox *outbox) {
-    if (outbox->count == 0) {
-        return (struct slice){0};
-    }
-    const struct outbox_piece *piece = &outbox->pieces[outbox->first];
-    const struct buffer *frame = piece->frame != NULL ? &piece->frame->bytes : NULL;
-    return frame != NULL ? slice_make(frame->data + frame->size - piece->size, piece->size)
-                         : slice_make(outbox->own.data + outbox->own_start, piece->size);
+    struct slice next = {0};
+    (void)outbox_pieces(outbox, &next, 1);
+    return next;
 }
 
 static void own_sent(struct outbox *outbox, size_t size) {
@@ -111,21 +124,22 @@ static void own_sent(struct outbox *outbox, size_t size) {
 }
 
 void outbox_sent(struct outbox *outbox, size_t size) {
-    require(outbox->count > 0 || size == 0);
-    if (size == 0) {
-        return;
+    require(size <= outbox->bytes);
+    while (size > 0) {
+        struct outbox_piece *piece = &outbox->pieces[outbox->first];
+        size_t sent = size < piece->size ? size : piece->size;
+        piece->size -= sent;
+        outbox->bytes -= sent;
+        size -= sent;
+        if (piece->block == NULL) {
+            own_sent(outbox, sent);
+        } else {
+            piece->bytes += sent;
+        }
+        if (piece->size == 0) {
+            shared_block_release(piece->block);
+            outbox->count--;
+            outbox->first = outbox->count == 0 ? 0 : outbox->first + 1;
+        }
     }
-    struct outbox_piece *piece = &outbox->pieces[outbox->first];
-    require(size <= piece->size);
-    piece->size -= size;
-    outbox->bytes -= size;
-    if (piece->frame == NULL) {
-        own_sent(outbox, size);
-    }
-    if (piece->size > 0) {
-        return;
-    }
-    shared_frame_release(piece->frame);
-    outbox->count--;
-    outbox->first = outbox->count == 0 ? 0 : outbox->first + 1;
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The bytes that wait to be sent on one link, in pieces.
  *
- * Most frames are short and for one link: their bytes are copied in. What several links send is a
- * shared frame, of which each outbox holds a reference, so that a change is copied once for all
- * peers and stays in the processor's cache meanwhile.
+ * Most frames are short and for one link: their bytes are copied in. What several links send lies
+ * in shared blocks, of which each outbox holds a reference: a frame that was made for all of them,
+ * or the memory of the log itself, from where changes are not copied at all.
  *
- *   pieces:  | own bytes | shared frame | own bytes | ...  */
+ *   pieces:  | own bytes | of a shared block | own bytes | ...  */
 #ifndef MESH_OUTBOX_H
 #define MESH_OUTBOX_H
 
 #include "base/buffer.h"
+#include "base/shared_block.h"
 
-/* A frame with its references counted. Whoever is the only one to have one may change it. */
+/* A frame that is made for several links. Whoever is the only one to have one may change it. */
 struct shared_frame {
-    unsigned references;
+    struct shared_block shared;
     struct buffer bytes;
 };
 
@@ -23,8 +24,9 @@ struct shared_frame *shared_frame_new(size_t bytes_expected);
 void shared_frame_release(struct shared_frame *frame);
 
 struct outbox_piece {
-    struct shared_frame *frame; /* NULL: the next bytes of `own` */
-    size_t size;                /* not sent yet */
+    struct shared_block *block; /* NULL: the next bytes of `own` */
+    const char *bytes;          /* not sent yet, in the block */
+    size_t size;
 };
 
 /* A zeroed outbox is a valid empty one without memory. */
@@ -45,9 +47,13 @@ struct buffer *outbox_own(struct outbox *outbox);
 void outbox_commit(struct outbox *outbox);
 /* All bytes of the frame wait to be sent, too; it takes a reference. */
 void outbox_put_frame(struct outbox *outbox, struct shared_frame *frame);
+/* The bytes, which lie in the block, wait to be sent, too; it takes a reference. */
+void outbox_put_block(struct outbox *outbox, struct shared_block *block, struct slice bytes);
 /* The first bytes that wait, as many as lie together: empty when none do. */
 struct slice outbox_next(const struct outbox *outbox);
-/* So many of outbox_next() were sent. */
+/* The same, and what comes behind it: at most so many pieces; how many there are. */
+size_t outbox_pieces(const struct outbox *outbox, struct slice *pieces, size_t pieces_max);
+/* So many of these were sent. */
 void outbox_sent(struct outbox *outbox, size_t size);
 
 #endif

@@ -3,8 +3,11 @@
  * what the peer wants into frames, and coalesces on the way.
  *
  * Peers that are up to date read the same records in the same turn. So what was gathered last is
- * kept until the turn ends: a link that reads the same records copies none of them, and sends the
- * frame that was made of them. A link that reads others after some that are the same keeps those.
+ * kept until the turn ends: a link that reads the same records sends the frame that was made of
+ * them. A link that reads others after some that are the same keeps those.
+ *
+ * Records that lie in the log's memory are sent from there. Only others are copied: those that come
+ * from files, and those that are joined. A frame has records of one kind.
  *
  *   gathered:  | 0 ... gathered_count | ... kept_count |
  *                of this link           of the one before, that this one may read yet */
@@ -20,16 +23,21 @@ enum {
     OUT_KEPT_BYTES_MAX = 2 << 20, /* buffers that grew beyond give their memory back */
     /* Records that are looked at for one link in one turn, unwanted ones included. */
     OUT_RECORDS_MAX = 65536,
-    /* Joining costs as much as all else that is done with a run: it pays where it leaves out one
-     * change of so many. Of a stream without such repetitions, every so many runs one is tried: one
-     * less than a power of 2. */
+    /* Joining costs more than all else that is done with a run: it pays where it leaves out one
+     * change of so many. Of a stream without such repetitions, every so many runs the first records
+     * of one are tried: one less than a power of 2. */
     OUT_JOIN_PAYS_DIVISOR = 8,
     OUT_SKIPS_MAX = 31,
+    OUT_TRIED_BYTES = 8 << 10,
+    OUT_PIECES_MAX = 16, /* of one frame; more of them, small ones then, are copied */
 };
 
 /* A record of the frame that is being filled. */
 struct out_record {
-    size_t offset, size; /* in `frame` */
+    struct shared_block *block; /* where it lies, held; NULL: in `frame` */
+    struct slice framed;        /* there, with its length; in a block */
+    size_t offset, size;        /* in `frame` */
+    size_t payload_end;         /* of it and those before it */
     struct stream_record head;
     unsigned slot;
 };
@@ -55,8 +63,11 @@ struct streamer_out {
     struct {
         size_t count; /* of records that it is about; 0: none */
         bool is_joined, is_sealed;
+        size_t pieces_count; /* that it consists of; 0: it is a frame of its own */
         uint64_t records_out, changes_coalesced;
     } shared;
+    struct link_piece pieces[OUT_PIECES_MAX];
+    char header[FRAME_HEADER_BYTES];
     /* Runs to send as they are, since joining the last ones left little out; 0: try again. */
     unsigned skips_left, skips_next;
     struct context seen; /* for seeking */
@@ -186,7 +197,7 @@ static bool place_stream(struct mesh_link *link) {
 /* The frame, cut to `size` bytes, for more to be appended: a copy if a link has yet to send it. */
 static void cut_frame(struct shared_frame **frame, size_t size) {
     struct shared_frame *old = *frame;
-    if (old != NULL && old->references == 1 &&
+    if (old != NULL && old->shared.references == 1 &&
         (size > FRAME_HEADER_BYTES || old->bytes.capacity <= OUT_KEPT_BYTES_MAX)) {
         old->bytes.size = size;
         return;
@@ -202,18 +213,25 @@ static void cut_frame(struct shared_frame **frame, size_t size) {
     shared_frame_release(old);
 }
 
-/* Forgets the kept records from `count` on; the frame is as after cut_frame(). */
-static void keep(struct streamer_out *out, size_t count) {
+static void release_blocks(struct streamer_out *out, size_t count) {
+    for (size_t i = count; i < out->kept_count; i++) {
+        shared_block_release(out->gathered[i].block);
+    }
     out->kept_count = count;
     out->shared.count = 0;
+}
+
+/* Forgets the kept records from `count` on; the frame is as after cut_frame(). */
+static void keep(struct streamer_out *out, size_t count) {
+    release_blocks(out, count);
     const struct out_record *last = count > 0 ? &out->gathered[count - 1] : NULL;
-    cut_frame(&out->frame, last != NULL ? last->offset + last->size : (size_t)FRAME_HEADER_BYTES);
+    cut_frame(&out->frame, last != NULL && last->block == NULL ? last->offset + last->size
+                                                               : (size_t)FRAME_HEADER_BYTES);
 }
 
 /* Forgets all kept records. The frames are used again when no link has references any more. */
 static void keep_none(struct streamer_out *out) {
-    out->kept_count = 0;
-    out->shared.count = 0;
+    release_blocks(out, 0);
     struct shared_frame **frames[] = {&out->frame, &out->joined_frame};
     for (unsigned i = 0; i < 2; i++) {
         if (*frames[i] != NULL && (*frames[i])->bytes.capacity > OUT_KEPT_BYTES_MAX) {
@@ -230,8 +248,8 @@ static bool is_same_record(const struct out_record *kept, const struct stream_re
            kept->head.last_ticks == head->last_ticks;
 }
 
-static void gather(struct streamer_out *out, const struct stream_record *head, struct slice bytes,
-                   unsigned slot) {
+static void gather(struct streamer_out *out, const struct stream_record *head,
+                   const struct stream_bytes *bytes, unsigned slot) {
     if (out->gathered_count < out->kept_count) {
         if (is_same_record(&out->gathered[out->gathered_count], head, slot)) {
             out->gathered_count++;
@@ -249,33 +267,44 @@ static void gather(struct streamer_out *out, const struct stream_record *head, s
         out->gathered_capacity = capacity;
     }
     struct buffer *frame = &out->frame->bytes;
-    codec_put_slice(frame, bytes);
+    size_t before =
+        out->gathered_count > 0 ? out->gathered[out->gathered_count - 1].payload_end : 0;
     struct out_record *record = &out->gathered[out->gathered_count++];
-    *record = (struct out_record){
-        .offset = frame->size - bytes.size, .size = bytes.size, .head = *head, .slot = slot};
-    /* Where the marks stand in the copy. */
-    record->head.marks.data = (const char *)(uintptr_t)(head->marks.data - bytes.data);
+    *record = (struct out_record){.size = bytes->record.size, .head = *head, .slot = slot};
+    if (bytes->block != NULL) {
+        record->block = shared_block_hold(bytes->block);
+        record->framed = bytes->framed;
+        record->payload_end = before + bytes->framed.size;
+    } else {
+        codec_put_slice(frame, bytes->record);
+        record->offset = frame->size - bytes->record.size;
+        record->payload_end = frame->size - FRAME_HEADER_BYTES;
+    }
+    /* Where the marks stand in it. */
+    record->head.marks.data = (const char *)(uintptr_t)(head->marks.data - bytes->record.data);
     out->kept_count = out->gathered_count;
 }
 
 /* Of the payload, as far as it was gathered. */
 static size_t gathered_bytes(const struct streamer_out *out) {
-    if (out->gathered_count == 0) {
-        return 0;
-    }
-    const struct out_record *last = &out->gathered[out->gathered_count - 1];
-    return last->offset + last->size - FRAME_HEADER_BYTES;
+    return out->gathered_count > 0 ? out->gathered[out->gathered_count - 1].payload_end : 0;
+}
+
+static bool is_gathered_in_blocks(const struct streamer_out *out) {
+    return out->gathered_count > 0 && out->gathered[0].block != NULL;
 }
 
 static struct slice gathered_record(const struct streamer_out *out, size_t index) {
-    return slice_make(out->frame->bytes.data + out->gathered[index].offset,
-                      out->gathered[index].size);
+    const struct out_record *record = &out->gathered[index];
+    return record->block != NULL
+               ? slice_skip(record->framed, record->framed.size - record->size)
+               : slice_make(out->frame->bytes.data + record->offset, record->size);
 }
 
-static struct slice gathered_marks(const struct streamer_out *out,
-                                   const struct out_record *record) {
-    return slice_make(out->frame->bytes.data + record->offset + (uintptr_t)record->head.marks.data,
-                      record->head.marks.size);
+static struct slice gathered_marks(const struct streamer_out *out, size_t index) {
+    const struct stream_record *head = &out->gathered[index].head;
+    return slice_make(gathered_record(out, index).data + (uintptr_t)head->marks.data,
+                      head->marks.size);
 }
 
 static void introduce_marks(struct mesh_link *link, struct slice marks) {
@@ -310,6 +339,41 @@ static bool has_paid(const struct coalesce_result *result) {
     return left_out > 0 && left_out >= result->changes_in / OUT_JOIN_PAYS_DIVISOR;
 }
 
+/* Whether joining pays is seen from the first of so many records: how many of them. */
+static size_t tried_count(const struct out_record *records, size_t count) {
+    size_t tried = 0;
+    for (size_t bytes = 0; tried < count && bytes < OUT_TRIED_BYTES; tried++) {
+        bytes += records[tried].size;
+    }
+    return tried;
+}
+
+/* Joins the records in `slices`, unless it is not their turn, or a look at the first tells that it
+ * does not pay. */
+static void try_join(struct streamer_out *out, size_t begin, size_t count) {
+    struct joined_run *joined = &out->joined;
+    if (out->skips_left > 0) {
+        out->skips_left--;
+        joined->result = (struct coalesce_result){.taken = count};
+        return;
+    }
+    bool is_look = out->skips_next > 0;
+    size_t tried = is_look ? tried_count(&out->gathered[begin], count) : count;
+    coalescer_join(&out->coalescer, out->slices, tried, &joined->record, &joined->result);
+    bool pays = has_paid(&joined->result);
+    if (is_look && tried < count) {
+        buffer_clear(&joined->record);
+        joined->result = (struct coalesce_result){.taken = count};
+        if (pays) {
+            coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
+        }
+    }
+    out->skips_next = pays                                  ? 0
+                      : out->skips_next < OUT_SKIPS_MAX / 2 ? 2 * out->skips_next + 1
+                                                            : (unsigned)OUT_SKIPS_MAX;
+    out->skips_left = out->skips_next;
+}
+
 /* Joins what can be of the `count` records from `begin` on; the result stays until the next. */
 static const struct joined_run *join_run(struct streamer_out *out, size_t begin, size_t count) {
     struct joined_run *joined = &out->joined;
@@ -327,16 +391,7 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
         buffer_deinit(&joined->record);
         joined->record = (struct buffer){0};
     }
-    if (out->skips_left > 0) {
-        out->skips_left--;
-        joined->result = (struct coalesce_result){.taken = count};
-    } else {
-        coalescer_join(&out->coalescer, out->slices, count, &joined->record, &joined->result);
-        out->skips_next = has_paid(&joined->result)             ? 0
-                          : out->skips_next < OUT_SKIPS_MAX / 2 ? 2 * out->skips_next + 1
-                                                                : (unsigned)OUT_SKIPS_MAX;
-        out->skips_left = out->skips_next;
-    }
+    try_join(out, begin, count);
     joined->count = count;
     joined->ref = first->ref;
     joined->previous_ticks = first->previous_ticks;
@@ -344,10 +399,38 @@ static const struct joined_run *join_run(struct streamer_out *out, size_t begin,
     return joined;
 }
 
+/* Records that lie in blocks, one behind the other mostly, become pieces of a frame, or a frame of
+ * their own if that would be too many. */
+static void share_blocks(struct streamer_out *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < out->gathered_count; i++) {
+        const struct out_record *record = &out->gathered[i];
+        struct link_piece *last = count > 0 ? &out->pieces[count - 1] : NULL;
+        if (last != NULL && last->block == record->block &&
+            last->bytes.data + last->bytes.size == record->framed.data) {
+            last->bytes.size += record->framed.size;
+        } else if (count < OUT_PIECES_MAX) {
+            out->pieces[count++] =
+                (struct link_piece){.block = record->block, .bytes = record->framed};
+        } else {
+            count = 0;
+            break;
+        }
+    }
+    out->shared.pieces_count = count;
+    if (count == 0) {
+        cut_frame(&out->frame, FRAME_HEADER_BYTES);
+        for (size_t i = 0; i < out->gathered_count; i++) {
+            codec_put_slice(&out->frame->bytes, gathered_record(out, i));
+        }
+    }
+}
+
 /* Joins what can be of the gathered records, and decides what is sent of them. */
 static void share(struct streamer_out *out) {
     out->shared.count = out->gathered_count;
     out->shared.is_joined = out->shared.is_sealed = false;
+    out->shared.pieces_count = 0;
     out->shared.records_out = out->shared.changes_coalesced = 0;
     for (size_t begin = 0; begin < out->gathered_count;) {
         const struct joined_run *joined = join_run(out, begin, run_length(out, begin));
@@ -371,6 +454,39 @@ static void share(struct streamer_out *out) {
         }
         begin = end;
     }
+    if (!out->shared.is_joined && is_gathered_in_blocks(out)) {
+        share_blocks(out);
+    }
+}
+
+static void send_large(struct mesh_link *link, struct slice payload) {
+    require(link->large.size == 0);
+    buffer_append_slice(&link->large, payload);
+    (void)link_send_large(link);
+}
+
+/* Sends what share() has decided. */
+static void send_shared(struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    struct streamer_out *out = mesh->streamer.out;
+    size_t max_frame_bytes = mesh->settings.max_frame_bytes;
+    if (out->shared.pieces_count > 0) {
+        if (gathered_bytes(out) <= max_frame_bytes) {
+            link_send_pieces(link, MESH_FRAME_DATA, out->header, &out->shared.is_sealed,
+                             out->pieces, out->shared.pieces_count);
+        } else {
+            require(out->shared.pieces_count == 1); /* which is one record */
+            send_large(link, out->pieces[0].bytes);
+        }
+        return;
+    }
+    struct shared_frame *frame = out->shared.is_joined ? out->joined_frame : out->frame;
+    struct slice payload = slice_skip(buffer_slice(&frame->bytes), FRAME_HEADER_BYTES);
+    if (payload.size <= max_frame_bytes) {
+        link_send_shared(link, MESH_FRAME_DATA, frame, &out->shared.is_sealed);
+    } else {
+        send_large(link, payload);
+    }
 }
 
 /* Sends what was gathered, as one DATA payload. */
@@ -384,7 +500,7 @@ static void flush(struct mesh_link *link) {
     for (size_t i = 0; i < out->gathered_count; i++) {
         const struct out_record *record = &out->gathered[i];
         link_introduce(link, record->slot);
-        introduce_marks(link, gathered_marks(out, record));
+        introduce_marks(link, gathered_marks(out, i));
         mesh->stats.records_relayed += !mesh_is_own_slot(mesh, record->slot);
     }
     if (out->gathered_count < out->kept_count) {
@@ -396,15 +512,7 @@ static void flush(struct mesh_link *link) {
     ensure(out->shared.count == out->gathered_count);
     mesh->stats.records_out += out->shared.records_out;
     mesh->stats.changes_coalesced += out->shared.changes_coalesced;
-    struct shared_frame *frame = out->shared.is_joined ? out->joined_frame : out->frame;
-    struct slice payload = slice_skip(buffer_slice(&frame->bytes), FRAME_HEADER_BYTES);
-    if (payload.size > mesh->settings.max_frame_bytes) {
-        require(link->large.size == 0);
-        buffer_append_slice(&link->large, payload);
-        (void)link_send_large(link);
-    } else {
-        link_send_shared(link, MESH_FRAME_DATA, frame, &out->shared.is_sealed);
-    }
+    send_shared(link);
     out->gathered_count = 0;
     if (out->frame->bytes.capacity > OUT_KEPT_BYTES_MAX) {
         keep_none(out);
@@ -416,7 +524,7 @@ static bool read_record(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     struct streamer_out *out = mesh->streamer.out;
     struct stream_record record;
-    struct slice bytes;
+    struct stream_bytes bytes;
     switch (mesh->data.stream_next(mesh->data.udata, link->stream.reader, &record, &bytes)) {
     case MESH_READ_RECORD:
         break;
@@ -447,10 +555,12 @@ static bool read_record(struct mesh_link *link) {
     }
     known->sent_ticks = record.last_ticks;
     size_t bytes_max = mesh->settings.max_frame_bytes;
-    if (gathered_bytes(out) + bytes.size + VARINT_BYTES_MAX > bytes_max) {
+    bool is_other_kind =
+        out->gathered_count > 0 && is_gathered_in_blocks(out) != (bytes.block != NULL);
+    if (is_other_kind || gathered_bytes(out) + bytes.record.size + VARINT_BYTES_MAX > bytes_max) {
         flush(link); /* which does not move the bytes of the log */
     }
-    gather(out, &record, bytes, slot);
+    gather(out, &record, &bytes, slot);
     if (gathered_bytes(out) >= bytes_max) {
         flush(link);
     }

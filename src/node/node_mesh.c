@@ -215,12 +215,15 @@ static bool data_stream_seek(void *udata, void *stream, const struct context *se
 }
 
 static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_record *record,
-                                       struct slice *bytes) {
+                                       struct stream_bytes *bytes) {
     if (log_is_withheld(((struct node *)udata)->mesh_data)) {
         return MESH_READ_LOST;
     }
-    switch (log_stream_next((struct log_stream *)stream, record, bytes)) {
+    *bytes = (struct stream_bytes){0};
+    switch (log_stream_next((struct log_stream *)stream, record, &bytes->record)) {
     case LOG_STREAM_RECORD:
+        bytes->block =
+            log_stream_block((const struct log_stream *)stream, bytes->record, &bytes->framed);
         return MESH_READ_RECORD;
     case LOG_STREAM_END:
         return MESH_READ_END;

@@ -14,9 +14,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/memory.h"
 
 enum {
@@ -27,6 +29,7 @@ enum {
     /* Of one encrypted connection in one call: a socket's buffers, which bound it otherwise, are
      * filled and emptied by the other side meanwhile. */
     ENCRYPTED_BYTES_MAX = 1 << 20,
+    TLS_RECORD_BYTES = 16 << 10,
 };
 
 struct watch {
@@ -675,6 +678,74 @@ int64_t connection_send(struct connection *connection, const char *bytes, size_t
     }
     for (;;) {
         ssize_t sent = send(connection->descriptor, bytes, size, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            return sent;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return CONNECTION_AGAIN;
+        }
+        if (errno != EINTR) {
+            return CONNECTION_CLOSED;
+        }
+    }
+}
+
+/* The next bytes of the pieces behind `offset`: those of a long piece where they lie, short ones
+ * together in `scratch`, since each call becomes a record with bytes of its own. */
+static struct slice next_of_pieces(const struct slice *pieces, size_t count, size_t offset,
+                                   char *scratch) {
+    size_t size = 0;
+    for (size_t i = 0; i < count && size < TLS_RECORD_BYTES; i++) {
+        if (offset >= pieces[i].size) {
+            offset -= pieces[i].size;
+            continue;
+        }
+        struct slice piece = slice_skip(pieces[i], offset);
+        offset = 0;
+        if (size == 0 && (piece.size >= TLS_RECORD_BYTES || i + 1 == count)) {
+            return piece;
+        }
+        size_t room = TLS_RECORD_BYTES - size;
+        size_t taken = piece.size < room ? piece.size : room;
+        memcpy(scratch + size, piece.data, taken);
+        size += taken;
+    }
+    return slice_make(scratch, size);
+}
+
+static int64_t send_pieces_encrypted(struct connection *connection, const struct slice *pieces,
+                                     size_t count) {
+    char scratch[TLS_RECORD_BYTES];
+    size_t total = 0;
+    for (;;) {
+        struct slice next = next_of_pieces(pieces, count, total, scratch);
+        int64_t sent =
+            next.size > 0 ? connection_send(connection, next.data, next.size) : CONNECTION_AGAIN;
+        if (sent < 0) {
+            return total > 0 ? (int64_t)total : sent; /* it will say so again */
+        }
+        total += (size_t)sent;
+        if ((size_t)sent < next.size) {
+            return (int64_t)total;
+        }
+    }
+}
+
+int64_t connection_send_pieces(struct connection *connection, const struct slice *pieces,
+                               size_t count) {
+    require(count > 0);
+    require(count <= CONNECTION_PIECES_MAX);
+    if (connection->tls != NULL) {
+        return send_pieces_encrypted(connection, pieces, count);
+    }
+    struct iovec vectors[CONNECTION_PIECES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        vectors[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].data,
+                                    .iov_len = pieces[i].size};
+    }
+    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    for (;;) {
+        ssize_t sent = sendmsg(connection->descriptor, &message, MSG_NOSIGNAL);
         if (sent >= 0) {
             return sent;
         }

@@ -102,7 +102,7 @@ struct connect_opts {
 struct connection *network_connect(struct network *network, const struct connect_opts *opts,
                                    int *failure);
 
-enum { CONNECTION_CLOSED = -1, CONNECTION_AGAIN = -2 };
+enum { CONNECTION_CLOSED = -1, CONNECTION_AGAIN = -2, CONNECTION_PIECES_MAX = 16 };
 
 void connection_set_owner(struct connection *connection, void *owner);
 /* Up to `room` bytes into `at`: how many, or CLOSED (end or error), or AGAIN. */
@@ -110,6 +110,9 @@ int64_t connection_read(struct connection *connection, char *at, size_t room);
 /* Sends what the socket takes of the bytes: how many, or CLOSED, or AGAIN. After less than all of
  * them the next call begins with the rest. */
 int64_t connection_send(struct connection *connection, const char *bytes, size_t size);
+/* The same for CONNECTION_PIECES_MAX pieces at most that follow each other. */
+int64_t connection_send_pieces(struct connection *connection, const struct slice *pieces,
+                               size_t count);
 void connection_watch_writable(struct connection *connection, bool is_wanted);
 /* Stops or goes on calling `readable`. */
 void connection_watch_readable(struct connection *connection, bool is_wanted);

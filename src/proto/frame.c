@@ -56,11 +56,21 @@ static size_t pack(char *at, struct slice piece) {
     return UNPACKED_LENGTH_BYTES + (size_t)size;
 }
 
-static void put_header(char *at, size_t payload_bytes, uint8_t type, uint8_t flags) {
+void frame_header_begin(char *at, uint8_t type, uint8_t flags, size_t payload_bytes) {
+    require(payload_bytes <= FRAME_PAYLOAD_BYTES_MAX);
     put32(at, (uint32_t)payload_bytes);
     at[8] = (char)type;
     at[9] = (char)flags;
-    put32(at + 4, frame_crc(at, payload_bytes));
+    put32(at + 4, frame_crc(at, 0));
+}
+
+void frame_header_add(char *at, struct slice piece) {
+    put32(at + 4, crc32c(take32(at + 4), piece));
+}
+
+static void put_header(char *at, size_t payload_bytes, uint8_t type, uint8_t flags) {
+    frame_header_begin(at, type, flags, payload_bytes);
+    frame_header_add(at, slice_make(at + FRAME_HEADER_BYTES, payload_bytes));
 }
 
 void frame_seal(struct buffer *out, size_t begin, uint8_t type) {

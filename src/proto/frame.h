@@ -45,6 +45,10 @@ size_t frame_put(struct buffer *out, uint8_t type, struct slice payload,
 /* Makes one unpacked frame in place: its payload, short enough for one, is what `out` has behind
  * `begin` and room for a header. */
 void frame_seal(struct buffer *out, size_t begin, uint8_t type);
+/* Makes the header of an unpacked frame whose payload is elsewhere: its pieces are added, in their
+ * order, for the checksum. */
+void frame_header_begin(char *at, uint8_t type, uint8_t flags, size_t payload_bytes);
+void frame_header_add(char *at, struct slice piece);
 /* Appends the first piece of `*rest`, which loses it, as one frame; true while more is left. Until
  * it returns false, no other payload of this type may be put. `*packed` grows as frame_put()'s
  * result. */

@@ -139,19 +139,24 @@ static struct peer *peer_of(const struct peers *peers, const struct mesh_link *l
 /* Sends what the socket takes; false when the connection is gone, which the mesh was not told. */
 static bool peer_send(struct peer *peer) {
     for (;;) {
-        struct slice output = mesh_link_output(peer->link);
-        if (output.size == 0) {
+        struct slice pieces[CONNECTION_PIECES_MAX];
+        size_t count = mesh_link_output_pieces(peer->link, pieces, CONNECTION_PIECES_MAX);
+        if (count == 0) {
             connection_watch_writable(peer->connection, false);
             return true;
         }
-        int64_t sent = connection_send(peer->connection, output.data, output.size);
+        size_t size = 0;
+        for (size_t i = 0; i < count; i++) {
+            size += pieces[i].size;
+        }
+        int64_t sent = connection_send_pieces(peer->connection, pieces, count);
         if (sent == CONNECTION_CLOSED) {
             return false;
         }
         if (sent != CONNECTION_AGAIN) {
             mesh_link_sent(peer->link, (size_t)sent);
         }
-        if (sent == CONNECTION_AGAIN || (size_t)sent < output.size) {
+        if (sent == CONNECTION_AGAIN || (size_t)sent < size) {
             connection_watch_writable(peer->connection, true);
             return true;
         }

@@ -95,14 +95,14 @@ static bool stream_seek(void *udata, void *stream, const struct context *seen,
 }
 
 static enum mesh_read stream_next(void *udata, void *stream, struct stream_record *record,
-                                  struct slice *bytes) {
+                                  struct stream_bytes *bytes) {
     struct data *data = udata;
     struct reader *reader = stream;
     if (reader->at == data->count) {
         return MESH_READ_END;
     }
-    *bytes = buffer_slice(&data->records[reader->at++]);
-    require(stream_record_take(*bytes, record));
+    *bytes = (struct stream_bytes){.record = buffer_slice(&data->records[reader->at++])};
+    require(stream_record_take(bytes->record, record));
     return MESH_READ_RECORD;
 }
 

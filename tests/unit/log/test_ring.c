@@ -6,11 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/memory.h"
 #include "base/prng.h"
+#include "base/varint.h"
+#include "log/log.h"
 #include "log/ring.h"
 
 enum { RECORDS = 3000, SLOTS = 7 };
@@ -148,6 +151,60 @@ static void test_memory_is_used_again(void **state) {
     memory_free(bytes);
 }
 
+/* Who holds a chunk goes on reading what it had, as a frame carries it: the chunk may leave the
+ * ring meanwhile, but is not written to again. */
+static void test_held_chunks_stay(void **state) {
+    (void)state;
+    enum { RING_BYTES = 8000, RECORD_BYTES = 400, RECORDS = 200 };
+    struct ring ring = {0};
+    struct context context = {{0}};
+    char bytes[RECORD_BYTES];
+    ring_set_bytes_max(&ring, RING_BYTES);
+    struct held {
+        struct ring_chunk *chunk;
+        size_t begin, end;
+        char byte;
+    } held[RECORDS];
+    for (unsigned i = 0; i < RECORDS; i++) {
+        memset(bytes, (char)i, sizeof(bytes));
+        ring_append(&ring, slice_make(bytes, 1 + i), slice_make(bytes, i), &context, SLOTS);
+        struct ring_chunk *chunk = ring_chunk(&ring, ring.end_number - 1);
+        shared_block_hold(&chunk->shared);
+        size_t span = (size_t)ring_span(1 + 2 * i);
+        held[i] = (struct held){
+            .chunk = chunk, .begin = chunk->size - span, .end = chunk->size, .byte = (char)i};
+    }
+    assert_true(ring.first_number > 0);
+    for (unsigned i = 0; i < RECORDS; i++) {
+        const char *at = held[i].chunk->bytes + held[i].begin;
+        struct slice framed = slice_make(at, held[i].end - held[i].begin), record = {0};
+        assert_true(varint_take_slice(&framed, &record));
+        assert_int_equal(framed.size, 0);
+        assert_int_equal(record.size, 1 + 2 * i);
+        for (size_t b = 0; b < record.size; b++) {
+            assert_int_equal(record.data[b], held[i].byte);
+        }
+        shared_block_release(&held[i].chunk->shared);
+    }
+    ring_deinit(&ring);
+}
+
+/* Lengths that a varint of five bytes may have. */
+static void test_lengths(void **state) {
+    (void)state;
+    static const size_t LENGTHS[] = {0, 1, 127, 128, 16383, 16384, 1 << 21, LOG_RECORD_BYTES_MAX};
+    for (size_t i = 0; i < sizeof(LENGTHS) / sizeof(LENGTHS[0]); i++) {
+        char at[RING_LENGTH_BYTES];
+        ring_put_length(at, LENGTHS[i]);
+        assert_int_equal(ring_take_length(at), LENGTHS[i]);
+        struct slice bytes = slice_make(at, sizeof(at));
+        uint64_t value;
+        assert_true(varint_take(&bytes, &value));
+        assert_int_equal(value, LENGTHS[i]);
+        assert_int_equal(bytes.size, 0);
+    }
+}
+
 /* A large ring costs nothing before it is used, and little when little is written. */
 static void test_memory_follows_use(void **state) {
     (void)state;
@@ -166,6 +223,8 @@ static void test_memory_follows_use(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_a_list),
+        cmocka_unit_test(test_held_chunks_stay),
+        cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_memory_follows_use),
         cmocka_unit_test(test_memory_is_used_again),
     };

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
 #include "mesh/mesh_state.h"
@@ -54,6 +55,7 @@ struct world_node {
     struct context context;
     uint64_t clock_ticks;
     struct data_record *log;
+    struct shared_block *block;                /* of the record that was read last, or NULL */
     size_t log_count, log_base;                /* records before log_base were dropped */
     uint64_t trimmed_ticks[STAMP_SLOTS_COUNT]; /* newest dropped */
     uint64_t told_ticks[STAMP_SLOTS_COUNT];    /* by marks of own records */
@@ -234,8 +236,30 @@ static bool data_stream_seek(void *udata, void *stream, const struct context *se
     return data_reaches(udata, seen, is_wanted);
 }
 
+/* Memory that links may hold, as the log's: one of these for each record that is read. */
+struct world_block {
+    struct shared_block shared;
+    struct buffer bytes;
+};
+
+static void free_world_block(struct shared_block *shared) {
+    struct world_block *block = (struct world_block *)shared;
+    buffer_deinit(&block->bytes);
+    memory_free(block);
+}
+
+static void give_in_block(struct world_node *node, struct stream_bytes *bytes) {
+    struct world_block *block = memory_alloc_zero(sizeof(*block));
+    block->shared = (struct shared_block){.references = 1, .free = free_world_block};
+    codec_put_slice(&block->bytes, bytes->record);
+    bytes->block = &block->shared;
+    bytes->framed = buffer_slice(&block->bytes);
+    shared_block_release(node->block);
+    node->block = &block->shared; /* until the next one is read */
+}
+
 static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_record *record,
-                                       struct slice *bytes) {
+                                       struct stream_bytes *bytes) {
     struct world_node *node = udata;
     struct world_stream *at = stream;
     if (at->at < node->log_base) {
@@ -247,8 +271,12 @@ static enum mesh_read data_stream_next(void *udata, void *stream, struct stream_
     if (at->at == node->log_count) {
         return MESH_READ_END;
     }
-    *bytes = node->log[at->at++].bytes;
-    assert_true(stream_record_take(*bytes, record));
+    bool is_in_block = at->at / 8 % 2 == 0; /* some here, some there, as from memory and files */
+    *bytes = (struct stream_bytes){.record = node->log[at->at++].bytes};
+    assert_true(stream_record_take(bytes->record, record));
+    if (is_in_block) {
+        give_in_block(node, bytes);
+    }
     return MESH_READ_RECORD;
 }
 
@@ -804,6 +832,7 @@ static inline void world_free(struct world *world) {
             memory_free((char *)node->log[record].bytes.data);
         }
         memory_free(node->log);
+        shared_block_release(node->block);
         memory_free(node->said);
         buffer_deinit(&node->heard);
         replicas_deinit(&node->replicas);

@@ -13,7 +13,7 @@
 #include "base/prng.h"
 #include "mesh/outbox.h"
 
-enum { BOXES = 3, STEPS = 20000, BYTES_MAX = 3000 };
+enum { PIECES_MAX = 5, BOXES = 3, STEPS = 20000, BYTES_MAX = 3000 };
 
 struct model {
     struct outbox box;
@@ -35,6 +35,16 @@ static void put_own(struct model *model, struct prng *prng) {
     outbox_commit(&model->box);
 }
 
+/* Some bytes in the middle of a block, as records lie in the log's memory. */
+static void put_block(struct model *model, struct prng *prng) {
+    struct shared_frame *memory = shared_frame_new(0);
+    fill(&memory->bytes, 100 + (size_t)prng_below(prng, BYTES_MAX), prng);
+    struct slice bytes = slice_make(memory->bytes.data + 10, memory->bytes.size - 50);
+    outbox_put_block(&model->box, &memory->shared, bytes);
+    buffer_append_slice(&model->expected, bytes);
+    shared_frame_release(memory);
+}
+
 static void put_frame(struct model *models, struct prng *prng) {
     struct shared_frame *frame = shared_frame_new((size_t)prng_below(prng, 100));
     fill(&frame->bytes, 1 + (size_t)prng_below(prng, BYTES_MAX), prng);
@@ -46,24 +56,33 @@ static void put_frame(struct model *models, struct prng *prng) {
             holders++;
         }
     }
-    assert_int_equal(frame->references, 1 + holders);
+    assert_int_equal(frame->shared.references, 1 + holders);
     shared_frame_release(frame);
 }
 
-/* Sends some of what waits, or all of it. */
+/* Sends some of what waits, or all of it, some pieces at a time. */
 static void take(struct model *model, struct prng *prng, bool all) {
     size_t limit = all ? SIZE_MAX : (size_t)prng_below(prng, 2 * BYTES_MAX);
     while (limit > 0) {
+        struct slice pieces[PIECES_MAX];
+        size_t count = outbox_pieces(&model->box, pieces, 1 + (size_t)prng_below(prng, PIECES_MAX));
         struct slice next = outbox_next(&model->box);
-        if (next.size == 0) {
+        if (count == 0) {
+            assert_int_equal(next.size, 0);
             break;
         }
-        size_t size = next.size < limit ? next.size : limit;
-        assert_true(model->taken + size <= model->expected.size);
-        assert_memory_equal(next.data, model->expected.data + model->taken, size);
-        outbox_sent(&model->box, size);
-        model->taken += size;
-        limit -= size;
+        assert_ptr_equal(next.data, pieces[0].data);
+        assert_int_equal(next.size, pieces[0].size);
+        size_t sent = 0;
+        for (size_t i = 0; i < count && limit > 0; i++) {
+            size_t size = pieces[i].size < limit ? pieces[i].size : limit;
+            assert_true(model->taken + size <= model->expected.size);
+            assert_memory_equal(pieces[i].data, model->expected.data + model->taken, size);
+            model->taken += size;
+            sent += size;
+            limit -= size;
+        }
+        outbox_sent(&model->box, sent);
     }
     assert_int_equal(model->box.bytes, model->expected.size - model->taken);
     if (model->taken == model->expected.size) {
@@ -80,9 +99,12 @@ static void bytes_come_out_as_they_went_in(void **state) {
     memset(models, 0, sizeof(models));
     for (unsigned step = 0; step < STEPS; step++) {
         struct model *model = &models[prng_below(&prng, BOXES)];
-        switch (prng_below(&prng, 4)) {
+        switch (prng_below(&prng, 5)) {
         case 0:
             put_own(model, &prng);
+            break;
+        case 2:
+            put_block(model, &prng);
             break;
         case 1:
             put_frame(models, &prng);
@@ -107,17 +129,17 @@ static void frames_live_until_all_have_sent_them(void **state) {
     buffer_append_slice(&frame->bytes, SLICE("abcdef"));
     outbox_put_frame(&first, frame);
     outbox_put_frame(&second, frame);
-    assert_int_equal(frame->references, 3);
+    assert_int_equal(frame->shared.references, 3);
     /* Nothing was copied: both point at the same bytes. */
     assert_ptr_equal(outbox_next(&first).data, frame->bytes.data);
     assert_ptr_equal(outbox_next(&second).data, frame->bytes.data);
     outbox_sent(&first, 4);
-    assert_int_equal(frame->references, 3);
+    assert_int_equal(frame->shared.references, 3);
     assert_memory_equal(outbox_next(&first).data, "ef", 2);
     outbox_sent(&first, 2);
-    assert_int_equal(frame->references, 2);
+    assert_int_equal(frame->shared.references, 2);
     outbox_deinit(&second);
-    assert_int_equal(frame->references, 1);
+    assert_int_equal(frame->shared.references, 1);
     shared_frame_release(frame);
     outbox_deinit(&first);
 }
