@@ -31,7 +31,7 @@ enum {
     PUSH_GAP_US = 300,
     PUSH_GAP_REQUEST_US = 5,
     PUSH_GAP_US_MAX = 2000,
-    PUSH_BYTES = 64 << 10,  /* so much goes at once */
+    PUSH_BYTES = 128 << 10, /* so much goes at once */
     SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,

@@ -27,7 +27,7 @@ enum {
     SPARE_BUFFER_BYTES_MAX = 64 << 10, /* larger ones are not kept */
     ARGS_KEPT_MAX = 8192,              /* after a batch; a request may have a million */
     RECORD_BYTES = 16 << 10,           /* of changes become a record of the log */
-    TURN_LOG_BYTES = 96 << 10,         /* of records end a turn */
+    TURN_LOG_BYTES = 192 << 10,        /* of records end a turn */
 };
 
 struct batch_request {

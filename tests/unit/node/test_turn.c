@@ -399,7 +399,7 @@ static void a_pause_ends_before_requests(void **state) {
 /* What many requests change goes into the log, and to peers, while it is still in the cache. */
 static void enough_changes_end_a_turn(void **state) {
     (void)state;
-    enum { REQUESTS = 400, VALUE_BYTES = 1000, TURN_BYTES_MAX = 200 << 10 };
+    enum { REQUESTS = 800, VALUE_BYTES = 1000, TURN_BYTES_MAX = 300 << 10 };
     for (unsigned logs = 0; logs < 2; logs++) {
         static struct world world;
         world_init(&world, logs == 1);
