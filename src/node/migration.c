@@ -406,7 +406,7 @@ static void write_command(struct buffer *out, const struct slice *parts, size_t 
 static void migration_greet(struct node *node, struct migration *migration) {
     struct migration_link *link = migration->link;
     const struct migration_request *request = &migration->request;
-    if (!link->is_reused && request->password > 0) {
+    if (request->password > 0) { /* each time, as Redis does: it may be another one by now */
         struct slice parts[3] = {SLICE("AUTH")};
         size_t count = 1;
         if (request->user > 0) {

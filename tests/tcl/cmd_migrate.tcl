@@ -217,6 +217,11 @@ foreach program [target_programs] {
                 # The last one counts.
                 expect [migrate c 0 5000 AUTH wrong COPY AUTH2 default secret] OK
                 expect [r keys *] c
+                # A password that was the right one on the same connection.
+                $t config set requirepass another
+                expect_error "ERR Target instance replied with error: WRONGPASS *" {
+                    migrate c 0 5000 AUTH secret
+                }
                 $t config set requirepass ""
                 expect [$t mget a b c] {1 2 3}
             }

@@ -356,6 +356,10 @@ static void links_are_used_again(void **state) {
     heard(&world, 0, "+OK\r\n");
     say(&world, 0, "MIGRATE h 1 e 1 1000 AUTH2 me secret\r\n");
     assert_int_equal(world.targets_count, 3);
+    /* It may have another one by now. */
+    target_gets(&world, "AUTH me secret");
+    target_gets(&world, "");
+    target_says(&world, "+OK\r\n");
     target_gets(&world, "RESTORE e 0 5.5");
     target_says(&world, "+OK\r\n");
     heard(&world, 0, "+OK\r\n");
