@@ -11,7 +11,8 @@ enum { FILLING_BYTES = 4096 }; /* of a read that brings nothing, so that parts t
 
 /* What one node serves and takes. */
 struct side {
-    bool is_stalled;      /* parts that it serves never end */
+    bool is_stalled; /* parts that it serves never end */
+    unsigned cancels;
     unsigned again_count; /* so many parts end with AGAIN */
     unsigned reads;       /* it takes so many to get a part */
     unsigned served;      /* parts, whole */
@@ -191,6 +192,12 @@ static bool sync_is_ready_(void *udata) {
     return true;
 }
 
+static bool sync_cancel_(void *udata) {
+    struct side *side = side_of(udata);
+    side->cancels++;
+    return true;
+}
+
 static void set_hooks(struct world *world, unsigned index) {
     struct mesh_data *data = &world->nodes[index].mesh->data;
     data->part_open = part_open_;
@@ -203,6 +210,7 @@ static void set_hooks(struct world *world, unsigned index) {
     data->sync_part_end = sync_part_end_;
     data->sync_end = sync_end_;
     data->sync_is_ready = sync_is_ready_;
+    data->sync_cancel = sync_cancel_;
 }
 
 static void start(struct world *world, unsigned index) {
@@ -929,6 +937,43 @@ static void what_is_void_is_given_up(void **state) {
     world_free(world);
 }
 
+/* The only one without what is void goes away while they take over its state: they go on as they
+ * were, until it comes back. */
+static void what_is_void_waits_for_who_is_without(void **state) {
+    (void)state;
+    enum { TICKS = 10 };
+    uint64_t ref;
+    struct world *world = begin_void(TICKS, &ref, 25);
+    unsigned there = replicas_find(&world->nodes[1].replicas, ref);
+    world->nodes[1].context.stamps[there] = stamp_make(TICKS - 1, there);
+    sides[1].is_stalled = true;
+    for (unsigned i = 0; i < 3; i++) {
+        world_reset(world, i, (i + 1) % 3);
+    }
+    world_run_ms(world, 3000);
+    for (unsigned i = 0; i < 3; i += 2) {
+        assert_true(mesh_is_joining(world->nodes[i].mesh));
+        assert_int_equal(sides[i].cancels, 0);
+    }
+    world_stop(world, 1);
+    world_run_ms(world, 3000);
+    for (unsigned i = 0; i < 3; i += 2) {
+        assert_false(mesh_is_joining(world->nodes[i].mesh));
+        assert_int_equal(sides[i].cancels, 1);
+    }
+    /* It comes back, and both give up what is void after all. */
+    sides[1].is_stalled = false;
+    start(world, 1);
+    world_run_ms(world, 20000);
+    for (unsigned i = 0; i < 3; i += 2) {
+        assert_false(mesh_is_joining(world->nodes[i].mesh));
+        assert_int_equal(sides[i].begins, 2);
+        unsigned here = replicas_find(&world->nodes[i].replicas, ref);
+        assert_true(stamp_ticks(world->nodes[i].context.stamps[here]) < TICKS);
+    }
+    world_free(world);
+}
+
 /* Nobody's state would do: they go on as they are. */
 static void what_is_void_everywhere_stays(void **state) {
     (void)state;
@@ -1003,6 +1048,7 @@ int main(void) {
         cmocka_unit_test(the_forgotten_do_not_wait_for_each_other),
         cmocka_unit_test(authors_make_their_changes_known),
         cmocka_unit_test(what_is_void_is_given_up),
+        cmocka_unit_test(what_is_void_waits_for_who_is_without),
         cmocka_unit_test(what_is_void_everywhere_stays),
         cmocka_unit_test(nonsense_ends_the_link),
     };
