@@ -179,6 +179,10 @@ size_t number_format_float(char at[NUMBER_FLOAT_BYTES_MAX], long double value) {
         memcpy(at, value > 0 ? "inf" : "-inf", 4);
         return value > 0 ? 3 : 4;
     }
+    /* Most sums of counts are whole, and need no arithmetic of long numbers. */
+    if (value >= -1e18L && value <= 1e18L && (long double)(int64_t)value == value) {
+        return number_format_integer(at, (int64_t)value);
+    }
     int printed = snprintf(at, NUMBER_FLOAT_BYTES_MAX, "%.17Lf", value);
     size_t size = (size_t)printed;
     while (size > 0 && at[size - 1] == '0') {

@@ -120,6 +120,11 @@ static void floats_in_positional_notation(void **state) {
     assert_float_text(-6e-18L, "-0.00000000000000001");
     assert_float_text(3.0e3L, "3000");
     assert_float_text(5.0e3L + 200.0L, "5200");
+    assert_float_text(123456789012345678.0L, "123456789012345678");
+    assert_float_text(-123456789012345678.0L, "-123456789012345678");
+    assert_float_text(1e18L, "1000000000000000000");
+    assert_float_text(1e18L + 1, "1000000000000000001");
+    assert_float_text(-1e18L - 0.5L, "-1000000000000000000.5");
     assert_float_text(1e20L, "100000000000000000000");
     assert_float_text(INFINITY, "inf");
     assert_float_text(-INFINITY, "-inf");
