@@ -290,9 +290,7 @@ static void index_update(struct collection *collection, struct slice name, struc
     }
 }
 
-/* All elements are about to change: taking each out of its place in the order, and putting it into
- * another, would cost more than all else. */
-static void index_drop(struct collection *collection) {
+void collection_drop_order(struct collection *collection) {
     if (collection->type == VALUE_SORTED_SET && !collection->is_order_stale) {
         order_tree_deinit(&collection->order);
         order_tree_init(&collection->order, element_name);
@@ -663,86 +661,6 @@ void collection_finish(struct store *store, struct collection *collection, uint6
     (void)contested_open(store, &owner, slot);
     (void)contested_close(store, &owner, stamp);
     buffer_deinit(&name);
-}
-
-bool collection_is_covered(const struct store *store, const struct collection *collection,
-                           unsigned author) {
-    if (collection->contested_count > 0 || collection_has_parts_beside(collection, author)) {
-        return store->is_alone;
-    }
-    for (unsigned i = 0; i < collection->newest_count; i++) {
-        if (!mutate_has_seen(store, author, collection->newest[i].stamp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-struct delete_walk {
-    uint64_t stamp;
-};
-
-static void delete_element(struct store *store, struct collection *collection,
-                           struct entry *element, void *udata) {
-    const struct delete_walk *walk = (const struct delete_walk *)udata;
-    struct buffer name = {0};
-    struct slice bytes = entry_key(element);
-    buffer_append_slice(&name, bytes);
-    struct key key =
-        collection_key(store, collection, store_database_index(store, collection->database),
-                       name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
-    struct change change = {.kind = CHANGE_DELETE, .stamp = walk->stamp};
-    collection_before(store, &key);
-    (void)mutate_apply_place(store, &key, &change);
-    collection_after(store, &key, walk->stamp);
-    buffer_deinit(&name);
-}
-
-void collection_delete_seen(struct store *store, struct collection *collection, uint64_t stamp) {
-    struct delete_walk walk = {.stamp = stamp};
-    if (collection_is_sequence(collection->type)) {
-        sequence_delete_seen(store, collection, stamp);
-    }
-    index_drop(collection);
-    collection_walk(store, collection, delete_element, &walk);
-}
-
-void collection_note_take(struct collection *collection) {
-    /* Making it anew costs about what some of its elements cost that change their places. */
-    enum { TAKES_MIN = 64, PART_OF_ALL = 16 };
-    collection->takes_count++;
-    if (collection->takes_count >= TAKES_MIN &&
-        collection->takes_count >= collection_count(collection) / PART_OF_ALL) {
-        index_drop(collection);
-    }
-}
-
-static void take_element(struct store *store, struct collection *collection, struct entry *element,
-                         void *udata) {
-    (void)udata;
-    if (!merge_is_intricate(store, element)) {
-        return;
-    }
-    struct buffer name = {0};
-    buffer_append_slice(&name, entry_key(element));
-    struct key key =
-        collection_key(store, collection, store_database_index(store, collection->database),
-                       name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
-    uint64_t before = store->context.stamps[store->replicas.self];
-    collection_before(store, &key);
-    merge_take(store, &key);
-    /* Perhaps there was nothing to take off: then nothing has changed. */
-    uint64_t stamp = store->context.stamps[store->replicas.self];
-    collection_after(store, &key, stamp != before ? stamp : 0);
-    buffer_deinit(&name);
-}
-
-void collection_take(struct store *store, struct collection *collection) {
-    if (collection->contested_count > 0 ||
-        collection_has_parts_beside(collection, store->replicas.self)) {
-        index_drop(collection);
-        collection_walk(store, collection, take_element, NULL);
-    }
 }
 
 /* ---- adopting ---- */

@@ -120,6 +120,9 @@ void collection_finish(struct store *store, struct collection *collection, uint6
 
 /* May elements have parts of counters of others than the replica in `slot`? */
 bool collection_has_parts_beside(const struct collection *collection, unsigned slot);
+/* Had the writer in slot `author` seen all stamps that its elements may have? */
+bool collection_is_seen(const struct store *store, const struct collection *collection,
+                        unsigned author);
 /* Had the writer in slot `author` seen all of it, and is nothing of it left by a DELETE? */
 bool collection_is_covered(const struct store *store, const struct collection *collection,
                            unsigned author);
@@ -135,8 +138,13 @@ void collection_walk(struct store *store, struct collection *collection,
 void collection_note_settled(struct collection *collection, unsigned slot);
 /* All its stamps of that slot have been settled. */
 void collection_retire_slot(struct collection *collection, unsigned slot);
-/* Takes off, as DELETE and SET must first, what is here of others' parts of counters. */
+/* Records, as DELETE and SET must first, what is here of others' parts of counters: a TAKE for each
+ * element. What takes them off here is the change that follows, and that must not fail. */
 void collection_take(struct store *store, struct collection *collection);
+/* May a recorded TAKE of that element change anything, which its author's next change, in the same
+ * unit, would not? */
+bool collection_needs_take(const struct store *store, struct collection *collection,
+                           struct slice name, unsigned author);
 /* A recorded TAKE of an element is about to be applied. Where many come one after another, they
  * come before a DELETE of all, and the order of a sorted set is not kept up meanwhile. */
 void collection_note_take(struct collection *collection);
@@ -166,6 +174,9 @@ static inline uint64_t collection_visible_count(const struct collection *collect
     }
     return collection->space.table.count - collection->space.hidden_count;
 }
+/* Forgets the order of a sorted set until it is read. All elements are about to change: taking each
+ * out of its place in the order, and putting it into another, would cost more than all else. */
+void collection_drop_order(struct collection *collection);
 /* Makes the order of a sorted set anew: collection_order(). */
 void collection_make_order(struct collection *collection);
 /* The order of a sorted set, by scores. */

@@ -225,6 +225,26 @@ void contested_requeue(struct store *store, struct contested *contested);
  * goes in some other way. */
 void contested_detach(struct store *store, struct keyspace *space, struct contested *contested);
 
+/* ---- what a DELETE leaves: contested_ghosts.c ---- */
+
+enum contested_rest {
+    CONTESTED_RESTS_OTHERWISE, /* nothing, or more than ghosts, or it has to be found out */
+    CONTESTED_RESTS_AS_IT_IS,  /* it has no effect */
+    CONTESTED_RESTS_IN_GHOSTS, /* contested_leave_ghosts() */
+};
+
+/* What does a DELETE by that author leave of it? */
+enum contested_rest contested_rest(const struct store *store, const struct contested *contested,
+                                   unsigned author);
+/* Applies the DELETE with this stamp, which leaves ghosts. The entry stays where it is, in the
+ * table of `space`; the walks have been told. */
+void contested_leave_ghosts(struct store *store, struct keyspace *space,
+                            struct contested *contested, uint64_t stamp);
+/* The same for a compact counter without an expiry at `slot`, the place of `key`, of which its
+ * author had seen all: another entry comes into its place. */
+void contested_leave_ghost(struct store *store, const struct key *key, uint64_t *slot,
+                           uint64_t stamp);
+
 /* ---- introspection ---- */
 
 uint64_t contested_memory_bytes(const struct contested *contested);

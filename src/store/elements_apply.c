@@ -240,6 +240,19 @@ static void open_where_needed(struct store *store, const struct key *key,
     (void)contested_open(store, key, slot);
 }
 
+/* Is there anything that the TAKE alone tells? */
+static bool needs_take(const struct store *store, const struct entry *entry,
+                       const struct change *change) {
+    struct collection *collection = NULL;
+    if (entry_kind(entry) == ENTRY_COLLECTION && entry_type(entry) == change->type) {
+        collection = entry_collection(entry);
+    } else if (entry_kind(entry) == ENTRY_CONTESTED) {
+        collection = contested_find_collection(entry_contested(entry), change->type);
+    }
+    return collection != NULL &&
+           collection_needs_take(store, collection, change->element, stamp_slot(change->stamp));
+}
+
 bool elements_change_is_sound(const struct change *change) {
     double score;
     bool is_register = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
@@ -271,6 +284,9 @@ enum store_status elements_apply(struct store *store, const struct key *key,
          (entry_kind(entry) == ENTRY_PACKED && entry_type(entry) == change->type)) &&
         (change->type == VALUE_LIST ? apply_packed_list(store, key, slot, change)
                                     : apply_packed(store, key, slot, change))) {
+        return STORE_OK;
+    }
+    if (change->kind == CHANGE_TAKE && !needs_take(store, entry, change)) {
         return STORE_OK;
     }
     bool is_contested = entry != NULL && entry_kind(entry) == ENTRY_CONTESTED;

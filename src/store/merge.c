@@ -566,7 +566,7 @@ static void put_take(const struct store *store, struct buffer *list,
     change_take_put(list, &take);
 }
 
-static void put_takes(const struct store *store, struct buffer *list, const struct entry *entry) {
+void merge_put_takes(const struct store *store, struct buffer *list, const struct entry *entry) {
     if (entry_kind(entry) == ENTRY_CONTESTED) {
         const struct contested *contested = entry_contested(entry);
         for (unsigned i = 0; i < contested->parts_count; i++) {
@@ -587,7 +587,7 @@ static void put_takes(const struct store *store, struct buffer *list, const stru
 /* Of the value that is no collection. */
 static void take_value(struct store *store, const struct key *key, const struct entry *entry) {
     struct buffer list = {0};
-    put_takes(store, &list, entry);
+    merge_put_takes(store, &list, entry);
     if (list.size > 0) {
         struct change change = {.kind = CHANGE_TAKE,
                                 .db = key->db,
@@ -644,6 +644,17 @@ enum store_status merge_write(struct store *store, const struct key *key, struct
         mutate_record(store, key, change);
     }
     return status;
+}
+
+enum store_status merge_write_over_types(struct store *store, const struct key *key,
+                                         struct change *change) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (!merge_has_memory(slot != NULL ? table_item(*slot) : NULL, change)) {
+        return STORE_OUT_OF_MEMORY;
+    }
+    merge_take_types(store, key, NULL);
+    change->stamp = mutate_stamp(store);
+    return merge_write(store, key, change);
 }
 
 enum store_status merge_set(struct store *store, const struct key *key, struct slice value,

@@ -55,13 +55,20 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
 
 /* The part that this node goes on with, or NULL: a part that was taken off as a whole is over. */
 const struct contested_part *merge_own_part(const struct store *store, const struct entry *entry);
-/* Takes off what is here of others' parts, as SET and DELETE must first. */
+/* Appends what is here of others' parts of one counter, for the value of a TAKE. */
+void merge_put_takes(const struct store *store, struct buffer *list, const struct entry *entry);
+/* Takes off what is here of others' parts, as SET and DELETE must first; of elements it is only
+ * recorded, see collection_take(). */
 void merge_take(struct store *store, const struct key *key);
 /* Takes off what is here of others' parts of other types than that of `except` (NULL: a string), as
  * a change of one type must first where there are several. */
 void merge_take_types(struct store *store, const struct key *key, const struct collection *except);
 /* Applies and records a change that has its stamp. OUT_OF_MEMORY: neither. */
 enum store_status merge_write(struct store *store, const struct key *key, struct change *change);
+/* Stamps, applies and records a change of a string after merge_take_types(). OUT_OF_MEMORY: none of
+ * all that was done. */
+enum store_status merge_write_over_types(struct store *store, const struct key *key,
+                                         struct change *change);
 /* Sets the value; `expire_unix_ms` as in strings_set(). */
 enum store_status merge_set(struct store *store, const struct key *key, struct slice value,
                             uint64_t expire_unix_ms);

@@ -83,7 +83,9 @@ static inline const struct contested *collection_prefetch_merge(const struct col
 }
 
 static inline void contested_prefetch(const struct contested *contested) {
-    prefetch_lines(contested->parts, 2);
+    enum { PARTS_MAX = 2 };
+    size_t parts = contested->parts_count < PARTS_MAX ? contested->parts_count : PARTS_MAX;
+    prefetch_lines(contested->parts, (unsigned)((parts * sizeof(contested->parts[0]) + 63) / 64));
     prefetch(contested->registers);
 }
 

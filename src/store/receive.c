@@ -227,6 +227,22 @@ struct change_window {
     struct change changes[APPLY_WINDOW];
 };
 
+/* Leaves out each TAKE that is not going to look at its element; returns how many changes stay. */
+static unsigned window_drop_takes(const struct change_window *window, const struct store *store,
+                                  const struct collection **collections, unsigned *at,
+                                  unsigned count) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct change *change = &window->changes[at[i]];
+        if (change->kind != CHANGE_TAKE ||
+            !collection_is_seen(store, collections[i], stamp_slot(change->stamp))) {
+            collections[kept] = collections[i];
+            at[kept++] = at[i];
+        }
+    }
+    return kept;
+}
+
 /* What the elements of the changes are going to read, a stage for all of them at a time. */
 static void window_prefetch_elements(const struct change_window *window, const struct store *store,
                                      const unsigned *databases, const uint64_t *hashes) {
@@ -241,6 +257,7 @@ static void window_prefetch_elements(const struct change_window *window, const s
         at[count] = i;
         count += collections[count] != NULL;
     }
+    count = window_drop_takes(window, store, collections, at, count);
     for (unsigned i = 0; i < count; i++) {
         element_hashes[i] = hash_bytes(store->element_seed, window->changes[at[i]].element);
         collection_prefetch(collections[i]);

@@ -605,15 +605,13 @@ static enum store_status patch_merged(struct store *store, const struct key *key
     bool is_whole = is_number || is_full || contested_is_hyperloglog(value) ||
                     (offset < HYPERLOGLOG_HEADER_BYTES && size <= HYPERLOGLOG_SPARSE_BYTES_LIMIT);
     if (!is_whole) {
-        merge_take_types(store, key, NULL);
         struct change change = {.kind = CHANGE_PATCH,
                                 .db = key->db,
-                                .stamp = mutate_stamp(store),
                                 .is_fresh = old == NULL,
                                 .key = key->name,
                                 .offset = offset,
                                 .value = bytes};
-        return merge_write(store, key, &change);
+        return merge_write_over_types(store, key, &change);
     }
     struct large_string *whole = large_string_new(value.size, size);
     if (whole == NULL) {
@@ -750,14 +748,12 @@ static enum store_status raise_merged(struct store *store, const struct key *key
     if (!is_sound || is_full || is_number || (old != NULL && raised.size == 0)) {
         status = strings_set(store, key, value, STRINGS_KEEP_EXPIRY);
     } else {
-        merge_take_types(store, key, NULL);
         struct change change = {.kind = CHANGE_REGISTERS,
                                 .db = key->db,
-                                .stamp = mutate_stamp(store),
                                 .is_fresh = old == NULL,
                                 .key = key->name,
                                 .value = raised.size > 0 ? buffer_slice(&raised) : SLICE("")};
-        status = merge_write(store, key, &change);
+        status = merge_write_over_types(store, key, &change);
     }
     buffer_deinit(&raised);
     return status;
