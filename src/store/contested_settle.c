@@ -176,10 +176,16 @@ static void settle(struct store *store, struct contested *contested,
         settle_at(store, &key, contested, frontier);
     } else {
         struct key key = collection_key(store, owner, db, bytes);
+        uint64_t visible_count = collection_visible_count(owner);
         collection_before(store, &key);
         settle_at(store, &key, contested, frontier);
         collection_after(store, &key, 0);
-        collection_finish(store, owner, 0);
+        /* Beside other types, to find out what is shown is to look at all elements; but what is
+         * shown of this one has not changed. */
+        if (entry_kind(owner->entry) != ENTRY_CONTESTED || collection_count(owner) == 0 ||
+            collection_visible_count(owner) != visible_count) {
+            collection_finish(store, owner, 0);
+        }
     }
     buffer_deinit(&name);
 }
