@@ -59,7 +59,9 @@
  *
  * A SET, DELETE or FLUSH drops the writer's own part of a counter, which needs no mention: every
  * reader has applied that writer's changes in order and knows the part as the writer did. What it
- * had seen of others' parts a TAKE before it in its unit takes off. */
+ * had seen of others' parts a TAKE before it in its unit takes off. A TAKE of an element never
+ * comes without such a change behind it: where a reader has no more of a part than the writer had
+ * seen, that alone takes it off, and the TAKE need not be looked at. */
 #ifndef CRDT_CHANGE_H
 #define CRDT_CHANGE_H
 
