@@ -46,10 +46,10 @@ void merge_report_types(struct store *store, const struct key *key,
 void retire_forget_collection(struct collection *collection);
 /* Makes part number `i` one with the shown register. A text that is no number hides it for good. */
 void retire_fold_part(const struct store *store, struct contested *contested, unsigned i);
-/* Settles the elements of a replica that is retired, up to these ticks; its part becomes one with
- * the register. */
-void retire_elements(struct store *store, struct contested *contested, unsigned slot,
-                     uint64_t ticks_max);
+/* The stamp of the register that this part of `contested` becomes one with. */
+uint64_t retire_folded_stamp(const struct contested *contested, const struct contested_part *part);
+/* Settles the elements of a replica that is retired, up to these ticks; but for its part. */
+void retire_stamps(struct contested *contested, unsigned slot, uint64_t ticks_max);
 
 /* ---- local writes: they record what they do ---- */
 

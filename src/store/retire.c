@@ -182,6 +182,15 @@ static long double part_value(const struct contested_part *part) {
                           : (long double)part->total - (long double)part->off;
 }
 
+uint64_t retire_folded_stamp(const struct contested *contested, const struct contested_part *part) {
+    const struct contested_register *top = contested_top(contested);
+    uint64_t ticks = stamp_ticks(part->stamp);
+    if (top != NULL && stamp_ticks(top->stamp) > ticks) {
+        ticks = stamp_ticks(top->stamp);
+    }
+    return stamp_make(ticks, STAMP_SLOT_SETTLED);
+}
+
 void retire_fold_part(const struct store *store, struct contested *contested, unsigned i) {
     struct contested_part part = contested->parts[i];
     bool is_ghost = contested_part_is_ghost(&part);
@@ -189,17 +198,15 @@ void retire_fold_part(const struct store *store, struct contested *contested, un
     if (is_ghost) {
         return;
     }
-    struct contested_register *top = contested_top(contested);
-    uint64_t ticks = stamp_ticks(part.stamp);
+    const struct contested_register *top = contested_top(contested);
+    uint64_t stamp = retire_folded_stamp(contested, &part);
     char text[NUMBER_INTEGER_BYTES_MAX];
     size_t size;
     struct entry_scratch scratch;
     struct slice base = {0};
     if (top != NULL) {
         base = contested_register_bytes(top, &scratch);
-        ticks = stamp_ticks(top->stamp) > ticks ? stamp_ticks(top->stamp) : ticks;
     }
-    uint64_t stamp = stamp_make(ticks, STAMP_SLOT_SETTLED);
     bool is_number = top != NULL && top->form == CONTESTED_NUMBER;
     bool is_integer =
         !is_number && (top == NULL || base.size > 0) && fold_integer(base, &part, text, &size);
@@ -238,8 +245,7 @@ static bool is_quiet(const struct contested *contested, const struct context *fr
            !contested_has_types(contested);
 }
 
-void retire_elements(struct store *store, struct contested *contested, unsigned slot,
-                     uint64_t ticks_max) {
+void retire_stamps(struct contested *contested, unsigned slot, uint64_t ticks_max) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
         settle_stamp_up_to(&contested->registers[i].stamp, slot, ticks_max);
     }
@@ -249,12 +255,16 @@ void retire_elements(struct store *store, struct contested *contested, unsigned 
     for (unsigned i = 0; i < contested->expiries_count; i++) {
         settle_stamp_up_to(&contested->expiries[i].stamp, slot, ticks_max);
     }
-    for (unsigned i = contested->parts_count; i-- > 0;) {
-        uint64_t stamp = contested->parts[i].stamp;
+    for (unsigned i = 0; i < contested->parts_count; i++) {
         settle_stamp_up_to(&contested->parts[i].off_by, slot, ticks_max);
-        if (has_slot(stamp, slot) && stamp_ticks(stamp) <= ticks_max) {
-            retire_fold_part(store, contested, i);
-        }
+    }
+}
+
+static void retire_elements(const struct store *store, struct contested *contested, unsigned slot) {
+    const struct contested_part *part = contested_find_part(contested, slot);
+    retire_stamps(contested, slot, STAMP_TICKS_MAX);
+    if (part != NULL) {
+        retire_fold_part(store, contested, (unsigned)(part - contested->parts));
     }
 }
 
@@ -292,7 +302,7 @@ static enum retire_progress retire_place(struct store *store, const struct key *
         }
     }
     struct contested *contested = contested_open(store, key, mutate_slot(store, key));
-    retire_elements(store, contested, slot, STAMP_TICKS_MAX);
+    retire_elements(store, contested, slot);
     settle_header(contested->entry, slot);
     contested_close(store, key, 0);
     return RETIRE_DONE;

@@ -345,6 +345,19 @@ static bool is_retired_somewhere(const struct state_merge *merge, unsigned slot)
             (replicas->retired_count > 0 && replicas_find_retired(replicas, ref) != NULL));
 }
 
+/* The part of a retired replica becomes one with the register where the other side has that
+ * register. Else it stays: as a part where both have it, since the register below may be one that
+ * the other side lacks; to be dropped where the other side has seen it and taken it off. */
+static void fold_as_other(const struct store *store, struct contested *contested, unsigned slot,
+                          uint64_t ticks_max, const struct contested *other) {
+    const struct contested_part *part = contested_find_part(contested, slot);
+    if (part != NULL && stamp_ticks(part->stamp) <= ticks_max &&
+        contested_find_part(other, slot) == NULL &&
+        has_register(other, retire_folded_stamp(contested, part))) {
+        retire_fold_part(store, contested, (unsigned)(part - contested->parts));
+    }
+}
+
 void state_merge_retire(const struct state_merge *merge, struct contested *here,
                         struct store *staged, struct contested *there) {
     for (unsigned slot = 1; slot < merge->store->replicas.slots_count; slot++) {
@@ -352,10 +365,14 @@ void state_merge_retire(const struct state_merge *merge, struct contested *here,
             continue;
         }
         /* What one side has not seen is not retired for it. */
-        uint64_t seen_there = slot < merge->seen_there_count ? merge->seen_there[slot] : 0;
-        retire_elements(merge->store, here, slot, stamp_ticks(seen_there));
+        uint64_t here_max =
+            slot < merge->seen_there_count ? stamp_ticks(merge->seen_there[slot]) : 0;
+        uint64_t there_max = stamp_ticks(merge->seen_here->stamps[slot]);
+        retire_stamps(here, slot, here_max);
         if (there != NULL) {
-            retire_elements(staged, there, slot, stamp_ticks(merge->seen_here->stamps[slot]));
+            retire_stamps(there, slot, there_max);
+            fold_as_other(merge->store, here, slot, here_max, there);
+            fold_as_other(staged, there, slot, there_max, here);
         }
     }
 }

@@ -50,7 +50,9 @@ enum state_merge_quick state_merge_quick(const struct state_merge *merge, const 
 /* Do they have the same elements, as far as can be told at a glance? */
 bool state_merge_is_equal(const struct entry *a, const struct entry *b);
 /* What is retired on one side only was seen by both sides, and looks alike once it is on both:
- * before they are merged. `there`, in the store `staged`, may be NULL. */
+ * before they are merged. A part only where the other side has the register that it becomes: who is
+ * about to retire it may have it above one that the other has not seen. `there`, in the store
+ * `staged`, may be NULL. */
 void state_merge_retire(const struct state_merge *merge, struct contested *here,
                         struct store *staged, struct contested *there);
 /* Merges the elements of `there` (NULL: the key is absent there) into `here`. False when memory is

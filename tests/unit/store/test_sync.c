@@ -1584,6 +1584,68 @@ static void what_is_retired_in_parts_is_noted(void **state) {
     teardown();
 }
 
+/* The peer is about to retire a life that all have seen. It keeps a part of that above a register
+ * that not all have seen, and the joiner has the part without the register. */
+static void a_part_stays_above_what_is_unseen(void **state) {
+    (void)state;
+    setup(3);
+    unsigned old = peers[2].author;
+    set(0, "c", "1000");
+    collect(&peers[0]);
+    add(2, "c", 30);
+    add_field(2, "f", 30);
+    deliver(2, 0);
+    deliver(2, 1);
+    collect(&peers[2]);
+    begin_life(&peers[2], 60);
+    struct store *store = &peers[0].store;
+    unsigned slot = replicas_find(&store->replicas, authors[old].ref);
+    struct context frontier = store->context;
+    frontier.stamps[store->replicas.self] = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        assert_false(store_retire_some(store, slot, &frontier, 1000));
+        collect(&peers[0]);
+    }
+    assert_non_null(replicas_find_retired(&store->replicas, authors[old].ref));
+    expect(1, "c", "30");
+    join(&peers[1], &peers[0], SYNC_MERGE);
+    expect(1, "c", "1030");
+    expect_field(1, "f", "30");
+    deliver_all();
+    expect_all("c", "1030");
+    check_equal();
+    retire(0, old);
+    retire(1, old);
+    check_equal();
+    teardown();
+}
+
+/* The mesh has seen a part and deleted it, and has retired its author. What the forgotten one has
+ * written below the part has not been seen. */
+static void what_was_written_below_a_deleted_part_stays(void **state) {
+    (void)state;
+    setup(3);
+    unsigned old = peers[0].author;
+    set(2, "c", "1000");
+    collect(&peers[2]);
+    add(0, "c", 30);
+    deliver(0, 1);
+    deliver(0, 2);
+    expect(2, "c", "1030");
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    delete (1, "c");
+    deliver(1, 0);
+    settle_and_retire(&peers[0], old);
+    settle_and_retire(&peers[1], old);
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    expect_all("c", "1000");
+    teardown();
+}
+
 /* Two that were alone meet: both have data, neither log reaches the other. */
 static void two_that_were_alone(void **state) {
     (void)state;
@@ -2037,6 +2099,8 @@ int main(void) {
         cmocka_unit_test(unsent_patches_are_made_again),
         cmocka_unit_test(hyperloglogs_of_both_are_joined),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
+        cmocka_unit_test(a_part_stays_above_what_is_unseen),
+        cmocka_unit_test(what_was_written_below_a_deleted_part_stays),
         cmocka_unit_test(two_that_were_alone),
         cmocka_unit_test(an_old_copy_comes_back),
         cmocka_unit_test(random_joins),
