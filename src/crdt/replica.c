@@ -19,6 +19,14 @@ uint64_t replica_ref(const struct replica_id *id) {
     return ref != 0 ? ref : 1;
 }
 
+uint64_t replica_born_ticks(const struct replica_id *id) {
+    uint64_t epoch = (uint64_t)STAMP_EPOCH_MS;
+    uint64_t latest = (STAMP_TICKS_ACCEPTED_MAX >> STAMP_COUNTER_BITS) + epoch;
+    return id->generation > epoch && id->generation <= latest
+               ? (id->generation - epoch) << STAMP_COUNTER_BITS
+               : 0;
+}
+
 void replicas_init(struct replicas *replicas) {
     *replicas = (struct replicas){
         .slots_count = 1, .self = STAMP_SLOT_SELF, .authors = packed_authors_new()};
@@ -187,15 +195,20 @@ const struct retired_replica *replicas_find_retired(const struct replicas *repli
     return NULL;
 }
 
-void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks) {
-    const struct ended_replica *ended = find_ended(replicas, ref);
+void replicas_note_retired(struct replicas *replicas, const struct retired_replica *retired) {
+    const struct ended_replica *ended = find_ended(replicas, retired->ref);
+    uint64_t ticks = retired->ticks;
     if (ended != NULL && ticks > ended->ticks) {
         ticks = ended->ticks; /* who retired it later was somebody who had seen what is void */
     }
     for (size_t i = 0; i < replicas->retired_count; i++) {
-        if (replicas->retired[i].ref == ref) {
-            if (ticks > replicas->retired[i].ticks) {
-                replicas->retired[i].ticks = ticks;
+        struct retired_replica *known = &replicas->retired[i];
+        if (known->ref == retired->ref) {
+            if (known->born_ticks == 0) {
+                known->born_ticks = retired->born_ticks;
+            }
+            if (ticks > known->ticks) {
+                known->ticks = ticks;
                 replicas->version++;
             }
             return;
@@ -208,8 +221,8 @@ void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t tic
     }
     replicas->retired = memory_resize(replicas->retired,
                                       (replicas->retired_count + 1) * sizeof(replicas->retired[0]));
-    replicas->retired[replicas->retired_count++] =
-        (struct retired_replica){.ref = ref, .ticks = ticks};
+    replicas->retired[replicas->retired_count++] = (struct retired_replica){
+        .ref = retired->ref, .ticks = ticks, .born_ticks = retired->born_ticks};
     replicas->version++;
 }
 
@@ -312,7 +325,10 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks) {
     require(slot != replicas->self);
     require(slot < replicas->slots_count);
     require(replicas->slots[slot].ref != 0);
-    replicas_note_retired(replicas, replicas->slots[slot].ref, ticks);
+    struct retired_replica retired = {.ref = replicas->slots[slot].ref,
+                                      .ticks = ticks,
+                                      .born_ticks = replica_born_ticks(&replicas->slots[slot].id)};
+    replicas_note_retired(replicas, &retired);
     memory_free(replicas->slots[slot].mark);
     replicas->version++;
     replicas->slots[slot] = (struct replica){.held_version = replicas->version};

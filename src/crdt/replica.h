@@ -9,7 +9,7 @@
  * written in. A change supersedes what its writer had seen, and the mark says what that was.
  *
  * A replica that is gone for good and whose every change has settled is retired: its slot is free
- * for another one, and only its ref and last ticks are remembered.
+ * for another one, and only its ref, its last ticks and when it began are remembered.
  *
  * A replica is ended when somebody makes again, as his own changes, what it wrote after some ticks:
  * its node in a later life, or who has them while that node is gone (store/sync.h: REBASE). The
@@ -52,6 +52,7 @@ struct replica {
 
 struct retired_replica {
     uint64_t ref, ticks;
+    uint64_t born_ticks; /* replica_born_ticks() */
 };
 
 struct ended_replica {
@@ -81,6 +82,9 @@ struct replicas {
 
 /* The name of a replica for everybody; never 0. */
 uint64_t replica_ref(const struct replica_id *id);
+/* When it began, by the clock of its node, which generations in a mesh are; it wrote nothing
+ * before, unless that clock was turned back meanwhile. 0: its generation does not say. */
+uint64_t replica_born_ticks(const struct replica_id *id);
 
 void replicas_init(struct replicas *replicas);
 void replicas_deinit(struct replicas *replicas);
@@ -102,8 +106,8 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
 /* The log begins with a snapshot from when the table had this version, or later: slots that were
  * retired by then may go to others. How many are still held? */
 unsigned replicas_release(struct replicas *replicas, uint64_t version_max);
-/* Remembers a retired replica that was heard of. */
-void replicas_note_retired(struct replicas *replicas, uint64_t ref, uint64_t ticks);
+/* Remembers a retired replica that was heard of, or more of it. */
+void replicas_note_retired(struct replicas *replicas, const struct retired_replica *retired);
 /* What the replica of `end->ref` wrote above `end->ticks` is void. Of two ends the earlier one
  * counts, and the later `made_ticks`. */
 void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end);

@@ -11,7 +11,7 @@
 
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
-enum { FLAG_ALONE = 1, FLAG_ENDED = 2 };
+enum { FLAG_ALONE = 1, FLAG_ENDED = 2, FLAG_BORN = 4, FLAGS_ALL = 7 };
 
 /* ---- writing ---- */
 
@@ -60,9 +60,9 @@ void replicas_record_put(struct buffer *out, const struct store *store,
                          const struct context *context, bool has_marks) {
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
-    bool has_ended = replicas->ended_count > 0;
-    buffer_append_byte(
-        out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) | (has_ended ? FLAG_ENDED : 0)));
+    bool has_ended = replicas->ended_count > 0, has_born = replicas->retired_count > 0;
+    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
+                                      (has_ended ? FLAG_ENDED : 0) | (has_born ? FLAG_BORN : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -89,6 +89,9 @@ void replicas_record_put(struct buffer *out, const struct store *store,
             codec_put_varint(out, replicas->ended[i].ticks);
             codec_put_varint(out, replicas->ended[i].made_ticks);
         }
+    }
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        codec_put_varint(out, replicas->retired[i].born_ticks);
     }
 }
 
@@ -131,8 +134,11 @@ static bool take_entry(struct slice *bytes, struct replicas_record_entry *entry)
     return true;
 }
 
-bool replicas_record_next_retired(struct slice *retired, struct retired_replica *replica) {
-    return codec_take_u64(retired, &replica->ref) && take_ticks(retired, &replica->ticks);
+bool replicas_record_next_retired(struct slice *retired, struct slice *born,
+                                  struct retired_replica *replica) {
+    replica->born_ticks = 0;
+    return codec_take_u64(retired, &replica->ref) && take_ticks(retired, &replica->ticks) &&
+           (born->size == 0 || take_ticks(born, &replica->born_ticks));
 }
 
 bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica) {
@@ -156,6 +162,19 @@ static bool take_ended(struct slice *bytes, struct replicas_record *record) {
     return true;
 }
 
+static bool take_born(struct slice *bytes, struct replicas_record *record) {
+    struct slice rest = *bytes;
+    for (uint64_t i = 0; i < record->retired_count; i++) {
+        uint64_t ticks;
+        if (!take_ticks(&rest, &ticks)) {
+            return false;
+        }
+    }
+    record->born = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    return true;
+}
+
 static bool take_rest(struct slice *bytes, struct replicas_record *record) {
     uint64_t self;
     if (!varint_take(bytes, &self) || self == STAMP_SLOT_SETTLED || self >= STAMP_SLOTS_COUNT ||
@@ -164,10 +183,10 @@ static bool take_rest(struct slice *bytes, struct replicas_record *record) {
         return false;
     }
     record->self = (unsigned)self;
-    struct slice rest = *bytes;
+    struct slice rest = *bytes, no_born = {0};
     for (uint64_t i = 0; i < record->retired_count; i++) {
         struct retired_replica replica;
-        if (!replicas_record_next_retired(&rest, &replica) || replica.ref == 0) {
+        if (!replicas_record_next_retired(&rest, &no_born, &replica) || replica.ref == 0) {
             return false;
         }
     }
@@ -181,11 +200,12 @@ static bool take_rest(struct slice *bytes, struct replicas_record *record) {
 bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     uint64_t count;
     *record = (struct replicas_record){0};
-    if (bytes->size == 0 || (bytes->data[0] & ~(FLAG_ALONE | FLAG_ENDED)) != 0) {
+    if (bytes->size == 0 || (bytes->data[0] & ~FLAGS_ALL) != 0) {
         return false;
     }
     record->is_alone = (bytes->data[0] & FLAG_ALONE) != 0;
     bool has_ended = (bytes->data[0] & FLAG_ENDED) != 0;
+    bool has_born = (bytes->data[0] & FLAG_BORN) != 0;
     *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
@@ -197,7 +217,8 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
                   (i == 0 || record->entries[i].slot > record->entries[i - 1].slot);
         record->count++;
     }
-    if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record))) {
+    if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record)) ||
+        (has_born && !take_born(bytes, record))) {
         replicas_record_deinit(record);
         return false;
     }
@@ -212,9 +233,9 @@ void replicas_record_deinit(struct replicas_record *record) {
 /* ---- into the store ---- */
 
 static bool record_has_retired(const struct replicas_record *record, uint64_t ref) {
-    struct slice retired = record->retired;
+    struct slice retired = record->retired, born = record->born;
     struct retired_replica replica;
-    while (replicas_record_next_retired(&retired, &replica)) {
+    while (replicas_record_next_retired(&retired, &born, &replica)) {
         if (replica.ref == ref) {
             return true;
         }
@@ -277,10 +298,10 @@ static const char *take_table(const struct replicas_record *record, struct store
             return mismatch;
         }
     }
-    struct slice retired = record->retired;
+    struct slice retired = record->retired, born = record->born;
     struct retired_replica replica;
-    while (replicas_record_next_retired(&retired, &replica)) {
-        replicas_note_retired(replicas, replica.ref, replica.ticks);
+    while (replicas_record_next_retired(&retired, &born, &replica)) {
+        replicas_note_retired(replicas, &replica);
     }
     struct slice ended = record->ended;
     struct ended_replica end;

@@ -3,13 +3,14 @@
  * the same after a restart, and says where in everybody's streams the log is.
  *
  *   flags (1): bit 0 there never was a peer, and changes were applied so (store.is_alone);
- *              bit 1 ended replicas follow in the end
+ *              bit 1 ended replicas follow in the end; bit 2 and when retired ones began
  *   replicas (varint count): slot (varint) | node id (16) | generation (varint) |
  *                            context ticks (varint) | marks (varint count): slot, ticks (varints)
  *   self (varint slot)
  *   retired (varint count): ref u64 | ticks (varint)
  *   order stamp (8) | order of the databases (varint length, store/databases.h; empty: by number)
  *   ended (varint count): ref u64 | ticks, made ticks (varints)
+ *   born ticks (varint, 0 where they are not known) of each retired replica
  *
  * It is the payload of REPLICAS records in segments, without marks, since replaying the segment
  * brings them about, and the beginning of a snapshot's CONTENTS, with marks. */
@@ -34,7 +35,7 @@ struct replicas_record {
     unsigned self;
     bool is_alone;
     uint64_t retired_count;
-    struct slice retired;
+    struct slice retired, born; /* `born` may be empty */
     uint64_t ended_count;
     struct slice ended;
     uint64_t order_stamp;
@@ -48,8 +49,9 @@ void replicas_record_put(struct buffer *out, const struct store *store,
  * replicas_record_deinit() after true. */
 bool replicas_record_take(struct slice *bytes, struct replicas_record *record);
 void replicas_record_deinit(struct replicas_record *record);
-/* The next retired replica, removed from the front of `retired`; false at the end. */
-bool replicas_record_next_retired(struct slice *retired, struct retired_replica *replica);
+/* The next retired replica, removed from the front of `retired` and `born`; false at the end. */
+bool replicas_record_next_retired(struct slice *retired, struct slice *born,
+                                  struct retired_replica *replica);
 /* Likewise, of `ended`. */
 bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica);
 /* Brings the store's table, self and order of databases up to the record, whose place in the log

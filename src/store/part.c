@@ -75,6 +75,7 @@ static void put_header(struct buffer *out, const struct store *store, unsigned p
     for (size_t i = 0; i < replicas->retired_count; i++) {
         codec_put_u64(out, replicas->retired[i].ref);
         codec_put_varint(out, replicas->retired[i].ticks);
+        codec_put_varint(out, replicas->retired[i].born_ticks);
     }
     codec_put_varint(out, replicas->ended_count);
     for (size_t i = 0; i < replicas->ended_count; i++) {

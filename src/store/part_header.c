@@ -82,7 +82,7 @@ bool part_header_take(struct part_header *header, const struct store *store, uns
         number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
         !header_replicas(header, &bytes) ||
         !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count) ||
-        !take_refs(&bytes, header->retired_count, 1, &header->retired) ||
+        !take_refs(&bytes, header->retired_count, 2, &header->retired) ||
         !take_limited(&bytes, REPLICA_ENDED_MAX, &header->ended_count) ||
         !take_refs(&bytes, header->ended_count, 2, &header->ended)) {
         return false;

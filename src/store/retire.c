@@ -583,8 +583,11 @@ bool store_retire_some(struct store *store, unsigned slot, const struct context 
         return false;
     }
     /* From now on some keys are without it, and whoever looks at this state has to know that. */
-    replicas_note_retired(&store->replicas, store->replicas.slots[slot].ref,
-                          stamp_ticks(store->context.stamps[slot]));
+    const struct replica *replica = &store->replicas.slots[slot];
+    struct retired_replica retired = {.ref = replica->ref,
+                                      .ticks = stamp_ticks(store->context.stamps[slot]),
+                                      .born_ticks = replica_born_ticks(&replica->id)};
+    replicas_note_retired(&store->replicas, &retired);
     uint64_t elements_end = retirement->elements + store->elements_a_step + 1;
     for (unsigned i = 0; i < buckets_max && retirement->db < store->dbs_count &&
                          retirement->elements < elements_end;

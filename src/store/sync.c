@@ -401,11 +401,10 @@ struct two_sides {
     unsigned count;
 };
 
-/* Up to which ticks the one side had seen all of a replica that it never heard of: that began to
- * write later than what both have seen, but for what clocks may be apart. What only the one has
- * seen may come from others who have never heard of it either, and what this node wrote itself
- * tells nothing of what it had heard. */
-static uint64_t ticks_before(const struct replicas *replicas, const struct two_sides *seen) {
+/* What both sides have seen, but for what clocks may be apart. What only the one has seen may come
+ * from others who have heard as little as it has, and what this node wrote itself tells nothing of
+ * what it had heard. */
+static uint64_t ticks_of_both(const struct replicas *replicas, const struct two_sides *seen) {
     uint64_t newest = 0, apart = (uint64_t)SYNC_CLOCKS_APART_MS << STAMP_COUNTER_BITS;
     for (unsigned i = 1; i < seen->count && i < replicas->slots_count; i++) {
         uint64_t both = seen->one[i] < seen->other[i] ? seen->one[i] : seen->other[i];
@@ -414,6 +413,18 @@ static uint64_t ticks_before(const struct replicas *replicas, const struct two_s
         }
     }
     return newest > apart ? newest - apart : 0;
+}
+
+/* Up to which ticks the one side had seen all of a replica that it never heard of: that wrote
+ * nothing before it began. Its clock may have been turned back since; but where the one side was in
+ * one mesh with the other, it also began later than what both have seen. That alone is not enough:
+ * both may have it from others who were as new as the one side, and had not heard of the replica
+ * either. */
+static uint64_t ticks_before(const struct replicas *replicas, const struct two_sides *seen,
+                             const struct retired_replica *retired) {
+    uint64_t ticks = ticks_of_both(replicas, seen);
+    uint64_t born = retired->born_ticks <= retired->ticks ? retired->born_ticks : 0;
+    return born < ticks ? born : ticks;
 }
 
 /* Lowers `settled` to what the one side has seen of a replica that the other one has retired. It
@@ -428,7 +439,7 @@ static void lower_settled(uint64_t *settled, const struct replicas *replicas,
         ticks = stamp_ticks(seen->one[slot]);
     }
     if (ticks < retired->ticks) {
-        lower(settled, ticks != 0 ? ticks : ticks_before(replicas, seen));
+        lower(settled, ticks != 0 ? ticks : ticks_before(replicas, seen, retired));
     }
 }
 
@@ -444,6 +455,7 @@ static void intake_take_retired(struct sync *sync, struct sync_part *part,
         struct retired_replica *retired = &intake->retired[i];
         (void)codec_take_u64(&rest, &retired->ref);
         (void)varint_take(&rest, &retired->ticks);
+        (void)varint_take(&rest, &retired->born_ticks);
         unsigned slot = replicas_find(replicas, retired->ref);
         if (slot != 0) {
             intake->is_retired_there[slot] = true;
@@ -850,16 +862,15 @@ static void sync_note_retired(struct sync *sync, const struct sync_part *part) {
     for (size_t i = 0; i < intake->retired_count; i++) {
         const struct retired_replica *retired = &intake->retired[i];
         size_t at = i; /* most lists are alike */
-        if (at >= sync->retired_count || sync->retired[at].ref != retired->ref) {
-            for (at = 0; at < sync->retired_count && sync->retired[at].ref != retired->ref; at++) {
+        if (at >= sync->retired_count || sync->retired[at].replica.ref != retired->ref) {
+            for (at = 0; at < sync->retired_count && sync->retired[at].replica.ref != retired->ref;
+                 at++) {
             }
         }
         if (at == sync->retired_count) {
             sync->retired = memory_resize(sync->retired, (at + 1) * sizeof(sync->retired[0]));
-            sync->retired[sync->retired_count++] =
-                (struct sync_retired){.ref = retired->ref,
-                                      .ticks = retired->ticks,
-                                      .parts = memory_alloc_zero(sync->parts_count / 8 + 1)};
+            sync->retired[sync->retired_count++] = (struct sync_retired){
+                .replica = *retired, .parts = memory_alloc_zero(sync->parts_count / 8 + 1)};
         }
         sync->retired[at].parts[number / 8] |= (uint8_t)(1 << number % 8);
     }
@@ -893,13 +904,13 @@ static void sync_take_retired(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (size_t i = 0; i < sync->retired_count; i++) {
         const struct sync_retired *retired = &sync->retired[i];
-        unsigned slot = replicas_find(replicas, retired->ref);
+        unsigned slot = replicas_find(replicas, retired->replica.ref);
         if (slot == 0) {
-            replicas_note_retired(replicas, retired->ref, retired->ticks);
+            replicas_note_retired(replicas, &retired->replica);
             continue;
         }
-        uint64_t stamp = stamp_make(retired->ticks, slot);
-        if (retired->ticks > 0) {
+        uint64_t stamp = stamp_make(retired->replica.ticks, slot);
+        if (retired->replica.ticks > 0) {
             context_add(&sync->goal, stamp);
         }
         for (unsigned part = 0; part < sync->parts_count; part++) {
@@ -908,7 +919,7 @@ static void sync_take_retired(struct sync *sync) {
             }
         }
         if (all_parts_have_seen(sync, stamp)) {
-            replicas_note_retired(replicas, retired->ref, retired->ticks);
+            replicas_note_retired(replicas, &retired->replica);
         }
     }
 }

@@ -56,7 +56,7 @@ struct sync_part {
 
 /* A replica that is retired where a part came from. */
 struct sync_retired {
-    uint64_t ref, ticks;
+    struct retired_replica replica;
     uint8_t *parts; /* which: a bit for each */
 };
 

@@ -121,10 +121,11 @@ static void what_a_replica_wrote_after_its_end_is_void(void **state) {
     replicas_drop_ended(&replicas, replica_ref(&late));
     assert_false(replicas_is_void(&replicas, stamp_make(1, slot)));
     /* Nobody tells that it had seen more before it was retired. */
-    replicas_note_retired(&replicas, replica_ref(&late), 9);
+    struct retired_replica retired = {.ref = replica_ref(&late), .ticks = 9};
+    replicas_note_retired(&replicas, &retired);
     replicas_note_ended(&replicas, &(struct ended_replica){.ref = replica_ref(&late), .ticks = 4});
     assert_int_equal(replicas_find_retired(&replicas, replica_ref(&late))->ticks, 4);
-    replicas_note_retired(&replicas, replica_ref(&late), 9);
+    replicas_note_retired(&replicas, &retired);
     assert_int_equal(replicas_find_retired(&replicas, replica_ref(&late))->ticks, 4);
     for (uint64_t ref = 1; ref <= REPLICA_ENDED_MAX; ref++) {
         replicas_note_ended(&replicas, &(struct ended_replica){.ref = ref, .ticks = 1});

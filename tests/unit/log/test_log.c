@@ -191,7 +191,7 @@ static void test_lives_in_a_mesh(void **state) {
 }
 
 static unsigned introduce(struct world *world, uint8_t number) {
-    struct replica_id id = {.node = {number}, .generation = 1};
+    struct replica_id id = {.node = {number}, .generation = UINT64_C(1800000000000)};
     unsigned slot = replicas_add(&world->store.replicas, &id);
     assert_int_not_equal(slot, 0);
     world_set(world, number, "the log tells the table before this");
@@ -215,6 +215,7 @@ static void test_retired_slots(void **state) {
     assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
     unsigned first = introduce(&world, 1);
     uint64_t first_ref = world.store.replicas.slots[first].ref;
+    uint64_t born = replica_born_ticks(&world.store.replicas.slots[first].id);
     retire(&world, first);
     unsigned second = introduce(&world, 2);
     assert_int_not_equal(second, first);
@@ -236,7 +237,10 @@ static void test_retired_slots(void **state) {
     assert_int_equal(world_start(&third, &memory.disk, true), LOG_OK);
     assert_true(world_digest_equal(world_digest(&third), digest));
     assert_true(third.store.replicas.slots[first].ref != first_ref);
-    assert_non_null(replicas_find_retired(&third.store.replicas, first_ref));
+    const struct retired_replica *retired =
+        replicas_find_retired(&third.store.replicas, first_ref);
+    assert_non_null(retired);
+    assert_true(born > 0 && retired->born_ticks == born);
     /* Too many of them bring about a snapshot. */
     for (uint8_t i = 0; i < 254; i++) {
         struct replica_id id = {.node = {i, 1}, .generation = 1};

@@ -648,7 +648,8 @@ static void test_retired_before(void **state) {
     struct world *world = &lone->node->world;
     world_set(world, 1, "of the life before");
     assert_int_equal(log_begin_replica(world->log, log_generation(world->log) + 1), LOG_OK);
-    replicas_note_retired(&world->store.replicas, 0xABCDEF, 77);
+    replicas_note_retired(&world->store.replicas,
+                          &(struct retired_replica){.ref = 0xABCDEF, .ticks = 77});
     unsigned slot = world->store.replicas.self;
     struct log_stream *stream = log_stream_new(world->log);
     struct context seen = {0};

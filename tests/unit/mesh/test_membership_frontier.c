@@ -754,12 +754,14 @@ static void who_has_it_again_tells_no_retirement(void **state) {
     (void)replicas_add(&node->replicas, &again);
     (void)replicas_add(&node->replicas, &gone);
     (void)replicas_add(&teller->replicas, &again);
-    replicas_note_retired(&teller->replicas, replica_ref(&again), 500);
+    replicas_note_retired(&teller->replicas,
+                          &(struct retired_replica){.ref = replica_ref(&again), .ticks = 500});
     for (unsigned i = 0; i < 3; i++) {
         claim_and_tell(1, 0);
         assert_int_equal(node->membership.retired_count, 0);
     }
-    replicas_note_retired(&teller->replicas, replica_ref(&gone), 600);
+    replicas_note_retired(&teller->replicas,
+                          &(struct retired_replica){.ref = replica_ref(&gone), .ticks = 600});
     for (unsigned i = 0; i < 3; i++) {
         claim_and_tell(1, 0);
     }

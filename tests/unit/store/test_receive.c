@@ -135,7 +135,8 @@ static void authors_must_be_known(void **state) {
     assert_int_equal(take(b, &record), RECEIVE_OK);
     assert_true(has(b, "k", "1"));
     /* On a retired author nothing more is expected, and what had seen it is welcome. */
-    replicas_note_retired(&c->store.replicas, stranger.ref, ticks_of(&stranger, &stranger));
+    struct retired_replica retired = {.ref = stranger.ref, .ticks = ticks_of(&stranger, &stranger)};
+    replicas_note_retired(&c->store.replicas, &retired);
     assert_int_equal(take(c, &record), RECEIVE_DUPLICATE);
     struct buffer more = write_one(&stranger, "k", "2");
     assert_int_equal(take(c, &more), RECEIVE_UNKNOWN);

@@ -62,9 +62,11 @@ static void before_apply(void *udata) {
     collect((struct peer *)udata);
 }
 
-static void begin_life(struct peer *peer, unsigned generation) {
+/* `number` tells lives from each other that begin at one time. */
+static void begin_life(struct peer *peer, unsigned number) {
     struct author *author = &authors[authors_count];
-    *author = (struct author){.id.generation = generation};
+    require(number < 1000);
+    *author = (struct author){.id.generation = (uint64_t)peer->store.now_ms - 1000 + number};
     memset(author->id.node, (int)('A' + (peer - peers)), sizeof(author->id.node));
     author->ref = replica_ref(&author->id);
     assert_true(store_begin_replica(&peer->store, &author->id));
@@ -986,6 +988,87 @@ static void the_log_tells_what_was_removed(void **state) {
 static void without_a_log_what_is_unclear_stays(void **state) {
     (void)state;
     removed_though_settled(false);
+}
+
+/* By the clocks of all, after the beginning. */
+static void pass_seconds(unsigned seconds) {
+    for (unsigned i = 0; i < peers_count; i++) {
+        collect(&peers[i]);
+        store_set_now(&peers[i].store, NOW_MS + (int64_t)seconds * 1000);
+    }
+}
+
+/* Two nodes are new, and what the one has written the mesh and the other one have. So both of these
+ * have seen something that is newer than all of a life that the mesh has retired, and of which the
+ * new one has never heard. What that life wrote was not seen there and removed. */
+static void what_is_older_than_a_new_node_stays(void **state) {
+    (void)state;
+    setup(4);
+    unsigned ended = peers[0].author;
+    set(0, "old", "1");
+    add_field(0, "f", 1);
+    deliver(0, 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    settle_and_retire(&peers[0], ended);
+    settle_and_retire(&peers[1], ended);
+    pass_seconds(60);
+    set(2, "new", "1");
+    for (unsigned i = 0; i < 4; i++) {
+        deliver(2, i);
+    }
+    rejoin(3, 1);
+    deliver(3, 1);
+    for (unsigned i = 1; i < 4; i += 2) {
+        expect(i, "old", "1");
+        expect(i, "new", "1");
+        expect_field(i, "f", "1");
+    }
+    teardown();
+}
+
+/* The forgotten one has never heard of a life that began while it was away. So it did see what is
+ * older than that, and the log need not tell. */
+static void what_is_older_than_an_unheard_life_was_seen(void **state) {
+    (void)state;
+    setup(3);
+    unsigned ended = peers[1].author;
+    set(1, "gone", "1");
+    add_field(1, "gone", 1);
+    add_field(1, "f", 1);
+    deliver_all();
+    begin_life(&peers[1], 60);
+    set(1, "k", "1");
+    deliver_all();
+    for (unsigned i = 0; i < 3; i++) {
+        settle_and_retire(&peers[i], ended);
+    }
+    pass_seconds(20);
+    set(1, "k", "2");
+    deliver_all();
+    delete (2, "gone");
+    delete_field(2, "gone");
+    pass_seconds(60);
+    collect(&peers[0]);
+    begin_life(&peers[0], 61);
+    unsigned unheard = peers[0].author;
+    set(0, "new", "1");
+    deliver(0, 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 62);
+    set(0, "k", "3");
+    deliver(0, 1);
+    settle_and_retire(&peers[0], unheard);
+    settle_and_retire(&peers[1], unheard);
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    expect_all("gone", NULL);
+    expect_all("new", "1");
+    assert_false(has_field(1, "gone"));
+    teardown();
 }
 
 static void unsent_deletes_and_expiries_are_made_again(void **state) {
@@ -2085,6 +2168,8 @@ int main(void) {
         cmocka_unit_test(without_a_log_what_is_unclear_is_left_out),
         cmocka_unit_test(the_log_tells_what_was_removed),
         cmocka_unit_test(without_a_log_what_is_unclear_stays),
+        cmocka_unit_test(what_is_older_than_a_new_node_stays),
+        cmocka_unit_test(what_is_older_than_an_unheard_life_was_seen),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
         cmocka_unit_test(what_is_made_again_is_void_elsewhere),
