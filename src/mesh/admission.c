@@ -10,8 +10,10 @@ void admission_note_life(struct mesh *mesh, struct member *member, bool is_new) 
     const struct context *own = mesh->data.context(mesh->data.udata);
     if (member->owes_all) {
         member->owes_all = false;
+        member->owes_from = 0;
         membership_owe(member, own);
     } else if (is_new && member->owed == NULL) {
+        member->owes_from = 0;
         membership_owe(member, &mesh->frontier);
     }
     /* Nobody who counts this node has settled what it has not seen: changes of the member's own
@@ -26,6 +28,7 @@ void admission_judge(struct mesh_link *link, const struct context *context, unsi
     struct mesh *mesh = link->mesh;
     struct member *member = link->member;
     link->peer_is_behind = false;
+    link->peer_owes_from = 0;
     if (member->owed == NULL) {
         return;
     }
@@ -36,6 +39,7 @@ void admission_judge(struct mesh_link *link, const struct context *context, unsi
     }
     const struct context *own = mesh->data.context(mesh->data.udata);
     bool has_more = unknown > 0 || !context_covers_all(own, context);
+    link->peer_owes_from = has_more && !link->peer_was_forgotten ? member->owes_from : 0;
     link->peer_was_forgotten |= has_more;
     link->peer_is_behind = !has_more;
 }
@@ -47,7 +51,9 @@ bool admission_refuses(struct mesh_link *link, unsigned slot) {
         return false;
     }
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
-    if (memcmp(replicas->slots[slot].id.node, link->peer.node, REPLICA_NODE_ID_BYTES) != 0) {
+    const struct replica_id *author = &replicas->slots[slot].id;
+    if (author->generation < member->owes_from ||
+        memcmp(author->node, link->peer.node, REPLICA_NODE_ID_BYTES) != 0) {
         return false;
     }
     struct context seen;

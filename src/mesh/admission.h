@@ -17,7 +17,13 @@
  *     have seen what is settled here.
  *
  * Who owes and has written what is not here must rebase (LOST, was forgotten); who has written
- * nothing is told to wait until it has what this node has (LOST, log serves; or lacks settled). */
+ * nothing is told to wait until it has what this node has (LOST, log serves; or lacks settled).
+ *
+ * Of a node that this one counted all the time only lives that began since owe something. What
+ * those before wrote had seen what they claimed, and is taken as it would be from others who have
+ * it; the node hears so (LOST, was put back) and waits for that before it compares. Made again it
+ * would be something that nobody has seen: one who is out of reach just then may have seen what was
+ * written first, and deleted it. */
 #ifndef MESH_ADMISSION_H
 #define MESH_ADMISSION_H
 

@@ -557,17 +557,24 @@ static bool is_rebasing(const struct mesh *mesh, const struct member *member) {
 
 /* Has the link's peer all that any living member has of this node's lives? Who rebases compares
  * with what the peer has; what another one has beyond would be made again and come by streams, too.
- * They tell each other. One that rebases itself has not heard of it by then. */
+ * They tell each other. One that rebases itself has not heard of it by then. And where the peer
+ * takes what lives before wrote, has it all that is here of those? */
 static bool knows_own_lives(const struct mesh *mesh, const struct mesh_link *link) {
     const struct membership *membership = &mesh->membership;
-    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
-    struct context context;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    unsigned count = replicas->slots_count;
+    struct context context, own;
+    catchup_own_context(mesh, &own);
     seen_context(link, &context);
     for (unsigned slot = 1; slot < count; slot++) {
         if (!mesh_is_own_slot(mesh, slot)) {
             continue;
         }
         uint64_t seen = context.stamps[slot];
+        if (replicas->slots[slot].id.generation < link->owes_from &&
+            link->stream.state != STREAM_LOST && own.stamps[slot] > seen) {
+            return false;
+        }
         for (size_t i = 0; i < membership->members_count; i++) {
             const struct member *member = membership->members[i];
             bool lives = !member->is_self && member->state <= MEMBER_SUSPECT;

@@ -319,6 +319,9 @@ static void begin_life(struct membership *membership, struct member *member, uin
     if (was_forgotten) {
         member->owes_all = true;
     } else if (member->claim != NULL) {
+        if (member->owed == NULL) {
+            member->owes_from = member->generation + 1;
+        }
         member_seen_context(member, &claimed);
         membership_owe(member, &claimed);
     }

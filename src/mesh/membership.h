@@ -76,6 +76,9 @@ struct member {
      * or nothing any more. OWES_ALL: whatever this node has, for its owner to put. admission.h */
     struct context *owed;
     bool owes_all;
+    /* The generation from which on its lives owe that: those before were counted here, and what
+     * they wrote is taken as ever. */
+    uint64_t owes_from;
     bool is_unwanted;        /* others have forgotten it: so will we, once it is not alive here */
     uint64_t state_ms;       /* since when it is in that state */
     uint64_t heard_ms;       /* newest sign of life, from whomever; 0: none */

@@ -86,9 +86,15 @@ enum mesh_frame {
 };
 
 /* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be
- * settled, and the log brings it. Its counts are of this side; the number is that of the peer's
+ * settled, and the log brings it; it was put back, so that only its lives from a generation on,
+ * which follows, count as forgotten. Its counts are of this side; the number is that of the peer's
  * CONTEXT that it answers. */
-enum { MESH_LOST_LACKS_SETTLED = 1, MESH_LOST_WAS_FORGOTTEN = 2, MESH_LOST_LOG_SERVES = 4 };
+enum {
+    MESH_LOST_LACKS_SETTLED = 1,
+    MESH_LOST_WAS_FORGOTTEN = 2,
+    MESH_LOST_LOG_SERVES = 4,
+    MESH_LOST_WAS_PUT_BACK = 8,
+};
 
 enum {
     MESH_NONCE_BYTES = 32,
@@ -146,6 +152,9 @@ struct mesh_link {
     uint64_t contexts_sent, contexts_taken;
     bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_is_behind;     /* it has written nothing, and must not before it has caught up */
+    /* The generation from which on the peer's lives owe something here, and ours there, as it said;
+     * what those before wrote is taken. 0: nothing is, or nothing is owed. admission.h */
+    uint64_t peer_owes_from, owes_from;
     bool peer_lacks_retired; /* it has not seen all of a replica that has no slot here any more */
 
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];

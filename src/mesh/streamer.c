@@ -277,14 +277,16 @@ bool streamer_unsubscribe_frame(struct mesh_link *link, struct slice payload) {
 }
 
 bool streamer_lost_frame(struct mesh_link *link, struct slice payload) {
-    uint64_t number, flags;
+    uint64_t number, flags, owes_from = 0;
     if (!varint_take(&payload, &link->peer_members) || !varint_take(&payload, &link->peer_keys) ||
-        !varint_take(&payload, &number) || !varint_take(&payload, &flags)) {
+        !varint_take(&payload, &number) || !varint_take(&payload, &flags) ||
+        ((flags & MESH_LOST_WAS_PUT_BACK) != 0 && !varint_take(&payload, &owes_from))) {
         return false;
     }
     if (number != link->contexts_sent) {
         return true; /* it was under way when this node told what it has by now */
     }
+    link->owes_from = owes_from;
     if ((flags & MESH_LOST_LOG_SERVES) != 0) {
         catchup_wait(link);
     } else {

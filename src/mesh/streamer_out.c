@@ -140,6 +140,9 @@ static void send_lost(struct mesh_link *link, unsigned flags) {
     codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
     codec_put_varint(&payload, link->contexts_taken);
     codec_put_varint(&payload, flags);
+    if ((flags & MESH_LOST_WAS_PUT_BACK) != 0) {
+        codec_put_varint(&payload, link->peer_owes_from);
+    }
     link_send(link, MESH_FRAME_LOST, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -155,9 +158,13 @@ static void stream_lost(struct mesh_link *link) {
                  "Mesh: the log no longer reaches back to what %s has: a snapshot is needed",
                  link->peer_address);
     }
+    if (mesh->catchup.state == CATCHUP_PULLING) {
+        return; /* this node takes over others' state: nobody needs its own */
+    }
     bool lacks_settled = link->peer_lacks_retired || link->peer_is_behind;
     send_lost(link, (lacks_settled ? MESH_LOST_LACKS_SETTLED : 0U) |
-                        (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U));
+                        (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U) |
+                        (link->peer_owes_from != 0 ? MESH_LOST_WAS_PUT_BACK : 0U));
 }
 
 /* False when the log does not reach back. */
@@ -574,10 +581,11 @@ static void push_link(struct mesh_link *link) {
         return;
     }
     /* While the state of others is taken over there is no log to read: that is no reason for the
-     * peer to take over ours. */
-    enum catchup_state catchup = link->mesh->catchup.state;
-    if (stream->state == STREAM_SEEK &&
-        (catchup == CATCHUP_PULLING || catchup == CATCHUP_ADVANCING)) {
+     * peer to take over ours. Before, the peer may take what would have to be made again. */
+    const struct catchup *catchup = &link->mesh->catchup;
+    bool is_early = catchup->state == CATCHUP_PULLING && !catchup->has_sync && link->owes_from > 0;
+    if (stream->state == STREAM_SEEK && !is_early &&
+        (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING)) {
         return;
     }
     /* What was read when the stream was lost goes first; then it is placed again, once a turn. */

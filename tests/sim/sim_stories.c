@@ -845,6 +845,49 @@ static void m16_after_a_restart_it_counts_once(struct story *story) {
     originals_come_late(story, false);
 }
 
+/* C writes something and A deletes it, and B hears of neither. C is put back to the time between,
+ * lacks what it has told B of, and meets B alone. What it makes again is what it wrote since, and
+ * nothing of what it wrote before: B takes that as it is, and A's delete has seen it. */
+static void m16_put_back_beside_one_that_lags(struct story *story) {
+    start(story, 3);
+    cut(story, A, B);
+    cut(story, B, C);
+    (void)say(story, A, "SET a 1");
+    wait_ms(story, 500);
+    (void)say(story, C, "SET gone 1");
+    (void)say(story, C, "SET stays 1");
+    wait_ms(story, 500);
+    sim_disk_copy(&at(story, C)->copy, &at(story, C)->disk);
+    (void)say(story, A, "DEL gone");
+    (void)say(story, B, "SET b 1");
+    mend(story, B, C);
+    for (unsigned i = 0; i < 10000 && strcmp(say(story, C, "EXISTS b"), "1") != 0; i++) {
+    }
+    wait_ms(story, 20); /* it has told so; what it wrote waits at B for what A wrote */
+    expect(story, B, "EXISTS stays", "0");
+    cut(story, B, C);
+    cut(story, A, C);
+    sim_kill(at(story, C));
+    sim_disk_copy(&at(story, C)->disk, &at(story, C)->copy);
+    sim_start(at(story, C));
+    wait_ms(story, 4000);
+    expect(story, C, "EXISTS b", "0");
+    (void)say(story, C, "SET new 1");
+    mend(story, B, C);
+    wait_ms(story, 30000);
+    expect(story, B, "GET new", "1");
+    expect(story, B, "GET stays", "1");
+    expect(story, C, "GET b", "1");
+    for_pairs(story, mend);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "GET stays", "1");
+    expect_all(story, "GET new", "1");
+    expect_all(story, "GET a", "1");
+    expect_all(story, "GET b", "1");
+}
+
 static void m18_a_clock_five_minutes_ahead(struct story *story) {
     at(story, C)->clock_offset_ms = 300000;
     sim_start(at(story, A));
@@ -923,6 +966,7 @@ static const struct {
     STORY(m16_forgotten_and_back),
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
     {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
+    STORY(m16_put_back_beside_one_that_lags),
     STORY(m18_a_clock_five_minutes_ahead),
 #undef STORY
 };

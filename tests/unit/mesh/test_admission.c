@@ -133,6 +133,11 @@ static void what_owes_is_not_taken(void **state) {
     membership_owe(member_of(world, 0, 2), &owed);
     assert_true(admission_refuses(link, slot));
     assert_false(admission_refuses(link, other)); /* it only passes that on */
+    struct member *debtor = member_of(world, 0, 2);
+    debtor->owes_from = debtor->generation + 1; /* as if this were a life before */
+    assert_false(admission_refuses(link, slot));
+    debtor->owes_from = debtor->generation;
+    assert_true(admission_refuses(link, slot));
     world_write(&world->nodes[2], 2, 2);
     world_run_ms(world, 1500);
     assert_false(has_key(world, 0, 2, 2));
