@@ -133,6 +133,14 @@ static void mark_ended(struct replicas *replicas, unsigned slot) {
     replica->made_ticks = ended != NULL ? ended->made_ticks : 0;
 }
 
+/* Likewise, whether it is noted as retired. */
+static void mark_retired(struct replicas *replicas, unsigned slot) {
+    struct replica *replica = &replicas->slots[slot];
+    const struct retired_replica *retired = replicas_find_retired(replicas, replica->ref);
+    replica->is_retired = retired != NULL;
+    replica->retired_ticks = retired != NULL ? retired->ticks : 0;
+}
+
 static void replicas_put(struct replicas *replicas, unsigned slot, const struct replica_id *id,
                          uint64_t ref) {
     replicas_reserve(replicas, slot);
@@ -140,6 +148,7 @@ static void replicas_put(struct replicas *replicas, unsigned slot, const struct 
     replicas->slots[slot] = (struct replica){.id = *id, .ref = ref};
     index_add(replicas, slot);
     mark_ended(replicas, slot);
+    mark_retired(replicas, slot);
     replicas->version++;
 }
 
@@ -183,6 +192,7 @@ void replicas_rename(struct replicas *replicas, unsigned slot, const struct repl
     replicas->slots[slot].ref = replica_ref(id);
     index_add(replicas, slot);
     mark_ended(replicas, slot);
+    mark_retired(replicas, slot);
     replicas->version++;
 }
 
@@ -195,7 +205,7 @@ const struct retired_replica *replicas_find_retired(const struct replicas *repli
     return NULL;
 }
 
-void replicas_note_retired(struct replicas *replicas, const struct retired_replica *retired) {
+static void note_retired(struct replicas *replicas, const struct retired_replica *retired) {
     const struct ended_replica *ended = find_ended(replicas, retired->ref);
     uint64_t ticks = retired->ticks;
     if (ended != NULL && ticks > ended->ticks) {
@@ -226,6 +236,14 @@ void replicas_note_retired(struct replicas *replicas, const struct retired_repli
     replicas->version++;
 }
 
+void replicas_note_retired(struct replicas *replicas, const struct retired_replica *retired) {
+    unsigned slot = replicas_find(replicas, retired->ref);
+    note_retired(replicas, retired);
+    if (slot != 0) {
+        mark_retired(replicas, slot);
+    }
+}
+
 /* Whoever retired it had perhaps seen more; of that nothing is to be told. */
 static void ended_changed(struct replicas *replicas, uint64_t ref) {
     unsigned slot = replicas_find(replicas, ref);
@@ -238,6 +256,9 @@ static void ended_changed(struct replicas *replicas, uint64_t ref) {
         if (retired->ref == ref && retired->ticks > ended->ticks) {
             retired->ticks = ended->ticks;
         }
+    }
+    if (slot != 0) {
+        mark_retired(replicas, slot);
     }
     replicas->version++;
 }

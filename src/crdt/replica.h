@@ -48,6 +48,8 @@ struct replica {
     uint64_t held_version;
     bool is_ended; /* what it wrote above `ended_ticks` is void */
     uint64_t ended_ticks, made_ticks;
+    bool is_retired; /* it is noted as such, at `retired_ticks`, and has its slot still, or again */
+    uint64_t retired_ticks;
 };
 
 struct retired_replica {
@@ -122,6 +124,14 @@ static inline bool replicas_is_void(const struct replicas *replicas, uint64_t st
 }
 /* Is it void, of this node, and nobody has made it again? */
 bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp);
+/* Is the change with this stamp of a replica that was retired without it? `seen` is what is here of
+ * that one: nothing beyond its end, or the end was not that of all. */
+static inline bool replicas_is_beyond_retired(const struct replicas *replicas, uint64_t stamp,
+                                              uint64_t seen) {
+    const struct replica *replica = &replicas->slots[stamp_slot(stamp)];
+    return replica->is_retired && stamp_ticks(stamp) > replica->retired_ticks &&
+           stamp_ticks(seen) <= replica->retired_ticks;
+}
 /* Is anything in the context void? */
 bool replicas_has_void(const struct replicas *replicas, const struct context *context);
 /* Is anything in it as replicas_is_unmade() says? */

@@ -460,6 +460,7 @@ static bool has_retired(const struct replicas *replicas) {
  * was put back to an earlier time knows less of it. One that knows more of it was forgotten. */
 static void judge_retired(struct mesh_link *link, struct slice context) {
     const struct replicas *replicas = link->mesh->data.replicas(link->mesh->data.udata);
+    const struct context *own = link->mesh->data.context(link->mesh->data.udata);
     uint64_t count, ref, ticks;
     bool is_empty = true;
     link->peer_was_forgotten = false;
@@ -473,8 +474,11 @@ static void judge_retired(struct mesh_link *link, struct slice context) {
         }
         const struct retired_replica *retired = replicas_find_retired(replicas, ref);
         link->peer_lacks_retired |= retired != NULL && ticks < retired->ticks;
+        unsigned slot = replicas_find(replicas, ref);
         link->peer_was_forgotten |=
-            retired != NULL && ticks > retired->ticks && replicas_find(replicas, ref) == 0;
+            retired != NULL && ticks > retired->ticks &&
+            (slot == 0 ||
+             replicas_is_beyond_retired(replicas, stamp_make(ticks, slot), own->stamps[slot]));
         is_empty = is_empty && ticks == 0;
     }
     link->peer_lacks_retired |= is_empty && has_retired(replicas);

@@ -375,6 +375,14 @@ static enum receive_status receiver_apply_unit(struct receiver *receiver, unsign
     return status;
 }
 
+/* Is it of a life that was retired without it? Who has no slot for that life any more would not
+ * take it either. Its author was forgotten, and makes it again; or somebody had more of that life,
+ * and his state was taken over. */
+static bool is_beyond_retired(const struct store *store, unsigned slot, uint64_t ticks) {
+    return replicas_is_beyond_retired(&store->replicas, stamp_make(ticks, slot),
+                                      store->context.stamps[slot]);
+}
+
 enum receive_status receiver_take(struct receiver *receiver, struct slice bytes) {
     struct store *store = receiver->store;
     struct stream_record record;
@@ -393,7 +401,8 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
     }
     uint64_t ticks = receiver_ticks(receiver, slot);
     if ((record.last_ticks <= ticks && !mutation(APPLY_TWICE)) ||
-        (!receiver->takes_void && is_void_from_here(store, slot, record.last_ticks))) {
+        (!receiver->takes_void && (is_void_from_here(store, slot, record.last_ticks) ||
+                                   is_beyond_retired(store, slot, record.last_ticks)))) {
         return RECEIVE_DUPLICATE;
     }
     if (record.previous_ticks > ticks && !mutation(SKIP_GAP)) {

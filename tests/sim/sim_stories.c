@@ -888,6 +888,34 @@ static void m16_put_back_beside_one_that_lags(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* A has forgotten B and retired its life, and restarts. It no longer knows that it had forgotten it;
+ * but that the life was retired, and what B wrote later in it is not taken. B hears so. */
+static void m16_forgotten_by_one_that_restarts(struct story *story) {
+    start(story, 2);
+    (void)say(story, A, "SET a 1");
+    (void)say(story, B, "INCRBY c 1");
+    agree(story);
+    wait_ms(story, 10000);
+    cut(story, A, B);
+    (void)say(story, B, "INCRBY c 10");
+    (void)say(story, B, "SET b 1");
+    wait_ms(story, 30000);
+    char command[80];
+    (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, B)->node_id);
+    (void)say(story, A, command);
+    wait_ms(story, 20000);
+    (void)say(story, A, "INCRBY c 100");
+    sim_kill(at(story, A));
+    sim_start(at(story, A));
+    wait_ms(story, 5000);
+    mend(story, A, B);
+    wait_ms(story, 1000);
+    wait_until_ready(story, 2);
+    agree(story);
+    expect_all(story, "GET c", "111");
+    expect_all(story, "GET b", "1");
+}
+
 static void m18_a_clock_five_minutes_ahead(struct story *story) {
     at(story, C)->clock_offset_ms = 300000;
     sim_start(at(story, A));
@@ -967,6 +995,7 @@ static const struct {
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
     {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
+    {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     STORY(m18_a_clock_five_minutes_ahead),
 #undef STORY
 };

@@ -140,6 +140,16 @@ static void authors_must_be_known(void **state) {
     assert_int_equal(take(c, &record), RECEIVE_DUPLICATE);
     struct buffer more = write_one(&stranger, "k", "2");
     assert_int_equal(take(c, &more), RECEIVE_UNKNOWN);
+    /* Nor where it still has its slot; but for what is here beyond, as somebody's state had it. */
+    replicas_note_retired(&b->store.replicas, &retired);
+    assert_int_equal(take(b, &more), RECEIVE_DUPLICATE);
+    assert_true(has(b, "k", "1"));
+    unsigned slot = replicas_find(&b->store.replicas, stranger.ref);
+    context_add(&b->store.context, stamp_make(ticks_of(&stranger, &stranger), slot));
+    struct buffer most = write_one(&stranger, "k", "3");
+    assert_int_equal(take(b, &most), RECEIVE_OK);
+    assert_true(has(b, "k", "3"));
+    buffer_deinit(&most);
     struct stream_mark mark = {.ref = stranger.ref, .ticks = ticks_of(&stranger, &stranger)};
     struct buffer seen = {0};
     set(a, "k", "3");
