@@ -134,10 +134,39 @@ static void what_a_replica_wrote_after_its_end_is_void(void **state) {
     replicas_deinit(&replicas);
 }
 
+/* Generations in a mesh are times; those of lone nodes are counted. */
+static void generations_tell_when_a_replica_began(void **state) {
+    (void)state;
+    struct replica_id id = {.generation = 1};
+    assert_true(replica_born_ticks(&id) == 0);
+    id.generation = (uint64_t)STAMP_EPOCH_MS + 5;
+    assert_true(replica_born_ticks(&id) == 5 << STAMP_COUNTER_BITS);
+    assert_true(stamp_unix_ms(stamp_make(replica_born_ticks(&id), 1)) == STAMP_EPOCH_MS + 5);
+    id.generation = UINT64_MAX;
+    assert_true(replica_born_ticks(&id) == 0);
+    struct replicas replicas;
+    replicas_init(&replicas);
+    assert_int_equal(replicas_add(&replicas, &id), replicas.self);
+    id.generation = (uint64_t)STAMP_EPOCH_MS + 5;
+    unsigned slot = replicas_add(&replicas, &id);
+    /* Noted by somebody who does not know it, then by somebody who does. */
+    replicas_note_retired(&replicas,
+                          &(struct retired_replica){.ref = replica_ref(&id), .ticks = 99999});
+    assert_true(replicas.slots[slot].is_retired && replicas.slots[slot].retired_ticks == 99999);
+    assert_true(replicas_find_retired(&replicas, replica_ref(&id))->born_ticks == 0);
+    replicas_retire(&replicas, slot, 99999);
+    assert_true(replicas_find_retired(&replicas, replica_ref(&id))->born_ticks ==
+                replica_born_ticks(&id));
+    slot = replicas_add(&replicas, &id);
+    assert_true(replicas.slots[slot].is_retired);
+    replicas_deinit(&replicas);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_is_found_by_its_ref),
         cmocka_unit_test(a_full_table_takes_no_more),
+        cmocka_unit_test(generations_tell_when_a_replica_began),
         cmocka_unit_test(what_a_replica_wrote_after_its_end_is_void),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
