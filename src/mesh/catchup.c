@@ -586,6 +586,30 @@ static bool knows_own_lives(const struct mesh *mesh, const struct mesh_link *lin
     return true;
 }
 
+/* Has the link's peer what this node had seen when it wrote last what the peer lacks, as far as
+ * living nodes bring that? What was deleted here would come to the peer afterwards, and nothing of
+ * the delete is left by then: it was here as little as there. */
+static bool has_causes(const struct mesh *mesh, const struct mesh_link *link) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    struct context seen, own;
+    catchup_own_context(mesh, &own);
+    seen_context(link, &seen);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *life = &replicas->slots[slot];
+        if (!mesh_is_own_slot(mesh, slot) || own.stamps[slot] <= seen.stamps[slot]) {
+            continue;
+        }
+        for (unsigned other = 1; other < life->mark_count; other++) {
+            uint64_t mark = life->mark[other];
+            if (mark > seen.stamps[other] && !mesh_is_own_slot(mesh, other) &&
+                replicas->slots[other].ref != 0 && mesh_has_author(mesh, mark)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* May one more part be asked for? Some are ahead of the one that comes, so that small ones do not
  * cost a round trip each.
  *
@@ -600,7 +624,8 @@ static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
            !is_refused(link) &&
            (mesh->catchup.mode != MESH_JOIN_REBASE ||
             (waited_ms >= CATCHUP_REBASE_MS &&
-             (waited_ms >= CATCHUP_REBASE_MAX_MS || knows_own_lives(mesh, link))));
+             (waited_ms >= CATCHUP_REBASE_MAX_MS ||
+              (knows_own_lives(mesh, link) && has_causes(mesh, link)))));
 }
 
 /* One to each link in turn, as long as any wants more. */

@@ -845,6 +845,36 @@ static void m16_after_a_restart_it_counts_once(struct story *story) {
     originals_come_late(story, false);
 }
 
+/* C has deleted what B wrote, and both forget C. It comes back to A, which has not heard of what B
+ * wrote, but soon does. */
+static void m16_deleted_before_the_others_had_it(struct story *story) {
+    start(story, 3);
+    (void)say(story, C, "SET c 1");
+    agree(story);
+    cut(story, A, B);
+    cut(story, A, C);
+    (void)say(story, B, "SET gone 1");
+    (void)say(story, B, "SET stays 1");
+    wait_ms(story, 1000);
+    cut(story, B, C);
+    (void)say(story, C, "DEL gone");
+    wait_ms(story, 25000);
+    char command[80];
+    (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
+    (void)say(story, A, command);
+    (void)say(story, B, command);
+    wait_ms(story, 1000);
+    mend(story, A, C);
+    wait_ms(story, 22000); /* it would compare after ten seconds */
+    mend(story, A, B);
+    wait_ms(story, 1000);
+    for_pairs(story, mend);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "GET stays", "1");
+}
+
 /* C writes something and A deletes it, and B hears of neither. C is put back to the time between,
  * lacks what it has told B of, and meets B alone. What it makes again is what it wrote since, and
  * nothing of what it wrote before: B takes that as it is, and A's delete has seen it. */
@@ -888,8 +918,8 @@ static void m16_put_back_beside_one_that_lags(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
-/* A has forgotten B and retired its life, and restarts. It no longer knows that it had forgotten it;
- * but that the life was retired, and what B wrote later in it is not taken. B hears so. */
+/* A has forgotten B and retired its life, and restarts. That it had forgotten B it no longer knows,
+ * but that the life was retired: what B wrote later in it is not taken, and B hears so. */
 static void m16_forgotten_by_one_that_restarts(struct story *story) {
     start(story, 2);
     (void)say(story, A, "SET a 1");
@@ -995,6 +1025,7 @@ static const struct {
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
     {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
+    STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     STORY(m18_a_clock_five_minutes_ahead),
 #undef STORY

@@ -237,8 +237,7 @@ static void test_retired_slots(void **state) {
     assert_int_equal(world_start(&third, &memory.disk, true), LOG_OK);
     assert_true(world_digest_equal(world_digest(&third), digest));
     assert_true(third.store.replicas.slots[first].ref != first_ref);
-    const struct retired_replica *retired =
-        replicas_find_retired(&third.store.replicas, first_ref);
+    const struct retired_replica *retired = replicas_find_retired(&third.store.replicas, first_ref);
     assert_non_null(retired);
     assert_true(born > 0 && retired->born_ticks == born);
     /* Too many of them bring about a snapshot. */
