@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
+#include "base/prng.h"
 #include "platform/network.h"
 
 enum { PORT_FIRST = 7360, PORT_LAST = 7379, DAY = 86400, BULK_BYTES = 3 << 20 };
@@ -247,7 +248,11 @@ struct side {
     size_t room; /* of one read; 0: nothing is read */
     const char *out;
     size_t out_bytes, sent;
-    int failure; /* -1: not decided */
+    const size_t *cuts; /* sent in pieces that end there; NULL: as one */
+    size_t cuts_count;
+    size_t tried_end;
+    unsigned tries, shorts; /* of these, the ones of which not all was taken */
+    int failure;            /* -1: not decided */
     bool is_closed;
     struct tls_failure why;
 };
@@ -273,19 +278,52 @@ static void side_close(struct side *side) {
     side->is_closed = true;
 }
 
+/* Sends of the pieces that are left, from memory that is another each time: an outbox moves what it
+ * was given, and has more of it at the next try. `*size` becomes what was tried. */
+static int64_t send_pieces(struct side *side, size_t *size) {
+    struct slice pieces[CONNECTION_PIECES_MAX] = {{0}};
+    char *copies[CONNECTION_PIECES_MAX] = {0};
+    size_t count = 0, at = side->sent, pieces_max = 1 + side->tries++ % CONNECTION_PIECES_MAX;
+    for (size_t i = 0; i < side->cuts_count; i++) {
+        if (count >= pieces_max && at >= side->tried_end) {
+            break;
+        }
+        if (side->cuts[i] > at) {
+            assert_true(count < CONNECTION_PIECES_MAX);
+            size_t bytes = side->cuts[i] - at;
+            copies[count] = memory_alloc(bytes);
+            memcpy(copies[count], side->out + at, bytes);
+            pieces[count] = slice_make(copies[count], bytes);
+            count++;
+            at = side->cuts[i];
+        }
+    }
+    *size = at - side->sent;
+    side->tried_end = at; /* never less than what was tried before */
+    int64_t sent = connection_send_pieces(side->connection, pieces, count);
+    side->shorts += sent < (int64_t)*size;
+    for (size_t i = 0; i < count; i++) {
+        memset(copies[i], 0, pieces[i].size);
+        memory_free(copies[i]);
+    }
+    return sent;
+}
+
 static void side_send(struct side *side) {
     if (side->connection == NULL) {
         return;
     }
     while (side->sent < side->out_bytes) {
-        int64_t sent =
-            connection_send(side->connection, side->out + side->sent, side->out_bytes - side->sent);
+        size_t tried = side->out_bytes - side->sent;
+        int64_t sent = side->cuts != NULL
+                           ? send_pieces(side, &tried)
+                           : connection_send(side->connection, side->out + side->sent, tried);
         if (sent == CONNECTION_CLOSED) {
             side_close(side);
             return;
         }
         side->sent += sent > 0 ? (size_t)sent : 0;
-        if (sent == CONNECTION_AGAIN || side->sent < side->out_bytes) {
+        if (sent == CONNECTION_AGAIN || (size_t)sent < tried) {
             connection_watch_writable(side->connection, true);
             return;
         }
@@ -464,6 +502,58 @@ static void test_carries_bytes(void **state) {
         assert_int_equal(reader->why.fault, TLS_FAULT_CLOSED);
         scene_free(scene);
     }
+    memory_free(bytes);
+}
+
+/* Pieces of all sizes come out as they went in, also when the socket takes a part of what is tried:
+ * the reader pauses until it is full. */
+static void test_carries_pieces(void **state) {
+    (void)state;
+    enum { BYTES = 16 << 20, RECORD_BYTES = 16 << 10, ROUNDS = 6 };
+    static const uint64_t most[] = {10, 1000, RECORD_BYTES, RECORD_BYTES + 10, 300000};
+    char *bytes = memory_alloc(BYTES);
+    struct buffer cuts = {0};
+    struct prng prng;
+    prng_init(&prng, 7);
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (char)((i * 2654435761U) >> 13);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        bool is_plain = round % 2 != 0;
+        struct scene *scene = scene_new(is_plain ? NULL : "a", "ca", "b", "ca");
+        struct side *writer = &scene->sides[0], *reader = &scene->sides[1];
+        if (is_plain) {
+            listener_set_tls(scene->listener, NULL, TLS_ACCEPTOR);
+        }
+        buffer_clear(&cuts);
+        for (size_t at = 0; at < BYTES;) {
+            at += 1 + (size_t)prng_below(&prng, most[prng_below(&prng, 5)]);
+            at = at < BYTES ? at : BYTES;
+            buffer_append(&cuts, &at, sizeof(at));
+        }
+        writer->out = bytes;
+        writer->out_bytes = BYTES;
+        writer->cuts = (const size_t *)(const void *)cuts.data;
+        writer->cuts_count = cuts.size / sizeof(size_t);
+        reader->room = 100000;
+        scene_dial(scene);
+        while (reader->got.size < BYTES) {
+            size_t before = writer->sent;
+            WAIT(scene,
+                 reader->got.size == BYTES || reader->got.size > before || writer->is_closed);
+            connection_watch_readable(reader->connection, false);
+            do {
+                before = writer->sent;
+                network_wait(scene->network, 1000);
+                assert_false(writer->is_closed);
+            } while (writer->sent > before);
+            connection_watch_readable(reader->connection, true);
+        }
+        assert_memory_equal(reader->got.data, bytes, BYTES);
+        assert_true(writer->shorts > 3);
+        scene_free(scene);
+    }
+    buffer_deinit(&cuts);
     memory_free(bytes);
 }
 
@@ -648,19 +738,13 @@ static void test_reload_keeps_connections(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_bad_rules),
-        cmocka_unit_test(test_pass_phrase),
-        cmocka_unit_test(test_files_change),
-        cmocka_unit_test(test_carries_bytes),
-        cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_other_versions),
-        cmocka_unit_test(test_plain_dialler),
-        cmocka_unit_test(test_plain_acceptor),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_too_many_handshakes),
-        cmocka_unit_test(test_many_handshakes),
-        cmocka_unit_test(test_reload_keeps_connections),
+        cmocka_unit_test(test_bad_files),       cmocka_unit_test(test_bad_rules),
+        cmocka_unit_test(test_pass_phrase),     cmocka_unit_test(test_files_change),
+        cmocka_unit_test(test_carries_bytes),   cmocka_unit_test(test_carries_pieces),
+        cmocka_unit_test(test_certificates),    cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_plain_dialler),   cmocka_unit_test(test_plain_acceptor),
+        cmocka_unit_test(test_garbage),         cmocka_unit_test(test_too_many_handshakes),
+        cmocka_unit_test(test_many_handshakes), cmocka_unit_test(test_reload_keeps_connections),
     };
     return cmocka_run_group_tests(tests, setup_files, teardown_files);
 }
