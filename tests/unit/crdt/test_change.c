@@ -38,7 +38,7 @@ static char text[TEXT_BYTES];
 
 static struct slice random_text(struct prng *prng) {
     static const size_t sizes[] = {0, 1, 2, 127, 128, 254, 255, 16383, 16384, 65536};
-    size_t size = prng_below(prng, 4) == 0 ? sizes[prng_below(prng, 10)] : prng_below(prng, 40);
+    size_t size = prng_below(prng, 4) == 0 ? sizes[prng_below(prng, 10)] : prng_below(prng, 80);
     return slice_make(text + prng_below(prng, TEXT_BYTES - size), size);
 }
 
@@ -183,6 +183,50 @@ static void random_batches_come_back(void **state) {
         assert_int_equal(writer.bytes.size, 0);
     }
     change_writer_deinit(&writer);
+}
+
+/* Values that go the short way make the same bytes as all the others, whatever is around them. */
+static void the_short_way_is_the_same(void **state) {
+    (void)state;
+    enum { CHANGES_MAX = 30, ROUNDS = 3000 };
+    struct prng prng;
+    seed_prng(&prng, "the_short_way_is_the_same", 0);
+    for (size_t i = 0; i < TEXT_BYTES; i++) {
+        text[i] = (char)prng_next(&prng);
+    }
+    struct change_writer longer = {.is_on = true}, shorter = {.is_on = true};
+    unsigned went_short = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t ticks = random_number(&prng) >> 11;
+        for (unsigned i = (unsigned)prng_below(&prng, CHANGES_MAX); i > 0; i--) {
+            struct change change = random_change(&prng, ticks);
+            ticks = stamp_ticks(change.stamp);
+            change_writer_add(&longer, &change);
+            if ((change.kind == CHANGE_SET || change.kind == CHANGE_SET_EXPIRING ||
+                 change.kind == CHANGE_SET_KEEPING) &&
+                !change.is_fresh) {
+                change_writer_add_value(&shorter, change.kind, change.db, change.stamp, change.key,
+                                        change.value, change.expire_unix_ms);
+                went_short++;
+            } else {
+                change_writer_add(&shorter, &change);
+            }
+            if (prng_below(&prng, 3) == 0) {
+                change_writer_end_unit(&longer);
+                change_writer_end_unit(&shorter);
+            }
+        }
+        assert_int_equal(shorter.bytes.size, longer.bytes.size);
+        assert_memory_equal(shorter.bytes.data, longer.bytes.data, longer.bytes.size);
+        assert_int_equal(shorter.changes_count, longer.changes_count);
+        assert_int_equal(shorter.units_count, longer.units_count);
+        assert_int_equal(shorter.is_unit_open, longer.is_unit_open);
+        change_writer_clear(&longer);
+        change_writer_clear(&shorter);
+    }
+    assert_true(went_short > ROUNDS);
+    change_writer_deinit(&longer);
+    change_writer_deinit(&shorter);
 }
 
 /* ---- single cases ---- */
@@ -463,6 +507,7 @@ static void too_long_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_batches_come_back),
+        cmocka_unit_test(the_short_way_is_the_same),
         cmocka_unit_test(a_zeroed_writer_writes_nothing),
         cmocka_unit_test(the_layout),
         cmocka_unit_test(units_go_on_over_batches),
