@@ -129,11 +129,21 @@ static void begin(struct mesh *mesh, enum mesh_join mode) {
                                        : "");
 }
 
-/* Parts came, but what they lack cannot be had: they are pulled again. What rebasing has kept aside
- * stays. */
+/* Parts came, but what they lack cannot be had from those who are asked: they are pulled again.
+ * What rebasing has kept aside stays. */
 static void begin_anew(struct mesh *mesh) {
     enum mesh_join mode = mesh->catchup.mode;
     begin(mesh, mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : mode);
+}
+
+/* Likewise, and nobody has it. What parts showed of it is in the state here: merging would leave it
+ * there, and whoever pulls that state would refuse what it has not seen. */
+static void begin_without(struct mesh *mesh) {
+    if (mesh->catchup.mode == MESH_JOIN_MERGE) {
+        begin(mesh, MESH_JOIN_REBASE);
+    } else {
+        begin_anew(mesh);
+    }
 }
 
 /* What the link's peer has seen, less what is void. */
@@ -859,7 +869,7 @@ static void look_for_rest(struct mesh *mesh) {
         memory_free(catchup->needed);
         catchup->needed = NULL;
         catchup->sourceless_us = 0;
-        begin_anew(mesh);
+        begin_without(mesh);
     }
 }
 

@@ -456,6 +456,7 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
                             fate_of, node);
     if (before != NULL) {
         sync_keep_rebase(data->sync, before);
+        sync_keep_goal(data->sync, before);
         sync_free(before);
     }
 }

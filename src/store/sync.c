@@ -207,6 +207,16 @@ void sync_keep_rebase(struct sync *sync, struct sync *before) {
     before->rebase = rebase;
 }
 
+void sync_keep_goal(struct sync *sync, const struct sync *before) {
+    if (before->is_direct && !before->is_finished) {
+        return; /* nothing of it stayed */
+    }
+    sync->left = before->left;
+    if (before->parts_merged > 0) {
+        context_join(&sync->left, &before->goal);
+    }
+}
+
 static void intake_free(struct sync_intake *intake, bool is_direct) {
     if (!is_direct) {
         sync_aside_deinit(&intake->staged);
@@ -1040,6 +1050,10 @@ void sync_finish(struct sync *sync) {
     require(sync->parts_merged == sync->parts_count);
     require(!sync->is_finished);
     sync->is_finished = true;
+    if (sync->mode == SYNC_MERGE) {
+        context_join(&sync->goal, &sync->left);
+    }
+    sync->left = (struct context){0};
     sync_take_retired(sync);
     sync_take_context(sync);
     sync_take_order(sync);

@@ -80,6 +80,9 @@ void sync_abandon(struct sync *sync);
 /* It is begun anew: what rebasing kept aside is to be made again all the same. `before`, whose
  * store is joined by `sync` now, is freed next. */
 void sync_keep_rebase(struct sync *sync, struct sync *before);
+/* Likewise. What `before` has put into the store shows more than the store's context: where it is
+ * not replaced, which merging does not, that has to be caught up with, too. */
+void sync_keep_goal(struct sync *sync, const struct sync *before);
 /* A part begins, or begins again. All parts have one `parts_count`. */
 enum sync_status sync_part_begin(struct sync *sync, unsigned part, unsigned parts_count,
                                  struct slice header);

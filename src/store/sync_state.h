@@ -71,6 +71,7 @@ struct sync {
     uint8_t *fates;      /* by slot, STAMP_SLOTS_COUNT: as they were found, so that they stay */
     struct context seen; /* CB */
     struct context goal; /* all parts joined */
+    struct context left; /* what the store may show of a sync before: sync_keep_goal() */
     unsigned parts_count, parts_done, parts_merged;
     struct sync_part *parts;
     struct sync_marks *marks; /* by slot, STAMP_SLOTS_COUNT: those with the smallest stamp */

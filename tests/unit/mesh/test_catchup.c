@@ -19,6 +19,7 @@ struct side {
     unsigned begins;      /* sync_begin() */
     bool rebased, merged;
     bool refuses; /* it takes the first parts only, unless it merges */
+    bool lacks;   /* parts showed what nobody has: it is not ready before it compares */
     bool is_open[WORLD_KEYS], is_done[WORLD_KEYS];
     unsigned done_count;
     struct context least; /* of all parts */
@@ -188,8 +189,15 @@ static enum mesh_part sync_end_(void *udata) {
 }
 
 static bool sync_is_ready_(void *udata) {
-    (void)udata;
-    return true;
+    const struct side *side = side_of(udata);
+    return !side->lacks || side->rebased;
+}
+
+static const struct context *sync_goal_(void *udata) {
+    static struct context goal;
+    goal = (struct context){0};
+    context_add(&goal, stamp_make(STAMP_TICKS_ACCEPTED_MAX, 1));
+    return sync_is_ready_(udata) ? NULL : &goal;
 }
 
 static bool sync_cancel_(void *udata) {
@@ -209,6 +217,7 @@ static void set_hooks(struct world *world, unsigned index) {
     data->sync_part_data = sync_part_data_;
     data->sync_part_end = sync_part_end_;
     data->sync_end = sync_end_;
+    data->sync_goal = sync_goal_;
     data->sync_is_ready = sync_is_ready_;
     data->sync_cancel = sync_cancel_;
 }
@@ -463,6 +472,35 @@ static void one_of_two_merges(void **state) {
     world_write(&world->nodes[1], 5, 1);
     world_write(&world->nodes[0], 6, 1);
     assert_true(world_converges(world, 3000));
+    world_free(world);
+}
+
+/* Parts that it merged showed what nobody has any more: merging again would keep it. */
+static void who_merged_what_is_lost_compares(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 2, 9);
+    write_all(world, 2, 50, 1);
+    mesh_cut(world->nodes[1].mesh, "ALL");
+    world_run_ms(world, 200);
+    for (unsigned i = 0; i < 100; i++) {
+        world_write(&world->nodes[0], i, 900 + i);
+        world_write(&world->nodes[1], i % 70, 1900 + i);
+        world_step(world);
+    }
+    world_trim(&world->nodes[0], 5);
+    world_trim(&world->nodes[1], 5);
+    sides[1].lacks = true;
+    mesh_heal(world->nodes[1].mesh, "ALL");
+    for (unsigned i = 0; i < 100 && !sides[1].merged; i++) {
+        world_run_ms(world, CATCHUP_MERGE_MS / 50);
+    }
+    assert_true(sides[1].merged);
+    world_run_ms(world, CATCHUP_SOURCELESS_MS - 1000);
+    assert_int_equal(sides[1].begins, 1);
+    assert_false(becomes_ready(world, 1, 500));
+    assert_true(becomes_ready(world, 1, 5000 + CATCHUP_REBASE_MAX_MS));
+    assert_true(sides[1].rebased);
+    assert_false(sides[0].rebased);
     world_free(world);
 }
 
@@ -1033,6 +1071,7 @@ int main(void) {
         cmocka_unit_test(a_cancelled_walk_is_asked_for_again),
         cmocka_unit_test(the_lagging_side_joins),
         cmocka_unit_test(one_of_two_merges),
+        cmocka_unit_test(who_merged_what_is_lost_compares),
         cmocka_unit_test(who_had_more_is_gone),
         cmocka_unit_test(only_a_joiner_has_more),
         cmocka_unit_test(what_a_peer_has_is_waited_for),

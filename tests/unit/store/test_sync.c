@@ -737,6 +737,56 @@ static void parts_of_different_moments(void **state) {
     teardown();
 }
 
+/* What came in parts stays when merging begins anew with somebody who knows less: it is caught up
+ * with before anybody reads it, or pulls it as something that nobody had seen. */
+static void what_came_before_is_caught_up_with(void **state) {
+    (void)state;
+    setup(4);
+    char name[16];
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof(name), "k%u", i);
+        set(0, name, "old");
+    }
+    deliver_all();
+    set(2, "own", "2");
+    collect(&peers[2]);
+    /* The first part is older than the others. */
+    struct sync *sync = sync_begin(&peers[2].store, SYNC_TAKE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[0], part, NULL, false), SYNC_OK);
+        for (unsigned i = 0; part == 0 && i < 40; i++) {
+            (void)snprintf(name, sizeof(name), "k%u", i);
+            if (i % 4 == 0) {
+                delete (0, name);
+            } else {
+                set(0, name, "new");
+            }
+        }
+    }
+    finish(sync, &peers[2]);
+    assert_false(sync_is_caught_up(sync));
+    /* The second one has seen nothing of it. Twice, since that may be begun anew as well. */
+    for (unsigned i = 0; i < 2; i++) {
+        struct sync *before = sync;
+        peers[2].store.sync = NULL;
+        sync = sync_begin(&peers[2].store, SYNC_MERGE, NULL, NULL);
+        sync_keep_goal(sync, before);
+        sync_free(before);
+    }
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[2]);
+    assert_false(sync_is_caught_up(sync));
+    deliver_all();
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1));
+    sync_free(sync);
+    join(&peers[3], &peers[2], SYNC_TAKE);
+    check_equal();
+    teardown();
+}
+
 static void a_flush_while_catching_up(void **state) {
     (void)state;
     setup(2);
@@ -2154,6 +2204,7 @@ int main(void) {
         cmocka_unit_test(expiries_merge),
         cmocka_unit_test(half_of_a_state_leaves_nothing_behind),
         cmocka_unit_test(parts_of_different_moments),
+        cmocka_unit_test(what_came_before_is_caught_up_with),
         cmocka_unit_test(a_flush_while_catching_up),
         cmocka_unit_test(another_hash_seed_is_taken_over),
         cmocka_unit_test(databases_keep_their_order),
