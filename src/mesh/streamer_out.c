@@ -482,8 +482,12 @@ static void send_shared(struct mesh_link *link) {
             link_send_pieces(link, MESH_FRAME_DATA, out->header, &out->shared.is_sealed,
                              out->pieces, out->shared.pieces_count);
         } else {
-            require(out->shared.pieces_count == 1); /* which is one record */
-            send_large(link, out->pieces[0].bytes);
+            /* It is one record, with its length as short as it came: one that just fits a payload
+             * must not grow beyond it here. */
+            require(out->shared.count == 1);
+            require(link->large.size == 0);
+            codec_put_slice(&link->large, gathered_record(out, 0));
+            (void)link_send_large(link);
         }
         return;
     }
