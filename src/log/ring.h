@@ -22,7 +22,7 @@
 #include "crdt/context.h"
 
 enum {
-    RING_CHUNK_BYTES_MAX = 256 << 10,
+    RING_CHUNK_BYTES_MAX = 256 << 10,      /* with its header */
     RING_CHUNK_BYTES_FIRST_MAX = 64 << 10, /* while there are few */
     RING_CHUNK_BYTES_MIN = 256,
     RING_LENGTH_BYTES = 5,

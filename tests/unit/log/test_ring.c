@@ -220,6 +220,29 @@ static void test_memory_follows_use(void **state) {
     ring_deinit(&ring);
 }
 
+/* A full ring takes what it counts, whatever the allocator rounds up. */
+static void test_memory_is_what_is_counted(void **state) {
+    (void)state;
+    enum { RECORD_BYTES = 3000 };
+    struct context context = {{0}};
+    char *bytes = memory_alloc_zero(RECORD_BYTES);
+    for (uint64_t bytes_max = 1 << 16; bytes_max <= 64 << 20; bytes_max *= 4) {
+        struct ring ring = {0};
+        ring_set_bytes_max(&ring, bytes_max);
+        while (ring.first_number < 2 * RING_CHUNK_BYTES_MIN) {
+            ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+        }
+        uint64_t taken = 0;
+        for (uint64_t number = ring.first_number; number < ring.end_number; number++) {
+            const struct ring_chunk *chunk = ring_chunk(&ring, number);
+            taken += memory_class_bytes(sizeof(*chunk) + chunk->capacity);
+        }
+        assert_in_range(taken, ring.bytes / 100 * 90, ring.bytes);
+        ring_deinit(&ring);
+    }
+    memory_free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_a_list),
@@ -227,6 +250,7 @@ int main(void) {
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_memory_follows_use),
         cmocka_unit_test(test_memory_is_used_again),
+        cmocka_unit_test(test_memory_is_what_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
