@@ -963,7 +963,9 @@ void node_mesh_push(struct node *node) {
     uint64_t version = log_streams_version(node->log);
     bool wants_push = mesh_wants_push(node->mesh);
     bool is_waited_for = node->blocked_count > node->blocking.requests_count;
-    bool is_due = is_waited_for || version - data->pushed_version >= PUSH_BYTES ||
+    uint64_t quarter = (uint64_t)node->options->mesh_backlog_size / 4; /* may be small */
+    uint64_t bytes_min = PUSH_BYTES < quarter ? PUSH_BYTES : quarter;
+    bool is_due = is_waited_for || version - data->pushed_version >= bytes_min ||
                   node->now_us - data->pushed_us >= push_gap_us(node);
     if (wants_push || (version != data->pushed_version && is_due)) {
         data->pushed_version = version;

@@ -646,7 +646,11 @@ static void client_release_input(struct client *client) {
 static void run_ready(struct node *node) {
     struct client *done[BATCH + 1];
     const uint64_t begin = log_streams_version(node->log);
-    while (node->ready != NULL && log_streams_version(node->log) - begin < TURN_LOG_BYTES) {
+    /* A small backlog must still have them when they are pushed, behind the turn. */
+    const uint64_t backlog_bytes = (uint64_t)node->options->mesh_backlog_size;
+    const uint64_t bytes_max =
+        TURN_LOG_BYTES < backlog_bytes / 2 ? TURN_LOG_BYTES : backlog_bytes / 2;
+    while (node->ready != NULL && log_streams_version(node->log) - begin < bytes_max) {
         size_t count = 0, done_count = 0;
         while (node->ready != NULL && count < BATCH && done_count < BATCH) {
             struct client *client = node->ready;
