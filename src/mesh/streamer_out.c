@@ -27,7 +27,7 @@ enum {
      * change of so many. Of a stream without such repetitions, every so many runs the first records
      * of one are tried: one less than a power of 2. */
     OUT_JOIN_PAYS_DIVISOR = 8,
-    OUT_SKIPS_MAX = 31,
+    OUT_SKIPS_MAX = 7,
     OUT_TRIED_BYTES = 8 << 10,
     OUT_PIECES_MAX = 16, /* of one frame; more of them, small ones then, are copied */
 };
