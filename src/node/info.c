@@ -334,7 +334,7 @@ static void info_stats(struct info_writer *w) {
     info_count(w, "total_writes_processed", stats->writes_processed);
     INFO_ZEROS(w, "io_threaded_reads_processed", "io_threaded_writes_processed",
                "reply_buffer_shrinks", "reply_buffer_expands");
-    info_count(w, "eventloop_cycles", stats->cron_loops);
+    info_count(w, "eventloop_cycles", stats->turns);
     INFO_ZEROS(w, "eventloop_duration_sum", "eventloop_duration_cmd_sum",
                "instantaneous_eventloop_cycles_per_sec", "instantaneous_eventloop_duration_usec",
                "acl_access_denied_auth", "acl_access_denied_cmd", "acl_access_denied_key",

@@ -112,7 +112,7 @@ struct node_stats {
     uint64_t memory_peak_bytes;
     uint64_t active_expire_removed;
     uint64_t freed_later; /* objects handed to host.free_later() */
-    uint64_t cron_loops;
+    uint64_t cron_loops, turns;
     uint64_t dump_payload_sanitizations;
 };
 

@@ -779,6 +779,7 @@ void node_run_while_reading(struct node *node) {
 }
 
 void node_run(struct node *node) {
+    node->stats.turns++;
     reserve_batch(node);
     /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
      * and must not wait for a disk that may never come back. */

@@ -77,6 +77,13 @@ start_server {} {
         expect [info_field cluster cluster_enabled] 0
         expect [string length [info_field server run_id]] 40
     }
+    starling_test "INFO counts the turns of the event loop" {
+        r config resetstat
+        for {set i 0} {$i < 50} {incr i} {
+            r ping
+        }
+        expect_range [info_field stats eventloop_cycles] 50 1000
+    }
     starling_test "INFO says which Redis this is like, and which Starling it is" {
         expect [info_field server redis_version] 7.2.4
         expect_match [info_field server starling_version] *.*.*

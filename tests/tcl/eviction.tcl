@@ -223,8 +223,7 @@ start_server {} {
             # that gives old ones another.
             foreach days {2 5 11} {
                 r debug clock-offset [expr {$days * 86400000}]
-                set cycles [info_field stats eventloop_cycles]
-                wait_until { [info_field stats eventloop_cycles] > $cycles + 20 } 20
+                after 2500
                 set seconds [expr {$days * 86400}]
                 expect_range [r object idletime idle] [expr {$seconds - 20}] [expr {$seconds + 60}]
             }
