@@ -173,6 +173,15 @@ void contested_drop_part(struct contested *contested, unsigned i);
 void contested_drop_expiry(struct contested *contested, unsigned i);
 /* Drops all registers, edits and parts. */
 void contested_drop_value(struct contested *contested);
+/* Frees what a register holds. */
+void contested_free_register(struct contested_register *reg);
+/* Register and the first `count` edits as one; NULL when memory is out. */
+struct large_string *contested_build_value(const struct contested *contested, unsigned count);
+void contested_forget_overlay(struct contested *contested);
+/* Parts are in the order of this. 0: of nobody. */
+static inline uint64_t contested_slot_ref(const struct store *store, unsigned slot) {
+    return slot < store->replicas.slots_count ? store->replicas.slots[slot].ref : 0;
+}
 
 /* ---- what is shown ---- */
 
