@@ -317,6 +317,82 @@ static bool drop_unclear(struct sync *sync, const struct state_merge *merge,
     return is_done;
 }
 
+/* Has the mesh seen all of the part, and folded it? */
+static bool is_folded_there(const struct state_merge *merge, const struct contested_part *part,
+                            const struct contested *there) {
+    unsigned slot = stamp_slot(part->stamp);
+    return merge->is_retired_there[slot] && state_merge_covers_there(merge, part->stamp) &&
+           contested_find_part(there, slot) == NULL;
+}
+
+/* Does the mesh's number hold all that is folded here, or would be, and is nothing to be told from
+ * the difference of the two? */
+static bool is_number_there(const struct sync *sync, const struct state_merge *merge,
+                            const struct contested *contested, const struct contested *there) {
+    const struct contested_register *top = contested_top(contested);
+    if (contested->edits_count > 0 ||
+        (top != NULL && !state_merge_covers_there(merge, top->stamp))) {
+        return false;
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        if (is_unclear(sync, merge, part, there) ||
+            (part->off_seen != 0 && is_folded_there(merge, part, there))) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < there->parts_count; i++) {
+        uint64_t stamp = there->parts[i].stamp;
+        if (contested_find_part(contested, stamp_slot(stamp)) == NULL &&
+            state_merge_covers_here(merge, stamp)) {
+            return false; /* folded here, but not there */
+        }
+    }
+    return true;
+}
+
+/* The register with these ticks becomes the one that the mesh has. False when memory is out. */
+static bool take_register(const struct state_merge *merge, struct contested *contested,
+                          uint64_t ticks, const struct contested *there) {
+    bool is_done = true;
+    for (unsigned i = contested->registers_count; i-- > 0;) {
+        if (stamp_ticks(contested->registers[i].stamp) == ticks) {
+            contested_drop_register(contested, i);
+        }
+    }
+    for (unsigned i = 0; i < there->registers_count; i++) {
+        if (stamp_ticks(there->registers[i].stamp) == ticks) {
+            is_done &= add_copy(merge, contested, &there->registers[i]);
+        }
+    }
+    return is_done;
+}
+
+/* Parts that the mesh has seen to their ends and folded are in its register, which may hold others
+ * that were never seen here. Folded here, they would get a register of the same stamp without
+ * those, and the difference would take them away. False when memory is out. */
+static bool take_folded(const struct sync *sync, const struct state_merge *merge,
+                        struct contested *contested, const struct contested *there) {
+    bool is_done = true, is_any = false;
+    if (there == NULL || !is_number_there(sync, merge, contested, there)) {
+        return true;
+    }
+    for (unsigned i = 0; i < contested->parts_count && !is_any; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        uint64_t ticks = stamp_ticks(retire_folded_stamp(contested, part));
+        if (is_folded_there(merge, part, there) && has_register(there, ticks)) {
+            is_done = take_register(merge, contested, ticks, there);
+            is_any = true;
+        }
+    }
+    for (unsigned i = contested->parts_count; i-- > 0 && is_any;) {
+        if (is_folded_there(merge, &contested->parts[i], there)) {
+            contested_drop_part(contested, i);
+        }
+    }
+    return is_done;
+}
+
 /* Has the mesh written nothing to the key that was not seen here? */
 static bool was_all_seen(const struct sync *sync, const struct state_merge *merge,
                          const struct entry *there) {
@@ -412,6 +488,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         difference.is_memory_out |= !state_merge_elements(&copy, wanted, ours);
         contested_close(place->ours, key, our_stamp);
     }
+    difference.is_memory_out |= !take_folded(sync, merge, wanted, theirs);
     state_merge_retire(merge, wanted, staged, theirs);
     struct state_merge rest = *merge;
     if (drop_others(sync, merge, wanted)) {

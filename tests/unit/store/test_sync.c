@@ -1753,6 +1753,67 @@ static void a_part_stays_above_what_is_unseen(void **state) {
     teardown();
 }
 
+/* Likewise, where the mesh has folded it together with one of which the forgotten one never heard.
+ */
+static void a_part_was_folded_with_an_unseen_one(void **state) {
+    (void)state;
+    setup(3);
+    unsigned ended = peers[0].author, forgotten = peers[2].author;
+    add(0, "c", 1);
+    deliver(0, 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    add(2, "c", 32);
+    deliver(2, 0);
+    deliver(2, 1);
+    collect(&peers[2]);
+    begin_life(&peers[2], 61);
+    add(2, "c", 4);
+    for (unsigned i = 0; i < 2; i++) {
+        settle_and_retire(&peers[i], ended);
+        settle_and_retire(&peers[i], forgotten);
+    }
+    expect(1, "c", "33");
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    expect_all("c", "37");
+    teardown();
+}
+
+/* Likewise, but the mesh has folded the beginning of a part that goes on here. What of that is new
+ * is told by the difference of the registers, without a log: none of it counts twice. */
+static void a_part_was_folded_with_the_beginning_of_one(void **state) {
+    (void)state;
+    setup(3);
+    unsigned ended = peers[0].author, forgotten = peers[2].author;
+    add(2, "c", 32);
+    deliver(2, 0);
+    deliver(2, 1);
+    add(0, "c", 1);
+    deliver(0, 1);
+    deliver(0, 2);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    add(2, "c", 4);
+    collect(&peers[2]);
+    begin_life(&peers[2], 61);
+    for (unsigned i = 0; i < 2; i++) {
+        settle_and_retire(&peers[i], ended);
+        settle_and_retire(&peers[i], forgotten);
+    }
+    expect(1, "c", "33");
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    expect_all("c", "37");
+    teardown();
+}
+
 /* The mesh has seen a part and deleted it, and has retired its author. What the forgotten one has
  * written below the part has not been seen. */
 static void what_was_written_below_a_deleted_part_stays(void **state) {
@@ -2236,6 +2297,8 @@ int main(void) {
         cmocka_unit_test(hyperloglogs_of_both_are_joined),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
         cmocka_unit_test(a_part_stays_above_what_is_unseen),
+        cmocka_unit_test(a_part_was_folded_with_an_unseen_one),
+        cmocka_unit_test(a_part_was_folded_with_the_beginning_of_one),
         cmocka_unit_test(what_was_written_below_a_deleted_part_stays),
         cmocka_unit_test(two_that_were_alone),
         cmocka_unit_test(an_old_copy_comes_back),
