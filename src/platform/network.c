@@ -671,23 +671,28 @@ int64_t connection_read(struct connection *connection, char *at, size_t room) {
     }
 }
 
+/* What a call that sends has come to; false: it is to be made again. */
+static bool has_sent(ssize_t size, int64_t *sent) {
+    if (size >= 0) {
+        *sent = size;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        *sent = CONNECTION_AGAIN;
+    } else {
+        *sent = CONNECTION_CLOSED;
+        return errno != EINTR;
+    }
+    return true;
+}
+
 int64_t connection_send(struct connection *connection, const char *bytes, size_t size) {
     if (connection->tls != NULL) {
         return connection->handshake == NULL ? send_encrypted(connection, bytes, size)
                                              : CONNECTION_AGAIN;
     }
-    for (;;) {
-        ssize_t sent = send(connection->descriptor, bytes, size, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            return sent;
-        }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return CONNECTION_AGAIN;
-        }
-        if (errno != EINTR) {
-            return CONNECTION_CLOSED;
-        }
+    int64_t sent;
+    while (!has_sent(send(connection->descriptor, bytes, size, MSG_NOSIGNAL), &sent)) {
     }
+    return sent;
 }
 
 /* The next bytes of the pieces behind `offset`: those of a long piece where they lie, short ones
@@ -744,18 +749,10 @@ int64_t connection_send_pieces(struct connection *connection, const struct slice
                                     .iov_len = pieces[i].size};
     }
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-    for (;;) {
-        ssize_t sent = sendmsg(connection->descriptor, &message, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            return sent;
-        }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return CONNECTION_AGAIN;
-        }
-        if (errno != EINTR) {
-            return CONNECTION_CLOSED;
-        }
+    int64_t sent;
+    while (!has_sent(sendmsg(connection->descriptor, &message, MSG_NOSIGNAL), &sent)) {
     }
+    return sent;
 }
 
 void connection_watch_writable(struct connection *connection, bool is_wanted) {
