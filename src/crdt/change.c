@@ -165,10 +165,11 @@ static char *put_element(struct change_writer *writer, char *at, const char *beg
     return at + put_slice(at, change->element);
 }
 
-/* Kind, database and time of a change of which nothing was written yet; `*kind` is its first byte.
- */
-static inline char *put_begin(struct change_writer *writer, char *at, const char *begin,
-                              unsigned flags, unsigned db, uint64_t ticks, char **kind) {
+/* Kind, database and time of a change, at `begin`, where the writer's bytes end; `*kind` is its
+ * first byte. */
+static inline char *put_begin(struct change_writer *writer, char *begin, unsigned flags,
+                              unsigned db, uint64_t ticks, char **kind) {
+    char *at = begin;
     if (writer->bytes.size == 0) {
         at += varint_put(at, ticks);
         writer->last_ticks = ticks;
@@ -203,7 +204,7 @@ void change_writer_add_value(struct change_writer *writer, enum change_kind kind
     require(value.size <= CHANGE_VALUE_BYTES_MAX);
     char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + key.size + value.size);
     char *kind_at;
-    char *at = put_begin(writer, begin, begin, kind, db, stamp_ticks(stamp), &kind_at);
+    char *at = put_begin(writer, begin, kind, db, stamp_ticks(stamp), &kind_at);
     at = put_key(writer, at, begin, key);
     if (kind == CHANGE_SET_EXPIRING) {
         at += varint_put(at, expire_unix_ms);
@@ -225,9 +226,9 @@ void change_writer_add(struct change_writer *writer, const struct change *change
                                                      change->element.size + change->value.size +
                                                      change->float_increment.size);
     char *kind;
-    char *at = put_begin(writer, begin, begin,
-                         change->kind | (change->is_fresh ? (unsigned)CHANGE_FRESH : 0U),
-                         change->db, ticks, &kind);
+    char *at =
+        put_begin(writer, begin, change->kind | (change->is_fresh ? (unsigned)CHANGE_FRESH : 0U),
+                  change->db, ticks, &kind);
     if (change->type != VALUE_STRING) {
         *kind = (char)(*kind | CHANGE_ELEMENT);
         at = put_element(writer, at, begin, change);

@@ -220,7 +220,8 @@ static void cut_frame(struct shared_frame **frame, size_t size) {
     shared_frame_release(old);
 }
 
-static void release_blocks(struct streamer_out *out, size_t count) {
+/* The kept records from `count` on are held no longer. */
+static void forget_kept(struct streamer_out *out, size_t count) {
     for (size_t i = count; i < out->kept_count; i++) {
         shared_block_release(out->gathered[i].block);
     }
@@ -230,7 +231,7 @@ static void release_blocks(struct streamer_out *out, size_t count) {
 
 /* Forgets the kept records from `count` on; the frame is as after cut_frame(). */
 static void keep(struct streamer_out *out, size_t count) {
-    release_blocks(out, count);
+    forget_kept(out, count);
     const struct out_record *last = count > 0 ? &out->gathered[count - 1] : NULL;
     cut_frame(&out->frame, last != NULL && last->block == NULL ? last->offset + last->size
                                                                : (size_t)FRAME_HEADER_BYTES);
@@ -238,7 +239,7 @@ static void keep(struct streamer_out *out, size_t count) {
 
 /* Forgets all kept records. The frames are used again when no link has references any more. */
 static void keep_none(struct streamer_out *out) {
-    release_blocks(out, 0);
+    forget_kept(out, 0);
     struct shared_frame **frames[] = {&out->frame, &out->joined_frame};
     for (unsigned i = 0; i < 2; i++) {
         if (*frames[i] != NULL && (*frames[i])->bytes.capacity > OUT_KEPT_BYTES_MAX) {
