@@ -16,6 +16,9 @@ enum {
     SEGMENT_BYTES_BUCKET = 64,
     /* Spill: a run of full buckets longer than this makes the segment grow early. */
     SEGMENT_SPILL = 4,
+    /* A walk asks for items so far ahead, and for so many cache lines of each. */
+    WALK_AHEAD_BUCKETS = 4,
+    WALK_AHEAD_LINES = 2,
 };
 
 static unsigned segment_homes(unsigned size_class) {
@@ -374,6 +377,16 @@ static uint64_t segment_prefix(const struct table_segment *segment, uint64_t pos
     return segment->depth == 0 ? 0 : position >> (64 - segment->depth) << (64 - segment->depth);
 }
 
+/* Asks for the items of a bucket that a walk comes to a little later, if there is one. */
+static void fetch_bucket(const struct table_segment *segment, uint64_t bucket) {
+    if (bucket < segment->buckets) {
+        const uint64_t *slots = segment->slots + bucket * TABLE_BUCKET_SLOTS;
+        for (unsigned i = 0; i < TABLE_BUCKET_SLOTS && slots[i] != 0; i++) {
+            prefetch_lines(table_item(slots[i]), WALK_AHEAD_LINES);
+        }
+    }
+}
+
 uint64_t table_walk(const struct table *table, uint64_t position, table_visit_fn visit,
                     void *udata) {
     const struct table_segment *segment = table_cell_segment(table_cell(table, position));
@@ -385,6 +398,7 @@ uint64_t table_walk(const struct table *table, uint64_t position, table_visit_fn
     uint64_t home = segment_tag_home(segment, tag_min);
     const uint64_t *slots = segment->slots + home * TABLE_BUCKET_SLOTS;
     const uint64_t *end = segment->slots + (size_t)segment->buckets * TABLE_BUCKET_SLOTS;
+    fetch_bucket(segment, home + WALK_AHEAD_BUCKETS);
     for (; slots < end && *slots != 0; slots++) {
         uint64_t tag = slot_tag(*slots);
         if (tag >= tag_min && segment_tag_home(segment, tag) == home) {

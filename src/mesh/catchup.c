@@ -69,8 +69,7 @@ static void send_pull(struct mesh_link *link, unsigned part, unsigned parts_coun
 }
 
 bool catchup_is_busy(const struct mesh *mesh) {
-    return (mesh->catchup.state == CATCHUP_PULLING && mesh->catchup.parts_done == CATCHUP_PARTS) ||
-           catchup_has_to_serve(mesh);
+    return mesh->catchup.state == CATCHUP_PULLING && mesh->catchup.parts_done == CATCHUP_PARTS;
 }
 
 /* ---- joining: deciding ---- */
@@ -891,7 +890,6 @@ void catchup_run(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     switch (catchup->state) {
     case CATCHUP_IDLE:
-        catchup_serve(mesh);
         break;
     case CATCHUP_WAITING:
         wait_for_peers(mesh);

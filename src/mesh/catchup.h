@@ -72,6 +72,7 @@ struct link_catchup {
     unsigned served_part;
     struct catchup_pull waiting[CATCHUP_PULLS_MAX]; /* behind it */
     unsigned waiting_count;
+    uint64_t turn;   /* when it was last served: catchup.turns_count then */
     bool was_served; /* counted in stats.syncs_served */
 };
 
@@ -80,6 +81,7 @@ enum catchup_state { CATCHUP_IDLE, CATCHUP_WAITING, CATCHUP_PULLING, CATCHUP_ADV
 struct catchup {
     enum catchup_state state;
     unsigned served_count; /* links that are served a part */
+    uint64_t turns_count;  /* frames of parts that were sent */
     enum mesh_join mode;
     bool is_fresh;    /* WAITING: it has no data, and does without none that peers may have */
     bool has_begun;   /* the data were told: sync_begin() */
@@ -129,10 +131,11 @@ bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload);
 /* The peer told its context: it takes over nobody's state (any more). */
 void catchup_peer_is_back(struct mesh_link *link);
 void catchup_link_closed(struct mesh_link *link);
-/* Serves more of the parts that go out, while links have room; pulls what is to be pulled. */
+/* Pulls what is to be pulled. */
 void catchup_run(struct mesh *mesh);
 void catchup_tick(struct mesh *mesh);
-/* There is more to serve: catchup_run() wants to be called soon although nothing comes in. */
+/* All parts are in, and what follows them is not over: catchup_run() wants to be called soon
+ * although nothing comes in. */
 bool catchup_is_busy(const struct mesh *mesh);
 
 #endif

@@ -8,8 +8,7 @@
 
 enum {
     /* A frame of data is small, so that requests of clients come between. */
-    DATA_BYTES = 16 << 10,
-    DATA_BYTES_A_RUN = 16 << 10,
+    DATA_BYTES = 8 << 10,
     /* Of a link's output, beyond which nothing more of a part is read. */
     OUT_BYTES_MAX = MESH_LINK_OUT_BYTES_MAX / 2,
 };
@@ -105,8 +104,8 @@ static void end_part(struct mesh_link *link, enum catchup_end status) {
     }
 }
 
-/* Reads one frame's worth; returns its bytes. */
-static size_t serve_some(struct mesh_link *link) {
+/* Reads and sends one frame's worth. */
+static void serve_some(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
     struct link_catchup *catchup = &link->catchup;
     size_t limit = mesh->settings.max_frame_bytes < DATA_BYTES
@@ -124,30 +123,35 @@ static size_t serve_some(struct mesh_link *link) {
         mesh->stats.parts_out += is_done;
         end_part(link, is_done ? CATCHUP_END_DONE : CATCHUP_END_AGAIN);
     }
-    return size;
 }
 
 static bool can_serve(const struct mesh_link *link) {
     return link->catchup.served != NULL && link_is_up(link) && link_out_bytes(link) < OUT_BYTES_MAX;
 }
 
-bool catchup_has_to_serve(const struct mesh *mesh) {
-    const struct mesh_link *link = mesh->catchup.served_count > 0 ? mesh->links : NULL;
-    while (link != NULL && !can_serve(link)) {
-        link = link->next;
-    }
-    return link != NULL;
-}
-
-void catchup_serve(struct mesh *mesh) {
-    size_t served = 0;
-    for (bool any = mesh->catchup.served_count > 0; any && served < DATA_BYTES_A_RUN;) {
-        any = false;
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (can_serve(link)) {
-                served += serve_some(link) + 1;
-                any = true;
-            }
+/* Of those that take more the one whose turn is the longest ago, so that none waits for another;
+ * NULL: there is none. */
+static struct mesh_link *next_to_serve(const struct mesh *mesh) {
+    struct mesh_link *next = NULL, *link = mesh->catchup.served_count > 0 ? mesh->links : NULL;
+    for (; link != NULL; link = link->next) {
+        if (can_serve(link) && (next == NULL || link->catchup.turn < next->catchup.turn)) {
+            next = link;
         }
     }
+    return next;
+}
+
+bool mesh_has_to_serve(const struct mesh *mesh) {
+    return next_to_serve(mesh) != NULL;
+}
+
+bool mesh_serve(struct mesh *mesh) {
+    mesh_enter(mesh);
+    struct mesh_link *link = next_to_serve(mesh);
+    if (link != NULL) {
+        link->catchup.turn = ++mesh->catchup.turns_count;
+        serve_some(link);
+    }
+    mesh_exit(mesh);
+    return mesh_has_to_serve(mesh);
 }

@@ -17,9 +17,6 @@ enum catchup_end {
 struct buffer *catchup_frame_begin(struct mesh *mesh, uint64_t part);
 /* A PART_PULL came. False: it makes no sense. */
 bool catchup_pull_frame(struct mesh_link *link, struct slice payload);
-/* A little for each link in turn, so that none waits for another. */
-void catchup_serve(struct mesh *mesh);
-bool catchup_has_to_serve(const struct mesh *mesh);
 /* Forgets what the peer asked for, and says nothing. */
 void catchup_stop_serving(struct mesh_link *link);
 /* This node joins: tells all peers that wait for parts. */

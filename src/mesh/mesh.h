@@ -244,6 +244,9 @@ void mesh_push(struct mesh *mesh);
 void mesh_ask_for_acks(struct mesh *mesh);
 /* Has mesh_push() something to do even if the log is as it was when it was last called? */
 bool mesh_wants_push(const struct mesh *mesh);
+/* Sends a frame's worth of the parts that peers pull; true when there is more to send now. */
+bool mesh_serve(struct mesh *mesh);
+bool mesh_has_to_serve(const struct mesh *mesh);
 /* Periodic work; returns the microseconds until it wants to be called again. */
 uint64_t mesh_tick(struct mesh *mesh);
 

@@ -200,6 +200,7 @@ struct node {
     int64_t last_save_unix_ms, last_save_attempt_ms;
     bool last_save_failed;
     uint64_t last_tick_us, next_expire_us, next_snapshot_us;
+    bool wants_exact_wait;      /* after a tick: its wait is a pause between slices of work */
     uint64_t snapshot_commands; /* commands processed when the last slice of a snapshot began */
     int64_t last_second_ms;
 
@@ -268,7 +269,8 @@ void node_client_sent(struct client *client, size_t size);
 /* The connection is gone: forgets the client. Not while node_run() is under way. */
 void node_client_free(struct client *client);
 /* Periodic work; returns the microseconds until it wants to be called again, 0 when it has work to
- * go on with at once (a snapshot walk, much to expire). */
+ * go on with at once (a snapshot walk, much to expire). It may be a millisecond late, unless
+ * node->wants_exact_wait. */
 uint64_t node_tick(struct node *node);
 void node_disk_done(struct node *node, struct disk_job *job);
 

@@ -20,7 +20,7 @@
 #include "store/contested.h"
 
 enum {
-    SETTLE_SLICE_US = 500,
+    SETTLE_SLICE_US = 150,
     SETTLE_STEP_ENTRIES = 64,
     /* Between two pushes of changes under load: each costs a write to every peer and an answer. The
      * first after a pause goes at once, and so do all while somebody waits for peers. Each request
@@ -29,7 +29,9 @@ enum {
     PUSH_GAP_REQUEST_US = 5,
     PUSH_GAP_US_MAX = 2000,
     PUSH_BYTES = 128 << 10, /* so much goes at once */
-    SETTLE_PAUSE_US = 1500, /* between slices, while there is more: a quarter of the time */
+    SERVE_SLICE_US_MAX = 250,
+    SERVE_STEPS_MAX = 4,
+    SETTLE_PAUSE_US = 450, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,
     RETIRE_PATIENCE_US = 5000000, /* with a slot that is not asked for any more */
@@ -570,21 +572,51 @@ void node_mesh_push(struct node *node) {
     data->has_unpushed = version != data->pushed_version;
 }
 
-/* Settles for a slice of time; false when there is nothing more to do for now. */
-static bool tidy(struct node *node) {
+/* Settles for a slice of time when one is due; returns the microseconds until the next one. */
+static uint64_t tidy(struct node *node) {
     struct node_mesh *data = node->mesh_data;
-    uint64_t began_us = node->host.monotonic_us(node->host.udata);
     /* A walk needs entries as they are. */
-    if (node->store.walk != NULL || node->store.sync != NULL) {
-        return false;
+    if (!data->settles || node->store.walk != NULL || node->store.sync != NULL) {
+        return UINT64_MAX;
     }
-    while (data->settles) {
+    uint64_t began_us = node->host.monotonic_us(node->host.udata), now_us = began_us;
+    if (began_us < data->next_slice_us) {
+        return data->next_slice_us - began_us;
+    }
+    while (data->settles && now_us - began_us < SETTLE_SLICE_US) {
         data->settles = !store_settle(&node->store, &data->frontier, SETTLE_STEP_ENTRIES);
-        if (node->host.monotonic_us(node->host.udata) - began_us >= SETTLE_SLICE_US) {
-            break;
-        }
+        now_us = node->host.monotonic_us(node->host.udata);
     }
-    return data->settles;
+    data->next_slice_us = now_us + SETTLE_PAUSE_US;
+    return data->settles ? SETTLE_PAUSE_US : UINT64_MAX;
+}
+
+/* Sends of the parts that joining peers pull for a slice; returns the microseconds until the next
+ * one. While requests come in, slices are short, a fifth of a long turn, and apart by their own
+ * length: a process that never sleeps waits for whoever else wants its processor. */
+static uint64_t serve(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    if (!mesh_has_to_serve(node->mesh)) {
+        return UINT64_MAX;
+    }
+    uint64_t began_us = node->host.monotonic_us(node->host.udata), now_us = began_us;
+    bool is_busy = node->stats.commands_processed != data->served_requests;
+    if (is_busy && began_us < data->next_serve_us) {
+        return data->next_serve_us - began_us;
+    }
+    data->served_requests = node->stats.commands_processed;
+    uint64_t slice_us = (began_us - data->served_us) / 4;
+    slice_us = slice_us < SERVE_SLICE_US_MAX && is_busy ? slice_us : SERVE_SLICE_US_MAX;
+    bool has_more = true;
+    for (unsigned step = 0;
+         step < SERVE_STEPS_MAX && has_more && (step == 0 || now_us - began_us < slice_us);
+         step++) {
+        has_more = mesh_serve(node->mesh);
+        now_us = node->host.monotonic_us(node->host.udata);
+    }
+    data->served_us = now_us;
+    data->next_serve_us = is_busy ? now_us + (now_us - began_us) : now_us;
+    return has_more ? data->next_serve_us - now_us : UINT64_MAX;
 }
 
 uint64_t node_mesh_tick(struct node *node) {
@@ -598,11 +630,10 @@ uint64_t node_mesh_tick(struct node *node) {
         uint64_t due_us = gap_us > passed_us ? gap_us - passed_us : 0;
         wait_us = wait_us < due_us ? wait_us : due_us;
     }
-    if (data->settles && node->now_us >= data->next_slice_us && tidy(node)) {
-        data->next_slice_us = node->host.monotonic_us(node->host.udata) + SETTLE_PAUSE_US;
-        wait_us = wait_us < SETTLE_PAUSE_US ? wait_us : SETTLE_PAUSE_US;
-    }
-    return wait_us;
+    uint64_t tidy_us = tidy(node), serve_us = serve(node);
+    node->wants_exact_wait |= serve_us != UINT64_MAX;
+    wait_us = wait_us < tidy_us ? wait_us : tidy_us;
+    return wait_us < serve_us ? wait_us : serve_us;
 }
 
 /* ---- questions ---- */

@@ -25,10 +25,12 @@ struct node_mesh {
     unsigned retired_slot;   /* being retired; 0: none */
     uint64_t retired_us;     /* when that was last asked for */
     uint64_t next_slice_us;
-    uint64_t pushed_version;  /* of the log's streams when they were last pushed */
-    uint64_t pushed_us;       /* when that was */
-    uint64_t pushed_requests; /* how many had been executed then */
-    bool has_unpushed;        /* there is more, and it waits for PUSH_GAP_US to be over */
+    uint64_t served_us, next_serve_us; /* when the last slice for joining peers ended */
+    uint64_t served_requests;          /* how many had been executed then */
+    uint64_t pushed_version;           /* of the log's streams when they were last pushed */
+    uint64_t pushed_us;                /* when that was */
+    uint64_t pushed_requests;          /* how many had been executed then */
+    bool has_unpushed;                 /* there is more, and it waits for PUSH_GAP_US to be over */
     int64_t busy_told_ms;
     struct buffer address;
     struct node_conflict *conflicts; /* a ring of NODE_MESH_CONFLICTS_MAX */

@@ -270,6 +270,7 @@ uint64_t node_tick(struct node *node) {
     }
     tick_expire(node);
     bool snapshot_has_more = tick_snapshot(node);
+    node->wants_exact_wait = snapshot_has_more;
     uint64_t mesh_wait_us = node_mesh_tick(node);
     /* What came by the mesh, or waited for the end of a pause, is for clients that wait, too. */
     bool holds = !log_is_failing(node->log, NULL);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ enum {
      * filled and emptied by the other side meanwhile. */
     ENCRYPTED_BYTES_MAX = 1 << 20,
     TLS_RECORD_BYTES = 16 << 10,
+    EXACT_WAIT_US_MAX = 10000, /* longer waits are exact enough by the loop's own timers */
 };
 
 struct watch {
@@ -57,6 +59,8 @@ struct network {
     struct evdns_base *dns;     /* made when it is first needed */
     struct lookup *lookups;
     struct event timer;
+    int exact_timer; /* a descriptor */
+    struct event exact_event;
     struct watch *watches[WATCHES_MAX];
     size_t watches_count;
 };
@@ -103,6 +107,14 @@ struct connection {
 
 /* ---- the loop ---- */
 
+static void network_on_exact_timer(evutil_socket_t descriptor, short what, void *udata) {
+    uint64_t expirations;
+    ssize_t size = read(descriptor, &expirations, sizeof(expirations));
+    (void)size;
+    (void)what;
+    (void)udata;
+}
+
 static void network_on_timer(evutil_socket_t descriptor, short what, void *udata) {
     (void)descriptor;
     (void)what;
@@ -124,6 +136,15 @@ struct network *network_new(void) {
     struct network *network = memory_alloc_zero(sizeof(*network));
     network->base = base;
     (void)event_assign(&network->timer, base, -1, 0, network_on_timer, network);
+    network->exact_timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (network->exact_timer < 0) {
+        event_base_free(base);
+        memory_free(network);
+        return NULL;
+    }
+    (void)event_assign(&network->exact_event, base, network->exact_timer, EV_READ | EV_PERSIST,
+                       network_on_exact_timer, network);
+    (void)event_add(&network->exact_event, NULL);
     return network;
 }
 
@@ -136,6 +157,8 @@ void network_free(struct network *network) {
         memory_free(network->watches[i]);
     }
     (void)event_del(&network->timer);
+    (void)event_del(&network->exact_event);
+    (void)close(network->exact_timer);
     event_base_free(network->base);
     memory_free(network);
 }
@@ -162,6 +185,14 @@ void network_wait(struct network *network, uint64_t timeout_us) {
                               .tv_usec = (suseconds_t)(timeout_us % 1000000)};
     (void)event_add(&network->timer, &timeout);
     (void)event_base_loop(network->base, EVLOOP_ONCE);
+}
+
+void network_wait_exactly(struct network *network, uint64_t timeout_us) {
+    if (timeout_us > 0 && timeout_us < EXACT_WAIT_US_MAX) {
+        struct itimerspec time = {.it_value.tv_nsec = (long)timeout_us * 1000};
+        (void)timerfd_settime(network->exact_timer, 0, &time, NULL);
+    }
+    network_wait(network, timeout_us);
 }
 
 static void network_on_watch(evutil_socket_t descriptor, short what, void *udata) {

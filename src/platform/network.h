@@ -56,6 +56,8 @@ struct network *network_new(void);
 void network_free(struct network *network);
 /* Waits for events for at most `timeout_us` (0: does not wait), and handles all that are there. */
 void network_wait(struct network *network, uint64_t timeout_us);
+/* Likewise, where network_wait() may be a millisecond late; it costs a system call. */
+void network_wait_exactly(struct network *network, uint64_t timeout_us);
 /* Calls `handler(udata, number)` when descriptor `number` is readable, or when the signal arrives.
  */
 typedef void (*network_watch_fn)(void *udata, int number);

@@ -514,7 +514,11 @@ static void server_shutdown(struct server *server) {
 
 static void server_turn(struct server *server, uint64_t *wait_us) {
     struct node *node = server->node;
-    network_wait(server->network, *wait_us);
+    if (node->wants_exact_wait) {
+        network_wait_exactly(server->network, *wait_us);
+    } else {
+        network_wait(server->network, *wait_us);
+    }
     uint64_t now_us = process_monotonic_us();
     node_set_time(node, process_unix_ms(), now_us);
     if (now_us - server->calibrated_us > CALIBRATE_US) {

@@ -277,6 +277,7 @@ static void turn(struct mesh *mesh, struct data *data, struct mesh_link *link, u
     mesh_set_time(mesh, STAMP_EPOCH_MS + NOW_MS_SINCE_EPOCH + (int64_t)(*now_us / 1000), *now_us);
     mesh_run(mesh);
     mesh_push(mesh);
+    (void)mesh_serve(mesh);
     (void)mesh_tick(mesh);
     if (data->closed != link) {
         send_all(link);

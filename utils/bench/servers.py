@@ -5,6 +5,7 @@ A server runs pinned to one CPU in a session of its own, with a directory and a 
 else uses. It is killed when its context ends, when the benchmark is interrupted, and by the kernel
 should the benchmark itself be killed."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -61,9 +62,9 @@ class Spec:
             return "unknown"
 
 
-def pinned(cpu, gives_way=False, nice=None):
+def pinned(cpu, gives_way=False, nice=None, goes_first=False):
     """What a child does before exec: dies with its parent, stays on one CPU, and may give way to
-    whoever else wants that: at once, or as `nice` says."""
+    whoever else wants that: at once, or as `nice` says. Or it goes first, if that is permitted."""
     parent = os.getpid()
 
     def prepare():
@@ -75,6 +76,9 @@ def pinned(cpu, gives_way=False, nice=None):
             os.setpriority(os.PRIO_PROCESS, 0, nice)
         elif gives_way:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        if goes_first:
+            with contextlib.suppress(PermissionError):
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
     return prepare
 
@@ -331,14 +335,15 @@ def load(server, cpu, **options):
 
 
 class ControlledLoad:
-    """A generator that goes from phase to phase as it is told. Use as a context."""
+    """A generator that goes from phase to phase as it is told. Use as a context. One that
+    `goes_first` is not itself kept waiting, which would be taken for the server's slowness."""
 
-    def __init__(self, server, cpu, **options):
+    def __init__(self, server, cpu, goes_first=False, **options):
         self.server = server
         self.process = subprocess.Popen(
             load_command(server, {**options, "control": True}), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            preexec_fn=pinned(cpu))
+            preexec_fn=pinned(cpu, goes_first=goes_first))
 
     def __enter__(self):
         return self

@@ -861,6 +861,8 @@ static inline void world_step_us(struct world *world, uint64_t us) {
         if (node->is_running) {
             mesh_run(node->mesh);
             mesh_push(node->mesh);
+            for (unsigned frame = 0; frame < 16 && mesh_serve(node->mesh); frame++) {
+            }
             if (world->now_us / WORLD_STEP_US % 4 == i % 4) {
                 (void)mesh_tick(node->mesh);
             }

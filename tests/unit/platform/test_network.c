@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "platform/network.h"
+#include "platform/process.h"
 
 #include <string.h>
 
@@ -196,6 +197,16 @@ static void test_resolve_given_up(void **state) {
     }
 }
 
+/* A wait without events ends by itself, and not before its time. */
+static void test_exact_wait(void **state) {
+    struct scene *scene = *state;
+    for (uint64_t wait_us = 100; wait_us <= 3200; wait_us *= 2) {
+        uint64_t began_us = process_monotonic_us();
+        network_wait_exactly(scene->network, wait_us);
+        assert_true(process_monotonic_us() - began_us + 1 >= wait_us);
+    }
+}
+
 static void test_own_address(void **state) {
     (void)state;
     char text[64];
@@ -212,6 +223,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_connect_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exact_wait, setup, teardown),
         cmocka_unit_test(test_own_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
