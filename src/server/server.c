@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "node/node_mesh.h"
 #include "platform/background.h"
+#include "platform/counter_clock.h"
 #include "platform/disk_posix.h"
 #include "platform/memory_usage.h"
 #include "platform/network.h"
@@ -41,6 +42,7 @@ struct server {
     char **argv;
     struct node *node;
     struct network *network;
+    struct counter_clock clock;
     struct certificates *certificates;
     struct peers *peers;
     struct targets *targets;
@@ -66,8 +68,7 @@ static void server_say(struct server *server, enum log_level level, const char *
 /* ---- what the node asks of its host ---- */
 
 static uint64_t host_monotonic_us(void *udata) {
-    (void)udata;
-    return process_monotonic_us();
+    return counter_clock_us(&((struct server *)udata)->clock);
 }
 
 static int64_t threads_bytes(const struct server *server) {
@@ -453,7 +454,7 @@ static void on_writable(void *udata, struct connection *connection, void *owner)
 static void on_disk_done(void *udata, int descriptor) {
     struct server *server = (struct server *)udata;
     (void)descriptor;
-    node_set_time(server->node, process_unix_ms(), process_monotonic_us());
+    node_set_time(server->node, process_unix_ms(), counter_clock_anchor(&server->clock));
     struct disk_job *job;
     while ((job = disk_posix_take_completion(server->disk)) != NULL) {
         node_disk_done(server->node, job);
@@ -464,7 +465,7 @@ static void on_disk_done(void *udata, int descriptor) {
 static bool host_serve_while_reading(void *udata) {
     struct server *server = (struct server *)udata;
     struct node *node = server->node;
-    uint64_t now_us = process_monotonic_us();
+    uint64_t now_us = counter_clock_anchor(&server->clock);
     if (now_us - server->served_us < SERVES_WHILE_READING_US) {
         return true;
     }
@@ -519,7 +520,7 @@ static void server_turn(struct server *server, uint64_t *wait_us) {
     } else {
         network_wait(server->network, *wait_us);
     }
-    uint64_t now_us = process_monotonic_us();
+    uint64_t now_us = counter_clock_anchor(&server->clock);
     node_set_time(node, process_unix_ms(), now_us);
     if (now_us - server->calibrated_us > CALIBRATE_US) {
         server->calibrated_us = now_us;
@@ -573,6 +574,7 @@ static bool server_open(struct server *server) {
         server_say(server, LOG_LEVEL_WARNING, buffer_text(&error));
         buffer_clear(&error);
     }
+    counter_clock_init(&server->clock);
     server->network = network_new();
     server->certificates = certificates_new(options, host_message, server);
     if (server->network != NULL) {
