@@ -21,7 +21,7 @@
 
 enum {
     STEP_WORK = 64,        /* as the node's tick has it */
-    PART_BYTES = 16 << 10, /* as the mesh reads them */
+    PART_BYTES = 8 << 10, /* as the mesh reads them */
     ROUNDS_MAX = 16,
     WORKS_MAX = 32,
     FREED_MAX = 1 << 20,
