@@ -16,6 +16,10 @@ enum {
     SEGMENT_BYTES_BUCKET = 64,
     /* Spill: a run of full buckets longer than this makes the segment grow early. */
     SEGMENT_SPILL = 4,
+    /* Buckets from the home on in which an item may be. Hashes that are spread evenly hardly ever
+     * need as many, but keys that come in the order of their hash crowd together at the front of a
+     * segment: it then splits long before it is full. */
+    SEGMENT_RUN_MAX = 12,
     /* A walk asks for items so far ahead, and for so many cache lines of each. */
     WALK_AHEAD_BUCKETS = 4,
     WALK_AHEAD_LINES = 2,
@@ -64,10 +68,13 @@ static void segment_free(struct table *table, struct table_segment *segment) {
     memory_free_sized(segment, segment_bytes(segment->size_class));
 }
 
-/* Puts a slot at its place; false when the run of full buckets reaches the segment's end. */
+/* Puts a slot at its place; false when that would be too far from its home, or beyond the segment's
+ * end. */
 static bool segment_put(struct table_segment *segment, uint64_t slot) {
     unsigned bucket = (unsigned)segment_tag_home(segment, slot_tag(slot));
-    for (; bucket < segment->buckets; bucket++) {
+    unsigned end = bucket + SEGMENT_RUN_MAX;
+    end = end < segment->buckets ? end : segment->buckets;
+    for (; bucket < end; bucket++) {
         uint64_t *slots = segment->slots + (size_t)bucket * TABLE_BUCKET_SLOTS;
         if (slots[TABLE_BUCKET_SLOTS - 1] != 0) {
             continue;
@@ -515,7 +522,7 @@ static void segment_check(const struct table *table, const struct table_segment 
             require(segment_prefix(segment, hash) == prefix);
             require(table_tag(hash, segment->depth) == slot_tag(slots[i]));
             uint64_t home = segment_tag_home(segment, slot_tag(slots[i]));
-            require(home <= b); /* I2 */
+            require(home <= b && b < home + SEGMENT_RUN_MAX); /* I2 */
             for (uint64_t full = home; full < b; full++) {
                 require(segment->slots[full * TABLE_BUCKET_SLOTS + TABLE_BUCKET_SLOTS - 1] != 0);
             }

@@ -20,11 +20,12 @@
  * of a segment are spill room that no tag calls home. A segment grows by size classes of about a
  * fifth, without touching the items, since the tags suffice; beyond the largest class it splits in
  * two, and the directory doubles when needed. So growth costs at most one segment of some 1,500
- * items at a time, and the load stays between 0.75 and 0.9: about 10 bytes a key.
+ * items at a time, and the load stays between 0.75 and 0.9: about 10 bytes a key. Where items crowd
+ * together, since they come in the order of their hash, a segment splits earlier than that.
  *
  * Invariants, checked by table_check():
  *   I1  occupied slots of a bucket come first.
- *   I2  an item sits at its home bucket or after it, and every bucket between is full.
+ *   I2  an item sits at its home bucket or a few after it, and every bucket between is full.
  *   I3  2^(depth - local depth) consecutive directory cells point to one segment.
  *   I4  each segment knows the number of its items and of its marked items.
  *

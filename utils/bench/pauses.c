@@ -20,7 +20,7 @@
 #include "store/xstreams.h"
 
 enum {
-    STEP_WORK = 64,        /* as the node's tick has it */
+    STEP_WORK = 64,       /* as the node's tick has it */
     PART_BYTES = 8 << 10, /* as the mesh reads them */
     ROUNDS_MAX = 16,
     WORKS_MAX = 32,
