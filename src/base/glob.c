@@ -55,6 +55,9 @@ static inline bool element_match(struct slice pattern, size_t at, uint8_t byte, 
 }
 
 bool glob_match(struct slice pattern, struct slice text, bool nocase) {
+    if (text.size == 0) {
+        return pattern.size == 0;
+    }
     size_t at = 0;               /* in the pattern */
     unsigned stars = 0;          /* runs of stars met */
     size_t here = 0;             /* in the text */

@@ -6,6 +6,9 @@
  *          end, and a range may be written from either side
  *   \x     x itself, also inside brackets
  *
+ * An empty text is matched by the empty pattern alone, as in Redis: commands that list all take "*"
+ * for no pattern.
+ *
  * Only the last star is ever gone back to, so a match takes at most pattern size times text size
  * steps, whatever the pattern. */
 #ifndef BASE_GLOB_H

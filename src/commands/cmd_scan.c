@@ -19,6 +19,7 @@ struct keys_walk {
     const struct store *store;
     struct reply *reply;
     struct slice pattern;
+    bool is_all; /* the pattern is "*" */
     size_t found_count;
 };
 
@@ -26,7 +27,7 @@ static void keys_visit(void *item, void *udata) {
     const struct entry *entry = item;
     struct keys_walk *walk = udata;
     struct slice name = entry_key(entry);
-    if (!entry_is_hidden(entry) && glob_match(walk->pattern, name, false) &&
+    if (!entry_is_hidden(entry) && (walk->is_all || glob_match(walk->pattern, name, false)) &&
         !scan_is_expired(walk->store, entry)) {
         reply_bulk(walk->reply, name);
         walk->found_count++;
@@ -35,7 +36,10 @@ static void keys_visit(void *item, void *udata) {
 
 /* KEYS pattern */
 static void cmd_keys(struct command_context *ctx) {
-    struct keys_walk walk = {.store = ctx->store, .reply = ctx->reply, .pattern = ctx->args[1]};
+    struct keys_walk walk = {.store = ctx->store,
+                             .reply = ctx->reply,
+                             .pattern = ctx->args[1],
+                             .is_all = slice_equal(ctx->args[1], SLICE("*"))};
     const struct table *table = &ctx->store->dbs[ctx->db].table;
     size_t begin = reply_deferred_begin(ctx->reply);
     uint64_t position = 0;

@@ -35,6 +35,10 @@ start_server {} {
         expect [r keys "?\0?"] [list "\xff\0\xfe"]
         expect [llength [r keys *]] 10
         expect [r keys nothing*] {}
+        # The empty key is matched by "*" and by the empty pattern alone, as in Redis.
+        expect [llength [r keys **]] 9
+        expect [llength [lindex [r scan 0 count 1000 match **] 1]] 9
+        expect [llength [lindex [r scan 0 count 1000 match *] 1]] 10
         expect_error "ERR wrong number of arguments for 'keys' command" { r keys }
     }
     test "KEYS lists thousands of keys, each once" {
