@@ -56,15 +56,14 @@ static bool parse_xadd(struct command_context *ctx, struct xadd *xadd) {
             break;
         }
     }
-    if (i >= ctx->args_count) {
-        reply_error(ctx->reply, COMMAND_SYNTAX_ERROR);
+    if (i < ctx->args_count && !parse_xadd_id(ctx, i, xadd)) {
         return false;
     }
-    if (!parse_xadd_id(ctx, i, xadd) || !stream_trim_complete(ctx, &xadd->trim, has_limit)) {
+    if (!stream_trim_complete(ctx, &xadd->trim, has_limit)) {
         return false;
     }
-    xadd->fields_at = i + 1;
-    size_t left = ctx->args_count - xadd->fields_at;
+    xadd->fields_at = i + 1; /* beyond the last argument when the options are all there is */
+    size_t left = ctx->args_count > xadd->fields_at ? ctx->args_count - xadd->fields_at : 0;
     if (left < 2 || left % 2 != 0) {
         reply_error(ctx->reply, "ERR wrong number of arguments for 'xadd' command");
         return false;

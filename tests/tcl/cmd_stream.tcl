@@ -60,7 +60,7 @@ start_server {} {
         foreach id {x 1-x - + 1-2-3 -1 18446744073709551616 1-1-* "" *-1} {
             expect_error $::BAD_ID { r xadd s $id a 1 }
         }
-        foreach args {{*} {* a} {* a 1 b} {maxlen 3 *}} {
+        foreach args {{*} {* a} {* a 1 b} {maxlen 3 *} {maxlen ~ 3} {nomkstream minid 3}} {
             expect_error "ERR wrong number of arguments for 'xadd' command" { r xadd s {*}$args }
         }
         r set k x
