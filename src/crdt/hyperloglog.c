@@ -82,17 +82,18 @@ struct hyperloglog_place hyperloglog_place(struct slice element) {
 
 /* ---- header ---- */
 
+static void mark_stale(char *value) {
+    value[STALE_BYTE] = (char)((uint8_t)value[STALE_BYTE] | 0x80);
+}
+
+/* Nothing is counted yet, not even the 0 of an empty one, as in Redis. */
 static void put_header(struct buffer *value, uint8_t encoding) {
     buffer_clear(value);
     buffer_append_slice(value, SLICE("HYLL"));
     buffer_append_byte(value, encoding);
-    /* An empty HyperLogLog counts 0: the cache is right from the start. */
     static const char zeros[HYPERLOGLOG_HEADER_BYTES - ENCODING_OFFSET - 1];
     buffer_append(value, zeros, sizeof(zeros));
-}
-
-static void mark_stale(char *value) {
-    value[STALE_BYTE] = (char)((uint8_t)value[STALE_BYTE] | 0x80);
+    mark_stale(value->data);
 }
 
 enum hyperloglog_status hyperloglog_check(struct slice value) {
@@ -189,7 +190,6 @@ static void put_dense(struct buffer *value, const uint8_t *registers) {
         at[1] = (uint8_t)(bits >> 8);
         at[2] = (uint8_t)(bits >> 16);
     }
-    mark_stale(value->data);
 }
 
 /* ---- sparse registers ---- */
@@ -470,7 +470,6 @@ static bool put_sparse(struct buffer *value, const uint8_t *registers, size_t sp
             return false;
         }
     }
-    mark_stale(value->data);
     return true;
 }
 

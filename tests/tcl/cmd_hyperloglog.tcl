@@ -41,6 +41,8 @@ start_server {} {
     test "PFADD without elements makes an empty one" {
         expect [r pfadd h] 1
         expect [r pfadd h] 0
+        # Nothing is counted yet.
+        expect [r get h] "HYLL\1[string repeat "\0" 10]\x80\x7f\xff"
         expect [r pfcount h] 0
         expect [r pfdebug encoding h] sparse
         expect [r get h] "HYLL\1[string repeat "\0" 11]\x7f\xff"

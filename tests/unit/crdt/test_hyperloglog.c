@@ -54,7 +54,7 @@ static void bytes_are_those_of_redis(void **state) {
     (void)state;
     struct buffer value = {0};
     hyperloglog_init(&value);
-    assert_true(slice_equal(buffer_slice(&value), SLICE("HYLL\1\0\0\0\0\0\0\0\0\0\0\0\x7F\xFF")));
+    assert_true(slice_equal(buffer_slice(&value), SLICE("HYLL\1\0\0\0\0\0\0\0\0\0\0\x80\x7F\xFF")));
     add(&value, SLICE("a"), SPARSE_MAX);
     add(&value, SLICE("b"), SPARSE_MAX);
     add(&value, SLICE("c"), SPARSE_MAX);
@@ -208,8 +208,7 @@ static void the_cache(void **state) {
     struct buffer value = {0};
     hyperloglog_init(&value);
     uint64_t cached;
-    assert_true(hyperloglog_cached(buffer_slice(&value), &cached));
-    assert_int_equal(cached, 0);
+    assert_false(hyperloglog_cached(buffer_slice(&value), &cached));
     add(&value, SLICE("a"), SPARSE_MAX);
     assert_false(hyperloglog_cached(buffer_slice(&value), &cached));
     hyperloglog_cache(value.data, UINT64_C(0x0102030405060708));
