@@ -13,6 +13,9 @@ enum { WATCHED_BUCKETS = 1024 };
 
 bool transaction_queue(struct client *client, const struct command *row, const struct slice *args,
                        size_t args_count) {
+    if ((client->flags & (CLIENT_TRANSACTION_FAILED | CLIENT_WATCH_BROKEN)) != 0) {
+        return true;
+    }
     size_t bytes;
     struct slice *block = request_args_copy(args, args_count, &bytes);
     if (block == NULL) {

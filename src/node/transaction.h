@@ -10,7 +10,8 @@ void cmd_discard(struct command_context *ctx);
 void cmd_multi(struct command_context *ctx);
 void cmd_watch(struct command_context *ctx);
 
-/* Copies a request to the end of the client's queue; false when memory is out. */
+/* Copies a request to the end of the client's queue, unless it is known that EXEC will fail; false
+ * when memory is out. */
 bool transaction_queue(struct client *client, const struct command *row, const struct slice *args,
                        size_t args_count);
 /* The store's touch hook while anybody watches: marks the transactions of all who watch the key. */

@@ -347,6 +347,23 @@ start_server {} {
         $c -close
         wait_until {[llength [split [string trim [r client list]] \n]] == 1}
     }
+    test "CLIENT LIST counts what a transaction will execute" {
+        set c [connect]
+        set id [$c client id]
+        $c watch k
+        $c multi
+        $c get k
+        expect [dict get [client_fields [r client list id $id]] multi] 1
+        r set k 1
+        $c get k
+        expect [dict get [client_fields [r client list id $id]] multi] 1
+        expect [$c exec] {}
+        $c multi
+        catch { $c nosuchcommand }
+        $c get k
+        expect [dict get [client_fields [r client list id $id]] multi] 0
+        $c -close
+    }
     test "CLIENT LIST: age and idle count seconds" {
         set c [connect]
         $c client setname other
