@@ -95,7 +95,8 @@ struct client {
     char *address, *local_address;               /* "127.0.0.1:50000" */
     int descriptor;                              /* number shown by CLIENT LIST */
     int64_t created_ms, active_ms;               /* Unix time of birth and of the last request */
-    const struct command *last_row;
+    const struct command
+        *last_row;           /* also of a request that was refused; NULL: of an unknown one */
     unsigned errors_counted; /* of reply.errors_count, those that are in the statistics */
     uint64_t input_bytes_total, commands_count;
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: is not */

@@ -99,7 +99,6 @@ void cmd_exec(struct command_context *ctx) {
         const struct queued_request *request = &client->queue[i];
         node_call(node, client, request->row, request->args, request->args_count, 0, false);
     }
-    client->last_row = ctx->row;
     client_discard_transaction(client);
     node_wake(node);
 }

@@ -326,6 +326,7 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
     unsigned errors_before = client->reply.errors_count;
     const struct command *refused = NULL;
     const struct command *meant = resolve(node, client, row, args, args_count, &refused);
+    client->last_row = meant != NULL ? meant : refused; /* whatever comes of it */
     if (unlikely(meant == NULL)) {
         refuse(node, client, refused, errors_before);
         return;
@@ -341,7 +342,6 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
             refuse(node, client, meant, errors_before);
             return;
         }
-        client->last_row = meant;
         reply_simple(&client->reply, "QUEUED");
         return;
     }
@@ -425,7 +425,6 @@ static HOT_INLINE void call(struct command_context *ctx, uint64_t earlier_us) {
     struct client *client = ctx->client;
     const struct command *row = ctx->row;
     unsigned errors_before = client->reply.errors_count;
-    client->last_row = row;
     node->store.no_touch =
         (client->flags & CLIENT_NO_TOUCH) != 0 && strcmp(row->name, "touch") != 0;
     uint64_t began_us = node->now_us;

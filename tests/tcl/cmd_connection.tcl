@@ -347,6 +347,18 @@ start_server {} {
         $c -close
         wait_until {[llength [split [string trim [r client list]] \n]] == 1}
     }
+    test "CLIENT LIST names the last command, also one that was refused" {
+        set c [connect]
+        set id [$c client id]
+        foreach {command name} {
+            {get k} get  {setrange k 1} setrange  {client caching} client|caching  {nosuchcommand} NULL
+            {client nosuchcommand} NULL  {subscribe channel} subscribe  {get k} get
+        } {
+            catch { $c {*}$command }
+            expect [dict get [client_fields [r client list id $id]] cmd] $name
+        }
+        $c -close
+    }
     test "CLIENT LIST counts what a transaction will execute" {
         set c [connect]
         set id [$c client id]
