@@ -395,7 +395,11 @@ static void cmd_client_kill(struct command_context *ctx) {
             (filter.skips_me && client == ctx->client)) {
             continue;
         }
-        node_client_close(client, client == ctx->client);
+        bool is_self = client == ctx->client;
+        if (!is_self) {
+            publish_forget_client(client); /* from now on it counts as no subscriber */
+        }
+        node_client_close(client, is_self);
         killed++;
     }
     if (!is_old) {

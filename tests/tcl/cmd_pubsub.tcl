@@ -292,6 +292,19 @@ start_server {} {
         expect [$two ping] PONG
         wait_until { [r pubsub numsub a] eq "a 0" }
     }
+    test "a subscriber that CLIENT KILL has ended gets and counts nothing more" {
+        set c [connect]
+        set id [$c client id]
+        $c -send subscribe a
+        $c -read
+        r multi
+        r publish a x
+        r client kill id $id
+        r publish a x
+        r pubsub numsub a
+        expect [r exec] {1 1 0 {a 0}}
+        $c -close
+    }
 
     test "A slow subscriber is cut by its output limit" {
         with_config {client-output-buffer-limit "pubsub 100000 0 0"} {
