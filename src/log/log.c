@@ -324,12 +324,19 @@ void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     ring_clear(&log->ring, log->stream_position);
 }
 
-void log_hold_snapshots(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us) {
+void log_hold(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us) {
     log_set_now(log, unix_ms, monotonic_us);
-    log->holds_snapshots = holds;
+    log->is_held = holds;
+    ring_hold(&log->ring, holds);
     if (holds) {
         log_snapshot_stop(log, false);
+    } else if (log->removal.is_wanted_again && !log->removal.is_running) {
+        log_snapshot_remove_old(log);
     }
+}
+
+bool log_is_removing(const struct log *log) {
+    return log->removal.is_running;
 }
 
 void log_resume_ring(struct log *log, const struct context *from) {

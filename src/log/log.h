@@ -233,9 +233,12 @@ enum log_status log_begin_replica(struct log *log, uint64_t generation)
  * segment is closed, the ring is emptied, streams are lost. A process that ends meanwhile leaves
  * the old state to the next start. Blocks for an fsync. */
 void log_suspend(struct log *log, int64_t unix_ms, uint64_t monotonic_us);
-/* No snapshot is begun, and a running one is given up, while the store is being replaced: its files
- * stay what the log continues. */
-void log_hold_snapshots(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us);
+/* While the store is being replaced the log stays what it was, for the next start and for whoever
+ * reads it: no snapshot is begun, a running one is given up, and nothing is removed for a limit's
+ * sake, in the directory or in the ring. */
+void log_hold(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_us);
+/* Are old segments being removed, as was begun before it was held? */
+bool log_is_removing(const struct log *log);
 /* While it is suspended: records into the ring, which begins with what `from` has seen. */
 void log_resume_ring(struct log *log, const struct context *from);
 /* Would a start now bring back the present state: is no snapshot outstanding? */

@@ -66,7 +66,7 @@ void log_snapshot_remove_old(struct log *log) {
         return;
     }
     struct log_removal *removal = &log->removal;
-    if (removal->is_running) {
+    if (removal->is_running || log->is_held) {
         removal->is_wanted_again = true;
         return;
     }
@@ -137,7 +137,7 @@ static void snapshot_failed(struct log *log, const char *why) {
 
 /* WAITING -> RUNNING as soon as nothing is in the way; -> NONE when it cannot be. */
 static void try_to_begin(struct log *log) {
-    if (log->holds_snapshots || log->writer.state != SNAPSHOT_WRITER_IDLE ||
+    if (log->is_held || log->writer.state != SNAPSHOT_WRITER_IDLE ||
         log->store->journal.is_unit_open || (log->is_on && log->needs_chain)) {
         return;
     }
@@ -249,7 +249,7 @@ static void begin_chain(struct log *log) {
 
 void log_snapshot_advance(struct log *log) {
     see_to_the_end(log);
-    if (log->is_on && log->needs_chain && !log->holds_snapshots &&
+    if (log->is_on && log->needs_chain && !log->is_held &&
         log->monotonic_us >= log->chain_retry_us) {
         begin_chain(log);
     }
@@ -282,7 +282,7 @@ void log_snapshot_stop(struct log *log, bool starts_over) {
 enum log_status log_snapshot_begin(struct log *log, int64_t unix_ms, uint64_t monotonic_us) {
     log_set_now(log, unix_ms, monotonic_us);
     require(log->is_started);
-    if (log->snapshot_phase != LOG_SNAPSHOT_NONE || log->is_suspended || log->holds_snapshots) {
+    if (log->snapshot_phase != LOG_SNAPSHOT_NONE || log->is_suspended || log->is_held) {
         return LOG_BUSY;
     }
     log->snapshot_phase = LOG_SNAPSHOT_WAITING;

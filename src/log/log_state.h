@@ -179,7 +179,7 @@ struct log {
     uint64_t disk_reads;
     bool is_suspended;
     bool is_ring_resumed; /* suspended, but for the ring */
-    bool holds_snapshots; /* the store is no state that a snapshot could have */
+    bool is_held;         /* the store is no state that a snapshot could have: log_hold() */
     bool resumes_on;      /* the log is to be on after the suspension */
 
     /* Snapshots. */

@@ -96,7 +96,8 @@ void ring_deinit(struct ring *ring) {
 }
 
 static void drop_to_limit(struct ring *ring) {
-    while (ring->bytes > ring->bytes_max && ring->end_number - ring->first_number > 1) {
+    while (!ring->is_held && ring->bytes > ring->bytes_max &&
+           ring->end_number - ring->first_number > 1) {
         drop_first(ring);
     }
 }
@@ -111,6 +112,11 @@ void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max) {
     }
     drop_to_limit(ring);
     drop_spare(ring);
+}
+
+void ring_hold(struct ring *ring, bool holds) {
+    ring->is_held = holds;
+    drop_to_limit(ring);
 }
 
 static void reserve_numbers(struct ring *ring) {

@@ -53,6 +53,7 @@ struct ring {
     uint64_t chunks_capacity;
     uint64_t first_number, end_number;
     struct ring_chunk *spare; /* of the usual capacity, for the next chunk; or NULL */
+    bool is_held;             /* nothing is dropped: ring_hold() */
 };
 
 struct ring_context *ring_context_new(const struct context *context, unsigned slots_count);
@@ -64,6 +65,8 @@ void ring_deinit(struct ring *ring);
 /* Forgets all; the next record has `position`. */
 void ring_clear(struct ring *ring, uint64_t position);
 void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max);
+/* While it is held, no chunk goes for the limit's sake; when it is not any more, those do. */
+void ring_hold(struct ring *ring, bool holds);
 /* Appends a record that consists of two pieces. `context` is that before it. */
 void ring_append(struct ring *ring, struct slice head, struct slice rest,
                  const struct context *context, unsigned slots_count);

@@ -691,8 +691,10 @@ static void finish_parts(struct mesh *mesh) {
         return;
     case MESH_PART_AGAIN:
     case MESH_PART_BAD:
-    case MESH_PART_REFUSED:
         begin(mesh, catchup->mode);
+        return;
+    case MESH_PART_REFUSED:
+        begin(mesh, catchup->mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : catchup->mode);
         return;
     }
     /* It stands on the mesh's state: what it had settled by itself is nobody's concern any more. */

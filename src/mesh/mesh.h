@@ -162,7 +162,9 @@ struct mesh_data {
     enum mesh_part (*sync_part_data)(void *udata, unsigned part, struct slice bytes);
     enum mesh_part (*sync_part_end)(void *udata, unsigned part);
     /* All parts are in: sets the context, and applies to them what only this node knows. MORE: to
-     * be called again; DONE: records are taken again; AGAIN: the parts have to be pulled anew. */
+     * be called again; DONE: records are taken again; AGAIN: the parts have to be pulled anew;
+     * REFUSED: what only this node knows cannot be applied, so nothing was replaced: to be merged.
+     */
     enum mesh_part (*sync_end)(void *udata);
     /* Is the node ready: the context covers all parts, what was to be re-issued is? */
     bool (*sync_is_ready)(void *udata);

@@ -4,7 +4,11 @@
  *
  * TAKE     the log stays what it was; after the parts it is applied to them (the replay), and goes
  * on with what that applied MERGE    the log is suspended, and begins anew behind a snapshot REBASE
- * likewise, after the log was read for what the mesh had seen of counters (the history) */
+ * likewise, after the log was read for what the mesh had seen of counters (the history)
+ *
+ * From the moment that parts replace what is here, the log alone has what the mesh lacks. So it is
+ * read through before (the rehearsal), and where it cannot be, the parts are not taken: what is
+ * here is merged with them instead. Until the replay has ended nothing of the log is removed. */
 #include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
@@ -86,6 +90,12 @@ static void replay_free(struct node_mesh *data) {
     }
 }
 
+static void rehearsal_free(struct node_mesh *data) {
+    log_stream_free(data->rehearsal);
+    data->rehearsal = NULL;
+    data->is_rehearsed = false;
+}
+
 static void forget_units(struct node_mesh *data) {
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         receiver_forget_unit(&data->receiver, slot);
@@ -96,7 +106,7 @@ static void suspend_log(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     data->is_log_suspended = true;
     log_suspend(node->log, node->now_ms, node->now_us);
-    log_hold_snapshots(node->log, false, node->now_ms, node->now_us);
+    log_hold(node->log, false, node->now_ms, node->now_us);
 }
 
 static void data_sync_begin(void *udata, enum mesh_join mode) {
@@ -105,10 +115,8 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     struct sync *before = data->sync;
     node->store.sync = NULL;
     node->store.is_replaying = false;
-    if (data->replay != NULL) {
-        node->store.context = data->replay->before; /* the log has it */
-        replay_free(data);
-    }
+    require(data->replay == NULL); /* it is not interrupted: what it has yet to apply is nowhere */
+    rehearsal_free(data);
     node_mesh_collect(node);
     log_write(node->log, node->now_us);
     forget_units(data);
@@ -117,7 +125,7 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     data->history = NULL;
     bool reads_history = mode == MESH_JOIN_REBASE && !data->is_log_suspended;
     if (mode == MESH_JOIN_TAKE || reads_history) {
-        log_hold_snapshots(node->log, true, node->now_ms, node->now_us);
+        log_hold(node->log, true, node->now_ms, node->now_us);
     } else {
         suspend_log(node);
     }
@@ -144,16 +152,19 @@ static bool data_sync_takes_seed(void *udata, const uint64_t seed[2]) {
     return sync_take_seed(&node->store, (struct hash_seed){seed[0], seed[1]});
 }
 
-/* Does the log have all that one who has seen `context` lacks of what is here, and is not void? */
+/* Lacks one who has seen `context` anything of what is here, and is not void? `*passed` is what he
+ * does not lack. */
+static bool is_ahead(const struct node *node, const struct context *context,
+                     struct context *passed) {
+    *passed = *context;
+    replicas_pass_void(&node->store.replicas, &node->store.context, passed);
+    return !context_covers_all(passed, &node->store.context);
+}
+
+/* Does the log have all of that? */
 static bool can_replay(const struct node *node, const struct context *context) {
-    struct context passed = *context;
-    replicas_pass_void(&node->store.replicas, &node->store.context, &passed);
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        if (node->store.context.stamps[slot] > passed.stamps[slot]) {
-            return log_reaches_back(node->log, &passed, NULL);
-        }
-    }
-    return true;
+    struct context passed;
+    return !is_ahead(node, context, &passed) || log_reaches_back(node->log, &passed, NULL);
 }
 
 static enum mesh_part data_sync_part_begin(void *udata, unsigned part, unsigned parts_count,
@@ -183,6 +194,58 @@ static enum mesh_part data_sync_part_end(void *udata, unsigned part) {
     return mesh_part_of_sync(node, sync_part_end(node->mesh_data->sync, part));
 }
 
+static enum mesh_part rehearsal_failed(struct node *node) {
+    rehearsal_free(node->mesh_data);
+    node_message(node, LOG_LEVEL_WARNING,
+                 "The log cannot be read, or lacks some of what this node had seen and others have "
+                 "not: what is here is merged with what they have");
+    return MESH_PART_REFUSED;
+}
+
+/* Reads the next records of the log that the replay will apply, for no other reason than to know
+ * that they are there. */
+static enum mesh_part rehearse_some(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    if (data->rehearsal == NULL) {
+        struct context shown, passed;
+        if (log_is_removing(node->log)) {
+            return MESH_PART_MORE;
+        }
+        sync_shown_context(data->sync, &shown);
+        data->is_rehearsed = !is_ahead(node, &shown, &passed);
+        if (data->is_rehearsed) {
+            return MESH_PART_DONE;
+        }
+        data->rehearsal = log_stream_new(node->log);
+        (void)log_stream_seek(data->rehearsal, &passed, NULL);
+    }
+    for (unsigned i = 0; i < REPLAY_STEP_RECORDS; i++) {
+        struct stream_record record;
+        struct slice bytes;
+        switch (log_stream_next(data->rehearsal, &record, &bytes)) {
+        case LOG_STREAM_RECORD:
+            break;
+        case LOG_STREAM_END:
+            rehearsal_free(data);
+            data->is_rehearsed = true;
+            return MESH_PART_DONE;
+        case LOG_STREAM_WAIT:
+            return MESH_PART_MORE;
+        case LOG_STREAM_LOST:
+            return rehearsal_failed(node);
+        }
+    }
+    return MESH_PART_MORE;
+}
+
+/* To what all parts have seen. */
+static void replay_seek(struct node *node) {
+    const struct node_replay *replay = node->mesh_data->replay;
+    struct context from = replay->from;
+    replicas_pass_void(&node->store.replicas, &replay->before, &from);
+    (void)log_stream_seek(replay->stream, &from, NULL);
+}
+
 static void replay_begin(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     struct node_replay *replay = memory_alloc_zero(sizeof(*replay));
@@ -190,15 +253,30 @@ static void replay_begin(struct node *node) {
     sync_finish(data->sync);
     replay->from = node->store.context;
     data->replay = replay;
+    data->receiver.kept_bytes_max = UINT64_MAX; /* what is whole here has to be whole again */
     if (!sync_is_replayed(data->sync)) {
-        struct context from = replay->from;
-        replicas_pass_void(&node->store.replicas, &replay->before, &from);
         replay->stream = log_stream_new(node->log);
-        (void)log_stream_seek(replay->stream, &from, NULL);
+        replay_seek(node);
     }
 }
 
-/* Applies the next records of the log. */
+/* There is no memory to apply what came last: from the beginning then, once more, as long as that
+ * is so. */
+static enum mesh_part replay_again(struct node *node) {
+    struct node_replay *replay = node->mesh_data->replay;
+    if (!replay->is_out_of_memory) {
+        node_message(
+            node, LOG_LEVEL_WARNING,
+            "There is no memory to apply what this node had seen to the state of the mesh");
+    }
+    replay->is_out_of_memory = true;
+    forget_units(node->mesh_data);
+    replay_seek(node);
+    return MESH_PART_MORE;
+}
+
+/* Applies the next records of the log. That was read just before; if it cannot be all the same,
+ * what it had is gone, as after a start from what is left of it. */
 static enum mesh_part replay_some(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     for (unsigned i = 0; data->replay->stream != NULL && i < REPLAY_STEP_RECORDS; i++) {
@@ -212,7 +290,7 @@ static enum mesh_part replay_some(struct node *node) {
         case LOG_STREAM_WAIT:
             return MESH_PART_MORE;
         case LOG_STREAM_LOST:
-            return MESH_PART_AGAIN;
+            return MESH_PART_DONE;
         }
         switch (receiver_take(&data->receiver, bytes)) {
         case RECEIVE_OK:
@@ -221,11 +299,11 @@ static enum mesh_part replay_some(struct node *node) {
         case RECEIVE_GAP:
         case RECEIVE_EARLY:
         case RECEIVE_UNKNOWN:
-            break; /* it is looked at the end whether all is here */
         case RECEIVE_MALFORMED:
         case RECEIVE_FULL:
+            break; /* it is looked at the end whether all is here */
         case RECEIVE_OUT_OF_MEMORY:
-            return MESH_PART_AGAIN;
+            return replay_again(node);
         }
     }
     return data->replay->stream == NULL ? MESH_PART_DONE : MESH_PART_MORE;
@@ -236,6 +314,7 @@ static void replay_end(struct node *node) {
     struct node_mesh *data = node->mesh_data;
     struct node_replay *replay = data->replay;
     data->replay = NULL;
+    data->receiver.kept_bytes_max = 0;
     forget_units(data);
     sync_end_replay(data->sync);
     log_stream_free(replay->stream);
@@ -279,8 +358,9 @@ static enum mesh_part data_sync_end(void *udata) {
         return MESH_PART_DONE;
     }
     if (data->replay == NULL) {
-        if (!sync_merge_some(data->sync)) {
-            return MESH_PART_MORE;
+        enum mesh_part rehearsed = data->is_rehearsed ? MESH_PART_DONE : rehearse_some(node);
+        if (rehearsed != MESH_PART_DONE || !sync_merge_some(data->sync)) {
+            return rehearsed == MESH_PART_DONE ? MESH_PART_MORE : rehearsed;
         }
         replay_begin(node);
     }
@@ -357,10 +437,11 @@ static bool data_sync_cancel(void *udata) {
         data->is_log_suspended) {
         return false;
     }
+    rehearsal_free(data);
     sync_abandon(data->sync);
     sync_free(data->sync);
     data->sync = NULL;
-    log_hold_snapshots(node->log, false, node->now_ms, node->now_us);
+    log_hold(node->log, false, node->now_ms, node->now_us);
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return true;
 }
@@ -396,6 +477,7 @@ void node_mesh_join_free(struct node_mesh *data) {
     if (data->sync != NULL) {
         sync_free(data->sync);
     }
+    rehearsal_free(data);
     replay_free(data);
     history_read_free(data->history);
 }

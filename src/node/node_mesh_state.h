@@ -15,9 +15,11 @@ struct node_mesh {
     bool has_finished_sync; /* all parts are in: records are taken */
     enum mesh_join mode;
     bool is_log_suspended;
-    bool has_failed_to_resume;  /* that was said */
-    struct node_replay *replay; /* the own log is applied to the parts */
-    unsigned unsound_count;     /* begun anew, since parts did not agree: sync_is_sound() */
+    bool has_failed_to_resume;    /* that was said */
+    struct log_stream *rehearsal; /* the own log is read, before anything here is replaced ... */
+    bool is_rehearsed;            /* ... and it has all that is to be applied to the parts */
+    struct node_replay *replay;   /* the own log is applied to the parts */
+    unsigned unsound_count;       /* begun anew, since parts did not agree: sync_is_sound() */
     struct history_read
         *history;            /* or it is read, before the parts are compared with what is here */
     struct context frontier; /* that settling goes up to */
@@ -46,7 +48,8 @@ struct node_replay {
     /* That were applied, each behind the number of its changes and its length: the log begins with
      * them. */
     struct buffer records;
-    bool is_cut; /* too many to be kept */
+    bool is_cut;           /* too many to be kept */
+    bool is_out_of_memory; /* that was said */
 };
 
 /* Own changes so far become a record, before anything else is applied. */

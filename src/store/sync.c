@@ -994,6 +994,14 @@ static uint64_t sync_minimum(const struct sync *sync, unsigned slot) {
     return minimum;
 }
 
+void sync_shown_context(const struct sync *sync, struct context *shown) {
+    require(sync->parts_count > 0);
+    *shown = (struct context){0};
+    for (unsigned slot = 1; slot < sync->store->replicas.slots_count; slot++) {
+        shown->stamps[slot] = sync_minimum(sync, slot);
+    }
+}
+
 static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) {
     struct replicas *replicas = &sync->store->replicas;
     struct replica *replica = &replicas->slots[slot];

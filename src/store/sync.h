@@ -101,6 +101,8 @@ bool sync_part_has_void(const struct sync *sync, unsigned part);
 /* All parts are in. False when some show what was found void later; or, when rebasing, when they
  * do not agree on what they have of a replica that is made again: then it has to be begun anew. */
 bool sync_is_sound(struct sync *sync);
+/* All parts are in. What all of them show. */
+void sync_shown_context(const struct sync *sync, struct context *shown);
 /* All parts are in. Up to which ticks all of them show the replica in `slot`; false: they differ.
  */
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);

@@ -173,6 +173,17 @@ static void restart(struct story *story, unsigned node) {
     link_all(story, story->world.nodes_count);
 }
 
+/* Waits until nobody joins any more. */
+static void wait_until_ready(struct story *story, unsigned count) {
+    uint64_t until_us = story->world.now_us + 2 * AGREE_US_MAX;
+    while (!is_linked(story, count) && !sim_has_failed(&story->world)) {
+        if (story->world.now_us > until_us) {
+            sim_fail(&story->world, "somebody goes on joining");
+        }
+        wait_ms(story, 100);
+    }
+}
+
 /* Before, A and B, after. */
 static void plain(struct story *story, const char *before, const char *of_a, const char *of_b,
                   const char *asked, const char *expected) {
@@ -525,6 +536,86 @@ static void k2_back_from_beyond_the_log(struct story *story) {
     }
 }
 
+/* C was down while A and B wrote more than their logs hold, and has written what they lack; of that
+ * it told B alone a bit. It takes over the state of A, and once so many parts are here its log
+ * loses just that, by `lose`. What is here is merged then: nothing of what C has acknowledged is
+ * gone, and nothing of what A deleted is back. */
+static void the_log_is_lost_while_parts_come(struct story *story, unsigned parts,
+                                             void (*lose)(struct story *story)) {
+    for (unsigned i = 0; i < 2; i++) {
+        sim_configure(at(story, i), "mesh-backlog-size 64kb\nlog-segment-size 64kb\n"
+                                    "auto-aof-rewrite-min-size 8kb\nlog-retention-size 0\n");
+    }
+    start(story, 3);
+    (void)say(story, A, "SET k v");
+    agree(story);
+    cut(story, A, B);
+    cut(story, A, C);
+    (void)say(story, C, "SET told 1");
+    wait_ms(story, 500);
+    expect(story, B, "GET told", "1");
+    cut(story, B, C);
+    (void)say(story, C, "SET untold 1");
+    (void)say(story, C, "BGREWRITEAOF");
+    wait_ms(story, 1000);
+    sim_kill(at(story, C));
+    wait_ms(story, 20000); /* the links end */
+    (void)say(story, A, "DEL k");
+    char value[3100], command[3200];
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (unsigned i = 0; i < 60; i++) {
+        (void)snprintf(command, sizeof(command), "SET fill%u %s", i % 20, value);
+        (void)say(story, A, command);
+        (void)say(story, B, command);
+        wait_ms(story, 50);
+    }
+    mend(story, A, C);
+    sim_path(&story->world, A, C)->delay_us = 50000;
+    sim_start(at(story, C));
+    uint64_t until_us = story->world.now_us + AGREE_US_MAX;
+    while (stats_of(story, C).parts_in < parts && !sim_has_failed(&story->world)) {
+        if (story->world.now_us > until_us) {
+            sim_fail(&story->world, "C takes over nothing");
+        }
+        sim_run_for(&story->world, 10);
+    }
+    lose(story);
+    sim_path(&story->world, A, C)->delay_us = 0;
+    wait_ms(story, 20000);
+    for_pairs(story, mend);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS k", "0");
+    expect_all(story, "GET told", "1");
+    expect_all(story, "GET untold", "1");
+}
+
+static void lose_by_option(struct story *story) {
+    (void)say(story, C, "CONFIG SET log-retention-size 0");
+}
+
+static void lose_by_damage(struct story *story) {
+    struct sim_disk *disk = &at(story, C)->disk;
+    for (unsigned i = 0; i < disk->names.count; i++) {
+        struct sim_name *name = &disk->names.names[i];
+        if (strstr(name->name, ".segment") != NULL) {
+            struct buffer *bytes = &name->inode->bytes;
+            for (size_t byte = 100; byte < bytes->size; byte += 7) {
+                bytes->data[byte] = (char)(bytes->data[byte] ^ 0x55);
+            }
+        }
+    }
+}
+
+static void k2_the_log_is_trimmed_while_parts_come(struct story *story) {
+    the_log_is_lost_while_parts_come(story, 256, lose_by_option);
+}
+
+static void k2_the_log_is_damaged_while_parts_come(struct story *story) {
+    the_log_is_lost_while_parts_come(story, 1, lose_by_damage);
+}
+
 static void k3_rename_beside_a_set(struct story *story) {
     plain(story, "SET k v", "RENAME k k2", "SET k 9", "MULTI;GET k;GET k2;EXEC", "9 v");
 }
@@ -765,17 +856,6 @@ static void m16_forgotten_and_back(struct story *story) {
     expect_all(story, "GET k", "2");
 }
 
-/* Waits until nobody joins any more. */
-static void wait_until_ready(struct story *story, unsigned count) {
-    uint64_t until_us = story->world.now_us + 2 * AGREE_US_MAX;
-    while (!is_linked(story, count) && !sim_has_failed(&story->world)) {
-        if (story->world.now_us > until_us) {
-            sim_fail(&story->world, "somebody goes on joining");
-        }
-        wait_ms(story, 100);
-    }
-}
-
 /* C was forgotten by A and B, and makes again what they lack of it; D was out of reach, has the
  * originals, and comes later. With `has_log` C reads in its log what A and B had folded away. */
 static void originals_come_late(struct story *story, bool has_log) {
@@ -1007,6 +1087,8 @@ static const struct {
     STORY(t5_received_late_gone_at_one_instant),
     STORY(k1_deleted_while_one_was_down),
     STORY(k2_back_from_beyond_the_log),
+    STORY(k2_the_log_is_trimmed_while_parts_come),
+    STORY(k2_the_log_is_damaged_while_parts_come),
     STORY(k3_rename_beside_a_set),
     STORY(k4_flushall_beside_a_set),
     STORY(k6_units_are_never_half_seen),
