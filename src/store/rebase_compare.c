@@ -368,6 +368,52 @@ static bool take_register(const struct state_merge *merge, struct contested *con
     return is_done;
 }
 
+static bool is_settled_number(const struct contested_register *reg, long double *number) {
+    struct entry_scratch scratch;
+    *number = reg->number;
+    return stamp_slot(reg->stamp) == STAMP_SLOT_SETTLED &&
+           (reg->form == CONTESTED_NUMBER ||
+            number_parse_float(contested_register_bytes(reg, &scratch), number));
+}
+
+/* Do both sides have a settled number with the same ticks, and another one? */
+static bool differ_settled(const struct contested *contested, const struct contested *there,
+                           uint64_t *ticks) {
+    long double ours, theirs;
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        *ticks = stamp_ticks(contested->registers[i].stamp);
+        for (unsigned j = 0; j < there->registers_count; j++) {
+            if (stamp_ticks(there->registers[j].stamp) == *ticks &&
+                is_settled_number(&contested->registers[i], &ours) &&
+                is_settled_number(&there->registers[j], &theirs) && ours != theirs) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Both sides have folded a part, and one of them a lower one, too: then their numbers have one
+ * stamp. What the mesh has folded and was not seen here is not to be taken away from it, so its
+ * number counts, with the parts that it has yet to fold. Where it lacks some of what is folded here
+ * (`*is_unclear`) that cannot be told apart, and is left out. False when memory is out. */
+static bool take_number(const struct state_merge *merge, struct contested *contested,
+                        const struct contested *there, bool *is_unclear) {
+    uint64_t ticks;
+    if (there == NULL || !merge->has_unseen_there || contested->edits_count > 0 ||
+        there->edits_count > 0 || !differ_settled(contested, there, &ticks)) {
+        return true;
+    }
+    *is_unclear |= merge->settled_ticks_there != UINT64_MAX;
+    for (unsigned i = 0; i < there->parts_count; i++) {
+        unsigned slot = stamp_slot(there->parts[i].stamp);
+        if (contested_find_part(contested, slot) == NULL) {
+            *contested_need_part(merge->store, contested, slot) = there->parts[i];
+        }
+    }
+    return take_register(merge, contested, ticks, there);
+}
+
 /* Parts that the mesh has seen to their ends and folded are in its register, which may hold others
  * that were never seen here. Folded here, they would get a register of the same stamp without
  * those, and the difference would take them away. False when memory is out. */
@@ -488,7 +534,9 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         difference.is_memory_out |= !state_merge_elements(&copy, wanted, ours);
         contested_close(place->ours, key, our_stamp);
     }
-    difference.is_memory_out |= !take_folded(sync, merge, wanted, theirs);
+    bool is_left_out = false;
+    difference.is_memory_out |= !take_number(merge, wanted, theirs, &is_left_out) ||
+                                !take_folded(sync, merge, wanted, theirs);
     state_merge_retire(merge, wanted, staged, theirs);
     struct state_merge rest = *merge;
     if (drop_others(sync, merge, wanted)) {
@@ -499,6 +547,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     }
     difference.is_memory_out |=
         !drop_unclear(sync, merge, place, wanted, theirs, &difference.is_unclear);
+    difference.is_unclear |= is_left_out;
     bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
                       note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=

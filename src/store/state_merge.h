@@ -27,6 +27,7 @@ struct state_merge {
     const uint64_t *seen_there;      /* CX, by slot; 0 beyond */
     unsigned seen_there_count;
     uint64_t settled_ticks_there; /* and the other way round */
+    bool has_unseen_there;        /* something is settled there that was perhaps not seen here */
     const bool *is_retired_there; /* by slot, STAMP_SLOTS_COUNT */
 };
 

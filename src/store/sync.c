@@ -715,6 +715,7 @@ struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part
                                 .seen_there = part->context,
                                 .seen_there_count = part->context_count,
                                 .settled_ticks_there = part->intake->settled_ticks_there,
+                                .has_unseen_there = part->intake->settled_ticks_here != UINT64_MAX,
                                 .is_retired_there = part->intake->is_retired_there};
 }
 

@@ -1814,6 +1814,42 @@ static void a_part_was_folded_with_the_beginning_of_one(void **state) {
     teardown();
 }
 
+/* Both sides have folded a part, and the mesh a lower one, too, of which the forgotten one never
+ * heard: both numbers have one stamp. */
+static void both_have_folded_and_the_mesh_more(void **state) {
+    (void)state;
+    setup(3);
+    unsigned ended = peers[0].author, forgotten = peers[2].author;
+    add(0, "c", 1);
+    add_field(0, "f", 1);
+    deliver(0, 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "1");
+    deliver(0, 1);
+    add(2, "c", 32);
+    add_field(2, "f", 32);
+    deliver(2, 0);
+    deliver(2, 1);
+    collect(&peers[2]);
+    begin_life(&peers[2], 61);
+    settle_and_retire(&peers[2], forgotten);
+    add(2, "c", 4);
+    add_field(2, "f", 4);
+    for (unsigned i = 0; i < 2; i++) {
+        settle_and_retire(&peers[i], ended);
+        settle_and_retire(&peers[i], forgotten);
+    }
+    expect(1, "c", "33");
+    expect(2, "c", "36");
+    rejoin(2, 1);
+    deliver_all();
+    check_equal();
+    expect_all("c", "37");
+    expect_field(0, "f", "37");
+    teardown();
+}
+
 /* The mesh has seen a part and deleted it, and has retired its author. What the forgotten one has
  * written below the part has not been seen. */
 static void what_was_written_below_a_deleted_part_stays(void **state) {
@@ -2299,6 +2335,7 @@ int main(void) {
         cmocka_unit_test(a_part_stays_above_what_is_unseen),
         cmocka_unit_test(a_part_was_folded_with_an_unseen_one),
         cmocka_unit_test(a_part_was_folded_with_the_beginning_of_one),
+        cmocka_unit_test(both_have_folded_and_the_mesh_more),
         cmocka_unit_test(what_was_written_below_a_deleted_part_stays),
         cmocka_unit_test(two_that_were_alone),
         cmocka_unit_test(an_old_copy_comes_back),
