@@ -315,6 +315,18 @@ void catchup_wait(struct mesh_link *link) {
     }
 }
 
+/* Has the peer retired a life of which there is more here, and seen all that is settled here? Then
+ * it is this node that joins, if no more nodes live on its side. Else who was forgotten, and has
+ * more keys, would have the other one compare, and that has settled by now what it deleted: what
+ * was unsent here of counters would bring back what they were then. */
+static bool is_joiner_by_right(const struct mesh_link *link) {
+    struct context seen;
+    seen_context(link, &seen);
+    return link->was_retired && catchup_company(link) == link->peer_members &&
+           !link->peer_lacks_retired && !link->peer_was_forgotten &&
+           context_covers_all(&seen, &link->mesh->frontier);
+}
+
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
@@ -346,7 +358,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         seen_context(link, &needed);
     }
     was_forgotten |= lacks_settled && has_unsent(link);
-    if (was_forgotten && compare_with_peer(link) > 0) {
+    if (was_forgotten && compare_with_peer(link) > 0 && !is_joiner_by_right(link)) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
         link->peer_was_forgotten = true;
         streamer_out_seek(link);
@@ -702,7 +714,7 @@ static void finish_parts(struct mesh *mesh) {
         membership_admit_life(mesh->membership.members[i]);
     }
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        link->peer_was_forgotten = link->peer_is_behind = false;
+        link->peer_was_forgotten = link->peer_was_retired = link->peer_is_behind = false;
     }
     membership_limit_frontier(&mesh->membership, mesh->data.context(mesh->data.udata));
     catchup->state = CATCHUP_ADVANCING;

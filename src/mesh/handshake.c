@@ -185,13 +185,21 @@ static bool keep_one(struct mesh_link *link) {
     return true;
 }
 
-static void admit(struct mesh_link *link) {
+/* Membership forgets at a restart whom it had forgotten; but what was settled without the peer is
+ * on disk, and a life that is noted as retired there goes on only if it was forgotten. */
+static enum membership_admission admission_of(struct mesh_link *link, struct member **member) {
     struct mesh *mesh = link->mesh;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    if (replicas_find_retired(replicas, replica_ref(&link->peer)) != NULL) {
+        return MEMBERSHIP_IS_FORGOTTEN;
+    }
+    return membership_admit(&mesh->membership, &link->peer, slice_of(link->peer_address),
+                            slice_of(link->peer_version), mesh_now_ms(mesh), member);
+}
+
+static void admit(struct mesh_link *link) {
     struct member *member = NULL;
-    enum membership_admission admission =
-        membership_admit(&mesh->membership, &link->peer, slice_of(link->peer_address),
-                         slice_of(link->peer_version), mesh_now_ms(mesh), &member);
-    switch (admission) {
+    switch (admission_of(link, &member)) {
     case MEMBERSHIP_ADMITTED:
         break;
     case MEMBERSHIP_IS_SELF:
@@ -463,7 +471,7 @@ static void judge_retired(struct mesh_link *link, struct slice context) {
     const struct context *own = link->mesh->data.context(link->mesh->data.udata);
     uint64_t count, ref, ticks;
     bool is_empty = true;
-    link->peer_was_forgotten = false;
+    link->peer_was_forgotten = link->peer_was_retired = false;
     if (!varint_take(&context, &count)) {
         return;
     }
@@ -482,6 +490,7 @@ static void judge_retired(struct mesh_link *link, struct slice context) {
         is_empty = is_empty && ticks == 0;
     }
     link->peer_lacks_retired |= is_empty && has_retired(replicas);
+    link->peer_was_retired = link->peer_was_forgotten;
 }
 
 static bool context_frame(struct mesh_link *link, struct slice payload) {

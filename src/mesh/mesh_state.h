@@ -87,13 +87,14 @@ enum mesh_frame {
 
 /* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be
  * settled, and the log brings it; it was put back, so that only its lives from a generation on,
- * which follows, count as forgotten. Its counts are of this side; the number is that of the peer's
- * CONTEXT that it answers. */
+ * which follows, count as forgotten; it has more of a life than is noted here as retired. Its
+ * counts are of this side; the number is that of the peer's CONTEXT that it answers. */
 enum {
     MESH_LOST_LACKS_SETTLED = 1,
     MESH_LOST_WAS_FORGOTTEN = 2,
     MESH_LOST_LOG_SERVES = 4,
     MESH_LOST_WAS_PUT_BACK = 8,
+    MESH_LOST_WAS_RETIRED = 16,
 };
 
 enum {
@@ -150,6 +151,8 @@ struct mesh_link {
     uint64_t peer_seed[2];
     bool peer_is_joining, peer_is_rebasing;
     uint64_t contexts_sent, contexts_taken;
+    bool peer_was_retired;   /* likewise: it has more of a life than is noted here as retired */
+    bool was_retired;        /* the peer said so of this node */
     bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_is_behind;     /* it has written nothing, and must not before it has caught up */
     /* The generation from which on the peer's lives owe something here, and ours there, as it said;

@@ -287,6 +287,7 @@ bool streamer_lost_frame(struct mesh_link *link, struct slice payload) {
         return true; /* it was under way when this node told what it has by now */
     }
     link->owes_from = owes_from;
+    link->was_retired = (flags & MESH_LOST_WAS_RETIRED) != 0;
     if ((flags & MESH_LOST_LOG_SERVES) != 0) {
         catchup_wait(link);
     } else {

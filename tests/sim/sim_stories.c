@@ -1026,6 +1026,68 @@ static void m16_forgotten_by_one_that_restarts(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* B was forgotten. What all others have settled since is in their snapshots, the deletes that led
+ * there are in no log any more, and they may have restarted, or B: it is B that comes back to them
+ * and not they to B, and what was deleted of a counter stays deleted. */
+static void forgotten_and_restarted(struct story *story, bool others_restart, bool b_restarts) {
+    unsigned count = story->world.nodes_count;
+    start(story, count);
+    (void)say(story, A, "SET a 1");
+    (void)say(story, A, "SET gone 1");
+    (void)say(story, B, "INCRBY c 10");
+    agree(story);
+    wait_ms(story, 10000);
+    for (unsigned i = 0; i < count; i++) {
+        if (i != B) {
+            cut(story, i, B);
+        }
+    }
+    (void)say(story, B, "INCRBY c 5");
+    (void)say(story, B, "SET b 1");
+    (void)say(story, B, "SET a 2");
+    wait_ms(story, 30000);
+    (void)say(story, A, "DEL c gone");
+    (void)say(story, A, "SET a 3");
+    wait_ms(story, 500);
+    char command[80];
+    (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, B)->node_id);
+    (void)say(story, A, command);
+    wait_ms(story, 10000);
+    for (unsigned i = 0; i < count; i++) {
+        if (i != B) {
+            (void)say(story, i, "BGREWRITEAOF");
+        }
+    }
+    wait_ms(story, 100);
+    for (unsigned i = 0; i < count; i++) {
+        if (i == B ? b_restarts : others_restart) {
+            sim_kill(at(story, i));
+            sim_start(at(story, i));
+        }
+    }
+    wait_ms(story, 5000);
+    for_pairs(story, mend);
+    wait_ms(story, 1000);
+    wait_until_ready(story, count);
+    agree(story);
+    expect_all(story, "GET b", "1");
+    expect_all(story, "GET a", "3");
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "GET c", "5");
+}
+
+static void m16_forgotten_by_who_restarts(struct story *story) {
+    forgotten_and_restarted(story, true, false);
+}
+
+static void m16_forgotten_and_restarted(struct story *story) {
+    forgotten_and_restarted(story, false, true);
+}
+
+static void m16_forgotten_and_all_restarted(struct story *story) {
+    forgotten_and_restarted(story, true, true);
+}
+
 static void m18_a_clock_five_minutes_ahead(struct story *story) {
     at(story, C)->clock_offset_ms = 300000;
     sim_start(at(story, A));
@@ -1109,6 +1171,11 @@ static const struct {
     STORY(m16_put_back_beside_one_that_lags),
     STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
+    {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},
+    {"m16_forgotten_and_restarted", m16_forgotten_and_restarted, 2},
+    {"m16_forgotten_and_all_restarted", m16_forgotten_and_all_restarted, 2},
+    {"m16_forgotten_by_two_who_restart", m16_forgotten_by_who_restarts, 3},
+    {"m16_forgotten_by_two_and_all_restarted", m16_forgotten_and_all_restarted, 3},
     STORY(m18_a_clock_five_minutes_ahead),
 #undef STORY
 };
