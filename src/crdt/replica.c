@@ -22,7 +22,8 @@ uint64_t replica_ref(const struct replica_id *id) {
 uint64_t replica_born_ticks(const struct replica_id *id) {
     uint64_t epoch = (uint64_t)STAMP_EPOCH_MS;
     uint64_t latest = (STAMP_TICKS_ACCEPTED_MAX >> STAMP_COUNTER_BITS) + epoch;
-    return id->generation > epoch && id->generation <= latest
+    bool is_time = (id->generation & 1) == 0;
+    return is_time && id->generation > epoch && id->generation <= latest
                ? (id->generation - epoch) << STAMP_COUNTER_BITS
                : 0;
 }

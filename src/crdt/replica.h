@@ -84,8 +84,8 @@ struct replicas {
 
 /* The name of a replica for everybody; never 0. */
 uint64_t replica_ref(const struct replica_id *id);
-/* When it began, by the clock of its node, which generations in a mesh are; it wrote nothing
- * before, unless that clock was turned back meanwhile. 0: its generation does not say. */
+/* When it began, by the clock of its node, which generations in a mesh are if they are even; it
+ * wrote nothing before. 0: its generation does not say, since the clock had been turned back. */
 uint64_t replica_born_ticks(const struct replica_id *id);
 
 void replicas_init(struct replicas *replicas);

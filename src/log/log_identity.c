@@ -101,12 +101,18 @@ static bool go_on_alone(struct log *log) {
 }
 
 /* Where the clock is behind the life before, a copy of this directory that is started, too, or was
- * once, would come to the same number by counting alone: two lives that nobody can tell apart. */
+ * once, would come to the same number by counting alone: two lives that nobody can tell apart.
+ *
+ * Even generations are times, odd ones are not, where the clock was ahead once, or others ask for a
+ * later one than it shows: what the life writes may be older (replica_born_ticks()). */
 static uint64_t later_generation(const struct log *log, uint64_t generation) {
-    enum { STEP_MAX = 1 << 16 };
-    return generation > log->node.generation
-               ? generation
-               : log->node.generation + 1 + log->opts.entropy[0] % STEP_MAX;
+    enum { STEP_MAX = 1 << 16, TURN_MS = 1000 /* since log->unix_ms */ };
+    uint64_t now = log->unix_ms > 0 ? (uint64_t)log->unix_ms : 0;
+    bool is_time = generation > log->node.generation && generation <= now + TURN_MS;
+    if (generation <= log->node.generation) {
+        generation = log->node.generation + 1 + log->opts.entropy[0] % STEP_MAX;
+    }
+    return is_time ? generation + (generation & 1) : generation | 1;
 }
 
 /* Did the last life end in a way that lost nothing of what others might have seen? */

@@ -331,6 +331,8 @@ static void begin_generation(struct mesh *mesh) {
         mesh->generation_us = mesh->monotonic_us + GENERATION_RETRY_US;
         return;
     }
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    generation = replicas->slots[replicas->self].id.generation; /* or a later one */
     mesh->generation_wanted = 0;
     mesh->opts.generation = generation;
     membership_set_generation(&mesh->membership, generation);

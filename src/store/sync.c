@@ -426,10 +426,10 @@ static uint64_t ticks_of_both(const struct replicas *replicas, const struct two_
 }
 
 /* Up to which ticks the one side had seen all of a replica that it never heard of: that wrote
- * nothing before it began. Its clock may have been turned back since; but where the one side was in
- * one mesh with the other, it also began later than what both have seen. That alone is not enough:
- * both may have it from others who were as new as the one side, and had not heard of the replica
- * either. */
+ * nothing before it began, where its generation tells when that was. Clocks may be apart; but where
+ * the one side was in one mesh with the other, it also began later than what both have seen. That
+ * alone is not enough: both may have it from others who were as new as the one side, and had not
+ * heard of the replica either. */
 static uint64_t ticks_before(const struct replicas *replicas, const struct two_sides *seen,
                              const struct retired_replica *retired) {
     uint64_t ticks = ticks_of_both(replicas, seen);

@@ -139,15 +139,17 @@ static void generations_tell_when_a_replica_began(void **state) {
     (void)state;
     struct replica_id id = {.generation = 1};
     assert_true(replica_born_ticks(&id) == 0);
-    id.generation = (uint64_t)STAMP_EPOCH_MS + 5;
-    assert_true(replica_born_ticks(&id) == 5 << STAMP_COUNTER_BITS);
-    assert_true(stamp_unix_ms(stamp_make(replica_born_ticks(&id), 1)) == STAMP_EPOCH_MS + 5);
-    id.generation = UINT64_MAX;
+    id.generation = (uint64_t)STAMP_EPOCH_MS + 6;
+    assert_true(replica_born_ticks(&id) == 6 << STAMP_COUNTER_BITS);
+    assert_true(stamp_unix_ms(stamp_make(replica_born_ticks(&id), 1)) == STAMP_EPOCH_MS + 6);
+    id.generation++;
+    assert_true(replica_born_ticks(&id) == 0); /* odd: no time */
+    id.generation = UINT64_MAX - 1;
     assert_true(replica_born_ticks(&id) == 0);
     struct replicas replicas;
     replicas_init(&replicas);
     assert_int_equal(replicas_add(&replicas, &id), replicas.self);
-    id.generation = (uint64_t)STAMP_EPOCH_MS + 5;
+    id.generation = (uint64_t)STAMP_EPOCH_MS + 6;
     unsigned slot = replicas_add(&replicas, &id);
     /* Noted by somebody who does not know it, then by somebody who does. */
     replicas_note_retired(&replicas,

@@ -65,8 +65,8 @@ static void before_apply(void *udata) {
 /* `number` tells lives from each other that begin at one time. */
 static void begin_life(struct peer *peer, unsigned number) {
     struct author *author = &authors[authors_count];
-    require(number < 1000);
-    *author = (struct author){.id.generation = (uint64_t)peer->store.now_ms - 1000 + number};
+    require(number < 500);
+    *author = (struct author){.id.generation = (uint64_t)peer->store.now_ms - 1000 + 2 * number};
     memset(author->id.node, (int)('A' + (peer - peers)), sizeof(author->id.node));
     author->ref = replica_ref(&author->id);
     assert_true(store_begin_replica(&peer->store, &author->id));
@@ -1075,6 +1075,40 @@ static void what_is_older_than_a_new_node_stays(void **state) {
         expect(i, "old", "1");
         expect(i, "new", "1");
         expect_field(i, "f", "1");
+    }
+    teardown();
+}
+
+/* Likewise, of a life that has a generation of later than it began, since a clock was ahead and put
+ * right. */
+static void what_is_older_than_a_generation_stays(void **state) {
+    (void)state;
+    setup(4);
+    peers[0].store.now_ms += 31001;
+    begin_life(&peers[0], 0);
+    peers[0].store.now_ms -= 31001;
+    unsigned ended = peers[0].author;
+    set(0, "old", "1");
+    deliver(0, 1);
+    pass_seconds(40);
+    set(0, "k", "1");
+    deliver(0, 1);
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    set(0, "k", "2");
+    deliver(0, 1);
+    settle_and_retire(&peers[0], ended);
+    settle_and_retire(&peers[1], ended);
+    pass_seconds(60);
+    set(2, "new", "1");
+    for (unsigned i = 0; i < 4; i++) {
+        deliver(2, i);
+    }
+    rejoin(3, 1);
+    deliver(3, 1);
+    for (unsigned i = 1; i < 4; i += 2) {
+        expect(i, "old", "1");
+        expect(i, "new", "1");
     }
     teardown();
 }
@@ -2317,6 +2351,7 @@ int main(void) {
         cmocka_unit_test(the_log_tells_what_was_removed),
         cmocka_unit_test(without_a_log_what_is_unclear_stays),
         cmocka_unit_test(what_is_older_than_a_new_node_stays),
+        cmocka_unit_test(what_is_older_than_a_generation_stays),
         cmocka_unit_test(what_is_older_than_an_unheard_life_was_seen),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
