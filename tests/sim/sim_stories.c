@@ -998,6 +998,39 @@ static void m16_put_back_beside_one_that_lags(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* Likewise, but C has no log from before the copy, and meets A, which has seen all that C lacks.
+ * A's state decides: what it has seen and does not have was deleted. */
+static void m16_put_back_without_a_log(struct story *story) {
+    sim_configure(at(story, C), "log-retention-size 0\n");
+    start(story, 3);
+    cut(story, A, B);
+    cut(story, B, C);
+    (void)say(story, C, "SET gone 1");
+    (void)say(story, C, "SET stays 1");
+    wait_ms(story, 500);
+    (void)say(story, C, "BGREWRITEAOF");
+    wait_ms(story, 1000);
+    sim_disk_copy(&at(story, C)->copy, &at(story, C)->disk);
+    (void)say(story, A, "DEL gone");
+    (void)say(story, C, "SET later 1");
+    wait_ms(story, 500);
+    cut(story, A, C);
+    sim_kill(at(story, C));
+    sim_disk_copy(&at(story, C)->disk, &at(story, C)->copy);
+    sim_start(at(story, C));
+    wait_ms(story, 4000);
+    expect(story, C, "MGET gone later", "1 -");
+    (void)say(story, C, "SET new 1");
+    mend(story, A, C);
+    wait_ms(story, 30000);
+    expect(story, C, "EXISTS gone", "0");
+    for_pairs(story, mend);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "MGET stays later new", "1 1 1");
+}
+
 /* A has forgotten B and retired its life, and restarts. That it had forgotten B it no longer knows,
  * but that the life was retired: what B wrote later in it is not taken, and B hears so. */
 static void m16_forgotten_by_one_that_restarts(struct story *story) {
@@ -1169,6 +1202,7 @@ static const struct {
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
     {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
+    STORY(m16_put_back_without_a_log),
     STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},
