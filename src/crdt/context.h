@@ -19,11 +19,9 @@ static inline bool context_covers(const struct context *context, uint64_t stamp)
     return slot == STAMP_SLOT_SETTLED || stamp <= context->stamps[slot];
 }
 
-/* A stamp of no ticks is that of a replica that has written nothing: there is nothing to have seen.
- */
 static inline void context_add(struct context *context, uint64_t stamp) {
     unsigned slot = stamp_slot(stamp);
-    if (slot != STAMP_SLOT_SETTLED && stamp_ticks(stamp) > 0 && stamp > context->stamps[slot]) {
+    if (slot != STAMP_SLOT_SETTLED && stamp > context->stamps[slot]) {
         context->stamps[slot] = stamp;
     }
 }

@@ -327,7 +327,7 @@ void membership_beat(struct membership *membership, const struct replicas *repli
     self->heartbeat_number = membership_change(membership);
     struct member_claim *claim = member_claim_new(self->heartbeat, membership->set_hash);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        if (context->stamps[slot] != 0 && replicas->slots[slot].ref != 0) {
+        if (stamp_ticks(context->stamps[slot]) != 0 && replicas->slots[slot].ref != 0) {
             member_stamps_raise(&claim->stamps, context->stamps[slot]);
         }
     }

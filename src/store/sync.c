@@ -351,10 +351,11 @@ static bool header_add_replicas(struct part_header *header, struct store *store,
             return false;
         }
         intake->slots[replica->slot] = (uint16_t)replica->ours;
-        /* One that was retired here has a slot again; all that it wrote was seen. */
+        /* One that was retired here has a slot again; all that it wrote was seen. If that is
+         * nothing, a stamp without ticks would stay in the context, which peers refuse. */
         const struct retired_replica *retired =
             replicas_find_retired(&store->replicas, replica_ref(&replica->id));
-        if (retired != NULL) {
+        if (retired != NULL && retired->ticks > 0) {
             context_add(seen, stamp_make(retired->ticks, replica->ours));
         }
     }

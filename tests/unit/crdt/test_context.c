@@ -42,17 +42,6 @@ static void a_context_is_the_highest_of_each_slot(void **state) {
     assert_int_equal(context.stamps[STAMP_SLOT_SETTLED], 0);
 }
 
-/* Of who has written nothing there is nothing to have seen: such a stamp would make contexts that
- * show the same differ, and peers refuse it. */
-static void no_ticks_are_no_stamp(void **state) {
-    (void)state;
-    static struct context context;
-    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
-        context_add(&context, stamp_make(0, slot));
-    }
-    assert_true(context_is_empty(&context));
-}
-
 static void no_order_matters(void **state) {
     (void)state;
     enum { STAMPS = 500 };
@@ -76,7 +65,6 @@ static void no_order_matters(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_context_is_the_highest_of_each_slot),
-        cmocka_unit_test(no_ticks_are_no_stamp),
         cmocka_unit_test(no_order_matters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
