@@ -203,7 +203,7 @@ uint64_t xstream_count_take(struct slice value) {
 
 size_t xstream_consumer_put(char *out, const struct xstream_consumer *consumer) {
     size_t size = varint_put(out, consumer->seen_unix_ms);
-    return size + varint_put(out + size, (uint64_t)(consumer->active_unix_ms + 1));
+    return size + varint_put(out + size, (uint64_t)consumer->active_unix_ms + 1);
 }
 
 /* A number that is also one with a sign; 0 for what is none. */
