@@ -2,9 +2,10 @@
 /* Serving parts of the state to others, and taking over theirs: what mesh/catchup.h asks of the
  * data, on top of store/part.h and store/sync.h, and what it means for the log meanwhile.
  *
- * TAKE     the log stays what it was; after the parts it is applied to them (the replay), and goes
- * on with what that applied MERGE    the log is suspended, and begins anew behind a snapshot REBASE
- * likewise, after the log was read for what the mesh had seen of counters (the history)
+ *   TAKE     the log stays what it was; after the parts it is applied to them (the replay), and
+ *            goes on with what that applied
+ *   MERGE    the log is suspended, and begins anew behind a snapshot
+ *   REBASE   likewise, after the log was read for what the mesh had seen of counters (the history)
  *
  * From the moment that parts replace what is here, the log alone has what the mesh lacks. So it is
  * read through before (the rehearsal), and where it cannot be, the parts are not taken: what is
@@ -206,6 +207,9 @@ static enum mesh_part rehearsal_failed(struct node *node) {
  * that they are there. */
 static enum mesh_part rehearse_some(struct node *node) {
     struct node_mesh *data = node->mesh_data;
+    if (data->is_rehearsed) {
+        return MESH_PART_DONE;
+    }
     if (data->rehearsal == NULL) {
         struct context shown, passed;
         if (log_is_removing(node->log)) {
@@ -358,9 +362,12 @@ static enum mesh_part data_sync_end(void *udata) {
         return MESH_PART_DONE;
     }
     if (data->replay == NULL) {
-        enum mesh_part rehearsed = data->is_rehearsed ? MESH_PART_DONE : rehearse_some(node);
-        if (rehearsed != MESH_PART_DONE || !sync_merge_some(data->sync)) {
-            return rehearsed == MESH_PART_DONE ? MESH_PART_MORE : rehearsed;
+        enum mesh_part rehearsed = rehearse_some(node);
+        if (rehearsed != MESH_PART_DONE) {
+            return rehearsed;
+        }
+        if (!sync_merge_some(data->sync)) {
+            return MESH_PART_MORE;
         }
         replay_begin(node);
     }

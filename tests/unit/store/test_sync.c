@@ -1079,8 +1079,24 @@ static void what_is_older_than_a_new_node_stays(void **state) {
     teardown();
 }
 
-/* Likewise, of a life that has a generation of later than it began, since a clock was ahead and put
- * right. */
+/* A life that wrote nothing was retired here and has a slot there. It has one here again then, with
+ * nothing to have seen: a stamp without ticks would make digests that peers refuse. */
+static void a_life_without_changes_leaves_no_stamp(void **state) {
+    (void)state;
+    setup(2);
+    set(1, "k", "1");
+    begin_life(&peers[0], 60);
+    struct retired_replica retired = {.ref = authors[peers[0].author].ref};
+    replicas_note_retired(&peers[1].store.replicas, &retired);
+    join(&peers[1], &peers[0], SYNC_MERGE);
+    unsigned slot = replicas_find(&peers[1].store.replicas, retired.ref);
+    assert_int_not_equal(slot, 0);
+    assert_int_equal(peers[1].store.context.stamps[slot], 0);
+    teardown();
+}
+
+/* As what_is_older_than_a_new_node_stays(), of a life that has a generation of later than it began,
+ * since a clock was ahead and put right. */
 static void what_is_older_than_a_generation_stays(void **state) {
     (void)state;
     setup(4);
@@ -2352,6 +2368,7 @@ int main(void) {
         cmocka_unit_test(without_a_log_what_is_unclear_stays),
         cmocka_unit_test(what_is_older_than_a_new_node_stays),
         cmocka_unit_test(what_is_older_than_a_generation_stays),
+        cmocka_unit_test(a_life_without_changes_leaves_no_stamp),
         cmocka_unit_test(what_is_older_than_an_unheard_life_was_seen),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
