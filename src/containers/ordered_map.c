@@ -155,8 +155,8 @@ static struct packed_leaf *leaf_split(struct ordered_map **map, struct packed_le
         packed_run_step(&cursor);
     } while (index == 0 ? cursor.next_index < leaf->run.count && cursor.end <= leaf->run.used / 2U
                         : cursor.next_index <= index);
-    size_t head_size = packed_put_head(head, (struct packed_key){.stamp = 0},
-                                       packed_cursor_key(&cursor), packed_cursor_control(&cursor));
+    struct packed_key none = {.stamp = 0}, first = packed_cursor_key(&cursor);
+    size_t head_size = packed_put_head(head, &none, &first, packed_cursor_control(&cursor));
     uint32_t moved = leaf->run.count - (cursor.next_index - 1);
     size_t rest = leaf->run.used - cursor.tail;
     struct packed_leaf *right = packed_leaf_new(tree, leaf, true, head_size + rest);
@@ -179,8 +179,8 @@ static void leaf_join(struct ordered_map **map, struct packed_leaf *leaf) {
     packed_run_seek(&leaf->run, &tree->marks, (int64_t)leaf->run.count - 1, &last);
     packed_run_begin(&right->run, &first);
     packed_run_step(&first);
-    size_t size = packed_put_head(staged, packed_cursor_key(&last), packed_cursor_key(&first),
-                                  packed_cursor_control(&first));
+    struct packed_key last_key = packed_cursor_key(&last), first_key = packed_cursor_key(&first);
+    size_t size = packed_put_head(staged, &last_key, &first_key, packed_cursor_control(&first));
     size_t rest = right->run.used - first.tail;
     require(size + rest <= sizeof(staged));
     memcpy(staged + size, packed_run_bytes(&right->run) + first.tail, rest);
@@ -449,15 +449,16 @@ static bool run_place(struct ordered_map **map, const struct incoming *incoming,
                       const struct ordered_map_cursor *next, uint32_t used_max) {
     struct packed_run *run = previous->run;
     char staged[STAGED_BYTES_MAX];
-    size_t size =
-        packed_put_head(staged, packed_cursor_key(previous), incoming->key, incoming->control);
+    struct packed_key previous_key = packed_cursor_key(previous);
+    size_t size = packed_put_head(staged, &previous_key, &incoming->key, incoming->control);
     memcpy(staged + size, incoming->tail, incoming->tail_size);
     size += incoming->tail_size;
     uint32_t from = previous->end, to = from;
     if (next != NULL) {
         /* What comes behind leans on the new element now. */
-        size += packed_put_head(staged + size, incoming->key, packed_cursor_key(next),
-                                packed_cursor_control(next));
+        struct packed_key next_key = packed_cursor_key(next);
+        size +=
+            packed_put_head(staged + size, &incoming->key, &next_key, packed_cursor_control(next));
         to = next->tail;
     }
     require(size <= sizeof(staged));
@@ -647,8 +648,9 @@ static struct packed_run *run_cut(struct ordered_map **map, struct packed_run *r
     packed_run_seek(run, marks, (int64_t)from - 1, &previous);
     if (to < run->count) {
         packed_run_seek(run, marks, (int64_t)to, &next);
-        size = packed_put_head(head, packed_cursor_key(&previous), packed_cursor_key(&next),
-                               packed_cursor_control(&next));
+        struct packed_key previous_key = packed_cursor_key(&previous),
+                          next_key = packed_cursor_key(&next);
+        size = packed_put_head(head, &previous_key, &next_key, packed_cursor_control(&next));
         end = next.tail;
     }
     run = run_splice(map, run, previous.end, end, head, size);

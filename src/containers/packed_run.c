@@ -397,16 +397,16 @@ static size_t put_stamp(char *out, uint64_t previous_stamp, uint64_t stamp, char
     return varint_put(out, varint_zigzag(number));
 }
 
-size_t packed_put_head(char *out, struct packed_key previous, struct packed_key key,
+size_t packed_put_head(char *out, const struct packed_key *previous, const struct packed_key *key,
                        uint8_t control) {
     size_t size = 1;
     out[0] = (char)control;
     /* The empty name has no successor, so the first one is told in full. */
-    if (!is_successor(key.name, previous.name)) {
+    if (!is_successor(key->name, previous->name)) {
         out[0] = (char)(control | CONTROL_NAME_TOLD);
-        size += put_name(out + size, previous.name, key.name);
+        size += put_name(out + size, previous->name, key->name);
     }
-    return size + put_stamp(out + size, previous.stamp, key.stamp, &out[0]);
+    return size + put_stamp(out + size, previous->stamp, key->stamp, &out[0]);
 }
 
 size_t packed_put_head_again(char *out, const struct ordered_map_cursor *cursor,
@@ -508,7 +508,8 @@ void packed_run_take_bytes(struct packed_run *out, struct slice bytes, uint32_t 
     at += name_size;
     control = is_common ? control : (uint8_t)*at++;
     key.stamp = take_stamp(base, control >> CONTROL_STAMP_SHIFT, &at);
-    to += packed_put_head(to, (struct packed_key){.stamp = 0}, key, control & CONTROL_VALUE_MASK);
+    struct packed_key none = {.stamp = 0};
+    to += packed_put_head(to, &none, &key, control & CONTROL_VALUE_MASK);
     const char *next = is_common ? skip_after_control(at, control & CONTROL_VALUE_MASK) : end;
     require(next <= end);
     memcpy(to, at, (size_t)(next - at));
@@ -557,7 +558,7 @@ static size_t put_built(char *to, const struct ordered_map_builder *builder,
     } else {
         struct packed_key previous = {.name = builder->name, .stamp = builder->stamp};
         struct packed_key key = {.name = element->name, .stamp = element->stamp};
-        size = packed_put_head(to, previous, key, control);
+        size = packed_put_head(to, &previous, &key, control);
     }
     if (control == CONTROL_VALUE_SIZED) {
         require(value.size <= ORDERED_MAP_INLINE_BYTES);

@@ -121,7 +121,7 @@ size_t packed_put_tail(char *out, const struct ordered_map_element *element, con
                        uint8_t *control);
 /* Writes at `out`, which has PACKED_HEAD_BYTES_MAX, the head of an element with those low bits of
  * the control byte, behind `previous`. Returns its size. */
-size_t packed_put_head(char *out, struct packed_key previous, struct packed_key key,
+size_t packed_put_head(char *out, const struct packed_key *previous, const struct packed_key *key,
                        uint8_t control);
 /* As packed_put_head() for the element at the cursor, whose name stays, with `stamp` behind
  * `previous_stamp`. */

@@ -327,8 +327,14 @@ static bool position_goes_on(struct list_positions *positions, uint64_t ticks,
         *(is_right ? &last : &first) = place->index;
     }
     *(is_right ? &last : &first) += is_right ? 1 : -1;
-    if (!position_in_run(position, place, is_right ? last : first) ||
-        !position_is_between(position, left, right)) {
+    int64_t index = is_right ? last : first;
+    if (!position_in_run(position, place, index)) {
+        return false;
+    }
+    /* At an end there is only `place` beside it. */
+    bool is_at_end = (is_right ? right : left).size == 0;
+    if (is_at_end ? index == place->index || (index > place->index) != is_right
+                  : !position_is_between(position, left, right)) {
         return false;
     }
     run_note(positions, place->ticks, first, last);
@@ -368,7 +374,7 @@ enum list_position_status list_position_between(struct list_positions *positions
     require(ticks > 0 && ticks <= STAMP_TICKS_MAX);
     require(left.size == 0 || place_read(left, &a));
     require(right.size == 0 || place_read(right, &b));
-    require(right.size == 0 || slice_compare(left, right) < 0);
+    require(left.size == 0 || right.size == 0 || slice_compare(left, right) < 0);
     struct list_position made; /* left or right may lie in `position` */
     bool is_made = position_goes_on(positions, ticks, &a, true, left, right, is_whole, &made) ||
                    position_goes_on(positions, ticks, &b, false, left, right, is_whole, &made);

@@ -2,6 +2,7 @@
 #include "node/command_table.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
 void command_table_init(struct command_table *table) {
@@ -24,13 +25,29 @@ static size_t row_hash(const struct command *row) {
     return (size_t)(((uint64_t)(uintptr_t)row * 0x9E3779B97F4A7C15ULL) >> 40);
 }
 
-/* FNV-1a over the lower-cased name: names are short and come from us. */
-static uint32_t name_hash(struct slice name) {
-    uint32_t hash = 2166136261U;
+/* What a name is compared by: as one of 16 bytes at most, whose letters are in lower case. */
+static inline struct command_slot name_words(struct slice name) {
+    const uint64_t lower = 0x2020202020202020ULL;
+    struct command_slot words = {.size = name.size};
+    hash_load_rest(name.data, name.size, &words.low, &words.high);
+    words.low |= lower;
+    words.high |= lower;
+    return words;
+}
+
+static inline size_t words_hash(const struct command_slot *words) {
+    return (size_t)hash_fold(words->low ^ words->size, words->high ^ HASH_ODD1);
+}
+
+/* Not so when it is long, or has other characters than letters: these have a different one beside
+ * them, too. */
+static bool has_own_words(struct slice name) {
+    bool is_word = name.size <= 2 * sizeof(uint64_t);
     for (size_t i = 0; i < name.size; i++) {
-        hash = (hash ^ ((uint8_t)name.data[i] | 0x20)) * 16777619U;
+        char c = (char)(name.data[i] | 0x20);
+        is_word &= c >= 'a' && c <= 'z';
     }
-    return hash;
+    return is_word;
 }
 
 /* Equal but for ASCII case, on both sides: a new name may have capitals. */
@@ -66,11 +83,15 @@ static void command_table_index_names(struct command_table *table) {
         if (table->rows[i]->parent != NULL || name_of(table, i)[0] == '\0') {
             continue;
         }
-        size_t at = name_hash(slice_of(name_of(table, i))) & (slots_count - 1);
-        while (table->slots[at] != 0) {
+        struct slice name = slice_of(name_of(table, i));
+        struct command_slot slot = name_words(name);
+        size_t at = words_hash(&slot) & (slots_count - 1);
+        while (table->slots[at].index != 0) {
             at = (at + 1) & (slots_count - 1);
         }
-        table->slots[at] = (uint32_t)i + 1;
+        slot.index = (uint32_t)i + 1;
+        slot.is_unsure = !has_own_words(name);
+        table->slots[at] = slot;
     }
 }
 
@@ -99,10 +120,13 @@ bool command_table_rename(struct command_table *table, struct slice from, const 
 }
 
 const struct command *command_table_find(const struct command_table *table, struct slice name) {
-    size_t at = name_hash(name) & (table->slots_count - 1);
-    for (; table->slots[at] != 0; at = (at + 1) & (table->slots_count - 1)) {
-        size_t index = table->slots[at] - 1;
-        if (slice_is_name(name, name_of(table, index))) {
+    struct command_slot words = name_words(name);
+    size_t mask = table->slots_count - 1;
+    for (size_t at = words_hash(&words) & mask; table->slots[at].index != 0; at = (at + 1) & mask) {
+        const struct command_slot *slot = &table->slots[at];
+        size_t index = slot->index - 1;
+        if (slot->low == words.low && slot->high == words.high && slot->size == words.size &&
+            (likely(!slot->is_unsure) || slice_is_name(name, name_of(table, index)))) {
             return table->rows[index];
         }
     }

@@ -5,10 +5,18 @@
 
 #include "commands/command.h"
 
+/* The name of a top-level command, as lookups compare it. */
+struct command_slot {
+    uint64_t low, high; /* of its bytes, in lower case */
+    size_t size;
+    uint32_t index; /* into rows, plus 1; 0: none */
+    bool is_unsure; /* another name may have the same words */
+};
+
 struct command_table {
     const struct command **rows; /* commands and subcommands, in the order of the families */
     size_t count, capacity;
-    uint32_t *slots; /* open addressing by name, of top-level commands: index into rows plus 1 */
+    struct command_slot *slots; /* open addressing by name */
     size_t slots_count;
     uint32_t *row_slots; /* the same by the row's address: slots_count of them */
     const char **names; /* beside rows: the name clients use, "" for none, NULL for the row's own */

@@ -248,18 +248,39 @@ enum store_status elements_open(struct store *store, const struct key *key, enum
                                 struct elements_writer *writer) {
     uint64_t *slot = mutate_slot(store, key);
     struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
-    *writer = (struct elements_writer){.store = store, .key = *key, .type = type};
     if (entry != NULL && !entry_is_hidden(entry) && mutate_is_expired(store, entry) &&
         !store->expiry_is_paused) {
         mutate_expire(store, key, slot);
         slot = mutate_slot(store, key);
         entry = slot != NULL ? table_item(*slot) : NULL;
     }
+    /* One by one: `list` is large, and has its values from packed_list_open(). */
+    writer->store = store;
+    writer->key = *key;
+    writer->type = type;
+    writer->collection = NULL;
+    writer->slot = slot;
     writer->is_key_fresh = entry == NULL || entry_is_hidden(entry);
-    if (!writer->is_key_fresh) {
-        store_touch_access(store, entry);
+    writer->has_written = writer->has_list = writer->hides_new = false;
+    writer->list_stamp = writer->list_count = 0;
+    if (writer->is_key_fresh) {
+        return STORE_OK;
     }
-    return writer->is_key_fresh || entry_type(entry) == type ? STORE_OK : STORE_WRONG_TYPE;
+    store_touch_access(store, entry);
+    if (entry_type(entry) != type) {
+        return STORE_WRONG_TYPE;
+    }
+    if (entry_kind(entry) == ENTRY_COLLECTION) {
+        writer->collection = entry_collection(entry);
+        writer->collection->is_key_fresh = false;
+    }
+    return STORE_OK;
+}
+
+uint64_t *elements_writer_slot(struct elements_writer *writer) {
+    uint64_t *slot = writer->slot;
+    writer->slot = NULL;
+    return slot != NULL ? slot : mutate_slot(writer->store, &writer->key);
 }
 
 static struct entry *writer_entry(const struct elements_writer *writer) {
@@ -535,10 +556,10 @@ bool elements_leave_expiry(const struct store *store, const struct entry *entry,
            (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) != 0;
 }
 
-void elements_delete_packed(struct store *store, const struct key *key, const struct entry *entry,
+void elements_delete_packed(struct store *store, const struct key *key, uint64_t *slot,
                             const struct packed_element *old, uint64_t stamp) {
+    const struct entry *entry = table_item(*slot);
     struct slice before = entry_packed(entry);
-    uint64_t *slot = mutate_slot(store, key);
     if (packed_count(before) == 1) {
         mutate_remove(store, key, slot);
         return;
@@ -583,7 +604,7 @@ static bool set_packed(struct elements_writer *writer, struct packed_element *el
     if (writer->collection != NULL) {
         return false;
     }
-    uint64_t *slot = mutate_slot(store, &writer->key);
+    uint64_t *slot = elements_writer_slot(writer);
     const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
     struct packed_element old;
     if (!may_be_packed(writer, entry) ||
@@ -665,7 +686,8 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
 
 bool element_delete(struct elements_writer *writer, struct slice name) {
     struct store *store = writer->store;
-    struct entry *entry = writer_entry(writer);
+    uint64_t *key_slot = writer->collection == NULL ? elements_writer_slot(writer) : NULL;
+    const struct entry *entry = key_slot != NULL ? table_item(*key_slot) : NULL;
     if (writer->collection == NULL && (entry == NULL || entry_is_hidden(entry))) {
         return false;
     }
@@ -679,7 +701,7 @@ bool element_delete(struct elements_writer *writer, struct slice name) {
             .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = name};
         /* Before the name goes, which may lie in the entry. */
         elements_record_packed(writer, &change);
-        elements_delete_packed(store, &writer->key, entry, &old, change.stamp);
+        elements_delete_packed(store, &writer->key, key_slot, &old, change.stamp);
         return true;
     }
     struct key place = writer_place(writer, name);

@@ -71,7 +71,8 @@ struct elements_writer {
     struct key key;
     enum value_type type;
     struct collection *collection; /* once it is known not to be packed */
-    bool is_key_fresh;             /* there was no value */
+    uint64_t *slot;    /* of an entry that was there, until it is first looked for; else NULL */
+    bool is_key_fresh; /* there was no value */
     bool has_written;
     /* A list that is packed is changed here, and packed again when the writer closes. */
     bool has_list;

@@ -40,7 +40,7 @@ static bool apply_packed(struct store *store, const struct key *key, uint64_t *s
             return false;
         }
         if (is_there) {
-            elements_delete_packed(store, key, entry, &old, change->stamp);
+            elements_delete_packed(store, key, slot, &old, change->stamp);
         }
         return true;
     }

@@ -8,6 +8,8 @@
 
 /* The writer's collection, unpacked; what elements_need() says of absent ones holds. */
 struct collection *elements_writer_collection(struct elements_writer *writer);
+/* The slot of the writer's key, or NULL. */
+uint64_t *elements_writer_slot(struct elements_writer *writer);
 /* Before the first change of the writer is made: takes off others' parts of other types. */
 void elements_writer_take(struct elements_writer *writer);
 /* After each change is made and noted: what was here of other types, and of expiries without a
@@ -40,7 +42,7 @@ void elements_record_packed(struct elements_writer *writer, struct change *chang
 /* Packs the list again that the writer has changed, if it has. */
 void elements_close_list(struct elements_writer *writer);
 /* Takes `old` out of the packed elements; the key goes with the last one. */
-void elements_delete_packed(struct store *store, const struct key *key, const struct entry *entry,
+void elements_delete_packed(struct store *store, const struct key *key, uint64_t *slot,
                             const struct packed_element *old, uint64_t stamp);
 
 #endif

@@ -150,13 +150,7 @@ static uint64_t *packed_slot(struct elements_writer *writer) {
     if (writer->has_list || writer->collection != NULL) {
         return NULL;
     }
-    uint64_t *slot = mutate_slot(writer->store, &writer->key);
-    if (slot != NULL && entry_kind(table_item(*slot)) == ENTRY_COLLECTION) {
-        /* As elements_writer_collection() would find out: it is there, and not fresh. */
-        writer->collection = entry_collection(table_item(*slot));
-        writer->collection->is_key_fresh = false;
-        return NULL;
-    }
+    uint64_t *slot = elements_writer_slot(writer);
     return slot != NULL && entry_kind(table_item(*slot)) == ENTRY_PACKED ? slot : NULL;
 }
 
