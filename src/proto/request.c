@@ -311,6 +311,49 @@ static enum request_status parse_bulk_header(struct request_parser *parser, stru
     return REQUEST_COMPLETE;
 }
 
+/* Reads a length of one to three digits, "<digits>\r\n", at `at`, of which nothing is at or behind
+ * `end`; returns what follows, or NULL for any other. */
+static inline const char *read_short_number(const char *at, const char *end, size_t *number) {
+    size_t value = (size_t)(at[0] - '0');
+    const char *after = at + 1;
+    if (end - at < 5 || value > 9) {
+        return NULL;
+    }
+    for (; *after != '\r'; after++) {
+        size_t digit = (size_t)(*after - '0');
+        if (digit > 9 || value == 0 || after - at == 3) {
+            return NULL;
+        }
+        value = value * 10 + digit;
+    }
+    *number = value;
+    return after + 2;
+}
+
+/* Most requests: short, and all there. Returns the bytes used; 0, and nothing has happened, for any
+ * other one. */
+static size_t parse_short(struct slice bytes, const struct request_limits *limits,
+                          struct request_args *args) {
+    const char *end = bytes.data + bytes.size;
+    size_t count = 0;
+    const char *at = bytes.size > 5 ? read_short_number(bytes.data + 1, end, &count) : NULL;
+    if (at == NULL || count == 0 || count > REQUEST_ARGS_MAX_UNAUTHENTICATED) {
+        return 0;
+    }
+    struct slice *found = args_reserve(args, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t size = 0;
+        at = end - at > 5 && *at == '$' ? read_short_number(at + 1, end, &size) : NULL;
+        if (at == NULL || size > limits->bulk_bytes_max || (size_t)(end - at) < size + 2) {
+            return 0;
+        }
+        found[i] = slice_make(at, size);
+        at += size + 2;
+    }
+    args->count += count;
+    return (size_t)(at - bytes.data);
+}
+
 enum request_status request_parse(struct request_parser *parser, struct slice bytes,
                                   const struct request_limits *limits, struct request_args *args,
                                   size_t *used, struct buffer *scratch,
@@ -323,6 +366,11 @@ enum request_status request_parse(struct request_parser *parser, struct slice by
     }
     enum request_status status;
     if (parser->args_total == 0) {
+        size_t bytes_used = parse_short(bytes, limits, args);
+        if (likely(bytes_used > 0)) {
+            *used = bytes_used;
+            return REQUEST_COMPLETE;
+        }
         status = parse_array_header(parser, bytes, limits, used, error);
         if (status != REQUEST_COMPLETE) {
             return status;
