@@ -43,8 +43,10 @@ struct collection;
 struct key {
     struct slice name;
     uint64_t hash;
-    unsigned db;           /* of an element: of its key */
+    /* Before `db`: behind it the compiler writes padding and half of this at once, and what is read
+     * the next moment waits for both writes to reach the cache. */
     struct collection *in; /* whose element it is; NULL: a key */
+    unsigned db;           /* of an element: of its key */
 };
 
 struct store_opts {
