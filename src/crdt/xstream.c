@@ -32,14 +32,14 @@ bool xstream_id_decrement(struct xstream_id *id) {
 bool xstream_id_next_in(struct xstream_id last, uint64_t ms, bool is_alone, uint64_t ref,
                         struct xstream_id *id) {
     uint64_t step = is_alone ? 1 : UINT64_C(1) << XSTREAM_REPLICA_BITS;
-    uint64_t own = is_alone ? 0 : xstream_replica_bits(ref);
+    uint64_t least = is_alone ? 0 : step | xstream_replica_bits(ref);
     require(ms >= last.ms);
-    *id = (struct xstream_id){ms, own};
-    if (ms > last.ms) {
+    *id = (struct xstream_id){ms, least};
+    if (ms > last.ms || least > last.sequence) {
         return true;
     }
     /* The least one above the last that has these low bits. */
-    id->sequence = (last.sequence & ~(step - 1)) | own;
+    id->sequence = (last.sequence & ~(step - 1)) | (least & (step - 1));
     if (id->sequence > last.sequence) {
         return true;
     }

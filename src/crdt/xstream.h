@@ -29,10 +29,14 @@
  * added is not kept: it is how many there are and were removed, so that XADD is one change.
  *
  * An entry's origin is the replica that added it: a group has to know of entries that arrive late
- * which they may be (xstream_progress.h). The low 20 bits of an id that a replica chose in a mesh
- * are those of its ref. An id that a client chose there has the ref behind the fields, and so has
- * one of a replica whose 20 bits another one has, too. What a lone node added has the origin that
- * the bits happen to say: it arrives before all else.
+ * which they may be (xstream_progress.h). The low 32 bits of a sequence that a replica chose in a
+ * mesh are those of its ref; above them it counts what came in the millisecond. An id that a client
+ * chose there has the ref behind the fields, and so has one of a replica whose 32 bits another one
+ * has, too. What a lone node added has the origin that the bits happen to say: it arrives before
+ * all else.
+ *
+ * It counts from 1, so that the first id of a millisecond is as long as those that follow: between
+ * names of one size a leaf tells only the bytes that differ (containers/packed_run.h).
  *
  * Counts that two nodes raised without having seen each other can be off by what both removed
  * (04), or by what one did not know (03); ids, entries, groups and pending entries cannot.
@@ -70,7 +74,7 @@ enum {
     XSTREAM_NAME_BYTES_MAX = 1 + 2 * XSTREAM_LABEL_CODED_BYTES_MAX,
     XSTREAM_PENDING_BYTES_MAX = 2 * VARINT_BYTES_MAX + XSTREAM_LABEL_CODED_BYTES_MAX,
     /* The part of an automatic sequence that is the replica's, once there are others. */
-    XSTREAM_REPLICA_BITS = 20,
+    XSTREAM_REPLICA_BITS = 32,
     XSTREAM_ORIGIN_BYTES = 8,
 };
 
@@ -88,8 +92,9 @@ static inline int xstream_id_compare(struct xstream_id a, struct xstream_id b) {
 bool xstream_id_increment(struct xstream_id *id);
 bool xstream_id_decrement(struct xstream_id *id);
 /* An id for a new entry, greater than `last` and at `ms` or later; false when all are used up.
- * `is_alone`: the least one, as Redis gives it. Else its low bits are those of the replica, so that
- * two replicas never make the same one (unless these 20 bits of their refs are the same). */
+ * `is_alone`: the least one, as Redis gives it. Else the least one of a count above 0 and these
+ * bits of the replica's, so that two replicas never make the same one (unless their bits are the
+ * same). */
 bool xstream_id_next(struct xstream_id last, uint64_t ms, bool is_alone, uint64_t ref,
                      struct xstream_id *id);
 /* The same for a client that chose the milliseconds, which are at or above those of `last`. */

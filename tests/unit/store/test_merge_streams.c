@@ -460,6 +460,25 @@ static void concurrent_additions_both_stay(void **state) {
     end_row(3, 3);
 }
 
+/* Were 20 bits what tells the replicas apart, these two would choose the same ids. */
+static void refs_that_are_nearly_alike_lose_nothing(void **state) {
+    (void)state;
+    enum { EACH = 20 };
+    begin_row(0);
+    for (unsigned node = 0; node < 2; node++) {
+        struct replicas *replicas = &world.nodes[node].store.replicas;
+        uint64_t ref = replicas->slots[replicas->self].ref;
+        replicas->slots[replicas->self].ref = UINT64_C(0x1234500067890) | (uint64_t)node << 20;
+        for (unsigned i = 0; i < EACH; i++) {
+            (void)add_row(node);
+        }
+        replicas->slots[replicas->self].ref = ref;
+    }
+    world_deliver_all(&world);
+    require(world.conflicts[0] == 0);
+    end_row(2 * EACH, 2 * EACH);
+}
+
 static void an_addition_survives_an_unseeing_delete(void **state) {
     (void)state;
     begin_row(1);
@@ -636,6 +655,7 @@ static void long_entries_travel_in_pieces(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(concurrent_additions_both_stay),
+        cmocka_unit_test(refs_that_are_nearly_alike_lose_nothing),
         cmocka_unit_test(an_addition_survives_an_unseeing_delete),
         cmocka_unit_test(one_id_is_one_entry_and_a_conflict),
         cmocka_unit_test(a_trim_takes_what_it_saw),
