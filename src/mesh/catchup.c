@@ -234,13 +234,6 @@ static bool has_seen(struct mesh *mesh, const struct context *wanted) {
     return true;
 }
 
-/* Has the peer something that is not here? */
-static bool has_more(struct mesh *mesh, const struct mesh_link *link) {
-    struct context seen;
-    seen_context(link, &seen);
-    return !has_seen(mesh, &seen);
-}
-
 static void need(struct catchup *catchup, const struct context *needed) {
     if (catchup->needed == NULL) {
         catchup->needed = memory_alloc(sizeof(*catchup->needed));
@@ -275,12 +268,49 @@ static uint64_t lost_ms(struct mesh_link *link) {
     return (now_us - lost->lost_since_us) / 1000;
 }
 
+/* Did the link's peer say so lately? */
+static bool is_lost(const struct mesh_link *link) {
+    return link->catchup.lost_us != 0 &&
+           link->mesh->monotonic_us - link->catchup.lost_us < CATCHUP_LOST_MS * UINT64_C(1000);
+}
+
 /* Does no peer's log serve this node? */
 static bool all_lost(const struct mesh *mesh) {
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        bool is_lost = link->catchup.lost_us != 0 && mesh->monotonic_us - link->catchup.lost_us <
-                                                         CATCHUP_LOST_MS * UINT64_C(1000);
-        if (link_is_up(link) && !is_lost) {
+        if (link_is_up(link) && !is_lost(link)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Has the link's peer something that `wanted` has, and this node has not? */
+static bool has_some_of(const struct mesh_link *link, const struct context *wanted) {
+    const struct mesh *mesh = link->mesh;
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    struct context seen;
+    seen_context(link, &seen);
+    for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
+        if (wanted->stamps[slot] > context->stamps[slot] &&
+            seen.stamps[slot] > context->stamps[slot]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it plain that no log brings what is `wanted`: is each living node linked, and does its log not
+ * serve, or has it none of that either? One that joins will have it, and then its log may do. */
+static bool is_surely_lost(const struct mesh *mesh, const struct context *wanted) {
+    const struct membership *membership = &mesh->membership;
+    for (size_t i = 0; i < membership->members_count; i++) {
+        const struct member *member = membership->members[i];
+        if (member->is_self || member->state > MEMBER_SUSPECT) {
+            continue;
+        }
+        const struct mesh_link *link = mesh_find_link(mesh, member);
+        if (link == NULL || !link_is_up(link) || link->peer_is_joining ||
+            (!is_lost(link) && has_some_of(link, wanted))) {
             return false;
         }
     }
@@ -336,14 +366,15 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     uint64_t since_ms = lost_ms(link);
     bool is_urgent = lacks_settled || was_forgotten ||
                      (catchup->state == CATCHUP_WAITING && (catchup->is_fresh || all_lost(mesh)));
-    if (!is_urgent && (since_ms < CATCHUP_LOST_MS || !has_more(mesh, link))) {
+    struct context seen;
+    seen_context(link, &seen);
+    bool is_sure = since_ms >= CATCHUP_SURE_MS && is_surely_lost(mesh, &seen);
+    if (!is_urgent && ((since_ms < CATCHUP_LOST_MS && !is_sure) || has_seen(mesh, &seen))) {
         return;
     }
     if (catchup->state == CATCHUP_ADVANCING) {
         /* While parts came, the peers' logs went on beyond the first of them. */
-        struct context more;
-        seen_context(link, &more);
-        need(catchup, &more);
+        need(catchup, &seen);
         catchup->wants_anew = true;
         return;
     }
@@ -351,11 +382,9 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return; /* first the other one, else both would wait for each other; it will be said again
                  */
     }
-    struct context needed;
+    struct context needed = seen;
     if (lacks_settled || was_forgotten) {
         seen_by_links(mesh, true, &needed); /* each of them wants it to have seen all that it has */
-    } else {
-        seen_context(link, &needed);
     }
     was_forgotten |= lacks_settled && has_unsent(link);
     if (was_forgotten && compare_with_peer(link) > 0 && !is_joiner_by_right(link)) {
@@ -370,7 +399,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     } else if (has_source(mesh, &needed)) {
         need(catchup, &needed);
         begin(mesh, MESH_JOIN_TAKE);
-    } else if (since_ms >= CATCHUP_MERGE_MS && compare_with_peer(link) < 0) {
+    } else if ((since_ms >= CATCHUP_MERGE_MS || is_sure) && compare_with_peer(link) < 0) {
         need(catchup, &needed);
         begin(mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
     }
@@ -490,6 +519,7 @@ static bool begin_frame(struct mesh_link *link, struct slice payload) {
     }
     link->catchup.has_begun = true;
     link->catchup.part_bytes = payload.size;
+    link->catchup.part_began_us = mesh->monotonic_us;
     link->peer_is_joining = false;
     return part_came(link, mesh->data.sync_part_begin(mesh->data.udata, link->catchup.asked[0],
                                                       CATCHUP_PARTS, payload));
@@ -530,6 +560,8 @@ static bool end_frame(struct mesh_link *link, struct slice payload) {
     }
     end_part(link, PART_HERE);
     link->catchup.has_small_parts = link->catchup.part_bytes <= SMALL_PART_BYTES;
+    /* It may have come within one turn. */
+    link->catchup.part_took_us = mesh->monotonic_us - link->catchup.part_began_us + 1;
     catchup->parts_done++;
     mesh->stats.parts_in++;
     return true;
@@ -631,18 +663,28 @@ static bool has_causes(const struct mesh *mesh, const struct mesh_link *link) {
     return true;
 }
 
-/* May one more part be asked for? Some are ahead of the one that comes, so that small ones do not
- * cost a round trip each.
+/* How many parts may be under way? Some are ahead of the one that comes, so that small ones do not
+ * cost a round trip each; and so many that the link is not idle for one. */
+static unsigned pulls_max(const struct mesh_link *link) {
+    const struct link_catchup *pull = &link->catchup;
+    if (pull->has_small_parts) {
+        return CATCHUP_PULLS_MAX;
+    }
+    uint64_t ahead = pull->part_took_us == 0 ? 0 : link->round_trip_min_us / pull->part_took_us;
+    return ahead < CATCHUP_PULLS_MAX - LARGE_PULLS_MAX ? LARGE_PULLS_MAX + (unsigned)ahead
+                                                       : CATCHUP_PULLS_MAX;
+}
+
+/* May one more part be asked for?
  *
  * A node that was forgotten has time: others may be coming back with it, and have records of its
  * that the peers lack. What is compared before they told so would be made again, and come, too. But
  * peers may each lack what another one has, and not take it: that is not waited for forever. */
 static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
     const struct link_catchup *pull = &link->catchup;
-    unsigned most = pull->has_small_parts ? CATCHUP_PULLS_MAX : LARGE_PULLS_MAX;
     uint64_t waited_ms = (mesh->monotonic_us - mesh->catchup.started_us) / 1000;
-    return pull->asked_count < most && pull->retry_us <= mesh->monotonic_us && is_eligible(link) &&
-           !is_refused(link) &&
+    return pull->asked_count < pulls_max(link) && pull->retry_us <= mesh->monotonic_us &&
+           is_eligible(link) && !is_refused(link) &&
            (mesh->catchup.mode != MESH_JOIN_REBASE ||
             (waited_ms >= CATCHUP_REBASE_MS &&
              (waited_ms >= CATCHUP_REBASE_MAX_MS ||

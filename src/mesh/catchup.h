@@ -36,7 +36,8 @@ enum {
     CATCHUP_PATIENCE_MS = 5000,    /* without bytes of a part: it is pulled from somebody else */
     CATCHUP_RETRY_MS = 500,        /* before a peer that could not serve is asked again */
     CATCHUP_ANEW_MS = 1000,        /* after its beginning, before it is begun anew */
-    CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do */
+    CATCHUP_LOST_MS = 9000,        /* of one peer's log that does not serve: others' may do ... */
+    CATCHUP_SURE_MS = 2000,        /* ... unless it is plain that none does */
     CATCHUP_SOURCELESS_MS = 10000, /* then anybody's state is taken */
     CATCHUP_JOINER_MS = 40000,     /* who joins itself is no source after that */
     CATCHUP_MERGE_MS = 30000,   /* of no peer that has seen what only this node's log could tell */
@@ -59,11 +60,13 @@ struct link_catchup {
     uint16_t asked[CATCHUP_PULLS_MAX];
     unsigned asked_count;
     bool has_begun;
-    bool has_small_parts; /* the one before was small */
-    uint64_t part_bytes;  /* that have come of it */
-    bool is_foreign;      /* other hash seed: parts from here do not fit */
-    bool is_counted;      /* WAITING: what the peer has is in the goal */
-    uint64_t refused_us;  /* when what came from here did not fit to what this node has */
+    bool has_small_parts;   /* the one before was small */
+    uint64_t part_bytes;    /* that have come of it */
+    uint64_t part_began_us; /* when the first bytes of it came */
+    uint64_t part_took_us;  /* the one before, from first to last; 0: there was none */
+    bool is_foreign;        /* other hash seed: parts from here do not fit */
+    bool is_counted;        /* WAITING: what the peer has is in the goal */
+    uint64_t refused_us;    /* when what came from here did not fit to what this node has */
     uint64_t lost_us, lost_since_us; /* when its log was said not to serve us: last, and first */
     bool pulls;                      /* the peer takes over the state of this node, among others */
     uint64_t pulled_us;              /* when the last bytes of a part came */

@@ -19,7 +19,7 @@
 #include "mesh/streamer.h"
 
 enum {
-    LOST_RETRY_US = 5000000,      /* acknowledgements may have moved by then */
+    LOST_RETRY_US = 1000000,      /* acknowledgements may have moved by then */
     OUT_KEPT_BYTES_MAX = 2 << 20, /* buffers that grew beyond give their memory back */
     /* Records that are looked at for one link in one turn, unwanted ones included. */
     OUT_RECORDS_MAX = 65536,
