@@ -888,6 +888,10 @@ static void sync_note_retired(struct sync *sync, const struct sync_part *part) {
     }
 }
 
+static bool has_retired(const struct sync_retired *retired, unsigned part) {
+    return (retired->parts[part / 8] >> part % 8 & 1) != 0;
+}
+
 /* The part has seen this, though its slot may be newer than its header. */
 static void part_note_seen(struct sync_part *part, unsigned slot, uint64_t stamp) {
     if (slot >= part->context_count) {
@@ -926,7 +930,7 @@ static void sync_take_retired(struct sync *sync) {
             context_add(&sync->goal, stamp);
         }
         for (unsigned part = 0; part < sync->parts_count; part++) {
-            if ((retired->parts[part / 8] >> part % 8 & 1) != 0) {
+            if (has_retired(retired, part)) {
                 part_note_seen(&sync->parts[part], slot, stamp);
             }
         }
@@ -1021,6 +1025,24 @@ static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) 
     }
 }
 
+/* Of a replica that is retired nobody tells any more what he has seen: all of it, from where it was
+ * retired on. One may have a slot here all the same, since another part named it. Then that goes
+ * for what comes behind a part that lacks it and reaches as far as `minimum`. */
+static void sync_mark_retired(struct sync *sync, unsigned slot, uint64_t minimum) {
+    struct replicas *replicas = &sync->store->replicas;
+    for (size_t i = 0; i < sync->retired_count; i++) {
+        const struct sync_retired *retired = &sync->retired[i];
+        unsigned seen = replicas_find(replicas, retired->replica.ref);
+        for (unsigned j = 0; j < sync->parts_count && seen != 0 && seen != slot; j++) {
+            const struct sync_part *part = &sync->parts[j];
+            if (has_retired(retired, j) && retired->replica.ticks > 0 &&
+                slot < part->context_count && part->context[slot] == minimum) {
+                replicas_raise_mark(replicas, slot, stamp_make(retired->replica.ticks, seen));
+            }
+        }
+    }
+}
+
 /* The context that all parts have, or where parts were merged, that and what was here. */
 static void sync_take_context(struct sync *sync) {
     struct store *store = sync->store;
@@ -1035,6 +1057,7 @@ static void sync_take_context(struct sync *sync) {
         } else {
             store->context.stamps[slot] = minimum;
             sync_take_marks(sync, slot, minimum);
+            sync_mark_retired(sync, slot, minimum);
         }
         hybrid_clock_observe(&store->clock, stamp_ticks(sync->goal.stamps[slot]));
     }

@@ -86,6 +86,7 @@ static bool agree(struct queue *queue) {
     while (!sim_has_failed(world) && !sim_has_converged(world)) {
         if (world->now_us > until_us) {
             sim_fail(world, "the nodes do not agree about the queue");
+            sim_dump_nodes(world);
         }
         sim_run_for(world, SIM_SECOND);
     }

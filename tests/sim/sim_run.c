@@ -387,7 +387,7 @@ static void dump_node(struct sim_world *world, const struct sim_node *node) {
     }
 }
 
-static void dump_nodes(struct sim_world *world) {
+void sim_dump_nodes(struct sim_world *world) {
     for (unsigned i = 0; i < world->nodes_count; i++) {
         dump_node(world, &world->nodes[i]);
     }
@@ -400,7 +400,7 @@ static void run_converge(struct sim_run *run) {
     while (!sim_has_failed(world) && !sim_has_converged(world)) {
         if (world->now_us >= until_us) {
             sim_fail(world, "the nodes do not agree, ten minutes after all was healed");
-            dump_nodes(world);
+            sim_dump_nodes(world);
             return;
         }
         sim_run_for(world, SIM_SECOND);
@@ -412,7 +412,7 @@ static void run_converge(struct sim_run *run) {
         sim_run_for(world, SETTLE_US); /* expiries travel, too */
         if (!sim_has_failed(world) && !sim_has_converged(world)) {
             sim_fail(world, "the nodes agreed and then no more");
-            dump_nodes(world);
+            sim_dump_nodes(world);
         }
     }
 }

@@ -205,5 +205,7 @@ bool sim_ask(struct sim_node *node, unsigned db, struct buffer *text, const char
     __attribute__((format(printf, 4, 5)));
 /* Do all nodes that are up, and belong to the mesh, hold equal data? */
 bool sim_has_converged(struct sim_world *world);
+/* What all nodes hold, for whoever looks for the difference; if it is verbose. */
+void sim_dump_nodes(struct sim_world *world);
 
 #endif

@@ -1651,6 +1651,47 @@ static void what_a_part_was_folded_into_stays(void **state) {
     what_a_part_was_folded_into(true, "2030");
 }
 
+/* A life was retired where some parts came from, and not where others did. Who wrote there had seen
+ * all of it and tells so no more: what it deletes is gone also where its entry is not settled yet.
+ */
+static void what_is_retired_at_some_was_seen(void **state) {
+    (void)state;
+    enum { KEYS = 40 };
+    char name[16];
+    setup(4);
+    unsigned ended = peers[0].author;
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(name, sizeof(name), "k%u", i);
+        set(0, name, "v");
+    }
+    collect(&peers[0]);
+    begin_life(&peers[0], 60);
+    for (unsigned i = 1; i < 4; i++) {
+        set(i, "told", "1");
+        deliver(0, i);
+    }
+    set(1, "told", "2");
+    deliver(1, 2);
+    settle_and_retire(&peers[1], ended);
+    collect(&peers[3]);
+    struct sync *sync = sync_begin(&peers[3].store, SYNC_TAKE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[1 + part % 2], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[3]);
+    deliver_all();
+    assert_true(sync_is_caught_up(sync));
+    assert_true(sync_reissue_some(sync, 1000));
+    sync_free(sync);
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(name, sizeof(name), "k%u", i);
+        delete (1, name);
+    }
+    deliver_all();
+    check_equal();
+    teardown();
+}
+
 /* Both sides have forgotten each other, retired the other's life as they knew it, and gone on in
  * it. What that wrote after its end is not something that was seen and is gone. */
 static void what_was_written_after_its_author_was_retired_stays(void **state) {
@@ -2357,6 +2398,7 @@ int main(void) {
         cmocka_unit_test(databases_keep_their_order),
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(what_a_part_was_folded_into_stays),
+        cmocka_unit_test(what_is_retired_at_some_was_seen),
         cmocka_unit_test(what_was_written_after_its_author_was_retired_stays),
         cmocka_unit_test(a_part_above_siblings_is_told_apart),
         cmocka_unit_test(what_an_unclear_part_was_folded_into_stays),
