@@ -665,6 +665,7 @@ size_t mesh_link_output_pieces(const struct mesh_link *link, struct slice *piece
 
 void mesh_link_sent(struct mesh_link *link, size_t size) {
     outbox_sent(&link->out, size);
+    link->leave_out_bytes -= size < link->leave_out_bytes ? size : link->leave_out_bytes;
     link->sent_us = link->mesh->monotonic_us;
     link->mesh->stats.bytes_out += size;
     link->moved_out_bytes += size;

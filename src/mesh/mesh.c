@@ -14,6 +14,7 @@ enum {
     TICK_US_MAX = 100000,
     LINKS_TICK_US = 50000,         /* between two looks at what time does to links and dials */
     GENERATION_RETRY_US = 1000000, /* when a new generation could not be noted */
+    LEAVE_US = 10000000,           /* who leaves does not come again before, and can be stopped */
     GOSSIP_LINKS = 3,              /* that get a digest each interval */
     GOSSIP_ANSWERS = 16,           /* to digests, in a large mesh; a hub may get hundreds */
     MAX_FRAME_BYTES_MIN = 4096,
@@ -334,6 +335,7 @@ static void begin_generation(struct mesh *mesh) {
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
     generation = replicas->slots[replicas->self].id.generation; /* or a later one */
     mesh->generation_wanted = 0;
+    mesh->is_leaving = false;
     mesh->opts.generation = generation;
     membership_set_generation(&mesh->membership, generation);
     mesh_say(mesh, MESH_LEVEL_NOTICE,
@@ -587,22 +589,32 @@ static bool has_acknowledged(const struct mesh *mesh, const struct member *membe
     return member_seen(member, self) >= get_context(mesh)->stamps[self];
 }
 
-bool mesh_leave(struct mesh *mesh) {
+static void tell_leaving(struct mesh *mesh) {
     uint64_t last_ticks = stamp_ticks(get_context(mesh)->stamps[get_replicas(mesh)->self]);
+    struct buffer payload = {0};
+    mesh->is_leaving = true;
+    mesh->generation_us = mesh->monotonic_us + LEAVE_US;
+    membership_leave(&mesh->membership, last_ticks, mesh_now_ms(mesh));
+    codec_put_varint(&payload, last_ticks);
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link)) {
+            link_want_digest(link);
+            link_send(link, MESH_FRAME_LEAVE, buffer_slice(&payload));
+            link->leave_out_bytes = link_out_bytes(link);
+        }
+    }
+    buffer_deinit(&payload);
+}
+
+bool mesh_leave(struct mesh *mesh) {
     bool is_done = true;
     mesh_enter(mesh);
     if (!mesh->is_leaving) {
-        struct buffer payload = {0};
-        mesh->is_leaving = true;
-        membership_leave(&mesh->membership, last_ticks, mesh_now_ms(mesh));
-        codec_put_varint(&payload, last_ticks);
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            if (link_is_up(link)) {
-                link_want_digest(link);
-                link_send(link, MESH_FRAME_LEAVE, buffer_slice(&payload));
-            }
-        }
-        buffer_deinit(&payload);
+        tell_leaving(mesh);
+    }
+    /* Who has the answer stops this process, perhaps before its loop comes to the links. */
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        is_done = is_done && (!link_is_up(link) || link->leave_out_bytes == 0);
     }
     for (size_t i = 0; i < mesh->membership.members_count; i++) {
         const struct member *member = mesh->membership.members[i];

@@ -255,8 +255,8 @@ uint64_t mesh_tick(struct mesh *mesh);
 /* ---- for commands ---- */
 
 void mesh_meet(struct mesh *mesh, const char *address);
-/* Tells all peers that this node leaves and what its last stamp is. True once every alive peer has
- * acknowledged all that this node wrote; call again until then. */
+/* Tells all peers that this node leaves and what its last stamp is. True once that has been sent
+ * and every alive peer has acknowledged all that this node wrote; call again until then. */
 bool mesh_leave(struct mesh *mesh);
 /* Forgets a node that is dead or left: false when it is unknown, or alive. */
 bool mesh_forget(struct mesh *mesh, const uint8_t node_id[REPLICA_NODE_ID_BYTES]);

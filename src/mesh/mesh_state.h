@@ -163,6 +163,7 @@ struct mesh_link {
     uint8_t nonce[MESH_NONCE_BYTES], peer_nonce[MESH_NONCE_BYTES];
     unsigned handshake; /* bits */
     uint64_t opened_us, heard_us, sent_us;
+    size_t leave_out_bytes;        /* to be sent until the peer was told that this node leaves */
     uint64_t asked_us;             /* when the last step of the handshake went out */
     uint64_t ping_number, ping_us; /* the newest, and when it went out; 0: answered */
     uint64_t next_ping_us;

@@ -507,6 +507,17 @@ static void test_leave(void **state) {
     assert_true(stats_of(&world->nodes[0]).has_quorum);
     assert_int_equal(mesh_alive_count(world->nodes[0].mesh), 1);
     assert_false(mesh_is_replica_alive(world->nodes[0].mesh, 3, 60000));
+    /* With nothing to write to anybody: that it leaves was sent before it is done. Left running it
+     * stays away for a while, comes again, and can leave again. */
+    for (int i = 0; i < 2; i++) {
+        assert_false(mesh_leave(world->nodes[1].mesh));
+        world_run_ms(world, 1000);
+        assert_true(mesh_leave(world->nodes[1].mesh));
+        world_run_ms(world, 7000);
+        assert_int_equal(mesh_alive_count(world->nodes[0].mesh), 0);
+        world_run_ms(world, 20000);
+        assert_int_equal(mesh_alive_count(world->nodes[0].mesh), 1);
+    }
     world_free(world);
 }
 
