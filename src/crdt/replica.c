@@ -40,6 +40,7 @@ void replicas_deinit(struct replicas *replicas) {
     memory_free(replicas->slots);
     memory_free(replicas->retired);
     memory_free(replicas->ended);
+    memory_free(replicas->departed);
     memory_free(replicas->index);
     packed_authors_free(replicas->authors);
     *replicas = (struct replicas){0};
@@ -298,6 +299,82 @@ void replicas_drop_ended(struct replicas *replicas, uint64_t ref) {
         }
     }
 }
+
+/* ---- departed lives ---- */
+
+static size_t departed_place(const struct replicas *replicas, const uint8_t *node) {
+    size_t place = 0;
+    while (place < replicas->departed_count &&
+           memcmp(replicas->departed[place].id.node, node, REPLICA_NODE_ID_BYTES) != 0) {
+        place++;
+    }
+    return place;
+}
+
+static void departed_changed(struct replicas *replicas) {
+    replicas->departed_version++;
+    replicas->version++;
+}
+
+static void remove_departed(struct replicas *replicas, size_t place) {
+    replicas->departed_count--;
+    memmove(replicas->departed + place, replicas->departed + place + 1,
+            (replicas->departed_count - place) * sizeof(replicas->departed[0]));
+}
+
+/* The oldest one that no slot of this table, and so no log, brings back. */
+static size_t departed_to_drop(const struct replicas *replicas) {
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        if (replicas_find(replicas, replica_ref(&replicas->departed[i].id)) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+const struct departed_life *replicas_find_departed(const struct replicas *replicas,
+                                                   const uint8_t node[REPLICA_NODE_ID_BYTES]) {
+    size_t place = departed_place(replicas, node);
+    return place < replicas->departed_count ? &replicas->departed[place] : NULL;
+}
+
+void replicas_note_departed(struct replicas *replicas, const struct departed_life *departed) {
+    size_t place = departed_place(replicas, departed->id.node);
+    if (place < replicas->departed_count) {
+        const struct departed_life *known = &replicas->departed[place];
+        bool is_news = departed->id.generation > known->id.generation ||
+                       (departed->id.generation == known->id.generation && !known->is_forgotten &&
+                        departed->is_forgotten);
+        if (!is_news) {
+            return;
+        }
+        remove_departed(replicas, place);
+    } else if (replicas->departed_count == REPLICA_DEPARTED_MAX) {
+        remove_departed(replicas, departed_to_drop(replicas));
+    }
+    replicas->departed = memory_resize(replicas->departed, (replicas->departed_count + 1) *
+                                                               sizeof(replicas->departed[0]));
+    replicas->departed[replicas->departed_count++] = *departed;
+    departed_changed(replicas);
+}
+
+void replicas_drop_departed(struct replicas *replicas, const struct replica_id *id) {
+    size_t place = departed_place(replicas, id->node);
+    if (place < replicas->departed_count &&
+        replicas->departed[place].id.generation <= id->generation) {
+        remove_departed(replicas, place);
+        departed_changed(replicas);
+    }
+}
+
+void replicas_clear_departed(struct replicas *replicas) {
+    if (replicas->departed_count > 0) {
+        replicas->departed_count = 0;
+        departed_changed(replicas);
+    }
+}
+
+/* ---- void changes ---- */
 
 bool replicas_is_unmade(const struct replicas *replicas, uint64_t stamp) {
     return replicas_is_void(replicas, stamp) && replicas_is_of_self(replicas, stamp_slot(stamp)) &&

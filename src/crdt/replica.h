@@ -16,6 +16,10 @@
  * changes above those ticks are void: whoever has the originals, too, would count them twice. Its
  * node may come back with more than was made again, and makes that again itself.
  *
+ * A life is departed when its node left the mesh in it, or was forgotten: nobody waits for it any
+ * more, whether it is retired yet or not. One for each node is remembered, until a later life of
+ * the node is heard of.
+ *
  * The order of replicas, which breaks ties between equal clocks, is the order of their refs. */
 #ifndef CRDT_REPLICA_H
 #define CRDT_REPLICA_H
@@ -29,6 +33,7 @@ enum {
     REPLICA_NODE_ID_BYTES = 16,
     REPLICA_RETIRED_MAX = 65536, /* the oldest are forgotten beyond that */
     REPLICA_ENDED_MAX = 4096,    /* likewise */
+    REPLICA_DEPARTED_MAX = 1024, /* likewise; first those that have no slot: fewer have one */
 };
 
 struct replica_id {
@@ -63,6 +68,12 @@ struct ended_replica {
     uint64_t made_ticks; /* and was made again up to here */
 };
 
+struct departed_life {
+    struct replica_id id;
+    bool is_forgotten;
+    uint64_t left_ticks; /* of one that left: the last it wrote */
+};
+
 struct replicas {
     struct replica *slots; /* by slot; [0] is never used */
     unsigned slots_count;  /* highest slot in use, and one */
@@ -72,7 +83,10 @@ struct replicas {
     size_t retired_count;
     struct ended_replica *ended; /* oldest first */
     size_t ended_count;
-    uint64_t version; /* moves whenever a replica is added, retired or ended */
+    struct departed_life *departed; /* oldest first */
+    size_t departed_count;
+    uint64_t departed_version; /* moves whenever those change */
+    uint64_t version;          /* moves then, and whenever a replica is added, retired or ended */
     /* Slots by their refs: a table with open addressing, at most half full; 0 is free. A slot that
      * is given up leaves its place taken until the index is made anew. */
     uint16_t *index;
@@ -115,6 +129,15 @@ void replicas_note_retired(struct replicas *replicas, const struct retired_repli
 void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end);
 /* It is as if its end had not been noted. */
 void replicas_drop_ended(struct replicas *replicas, uint64_t ref);
+/* The departed life of that node, or NULL. */
+const struct departed_life *replicas_find_departed(const struct replicas *replicas,
+                                                   const uint8_t node[REPLICA_NODE_ID_BYTES]);
+/* Remembers it, in place of an earlier life of its node. Who left may be forgotten later. */
+void replicas_note_departed(struct replicas *replicas, const struct departed_life *departed);
+/* The node is here in this life: neither it nor one before it is departed. */
+void replicas_drop_departed(struct replicas *replicas, const struct replica_id *id);
+/* Forgets all of them. */
+void replicas_clear_departed(struct replicas *replicas);
 /* Is the change with this stamp void? */
 static inline bool replicas_is_void(const struct replicas *replicas, uint64_t stamp) {
     unsigned slot = stamp_slot(stamp);

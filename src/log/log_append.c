@@ -70,6 +70,41 @@ void log_put_replicas(struct log *log, struct buffer *out) {
 
 /* ---- records ---- */
 
+static void append_table(struct log *log) {
+    const struct replicas *replicas = &log->store->replicas;
+    size_t before = log->pending.size;
+    log_put_replicas(log, &log->pending);
+    log->position += log->pending.size - before;
+    log->segment.table_version = replicas->version;
+    log->segment.departed_version = replicas->departed_version;
+    log->segment.self = replicas->self;
+    log->segment.is_alone = log->store->is_alone;
+}
+
+static void limit_pending(struct log *log) {
+    if (log->write_status != DISK_OK && log->pending.size > LOG_PENDING_BYTES_MAX) {
+        log_segment_break_chain(log, "too much waits for the disk");
+    }
+}
+
+/* Of all that the table tells only this waits for no change that needs it: nothing else in the log
+ * says that a node is gone, and where all nodes restart nobody would know. While the node joins,
+ * the table is that of a state which the log does not have. */
+static void append_departed(struct log *log) {
+    uint64_t version = log->store->replicas.departed_version;
+    if (!log->is_on || log->is_held || log->segment.departed_version == version) {
+        return;
+    }
+    if (log_has_segment(log)) {
+        append_table(log);
+        limit_pending(log);
+        return;
+    }
+    log->segment.departed_version = version;
+    log->position++;
+    log->written_position = log->position; /* the coming snapshot has it */
+}
+
 static void append_to_segment(struct log *log, struct slice head, struct slice rest) {
     uint64_t bytes = RECORD_HEADER_BYTES + head.size + rest.size;
     if (!log_has_segment(log)) {
@@ -80,12 +115,7 @@ static void append_to_segment(struct log *log, struct slice head, struct slice r
     const struct replicas *replicas = &log->store->replicas;
     if (log->segment.table_version != replicas->version || log->segment.self != replicas->self ||
         log->segment.is_alone != log->store->is_alone) {
-        size_t before = log->pending.size;
-        log_put_replicas(log, &log->pending);
-        log->position += log->pending.size - before;
-        log->segment.table_version = replicas->version;
-        log->segment.self = replicas->self;
-        log->segment.is_alone = log->store->is_alone;
+        append_table(log);
     }
     log_span_note(log, log->segment.bytes + log->pending.size);
     log->position += bytes;
@@ -105,9 +135,7 @@ static void append(struct log *log, unsigned slot, uint64_t last_ticks, uint64_t
     }
     log->stream_position += ring_span(head.size + rest.size);
     context_add(&log->logged, stamp_make(last_ticks, slot));
-    if (log->write_status != DISK_OK && log->pending.size > LOG_PENDING_BYTES_MAX) {
-        log_segment_break_chain(log, "too much waits for the disk");
-    }
+    limit_pending(log);
 }
 
 void log_append_record(struct log *log, struct slice bytes, uint64_t changes) {
@@ -166,11 +194,8 @@ static size_t take_marks(struct log *log, struct stream_mark *marks) {
                                                    : count;
 }
 
-void log_collect(struct log *log) {
+static void collect_changes(struct log *log) {
     struct change_writer *journal = &log->store->journal;
-    if (journal->bytes.size == 0) {
-        return;
-    }
     const struct replicas *replicas = &log->store->replicas;
     unsigned self = replicas->self;
     require(self < replicas->slots_count);
@@ -188,4 +213,11 @@ void log_collect(struct log *log) {
     append(log, self, record.last_ticks, journal->changes_count, buffer_slice(&log->head),
            buffer_slice(&journal->bytes));
     change_writer_clear(journal);
+}
+
+void log_collect(struct log *log) {
+    if (log->store->journal.bytes.size > 0) {
+        collect_changes(log);
+    }
+    append_departed(log);
 }

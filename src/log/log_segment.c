@@ -95,6 +95,7 @@ enum disk_status log_segment_create(struct log *log, uint64_t sequence,
     *segment = (struct log_segment){.sequence = sequence,
                                     .header_crc = header.crc,
                                     .table_version = log->store->replicas.version,
+                                    .departed_version = log->store->replicas.departed_version,
                                     .self = log->store->replicas.self,
                                     .is_alone = log->store->is_alone};
     enum disk_status status = disk->methods->open(disk, name, DISK_CREATE, &segment->file);
@@ -187,6 +188,8 @@ enum disk_status log_segment_rotate(struct log *log) {
     log->segment.bytes = old.bytes;
     log_span_end(log);
     log->segment = next;
+    /* Its first record is behind no position that anybody waits for. */
+    log->segment.departed_version = old.departed_version;
     log_span_begin(log, true);
     log->stats.segments_count++;
     log->stats.segments_bytes += old.bytes;

@@ -59,6 +59,7 @@ struct log_segment {
     uint64_t table_version; /* of the table of replicas that it tells last; self, is_alone then */
     unsigned self;
     bool is_alone;
+    uint64_t departed_version; /* likewise; also while there is none, and a snapshot is to tell */
 };
 
 /* Where a record lies in a segment. */

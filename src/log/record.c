@@ -46,8 +46,10 @@ static enum record_header_status check_common(const char *at, const char magic[8
     if (crc32c(0, slice_make(at, size - 4)) != record_take32(at + size - 4)) {
         return RECORD_HEADER_BAD;
     }
-    return record_take32(at + 8) == RECORD_FORMAT_VERSION ? RECORD_HEADER_OK
-                                                          : RECORD_HEADER_VERSION;
+    uint32_t version = record_take32(at + 8);
+    return version >= RECORD_FORMAT_VERSION_MIN && version <= RECORD_FORMAT_VERSION
+               ? RECORD_HEADER_OK
+               : RECORD_HEADER_VERSION;
 }
 
 void record_put_segment_header(char at[RECORD_SEGMENT_HEADER_BYTES],

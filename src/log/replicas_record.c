@@ -11,7 +11,7 @@
 
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
-enum { FLAG_ALONE = 1, FLAG_ENDED = 2, FLAG_BORN = 4, FLAGS_ALL = 7 };
+enum { FLAG_ALONE = 1, FLAG_ENDED = 2, FLAG_BORN = 4, FLAG_DEPARTED = 8, FLAGS_ALL = 15 };
 
 /* ---- writing ---- */
 
@@ -44,6 +44,25 @@ static void put_order(struct buffer *out, const struct store *store) {
     buffer_deinit(&order);
 }
 
+static void put_ended(struct buffer *out, const struct replicas *replicas) {
+    codec_put_varint(out, replicas->ended_count);
+    for (size_t i = 0; i < replicas->ended_count; i++) {
+        codec_put_u64(out, replicas->ended[i].ref);
+        codec_put_varint(out, replicas->ended[i].ticks);
+        codec_put_varint(out, replicas->ended[i].made_ticks);
+    }
+}
+
+static void put_departed(struct buffer *out, const struct replicas *replicas) {
+    codec_put_varint(out, replicas->departed_count);
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        const struct departed_life *life = &replicas->departed[i];
+        buffer_append(out, life->id.node, REPLICA_NODE_ID_BYTES);
+        codec_put_varint(out, life->id.generation);
+        codec_put_varint(out, life->is_forgotten ? 0 : life->left_ticks + 1);
+    }
+}
+
 static unsigned count_present(const struct replicas *replicas) {
     unsigned count = 0;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
@@ -61,8 +80,10 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     const struct replicas *replicas = &store->replicas;
     static const struct replica unmarked;
     bool has_ended = replicas->ended_count > 0, has_born = replicas->retired_count > 0;
-    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
-                                      (has_ended ? FLAG_ENDED : 0) | (has_born ? FLAG_BORN : 0)));
+    bool has_departed = replicas->departed_count > 0;
+    buffer_append_byte(out,
+                       (uint8_t)((store->is_alone ? FLAG_ALONE : 0) | (has_ended ? FLAG_ENDED : 0) |
+                                 (has_born ? FLAG_BORN : 0) | (has_departed ? FLAG_DEPARTED : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -83,15 +104,13 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     }
     put_order(out, store);
     if (has_ended) {
-        codec_put_varint(out, replicas->ended_count);
-        for (size_t i = 0; i < replicas->ended_count; i++) {
-            codec_put_u64(out, replicas->ended[i].ref);
-            codec_put_varint(out, replicas->ended[i].ticks);
-            codec_put_varint(out, replicas->ended[i].made_ticks);
-        }
+        put_ended(out, replicas);
     }
     for (size_t i = 0; i < replicas->retired_count; i++) {
         codec_put_varint(out, replicas->retired[i].born_ticks);
+    }
+    if (has_departed) {
+        put_departed(out, replicas);
     }
 }
 
@@ -110,14 +129,18 @@ static bool take_ticks(struct slice *bytes, uint64_t *ticks) {
     return varint_take(bytes, ticks) && *ticks <= STAMP_TICKS_ACCEPTED_MAX;
 }
 
-static bool take_entry(struct slice *bytes, struct replicas_record_entry *entry) {
-    if (!take_slot(bytes, &entry->slot) || bytes->size < REPLICA_NODE_ID_BYTES) {
+static bool take_node_and_generation(struct slice *bytes, struct replica_id *id) {
+    if (bytes->size < REPLICA_NODE_ID_BYTES) {
         return false;
     }
-    memcpy(entry->id.node, bytes->data, REPLICA_NODE_ID_BYTES);
+    memcpy(id->node, bytes->data, REPLICA_NODE_ID_BYTES);
     *bytes = slice_skip(*bytes, REPLICA_NODE_ID_BYTES);
-    if (!varint_take(bytes, &entry->id.generation) || !take_ticks(bytes, &entry->ticks) ||
-        !varint_take(bytes, &entry->marks_count)) {
+    return varint_take(bytes, &id->generation);
+}
+
+static bool take_entry(struct slice *bytes, struct replicas_record_entry *entry) {
+    if (!take_slot(bytes, &entry->slot) || !take_node_and_generation(bytes, &entry->id) ||
+        !take_ticks(bytes, &entry->ticks) || !varint_take(bytes, &entry->marks_count)) {
         return false;
     }
     entry->ref = replica_ref(&entry->id);
@@ -146,6 +169,17 @@ bool replicas_record_next_ended(struct slice *ended, struct ended_replica *repli
            take_ticks(ended, &replica->made_ticks);
 }
 
+bool replicas_record_next_departed(struct slice *departed, struct departed_life *life) {
+    uint64_t word;
+    *life = (struct departed_life){0};
+    if (!take_node_and_generation(departed, &life->id) || !varint_take(departed, &word)) {
+        return false;
+    }
+    life->is_forgotten = word == 0;
+    life->left_ticks = word == 0 ? 0 : word - 1;
+    return life->left_ticks <= STAMP_TICKS_ACCEPTED_MAX;
+}
+
 static bool take_ended(struct slice *bytes, struct replicas_record *record) {
     if (!varint_take(bytes, &record->ended_count) || record->ended_count > REPLICA_ENDED_MAX) {
         return false;
@@ -158,6 +192,23 @@ static bool take_ended(struct slice *bytes, struct replicas_record *record) {
         }
     }
     record->ended = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    return true;
+}
+
+static bool take_departed(struct slice *bytes, struct replicas_record *record) {
+    if (!varint_take(bytes, &record->departed_count) ||
+        record->departed_count > REPLICA_DEPARTED_MAX) {
+        return false;
+    }
+    struct slice rest = *bytes;
+    for (uint64_t i = 0; i < record->departed_count; i++) {
+        struct departed_life life;
+        if (!replicas_record_next_departed(&rest, &life)) {
+            return false;
+        }
+    }
+    record->departed = slice_make(bytes->data, bytes->size - rest.size);
     *bytes = rest;
     return true;
 }
@@ -206,6 +257,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     record->is_alone = (bytes->data[0] & FLAG_ALONE) != 0;
     bool has_ended = (bytes->data[0] & FLAG_ENDED) != 0;
     bool has_born = (bytes->data[0] & FLAG_BORN) != 0;
+    bool has_departed = (bytes->data[0] & FLAG_DEPARTED) != 0;
     *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
@@ -218,7 +270,8 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
         record->count++;
     }
     if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record)) ||
-        (has_born && !take_born(bytes, record))) {
+        (has_born && !take_born(bytes, record)) ||
+        (has_departed && !take_departed(bytes, record))) {
         replicas_record_deinit(record);
         return false;
     }
@@ -311,11 +364,22 @@ static const char *take_table(const struct replicas_record *record, struct store
     return NULL;
 }
 
+/* All of them, as they were then: one that came back is departed no more. */
+static void take_over_departed(const struct replicas_record *record, struct replicas *replicas) {
+    struct slice departed = record->departed;
+    struct departed_life life;
+    replicas_clear_departed(replicas);
+    while (replicas_record_next_departed(&departed, &life)) {
+        replicas_note_departed(replicas, &life);
+    }
+}
+
 const char *replicas_record_apply(const struct replicas_record *record, struct store *store) {
     const char *why = take_table(record, store);
     if (why != NULL) {
         return why;
     }
+    take_over_departed(record, &store->replicas);
     /* What comes next was applied in this way when it was recorded. */
     store->is_alone = record->is_alone && replicas_record_known_count(&store->replicas) <= 1;
     if (record->order_stamp > store->order_stamp) {

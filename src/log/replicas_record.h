@@ -3,7 +3,8 @@
  * the same after a restart, and says where in everybody's streams the log is.
  *
  *   flags (1): bit 0 there never was a peer, and changes were applied so (store.is_alone);
- *              bit 1 ended replicas follow in the end; bit 2 and when retired ones began
+ *              bit 1 ended replicas follow in the end; bit 2 and when retired ones began; bit 3
+ *              and departed lives
  *   replicas (varint count): slot (varint) | node id (16) | generation (varint) |
  *                            context ticks (varint) | marks (varint count): slot, ticks (varints)
  *   self (varint slot)
@@ -11,6 +12,8 @@
  *   order stamp (8) | order of the databases (varint length, store/databases.h; empty: by number)
  *   ended (varint count): ref u64 | ticks, made ticks (varints)
  *   born ticks (varint, 0 where they are not known) of each retired replica
+ *   departed (varint count): node id (16) | generation (varint) | 0 forgotten, else the last ticks
+ *                            before it left, and one (varint)
  *
  * It is the payload of REPLICAS records in segments, without marks, since replaying the segment
  * brings them about, and the beginning of a snapshot's CONTENTS, with marks. */
@@ -38,6 +41,8 @@ struct replicas_record {
     struct slice retired, born; /* `born` may be empty */
     uint64_t ended_count;
     struct slice ended;
+    uint64_t departed_count;
+    struct slice departed;
     uint64_t order_stamp;
     struct slice order;
 };
@@ -52,8 +57,9 @@ void replicas_record_deinit(struct replicas_record *record);
 /* The next retired replica, removed from the front of `retired` and `born`; false at the end. */
 bool replicas_record_next_retired(struct slice *retired, struct slice *born,
                                   struct retired_replica *replica);
-/* Likewise, of `ended`. */
+/* Likewise, of `ended` and `departed`. */
 bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica);
+bool replicas_record_next_departed(struct slice *departed, struct departed_life *life);
 /* Brings the store's table, self and order of databases up to the record, whose place in the log
  * the store has reached. NULL, or words for what does not fit. */
 const char *replicas_record_apply(const struct replicas_record *record, struct store *store);

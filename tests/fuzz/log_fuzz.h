@@ -19,6 +19,10 @@ static inline void log_fuzz_init_store(struct store *store) {
     for (unsigned i = 0; i < LOG_FUZZ_REPLICAS; i++) {
         struct replica_id id = {.node = {(uint8_t)(1 + i)}, .generation = 1};
         ensure(replicas_add(&store->replicas, &id) == 1 + i);
+        struct departed_life departed = {.id = id, .is_forgotten = i == 1, .left_ticks = i};
+        if (i > 0) {
+            replicas_note_departed(&store->replicas, &departed);
+        }
     }
 }
 

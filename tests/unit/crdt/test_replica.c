@@ -164,12 +164,76 @@ static void generations_tell_when_a_replica_began(void **state) {
     replicas_deinit(&replicas);
 }
 
+static struct departed_life departed_of(unsigned node, uint64_t generation, bool is_forgotten) {
+    struct departed_life life = {.id.generation = generation,
+                                 .is_forgotten = is_forgotten,
+                                 .left_ticks = is_forgotten ? 0 : 1000 + generation};
+    memcpy(life.id.node, &node, sizeof(node));
+    return life;
+}
+
+/* Its latest life for each node; forgotten is more than left; who is here is not gone. */
+static void a_node_departs_once_in_a_life(void **state) {
+    (void)state;
+    struct replicas replicas;
+    replicas_init(&replicas);
+    struct departed_life left = departed_of(7, 4, false), forgotten = departed_of(7, 4, true);
+    struct departed_life earlier = departed_of(7, 2, true), later = departed_of(7, 6, false);
+    assert_null(replicas_find_departed(&replicas, left.id.node));
+    replicas_note_departed(&replicas, &left);
+    assert_int_equal(replicas.departed_version, 1);
+    replicas_note_departed(&replicas, &left);
+    replicas_note_departed(&replicas, &earlier);
+    assert_int_equal(replicas.departed_version, 1);
+    assert_int_equal(replicas_find_departed(&replicas, left.id.node)->left_ticks, 1004);
+    replicas_note_departed(&replicas, &forgotten);
+    replicas_note_departed(&replicas, &left);
+    assert_int_equal(replicas.departed_version, 2);
+    assert_true(replicas_find_departed(&replicas, left.id.node)->is_forgotten);
+    replicas_drop_departed(&replicas, &earlier.id);
+    assert_int_equal(replicas.departed_count, 1);
+    replicas_note_departed(&replicas, &later);
+    assert_int_equal(replicas.departed_count, 1);
+    assert_int_equal(replicas.departed[0].id.generation, 6);
+    uint64_t version = replicas.version;
+    replicas_drop_departed(&replicas, &later.id);
+    assert_int_equal(replicas.departed_count, 0);
+    assert_int_equal(replicas.departed_version, 4);
+    assert_true(replicas.version > version);
+    replicas_deinit(&replicas);
+}
+
+/* Beyond the limit the oldest goes that a log can name no more. */
+static void those_with_a_slot_stay_departed(void **state) {
+    (void)state;
+    struct replicas replicas;
+    replicas_init(&replicas);
+    for (unsigned node = 1; node <= REPLICA_DEPARTED_MAX + 3; node++) {
+        struct departed_life life = departed_of(node, 2, node % 2 == 0);
+        if (node == 1 || node == 3) {
+            assert_int_not_equal(replicas_add(&replicas, &life.id), 0);
+        }
+        replicas_note_departed(&replicas, &life);
+    }
+    assert_int_equal(replicas.departed_count, REPLICA_DEPARTED_MAX);
+    for (unsigned node = 1; node <= REPLICA_DEPARTED_MAX + 3; node++) {
+        bool is_dropped = node == 2 || node == 4 || node == 5;
+        struct departed_life life = departed_of(node, 2, false);
+        assert_int_equal(replicas_find_departed(&replicas, life.id.node) == NULL, is_dropped);
+    }
+    replicas_clear_departed(&replicas);
+    assert_int_equal(replicas.departed_count, 0);
+    replicas_deinit(&replicas);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_is_found_by_its_ref),
         cmocka_unit_test(a_full_table_takes_no_more),
         cmocka_unit_test(generations_tell_when_a_replica_began),
         cmocka_unit_test(what_a_replica_wrote_after_its_end_is_void),
+        cmocka_unit_test(a_node_departs_once_in_a_life),
+        cmocka_unit_test(those_with_a_slot_stay_departed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "store/part.h"
 #include "base/crc32c.h"
 #include "log/record.h"
+#include "log/replicas_record.h"
 #include "unit/log/log_world.h"
 
 static void test_empty_start(void **state) {
@@ -208,6 +209,136 @@ static void retire(struct world *world, unsigned slot) {
     world_turn(world, 1000);
 }
 
+static void depart(struct world *world, uint8_t number, bool is_forgotten) {
+    struct departed_life life = {.id = {.node = {number}, .generation = 10U + number},
+                                 .is_forgotten = is_forgotten,
+                                 .left_ticks = is_forgotten ? 0 : number};
+    replicas_note_departed(&world->store.replicas, &life);
+}
+
+static void start_again(struct world *world, struct memory_disk *memory) {
+    world_kill(world);
+    *world = (struct world){.opts.begins_replica = true, .opts.segment_bytes = 1500};
+    assert_int_equal(world_start(world, &memory->disk, true), LOG_OK);
+}
+
+static void expect_departed(struct world *world, unsigned count) {
+    const struct replicas *replicas = &world->store.replicas;
+    assert_int_equal(replicas->departed_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct departed_life *life = &replicas->departed[i];
+        assert_int_equal(life->id.generation, 10 + life->id.node[0]);
+        assert_int_equal(life->left_ticks, life->is_forgotten ? 0 : life->id.node[0]);
+        assert_int_equal(life->is_forgotten, life->id.node[0] % 2 == 0);
+    }
+}
+
+/* Who is gone is known to a start though no change was written since, over snapshots and trimmed
+ * segments; and who came back likewise. */
+static void test_departed_lives(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.begins_replica = true, .opts.segment_bytes = 1500};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    world_set(&world, 1, "value");
+    world_turn(&world, 1000);
+    uint64_t position = log_position(world.log);
+    depart(&world, 1, false);
+    depart(&world, 2, true);
+    world_turn(&world, 1000);
+    assert_true(log_position(world.log) > position);
+    position = log_position(world.log);
+    world_turn(&world, 1000);
+    assert_int_equal(log_position(world.log), position);
+    start_again(&world, &memory);
+    expect_departed(&world, 2);
+    /* In the middle of a transaction. */
+    world_set(&world, 2, "value");
+    depart(&world, 3, false);
+    log_collect(world.log);
+    depart(&world, 4, true);
+    world_turn(&world, 1000);
+    assert_int_equal(world_snapshot(&world), LOG_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        world_set(&world, i, "so that there are many segments, and the first ones can be removed");
+        world_turn(&world, 1000);
+        world_settle(&world);
+    }
+    assert_int_equal(world_snapshot(&world), LOG_OK);
+    world_turn(&world, 1000);
+    world_settle(&world);
+    start_again(&world, &memory);
+    expect_departed(&world, 4);
+    struct replica_id back = {.node = {1}, .generation = 99};
+    replicas_drop_departed(&world.store.replicas, &back);
+    world_turn(&world, 1000);
+    start_again(&world, &memory);
+    expect_departed(&world, 3);
+    assert_null(replicas_find_departed(&world.store.replicas, back.node));
+    world_kill(&world);
+    memory_disk_deinit(&memory);
+}
+
+/* While the state of others is taken over the table is not that of the log. */
+static void test_departed_while_held(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.begins_replica = true};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    log_hold(world.log, true, world.unix_ms, world.monotonic_us);
+    depart(&world, 2, true);
+    uint64_t position = log_position(world.log);
+    world_turn(&world, 1000);
+    assert_int_equal(log_position(world.log), position);
+    log_hold(world.log, false, world.unix_ms, world.monotonic_us);
+    world_turn(&world, 1000);
+    assert_true(log_position(world.log) > position);
+    start_again(&world, &memory);
+    expect_departed(&world, 1);
+    world_kill(&world);
+    memory_disk_deinit(&memory);
+}
+
+/* Random bytes make no table, and every table is read as it was written. */
+static void test_table_of_replicas(void **state) {
+    (void)state;
+    struct world world = {0};
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    for (uint8_t i = 0; i < 20; i++) {
+        depart(&world, i, i % 2 == 0);
+    }
+    struct buffer bytes = {0}, again = {0};
+    replicas_record_put(&bytes, &world.store, &world.store.context, false);
+    for (size_t size = 0; size < bytes.size; size++) {
+        struct replicas_record record;
+        char *copy = memory_alloc(size + 1);
+        memcpy(copy, bytes.data, size);
+        struct slice cut = slice_make(copy, size);
+        assert_false(replicas_record_take(&cut, &record));
+        memory_free(copy);
+    }
+    struct store other;
+    struct store_opts opts = {.dbs_count = 4, .seed = 7};
+    store_init(&other, &opts);
+    struct replicas_record record;
+    struct slice whole = buffer_slice(&bytes);
+    assert_true(replicas_record_take(&whole, &record));
+    assert_int_equal(whole.size, 0);
+    assert_null(replicas_record_load(&record, &other));
+    replicas_record_put(&again, &other, &other.context, false);
+    assert_true(slice_equal(buffer_slice(&bytes), buffer_slice(&again)));
+    replicas_record_deinit(&record);
+    buffer_deinit(&bytes);
+    buffer_deinit(&again);
+    store_deinit(&other);
+    world_kill(&world);
+    memory_disk_deinit(&memory);
+}
+
 /* A slot goes to another replica only when no start would meet the one that had it. */
 static void test_retired_slots(void **state) {
     (void)state;
@@ -264,7 +395,13 @@ static void test_retired_slots(void **state) {
     memory_disk_deinit(&memory);
 }
 
-/* The version before this one had other records: it is refused by name. */
+static void rewrite_version(struct memory_disk *memory, uint32_t version) {
+    struct buffer *bytes = memory_disk_bytes(memory, "log-0000000000000001.segment");
+    record_put32(bytes->data + 8, version);
+    record_put32(bytes->data + 60, crc32c(0, slice_make(bytes->data, 60)));
+}
+
+/* One that has other records is refused by name; that without departed lives is read. */
 static void test_another_version(void **state) {
     (void)state;
     struct memory_disk memory;
@@ -274,13 +411,21 @@ static void test_another_version(void **state) {
     world_set(&world, 1, "value");
     world_turn(&world, 1000);
     world_kill(&world);
-    struct buffer *bytes = memory_disk_bytes(&memory, "log-0000000000000001.segment");
-    record_put32(bytes->data + 8, 1);
-    record_put32(bytes->data + 60, crc32c(0, slice_make(bytes->data, 60)));
-    struct world again = {0};
-    assert_int_equal(world_start(&again, &memory.disk, true), LOG_DAMAGED);
-    assert_non_null(strstr(log_error(again.log), "format version"));
-    world_kill(&again);
+    static const uint32_t others[] = {1, RECORD_FORMAT_VERSION_MIN - 1, RECORD_FORMAT_VERSION + 1};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        rewrite_version(&memory, others[i]);
+        struct world again = {0};
+        assert_int_equal(world_start(&again, &memory.disk, true), LOG_DAMAGED);
+        assert_non_null(strstr(log_error(again.log), "format version"));
+        world_kill(&again);
+    }
+    rewrite_version(&memory, RECORD_FORMAT_VERSION_MIN);
+    for (int life = 0; life < 2; life++) { /* its segment is followed by one of this version */
+        struct world again = {0};
+        assert_int_equal(world_start(&again, &memory.disk, true), LOG_OK);
+        assert_string_equal(world_get(&again, 1), "value");
+        world_kill(&again);
+    }
     memory_disk_deinit(&memory);
 }
 
@@ -366,6 +511,9 @@ int main(void) {
         cmocka_unit_test(test_half_a_unit),
         cmocka_unit_test(test_lives_in_a_mesh),
         cmocka_unit_test(test_retired_slots),
+        cmocka_unit_test(test_departed_lives),
+        cmocka_unit_test(test_departed_while_held),
+        cmocka_unit_test(test_table_of_replicas),
         cmocka_unit_test(test_another_version),
         cmocka_unit_test(test_random_histories),
     };

@@ -6,6 +6,7 @@
  *   - the state is the one after some unit of the history, never another;
  *   - it has every unit that was acknowledged before: after a kill under any policy, after a power
  *     loss under `always`, and as far as it was synced under the others;
+ *   - likewise that a node is gone, which is a unit here and changes no data;
  *   - the clock is above every stamp that was given, though the wall clock went back an hour;
  *   - the node goes on from there: it writes, takes a snapshot, and starts once more. */
 #include <stddef.h>
@@ -20,6 +21,7 @@ enum { UNITS_MAX = 200, TURNS = 44, TURN_US = 310 * 1000 };
 struct past {
     struct world_digest digests[UNITS_MAX + 1]; /* after that many units */
     uint64_t positions[UNITS_MAX + 1];
+    unsigned departed[UNITS_MAX + 1]; /* nodes that are gone */
     unsigned units;
     unsigned acknowledged; /* units whose replies went out */
     unsigned durable;      /* units that were synced */
@@ -81,6 +83,14 @@ static void do_units(struct world *world, struct past *past, struct prng *prng, 
             world_random_unit(world, prng, 40);
         }
         past->digests[++past->units] = world_digest(world);
+        past->departed[past->units] = past->departed[past->units - 1];
+    }
+    if (turn % 5 == 2 && past->units < UNITS_MAX) {
+        unsigned count = past->departed[past->units] + 1;
+        struct departed_life life = {.id = {.node = {(uint8_t)count}, .generation = count}};
+        replicas_note_departed(&world->store.replicas, &life);
+        past->digests[++past->units] = world_digest(world);
+        past->departed[past->units] = count;
     }
     world_turn(world, TURN_US);
     for (unsigned i = first; i <= past->units; i++) {
@@ -134,9 +144,16 @@ static bool check_recovered(struct world *again, const struct past *past, const 
     }
     store_check(&again->store);
     EXPECT(is_prefix, "a state that never was");
+    const struct replicas *replicas = &again->store.replicas;
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        EXPECT(replicas->departed[i].id.generation == i + 1, "another one is gone");
+    }
     if (!plan->switches) {
         EXPECT(units >= acknowledged, "%u of %u units, %u promised", units, past->units,
                acknowledged);
+        EXPECT(replicas->departed_count >= past->departed[acknowledged],
+               "%u are gone, %u were promised", (unsigned)replicas->departed_count,
+               past->departed[acknowledged]);
     }
     /* In a mesh each life is another replica: there only stamps that are still known matter. */
     EXPECT(plan->has_foreign || again->store.clock.ticks >= past->newest_ticks,
