@@ -11,10 +11,10 @@
  * that.
  *   - Of one that was never heard of: what is settled here. It may have begun alone, and have
  * settled what it wrote then; where two such meet, the one with less to give rebases.
- *   - Of one that was forgotten: whatever anybody had when it came back. What others have settled
- *     meanwhile this node had seen, since they waited for it; so what this node has seen then is
- *     enough, and a peer that was admitted by another one, which says so in its CONTEXT, need only
- *     have seen what is settled here.
+ *   - Of one that had left or was forgotten: whatever anybody had when it came back. What others
+ * have settled meanwhile this node had seen, since they waited for it; so what this node has seen
+ * then is enough, and a peer that was admitted by another one, which says so in its CONTEXT, need
+ * only have seen what is settled here.
  *
  * Who owes and has written what is not here must rebase (LOST, was forgotten); who has written
  * nothing is told to wait until it has what this node has (LOST, log serves; or lacks settled).

@@ -314,9 +314,11 @@ void membership_admit_life(struct member *member) {
 static void begin_life(struct membership *membership, struct member *member, uint64_t generation,
                        uint64_t now_ms) {
     bool was_forgotten = member->state == MEMBER_FORGOTTEN;
+    /* Since it had left, more was settled than it had claimed to have seen. */
+    bool had_left = member->state == MEMBER_LEFT;
     uint64_t share = hash_share(member);
     struct context claimed;
-    if (was_forgotten) {
+    if (was_forgotten || had_left) {
         member->owes_all = true;
     } else if (member->claim != NULL) {
         if (member->owed == NULL) {
@@ -378,9 +380,36 @@ bool membership_is_left_out(const struct membership *membership, const struct me
                             member->state != MEMBER_FORGOTTEN)) {
         return false;
     }
-    uint64_t now_ms =
-        membership->tick_ms > member->state_ms ? membership->tick_ms : member->state_ms;
-    return now_ms - member->state_ms > membership->opts.forget_after_ms / 2;
+    uint64_t since_ms =
+        member->told_again_ms > member->state_ms ? member->told_again_ms : member->state_ms;
+    uint64_t now_ms = membership->tick_ms > since_ms ? membership->tick_ms : since_ms;
+    return now_ms - since_ms > membership->opts.forget_after_ms / 2;
+}
+
+/* Remembers a node that is forgotten already. The table of replicas may still name it, or come to
+ * by a state that is taken over, and nobody would say so again: it would be recalled as a member of
+ * whom nothing is heard, and hold up the settling of the whole mesh. */
+static struct member *remember_forgotten(struct membership *membership, const struct replica_id *id,
+                                         uint64_t now_ms) {
+    struct member *member = add_member(membership, id, now_ms);
+    if (member != NULL) {
+        detector_deinit(&member->detector);
+        set_counted(membership, member, false);
+        member->state = MEMBER_FORGOTTEN;
+        membership->forgotten_count++;
+        row_changed(membership, member);
+    }
+    return member;
+}
+
+/* Others have forgotten it before this node heard of it. */
+static void note_was_forgotten(struct membership *membership, const struct replica_id *id,
+                               uint64_t now_ms) {
+    struct member *member = remember_forgotten(membership, id, now_ms);
+    if (member != NULL) {
+        tell(membership, MEMBERSHIP_WAS_FORGOTTEN, member);
+        drop_forgotten(membership);
+    }
 }
 
 /* The replica of the same node with the highest generation. */
@@ -400,6 +429,23 @@ void membership_recall(struct membership *membership, const struct replica_id *i
                        uint64_t now_ms) {
     if (membership_find(membership, id->node) == NULL) {
         (void)add_member(membership, id, now_ms);
+    }
+}
+
+void membership_recall_departed(struct membership *membership, const struct departed_life *departed,
+                                uint64_t now_ms) {
+    if (membership_find(membership, departed->id.node) != NULL) {
+        return;
+    }
+    if (departed->is_forgotten) {
+        (void)remember_forgotten(membership, &departed->id, now_ms);
+        drop_forgotten(membership);
+        return;
+    }
+    struct member *member = add_member(membership, &departed->id, now_ms);
+    if (member != NULL) {
+        member->state = MEMBER_LEFT;
+        member->left_ticks = departed->left_ticks;
     }
 }
 
@@ -507,21 +553,13 @@ static void note_unwanted(struct membership *membership, struct member *member, 
     }
 }
 
-/* Remembers a node that others have forgotten before this one heard of it. The table of replicas
- * may still come to name it, by a state that is taken over, and nobody would say so again: it would
- * be recalled as a member of whom nothing is heard, and hold up the settling of the whole mesh. */
-static void remember_forgotten(struct membership *membership, const struct replica_id *id,
-                               uint64_t now_ms) {
-    struct member *member = add_member(membership, id, now_ms);
-    if (member == NULL) {
-        return;
+/* Somebody speaks of its life as if it went on, an old copy of a node perhaps: that it is over is
+ * told once more, however long ago it was. He would wait for it, and all others for him. */
+static void tell_again(struct membership *membership, struct member *member, uint64_t now_ms) {
+    if (membership_is_left_out(membership, member)) {
+        member->told_again_ms = now_ms;
+        row_changed(membership, member);
     }
-    detector_deinit(&member->detector);
-    set_counted(membership, member, false);
-    member->state = MEMBER_FORGOTTEN;
-    membership->forgotten_count++;
-    row_changed(membership, member);
-    drop_forgotten(membership);
 }
 
 void membership_note_row(struct membership *membership, const struct membership_row *row,
@@ -531,9 +569,15 @@ void membership_note_row(struct membership *membership, const struct membership_
         note_self(membership, row);
         return;
     }
+    bool is_over =
+        member != NULL && (member->state == MEMBER_FORGOTTEN || member->state == MEMBER_LEFT);
+    if (is_over && row->status == MEMBERSHIP_ROW_PRESENT &&
+        row->id.generation <= member->generation) {
+        tell_again(membership, member, now_ms);
+    }
     if (row->status == MEMBERSHIP_ROW_FORGOTTEN) {
         if (member == NULL) {
-            remember_forgotten(membership, &row->id, now_ms);
+            note_was_forgotten(membership, &row->id, now_ms);
         } else if (row->id.generation >= member->generation) {
             note_unwanted(membership, member, now_ms);
         }

@@ -25,7 +25,8 @@
  *
  * A member that leaves is counted until this node has all that it wrote. One that is silent for
  * long is forgotten; its id is remembered, so that gossip of its old life does not bring it back.
- * It may come again in a new generation only.
+ * It may come again in a new generation only. The owner keeps both beyond this process, in the
+ * table of replicas (departed lives): else all would wait again for who is gone once all restart.
  *
  * The owner closes links of a member's old life on RESTARTED, LEFT and FORGOTTEN, before the next
  * beat: I3 needs that. Times are milliseconds of a clock that never goes back. */
@@ -82,6 +83,7 @@ struct member {
     bool is_unwanted;        /* others have forgotten it: so will we, once it is not alive here */
     uint64_t state_ms;       /* since when it is in that state */
     uint64_t heard_ms;       /* newest sign of life, from whomever; 0: none */
+    uint64_t told_again_ms;  /* when that it is gone became news again; 0: never */
     uint64_t left_ticks;     /* LEFT: the last it wrote */
     int64_t clock_offset_ms; /* for the owner */
     char *address;           /* "host:port" that it announces, or "" */
@@ -111,6 +113,7 @@ enum membership_event {
     MEMBERSHIP_RESTARTED, /* it has a new generation */
     MEMBERSHIP_LEFT,
     MEMBERSHIP_FORGOTTEN,
+    MEMBERSHIP_WAS_FORGOTTEN, /* by others, before it was heard of here */
     /* Somebody knows this node in a newer generation, or this one as left or forgotten (`member` is
      * self): it must go on in a new one, above `membership.generation_known`. */
     MEMBERSHIP_OVERTAKEN,
@@ -188,6 +191,9 @@ struct member *membership_find_ref(const struct membership *membership, uint64_t
 /* A node that this one knew in an earlier life, by its replica of the highest generation: nothing
  * settles until it is heard or forgotten. */
 void membership_recall(struct membership *membership, const struct replica_id *id, uint64_t now_ms);
+/* A node that had left, or was forgotten, in an earlier life of this one. */
+void membership_recall_departed(struct membership *membership, const struct departed_life *departed,
+                                uint64_t now_ms);
 /* Recalls all nodes that have replicas in the table and are no members, known from an earlier life
  * or from a state that was taken over. membership_frontier() sees to it. */
 void membership_recall_all(struct membership *membership, const struct replicas *replicas);

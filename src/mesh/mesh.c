@@ -160,6 +160,34 @@ void mesh_configure(struct mesh *mesh, const struct mesh_settings *settings) {
 
 /* ---- lifecycle ---- */
 
+/* A start shall know that a node is gone, or that it came back. */
+static void keep_departure(struct mesh *mesh, enum membership_event event,
+                           const struct member *member) {
+    struct replicas *replicas = get_replicas(mesh);
+    struct departed_life life = {.id.generation = member->generation};
+    memcpy(life.id.node, member->node_id, REPLICA_NODE_ID_BYTES);
+    switch (event) {
+    case MEMBERSHIP_JOINED:
+    case MEMBERSHIP_RESTARTED:
+        replicas_drop_departed(replicas, &life.id);
+        break;
+    case MEMBERSHIP_LEFT:
+        life.left_ticks = member->left_ticks;
+        replicas_note_departed(replicas, &life);
+        break;
+    case MEMBERSHIP_FORGOTTEN:
+    case MEMBERSHIP_WAS_FORGOTTEN:
+        life.is_forgotten = true;
+        replicas_note_departed(replicas, &life);
+        break;
+    case MEMBERSHIP_ALIVE:
+    case MEMBERSHIP_SUSPECT:
+    case MEMBERSHIP_DEAD:
+    case MEMBERSHIP_OVERTAKEN:
+        break;
+    }
+}
+
 /* From within membership: closes what the event makes void. */
 static void member_event(void *udata, enum membership_event event, struct member *member) {
     struct mesh *mesh = udata;
@@ -170,6 +198,10 @@ static void member_event(void *udata, enum membership_event event, struct member
         [MEMBERSHIP_FORGOTTEN] = "is forgotten", [MEMBERSHIP_OVERTAKEN] = "is overtaken"};
     if (event == MEMBERSHIP_OVERTAKEN) {
         mesh_want_generation(mesh, mesh->membership.generation_known + 1);
+        return;
+    }
+    keep_departure(mesh, event, member);
+    if (event == MEMBERSHIP_WAS_FORGOTTEN) {
         return;
     }
     admission_note_life(mesh, member, event == MEMBERSHIP_JOINED);
@@ -193,9 +225,27 @@ static void member_event(void *udata, enum membership_event event, struct member
     }
 }
 
-/* Nodes that an earlier life of this one knew: nothing settles without them. */
+static bool has_later_life(const struct replicas *replicas, const struct replica_id *id) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        if (replica->ref != 0 && replica->id.generation > id->generation &&
+            memcmp(replica->id.node, id->node, REPLICA_NODE_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nodes that an earlier life of this one knew: nothing settles without them, but for those that
+ * were gone by then. */
 static void recall_members(struct mesh *mesh) {
     const struct replicas *replicas = get_replicas(mesh);
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        if (!has_later_life(replicas, &replicas->departed[i].id)) {
+            membership_recall_departed(&mesh->membership, &replicas->departed[i],
+                                       mesh_now_ms(mesh));
+        }
+    }
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
         bool is_newest = replica->ref != 0 &&

@@ -224,13 +224,16 @@ static void cmd_mesh_leave(struct command_context *ctx) {
 }
 
 /* MESH FORGET id: of a node that lives, others would settle what it has not seen while it writes.
- */
+ * It is as durable as a write, and as little acknowledged where it cannot be. */
 static void cmd_mesh_forget(struct command_context *ctx) {
     uint8_t id[REPLICA_NODE_ID_BYTES];
     if (!mesh_is_on(ctx)) {
         return;
     }
-    if (!read_node_id(ctx->args[2], id)) {
+    struct buffer why = {0};
+    if (node_write_is_denied(ctx->node, &why)) {
+        reply_error(ctx->reply, buffer_text(&why));
+    } else if (!read_node_id(ctx->args[2], id)) {
         reply_error(ctx->reply, "ERR Invalid node id: 32 hexadecimal digits are expected");
     } else if (!mesh_forget(ctx->node->mesh, id)) {
         reply_error(ctx->reply,
@@ -241,6 +244,7 @@ static void cmd_mesh_forget(struct command_context *ctx) {
                      ID_TEXT_BYTES, ctx->args[2].data);
         reply_ok(ctx->reply);
     }
+    buffer_deinit(&why);
 }
 
 /* ---- MESH DIGEST, BACKLOG, CONFLICTS ---- */

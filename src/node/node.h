@@ -196,6 +196,7 @@ struct node {
     uint64_t dirty_at_save;      /* store.stats.dirty when the running or last snapshot began */
     bool snapshot_is_save_point; /* the running one was asked for by a client or a save point */
     uint64_t flushes_all_saved;  /* of the store's, those that a snapshot was begun for */
+    uint64_t departed_saved;     /* version of the departed lives, likewise */
     bool snapshot_wanted;        /* BGSAVE SCHEDULE, BGREWRITEAOF while one ran */
     int64_t last_save_unix_ms, last_save_attempt_ms;
     bool last_save_failed;

@@ -484,6 +484,7 @@ bool node_mesh_start(struct node *node) {
         return false;
     }
     node->store.is_alone = node->store.is_alone && !is_wanted;
+    node->departed_saved = replicas->departed_version; /* from the snapshot */
     node->store.conflict = on_conflict;
     node->store.may_expire = may_expire;
     if (!is_wanted) {

@@ -149,10 +149,13 @@ static bool log_rewrite_is_due(const struct node *node) {
                (uint64_t)node->options->auto_aof_rewrite_percentage;
 }
 
-/* Who saves by snapshots alone shall not find again after a crash what FLUSHALL removed. */
-static bool flush_is_to_be_saved(struct node *node) {
-    bool is_new = node->store.stats.flushes_all != node->flushes_all_saved;
+/* Who saves by snapshots alone shall not find again after a crash what FLUSHALL removed, nor wait
+ * for a node that is gone. */
+static bool removal_is_to_be_saved(struct node *node) {
+    bool is_new = node->store.stats.flushes_all != node->flushes_all_saved ||
+                  node->store.replicas.departed_version != node->departed_saved;
     node->flushes_all_saved = node->store.stats.flushes_all;
+    node->departed_saved = node->store.replicas.departed_version;
     return is_new && node->options->save.count > 0 && !log_is_on(node->log);
 }
 
@@ -161,7 +164,7 @@ static void tick_save(struct node *node) {
     if (log_snapshot_is_running(node->log) || node_mesh_is_joining(node)) {
         return;
     }
-    if (flush_is_to_be_saved(node) || node->snapshot_wanted || save_point_is_due(node) ||
+    if (removal_is_to_be_saved(node) || node->snapshot_wanted || save_point_is_due(node) ||
         log_rewrite_is_due(node)) {
         node->snapshot_wanted = false;
         node->last_save_attempt_ms = node->now_ms;

@@ -391,7 +391,9 @@ test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation"
         expect [node C mesh leave] OK
         wait_until { [node A get last] eq "word" && [node B get last] eq "word" }
         stop_node C
-        wait_until { [dict get [node_row A [mesh_address C]] state] in {left dead} } 30
+        foreach name {A B} {
+            wait_until { [dict get [node_row $name [mesh_address C]] state] eq "left" }
+        }
         node A mesh forget $id
         node B mesh forget $id
         wait_until { [node_row A [mesh_address C]] eq {} }
@@ -401,6 +403,59 @@ test "MESH LEAVE loses nothing, MESH FORGET and a return under a new generation"
         linked
         converged
         everywhere 0 exists last
+    }
+}
+
+# The row of C on a node, once that has forgotten C's address.
+proc state_by_id {name id} {
+    foreach row [node $name mesh nodes] {
+        if {[dict get $row id] eq $id} {
+            return [dict get $row state]
+        }
+    }
+    return gone
+}
+
+# All that write are killed at the same time, in the moment after they heard of it.
+foreach {how expected} {leave left forget gone} {
+    test "MESH [string toupper $how] is known though all others are killed and start again" {
+        start_mesh 4 {appendonly yes} {
+            node C set last word
+            set id [dict get [node_row A [mesh_address C]] id]
+            converged
+            if {$how eq "leave"} {
+                expect [node C mesh leave] OK
+                stop_node C KILL
+            } else {
+                stop_node C KILL
+                wait_until { [state_by_id A $id] eq "dead" } 60
+                expect [node A mesh forget $id] OK
+            }
+            foreach name {A B D} {
+                wait_until { [state_by_id $name $id] eq $expected }
+            }
+            foreach name {A B D} {
+                stop_node $name KILL
+            }
+            foreach name {A B D} {
+                start_node $name
+            }
+            foreach name {A B D} {
+                wait_until { [mesh_field $name mesh_nodes_alive] == 2 } 30
+                expect [state_by_id $name $id] $expected
+            }
+            node A set first word
+            foreach name {A B D} {
+                wait_until { [mesh_field $name mesh_frontier_age_ms] == 0 } 30
+                expect [state_by_id $name $id] $expected
+                expect [node $name get last] word
+            }
+            start_node C
+            wait_until { [state_by_id A $id] eq "alive" } 60
+            linked 30
+            converged
+            everywhere word get first
+        }
     }
 }
 

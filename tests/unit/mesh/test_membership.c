@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "mesh/membership.h"
+#include "mesh/membership_state.h"
 #include "unit/seed.h"
 
 enum { NODES_MAX = 128, INTERVAL_MS = 1000, FORGET_MS = 600000 };
@@ -355,6 +356,7 @@ static void the_forgotten_of_before(void **state) {
     link_up(&world, 0, 2);
     run_ms(&world, 5000);
     assert_int_equal(world.nodes[2].events[MEMBERSHIP_FORGOTTEN], 0);
+    assert_int_equal(world.nodes[2].events[MEMBERSHIP_WAS_FORGOTTEN], 1);
     struct replica_id gone = make_id(3, 1);
     (void)replicas_add(&world.nodes[2].replicas, &gone);
     membership_recall_all(&world.nodes[2].membership, &world.nodes[2].replicas);
@@ -371,6 +373,92 @@ static void the_forgotten_of_before(void **state) {
     assert_true(all_alive(&world));
     assert_int_equal(world.nodes[2].membership.forgotten_count, 0);
     world_deinit(&world);
+}
+
+/* Node 2 goes on in a new process, which is told by the last one who was gone. */
+static void start_again(struct world *world, const struct departed_life *departed) {
+    struct replica_id gone = make_id(3, 1);
+    node_stop(&world->nodes[2]);
+    node_start(world, 2, world->now_ms);
+    (void)replicas_add(&world->nodes[2].replicas, &gone);
+    if (departed != NULL) {
+        membership_recall_departed(&world->nodes[2].membership, departed, world->now_ms);
+    }
+    membership_recall_all(&world->nodes[2].membership, &world->nodes[2].replicas);
+    link_up(world, 0, 2);
+}
+
+/* What a node was told of one who is gone outlives it: none of those here is waited for. */
+static void the_departed(void **state) {
+    (void)state;
+    for (int forgotten = 0; forgotten < 2; forgotten++) {
+        static struct world world;
+        world_init(&world, 4, 12);
+        for (int i = 1; i < 4; i++) {
+            link_up(&world, i, 0);
+        }
+        run_ms(&world, 20000);
+        world.nodes[3].is_down = true;
+        enum member_state expected = forgotten != 0 ? MEMBER_FORGOTTEN : MEMBER_LEFT;
+        struct departed_life departed = {
+            .id = make_id(3, 1), .is_forgotten = forgotten != 0, .left_ticks = 77};
+        start_again(&world, &departed);
+        assert_int_equal(state_of(&world, 2, 3), expected);
+        assert_int_equal(world.nodes[2].membership.forgotten_count, forgotten);
+        assert_int_equal(member_of(&world, 2, 3)->is_counted, forgotten == 0);
+        /* Who left is counted until all that it wrote is here. */
+        unsigned slot = replicas_find(&world.nodes[2].replicas, member_of(&world, 2, 3)->ref);
+        context_add(&world.nodes[2].context, stamp_make(77, slot));
+        run_ms(&world, 20000);
+        assert_int_equal(state_of(&world, 2, 3), expected);
+        assert_false(member_of(&world, 2, 3)->is_counted);
+        /* The others are told. */
+        assert_int_equal(state_of(&world, 0, 3), expected);
+        assert_int_equal(state_of(&world, 1, 3), expected);
+        assert_int_equal(world.nodes[0].events[MEMBERSHIP_LEFT], forgotten == 0);
+        /* It may come back in a new life, which has to see what was settled without it. */
+        world.nodes[3].is_down = false;
+        assert_int_equal(hello(&world, 3, 2),
+                         forgotten != 0 ? MEMBERSHIP_IS_FORGOTTEN : MEMBERSHIP_IS_LEFT);
+        membership_set_generation(&world.nodes[3].membership, 2);
+        link_up(&world, 3, 2);
+        assert_true(member_of(&world, 2, 3)->owes_all);
+        assert_true(member_of(&world, 2, 3)->is_counted);
+        assert_int_equal(world.nodes[2].membership.forgotten_count, 0);
+        world_deinit(&world);
+    }
+}
+
+/* A node that does not know it, from an old copy, is told by those who ceased to speak of it. */
+static void the_departed_of_long_ago(void **state) {
+    (void)state;
+    for (int forgotten = 0; forgotten < 2; forgotten++) {
+        static struct world world;
+        world_init(&world, 4, 13);
+        for (int i = 1; i < 4; i++) {
+            link_up(&world, i, 0);
+        }
+        run_ms(&world, 20000);
+        world.nodes[3].is_down = true;
+        for (int i = 0; i < 3; i++) {
+            struct member *member = member_of(&world, i, 3);
+            if (forgotten != 0) {
+                membership_forget(&world.nodes[i].membership, member, world.now_ms);
+            } else {
+                membership_note_left(&world.nodes[i].membership, member, 0, world.now_ms);
+            }
+        }
+        run_ms(&world, FORGET_MS / 2 + 60000);
+        assert_true(membership_is_left_out(&world.nodes[0].membership, member_of(&world, 0, 3)));
+        uint64_t since_ms = member_of(&world, 0, 3)->state_ms;
+        start_again(&world, NULL);
+        assert_int_equal(state_of(&world, 2, 3), MEMBER_NEW);
+        run_ms(&world, 5000);
+        assert_int_equal(state_of(&world, 2, 3), forgotten != 0 ? MEMBER_FORGOTTEN : MEMBER_LEFT);
+        assert_true(world.nodes[2].membership.set_hash == world.nodes[0].membership.set_hash);
+        assert_int_equal(member_of(&world, 0, 3)->state_ms, since_ms);
+        world_deinit(&world);
+    }
 }
 
 /* The dead are forgotten after a while, and left out of digests after half of it. */
@@ -716,6 +804,8 @@ int main(void) {
         cmocka_unit_test(pauses_are_forgiven),
         cmocka_unit_test(the_forgotten),
         cmocka_unit_test(the_forgotten_of_before),
+        cmocka_unit_test(the_departed),
+        cmocka_unit_test(the_departed_of_long_ago),
         cmocka_unit_test(the_long_dead),
         cmocka_unit_test(the_leaving),
         cmocka_unit_test(admissions),
