@@ -456,22 +456,19 @@ struct difference {
     bool is_memory_out;
     bool is_unclear;       /* a part's share could not be told */
     bool is_same_register; /* both sides' numbers stand on one register */
-    bool is_patched;       /* by `patches` alone */
+    bool can_patch;        /* the mesh lacks `patches`, and nothing else that is known */
+    bool is_patched;       /* and both sides' bytes stand on one register */
     struct buffer patches; /* what of edits the mesh lacks */
+    struct buffer edits;   /* that, and what others are to make again */
 };
 
 bool rebase_next_patch(struct slice *patches, uint64_t *offset, struct slice *bytes) {
     return varint_take(patches, offset) && varint_take_slice(patches, bytes);
 }
 
-/* Notes the edits that the mesh lacks. False where it lacks more than patches. */
-static bool note_patches(const struct state_merge *merge, const struct contested *wanted,
-                         struct buffer *patches) {
-    for (unsigned i = 0; i < wanted->registers_count; i++) {
-        if (!state_merge_covers_there(merge, wanted->registers[i].stamp)) {
-            return false;
-        }
-    }
+/* Notes the edits that the mesh lacks. False where they are no patches. */
+static bool note_edits(const struct state_merge *merge, const struct contested *wanted,
+                       struct buffer *edits) {
     for (unsigned i = 0; i < wanted->edits_count; i++) {
         const struct contested_edit *edit = &wanted->edits[i];
         if (state_merge_covers_there(merge, edit->stamp)) {
@@ -480,10 +477,21 @@ static bool note_patches(const struct state_merge *merge, const struct contested
         if (edit->is_raise) {
             return false;
         }
-        codec_put_varint(patches, edit->offset);
-        codec_put_slice(patches, slice_make(edit->bytes, edit->size));
+        codec_put_varint(edits, edit->offset);
+        codec_put_slice(edits, slice_make(edit->bytes, edit->size));
     }
-    return wanted->parts_count == 0 && patches->size > 0;
+    return true;
+}
+
+/* Likewise. False where it lacks more than patches. */
+static bool note_patches(const struct state_merge *merge, const struct contested *wanted,
+                         struct buffer *patches) {
+    for (unsigned i = 0; i < wanted->registers_count; i++) {
+        if (!state_merge_covers_there(merge, wanted->registers[i].stamp)) {
+            return false;
+        }
+    }
+    return note_edits(merge, wanted, patches) && wanted->parts_count == 0 && patches->size > 0;
 }
 
 /* Several HyperLogLogs, of writers that had begun one each: nobody's registers are lost. */
@@ -535,6 +543,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         contested_close(place->ours, key, our_stamp);
     }
     bool is_left_out = false;
+    bool has_patches = note_edits(merge, wanted, &difference.edits);
     difference.is_memory_out |= !take_number(merge, wanted, theirs, &is_left_out) ||
                                 !take_folded(sync, merge, wanted, theirs);
     state_merge_retire(merge, wanted, staged, theirs);
@@ -548,14 +557,16 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     difference.is_memory_out |=
         !drop_unclear(sync, merge, place, wanted, theirs, &difference.is_unclear);
     difference.is_unclear |= is_left_out;
-    bool is_patched = place->can_patch && theirs != NULL && theirs->parts_count == 0 &&
-                      note_patches(merge, wanted, &difference.patches);
+    difference.can_patch = place->can_patch && has_patches && theirs != NULL &&
+                           theirs->parts_count == 0 &&
+                           note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=
         !state_merge_elements(&rest, wanted, theirs) || !join_hyperloglogs(aside, wanted);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);
-    difference.is_patched = is_patched && shown_register(wanted) == shown_register(theirs);
+    difference.is_patched =
+        difference.can_patch && shown_register(wanted) == shown_register(theirs);
     contested_close(aside, key, stamp);
     if (theirs != NULL) {
         contested_close(staged, key, their_stamp);
@@ -564,6 +575,32 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
 }
 
 /* ---- judging ---- */
+
+/* Are the bytes the same, but for where the edits are? */
+static bool differ_by_edits(struct slice wanted, struct slice theirs, struct slice edits) {
+    if (theirs.size > wanted.size) {
+        return false;
+    }
+    char *made = memory_try_alloc(wanted.size + 1);
+    if (made == NULL) {
+        return false;
+    }
+    memset(made, 0, wanted.size);
+    if (theirs.size > 0) {
+        memcpy(made, theirs.data, theirs.size);
+    }
+    struct slice bytes;
+    uint64_t offset;
+    while (rebase_next_patch(&edits, &offset, &bytes)) {
+        if (offset < wanted.size) {
+            size_t rest = wanted.size - (size_t)offset;
+            memcpy(made + offset, wanted.data + offset, bytes.size < rest ? bytes.size : rest);
+        }
+    }
+    bool is_same = slice_equal(slice_make(made, wanted.size), wanted);
+    memory_free(made);
+    return is_same;
+}
 
 void rebase_drop(struct store *store, const struct key *key) {
     uint64_t *slot = mutate_slot(store, key);
@@ -634,10 +671,17 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     struct difference difference = merge_aside(sync, merge, place);
     if (difference.is_memory_out) {
         buffer_deinit(&difference.patches);
+        buffer_deinit(&difference.edits);
         return false;
     }
     view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
     view_init(&theirs, sync->store, rebase_entry_at(place->theirs, place->key));
+    /* What is a register on the one side may be an edit on the other: then the bytes tell. The
+     * whole value, written again, would supersede what others patched in other places. */
+    difference.is_patched |=
+        difference.can_patch && theirs.is_there && wanted.is_there &&
+        differ_by_edits(wanted.bytes, theirs.bytes, buffer_slice(&difference.edits));
+    buffer_deinit(&difference.edits);
     if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
         judge_plain(&ours, &theirs, verdict);
     } else {

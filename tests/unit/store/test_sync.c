@@ -1651,6 +1651,61 @@ static void what_a_part_was_folded_into_stays(void **state) {
     what_a_part_was_folded_into(true, "2030");
 }
 
+static char byte_at(unsigned peer, size_t offset) {
+    struct key key = key_of(peer, "large");
+    struct entry_scratch scratch;
+    struct slice bytes = entry_value(store_peek(&peers[peer].store, &key), &scratch);
+    assert_true(offset < bytes.size);
+    return bytes.data[offset];
+}
+
+/* Two were forgotten that had each patched a large string. What had been written before they have
+ * settled, and the mesh has not. One of them knows of the other's patch. Each makes its own one
+ * again, and not the whole value, which would supersede the other's. */
+static void patches_of_two_forgotten_ones_stay(void **state) {
+    (void)state;
+    enum { LARGE_BYTES = 70000 };
+    for (unsigned knows = 0; knows < 2; knows++) {
+        struct sync *syncs[2];
+        setup(3);
+        patch(0, "large", LARGE_BYTES - 1, "x");
+        deliver_all();
+        for (unsigned i = 0; i < 3; i += 2) {
+            struct context frontier = peers[i].store.context;
+            while (!store_settle(&peers[i].store, &frontier, 1000)) {
+            }
+        }
+        patch(0, "large", 291, "y");
+        patch(2, "large", 194, "z");
+        if (knows) {
+            deliver(2, 0);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            collect(&peers[2 * i]);
+            drop_unsent(peers[2 * i].author);
+            begin_life(&peers[2 * i], 100 + i);
+            syncs[i] = sync_begin(&peers[2 * i].store, SYNC_REBASE, NULL, NULL);
+            for (unsigned part = 0; part < PARTS; part++) {
+                assert_int_equal(pull(syncs[i], &peers[1], part, NULL, false), SYNC_OK);
+            }
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            finish(syncs[i], &peers[2 * i]);
+            assert_true(sync_is_caught_up(syncs[i]));
+            assert_true(sync_reissue_some(syncs[i], 1000));
+            sync_free(syncs[i]);
+        }
+        deliver_all();
+        check_equal();
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(byte_at(i, 291), 'y');
+            assert_int_equal(byte_at(i, 194), 'z');
+            assert_int_equal(byte_at(i, LARGE_BYTES - 1), 'x');
+        }
+        teardown();
+    }
+}
+
 /* A life was retired where some parts came from, and not where others did. Who wrote there had seen
  * all of it and tells so no more: what it deletes is gone also where its entry is not settled yet.
  */
@@ -2398,6 +2453,7 @@ int main(void) {
         cmocka_unit_test(databases_keep_their_order),
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(what_a_part_was_folded_into_stays),
+        cmocka_unit_test(patches_of_two_forgotten_ones_stay),
         cmocka_unit_test(what_is_retired_at_some_was_seen),
         cmocka_unit_test(what_was_written_after_its_author_was_retired_stays),
         cmocka_unit_test(a_part_above_siblings_is_told_apart),
