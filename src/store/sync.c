@@ -1027,16 +1027,20 @@ static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) 
 
 /* Of a replica that is retired nobody tells any more what he has seen: all of it, from where it was
  * retired on. One may have a slot here all the same, since another part named it. Then that goes
- * for what comes behind a part that lacks it and reaches as far as `minimum`. */
+ * for what comes behind a part that lacks it and reaches as far as `minimum`. Not for one of whom
+ * nothing was known there: nobody waited for him. */
 static void sync_mark_retired(struct sync *sync, unsigned slot, uint64_t minimum) {
     struct replicas *replicas = &sync->store->replicas;
-    for (size_t i = 0; i < sync->retired_count; i++) {
+    for (size_t i = 0; minimum != 0 && i < sync->retired_count; i++) {
         const struct sync_retired *retired = &sync->retired[i];
         unsigned seen = replicas_find(replicas, retired->replica.ref);
-        for (unsigned j = 0; j < sync->parts_count && seen != 0 && seen != slot; j++) {
+        if (seen == 0 || seen == slot || retired->replica.ticks == 0) {
+            continue;
+        }
+        for (unsigned j = 0; j < sync->parts_count; j++) {
             const struct sync_part *part = &sync->parts[j];
-            if (has_retired(retired, j) && retired->replica.ticks > 0 &&
-                slot < part->context_count && part->context[slot] == minimum) {
+            if (has_retired(retired, j) && slot < part->context_count &&
+                part->context[slot] == minimum) {
                 replicas_raise_mark(replicas, slot, stamp_make(retired->replica.ticks, seen));
             }
         }
