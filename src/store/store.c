@@ -15,7 +15,7 @@
 
 enum {
     /* Larger values are freed in the background. */
-    STORE_FREE_LATER_BYTES = 64 << 10,
+    STORE_FREE_LATER_BYTES = 8 << 20,
     STORE_ELEMENTS_A_STEP = 256,
     LFU_INITIAL = 5,
     /* For each so many keys a bucket is looked at, ten times a second: each at least once in two

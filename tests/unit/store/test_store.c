@@ -142,13 +142,13 @@ static void big_things_are_freed_later(void **state) {
     struct observer observer = {0};
     struct store_opts opts = {.dbs_count = 1, .seed = 1};
     struct store store;
-    static char bytes[100000];
+    static char bytes[9 << 20];
     store_init(&store, &opts);
     store.free_later = observe_free;
     store.udata = &observer;
     struct key big = store_key(&store, 0, SLICE("big")), small = store_key(&store, 0, SLICE("s"));
     assert_int_equal(strings_set(&store, &big, slice_make(bytes, sizeof(bytes)), 0), STORE_OK);
-    assert_int_equal(strings_set(&store, &small, slice_make(bytes, 5000), 0), STORE_OK);
+    assert_int_equal(strings_set(&store, &small, slice_make(bytes, 100000), 0), STORE_OK);
     assert_true(store_delete(&store, &small));
     assert_int_equal(observer.freed, 0);
     assert_int_equal(strings_set(&store, &big, SLICE("1"), 0), STORE_OK);
