@@ -516,6 +516,10 @@ void list_pop(struct elements_writer *writer, enum list_end end,
 void list_remove(struct elements_writer *writer, uint64_t index, uint64_t count) {
     struct ordered_map_cursor cursor;
     bool is_there = ordered_map_at(*writer_map(writer), index, &cursor);
+    if (!writer->has_list && count > 0) {
+        (void)sequence_write_remove_range(writer, &cursor, count);
+        return;
+    }
     for (uint64_t i = 0; i < count; i++) {
         require(is_there);
         is_there = remove_here(writer, &cursor);
