@@ -260,7 +260,8 @@ static void algebra_reply(struct command_context *ctx, algebra_fn combine) {
 
 /* Puts the members in `names` in the place of the key's value, whatever that is. */
 static enum store_status algebra_replace(struct command_context *ctx, const struct key *key,
-                                         const struct buffer *names, const char *event) {
+                                         const struct buffer *names, uint64_t count,
+                                         const char *event) {
     struct elements_writer writer;
     bool is_deleted = store_delete(ctx->store, key);
     if (names->size == 0) {
@@ -272,6 +273,7 @@ static enum store_status algebra_replace(struct command_context *ctx, const stru
     enum store_status status = elements_open(ctx->store, key, VALUE_SET, &writer);
     ensure(status == STORE_OK);
     writer.hides_new = is_deleted;
+    elements_expect(&writer, count);
     for (size_t at = 0; at < names->size && status == STORE_OK;) {
         struct slice name;
         bool is_new;
@@ -297,7 +299,7 @@ static void algebra_store(struct command_context *ctx, algebra_fn combine, const
     combine(&algebra);
     enum store_status status = STORE_OUT_OF_MEMORY;
     if (!algebra.is_out_of_memory) {
-        status = algebra_replace(ctx, &key, &names, event);
+        status = algebra_replace(ctx, &key, &names, algebra.found_count, event);
     }
     if (status == STORE_OK) {
         reply_integer(ctx->reply, (int64_t)algebra.found_count);

@@ -347,6 +347,13 @@ struct collection *elements_writer_collection(struct elements_writer *writer) {
     return writer->collection;
 }
 
+void elements_expect(struct elements_writer *writer, uint64_t count) {
+    if (writer->is_key_fresh && !writer->has_written && !collection_is_sequence(writer->type) &&
+        count > writer->store->packing[writer->type].entries_max) {
+        (void)elements_writer_collection(writer);
+    }
+}
+
 static struct key writer_place(struct elements_writer *writer, struct slice name) {
     return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
 }
@@ -943,6 +950,7 @@ enum store_status elements_copy(struct store *store, const struct key *from, con
         return walk.status; /* it has expired, and must not be removed now: a pause */
     }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
+    elements_expect(&walk.writer, elements.count);
     elements_each(store, &elements, copy_visit, &walk);
     elements_close(&walk.writer);
     if (walk.status == STORE_OK && expire_unix_ms != 0) {
