@@ -17,10 +17,6 @@ static inline uint64_t load_word(const uint8_t *at) {
     return word;
 }
 
-static inline void store_word(uint8_t *at, uint64_t word) {
-    memcpy(at, &word, sizeof(word));
-}
-
 /* How many bits of the word are 1: sums of pairs, then of fours, then of bytes. */
 static inline unsigned count_word(uint64_t word) {
     word -= word >> 1 & UINT64_C(0x5555555555555555);
@@ -86,6 +82,12 @@ static int64_t find_bit(const uint8_t *bits, struct bit_range range, bool bit) {
     unsigned found = (bits[at] ^ (unsigned)(skipped & 0xFF)) & (0xFFU >> range.first % 8);
     if (found == 0) {
         at++;
+        while (end - at >= 32 &&
+               ((load_word(bits + at) ^ skipped) | (load_word(bits + at + 8) ^ skipped) |
+                (load_word(bits + at + 16) ^ skipped) | (load_word(bits + at + 24) ^ skipped)) ==
+                   0) {
+            at += 32;
+        }
         while (end - at >= 8 && load_word(bits + at) == skipped) {
             at += 8;
         }
@@ -303,8 +305,11 @@ static void cmd_bitpos(struct command_context *ctx) {
 
 enum bit_operation { BITOP_AND, BITOP_OR, BITOP_XOR, BITOP_NOT };
 
-static inline __attribute__((always_inline)) uint64_t combine(enum bit_operation operation,
-                                                              uint64_t a, uint64_t b) {
+/* As many bytes as any processor that we know combines at once. */
+typedef uint64_t words __attribute__((vector_size(16)));
+
+static inline __attribute__((always_inline)) words combine(enum bit_operation operation, words a,
+                                                           words b) {
     switch (operation) {
     case BITOP_AND:
         return a & b;
@@ -315,21 +320,25 @@ static inline __attribute__((always_inline)) uint64_t combine(enum bit_operation
     case BITOP_NOT:
         break;
     }
-    return ~a;
+    return ~b;
 }
 
-/* Combines `size` bytes of `target` with those of `source`, in place. */
+/* Combines `size` bytes of `target` with those of `source`; NOT takes the source's alone. */
 static inline __attribute__((always_inline)) void
 combine_bytes(enum bit_operation operation, uint8_t *target, const uint8_t *source, size_t size) {
+    words a = {0}, b = {0};
     size_t i = 0;
-    for (; size - i >= 32; i += 32) {
-        for (size_t j = i; j < i + 32; j += 8) {
-            store_word(target + j,
-                       combine(operation, load_word(target + j), load_word(source + j)));
-        }
+    for (; size - i >= sizeof(a); i += sizeof(a)) {
+        memcpy(&a, target + i, sizeof(a));
+        memcpy(&b, source + i, sizeof(b));
+        a = combine(operation, a, b);
+        memcpy(target + i, &a, sizeof(a));
     }
-    for (; i < size; i++) {
-        target[i] = (uint8_t)combine(operation, target[i], source[i]);
+    if (i < size) {
+        memcpy(&a, target + i, size - i);
+        memcpy(&b, source + i, size - i);
+        a = combine(operation, a, b);
+        memcpy(target + i, &a, size - i);
     }
 }
 
@@ -349,7 +358,7 @@ static void fold_source(enum bit_operation operation, uint8_t *result, size_t re
         combine_bytes(BITOP_XOR, result, bytes, source.size);
         return;
     case BITOP_NOT:
-        combine_bytes(BITOP_NOT, result, result, result_size);
+        combine_bytes(BITOP_NOT, result, bytes, source.size);
         return;
     }
 }
@@ -411,12 +420,11 @@ static void cmd_bitop(struct command_context *ctx) {
         const struct entry *entry = store_peek(ctx->store, &key);
         struct entry_scratch scratch;
         struct slice value = entry != NULL ? entry_value(entry, &scratch) : slice_make("", 0);
-        if (i == 3) {
-            memcpy(result, value.data, value.size);
-            memset(result + value.size, 0, size - value.size);
-        }
         if (i > 3 || operation == BITOP_NOT) {
             fold_source(operation, result, size, value);
+        } else {
+            memcpy(result, value.data, value.size);
+            memset(result + value.size, 0, size - value.size);
         }
     }
     enum store_status status = strings_set(ctx->store, &target, slice_make(result, size), 0);
