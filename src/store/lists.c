@@ -526,29 +526,64 @@ void list_remove(struct elements_writer *writer, uint64_t index, uint64_t count)
     }
 }
 
-uint64_t list_remove_value(struct elements_writer *writer, struct slice value, uint64_t count,
-                           enum list_end from) {
+static uint64_t remove_value_from_left(struct elements_writer *writer, struct slice value,
+                                       uint64_t count) {
     struct ordered_map **map = writer_map(writer);
     struct ordered_map_cursor cursor;
     struct element element;
     uint64_t removed = 0;
-    bool is_there =
-        from == LIST_LEFT ? ordered_map_first(*map, &cursor) : ordered_map_last(*map, &cursor);
+    bool is_there = ordered_map_first(*map, &cursor);
     while (is_there && removed < count) {
         sequence_view(writer->store, writer->collection, &cursor, &element);
-        bool is_equal = slice_equal(element.value, value);
-        if (is_equal) {
+        if (slice_equal(element.value, value)) {
             is_there = remove_here(writer, &cursor);
             map = writer_map(writer);
             removed++;
-        } else if (from == LIST_LEFT) {
+        } else {
             is_there = ordered_map_next(*map, &cursor);
-        }
-        if (from == LIST_RIGHT) {
-            /* After a removal the cursor is on the one behind, if there is one. */
-            is_there = is_equal && !is_there ? ordered_map_last(*map, &cursor)
-                                             : ordered_map_previous(*map, &cursor);
         }
     }
     return removed;
+}
+
+/* Which of up to 64 elements from `index` on equal `value`: a bit for each. */
+static uint64_t find_equal(struct elements_writer *writer, uint64_t index, uint64_t count,
+                           struct slice value) {
+    const struct ordered_map *map = *writer_map(writer);
+    struct ordered_map_cursor cursor;
+    struct element element;
+    uint64_t found = 0;
+    bool is_there = ordered_map_at(map, index, &cursor);
+    for (uint64_t i = 0; i < count; i++) {
+        require(is_there);
+        sequence_view(writer->store, writer->collection, &cursor, &element);
+        found |= (uint64_t)slice_equal(element.value, value) << i;
+        is_there = ordered_map_next(map, &cursor);
+    }
+    return found;
+}
+
+/* Steps to the left cost more than those to the right: it goes by pieces, each read to the right.
+ */
+static uint64_t remove_value_from_right(struct elements_writer *writer, struct slice value,
+                                        uint64_t count) {
+    uint64_t removed = 0;
+    for (uint64_t end = ordered_map_count(*writer_map(writer)); end > 0 && removed < count;) {
+        uint64_t size = end < 64 ? end : 64;
+        uint64_t found = find_equal(writer, end - size, size, value);
+        for (uint64_t i = size; i > 0 && removed < count; i--) {
+            if ((found >> (i - 1) & 1) != 0) {
+                list_remove(writer, end - size + i - 1, 1);
+                removed++;
+            }
+        }
+        end -= size;
+    }
+    return removed;
+}
+
+uint64_t list_remove_value(struct elements_writer *writer, struct slice value, uint64_t count,
+                           enum list_end from) {
+    return from == LIST_LEFT ? remove_value_from_left(writer, value, count)
+                             : remove_value_from_right(writer, value, count);
 }
