@@ -439,22 +439,22 @@ static uint64_t count_rough(struct xstream_view view, const struct xstream_trim 
     uint64_t gone = node->entries_max > 0 ? trimmed_count(view) % node->entries_max : 0;
     bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
     while (is_there) {
-        struct xstream_id id = cursor.name.id;
+        /* A node goes when all of its entries may. */
         in_node++;
+        bool may_go = trim->by == XSTREAM_TRIM_LENGTH
+                          ? length - taken - in_node >= trim->length_max
+                          : xstream_id_compare(cursor.name.id, trim->id_min) < 0;
+        if (!may_go || (trim->limit > 0 && taken + in_node > trim->limit)) {
+            break;
+        }
         bytes += cursor.at.element.name.size + xstream_value(&cursor).size;
         is_there = xstream_next(&cursor);
         bool is_full = (node->entries_max > 0 && in_node + gone >= node->entries_max) ||
                        (node->bytes_max > 0 && bytes >= node->bytes_max);
-        if (is_there && !is_full) {
-            continue;
+        if (!is_there || is_full) {
+            taken += in_node;
+            in_node = bytes = gone = 0;
         }
-        bool goes = trim->by == XSTREAM_TRIM_LENGTH ? length - taken - in_node >= trim->length_max
-                                                    : xstream_id_compare(id, trim->id_min) < 0;
-        if (!goes || (trim->limit > 0 && taken + in_node > trim->limit)) {
-            break;
-        }
-        taken += in_node;
-        in_node = bytes = gone = 0;
     }
     return taken;
 }
