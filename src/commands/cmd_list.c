@@ -99,17 +99,42 @@ static bool range_of(int64_t start, int64_t stop, uint64_t count, uint64_t *firs
     return true;
 }
 
-/* Replies with `count` elements from the one at `index` on, which are there. */
-static void reply_elements(struct command_context *ctx, const struct elements *elements,
-                           uint64_t index, uint64_t count, enum list_end towards) {
+/* Writes `count` elements from the one at `index` on, which are there, and where each ends. */
+static void write_elements(struct reply *reply, const struct store *store,
+                           const struct elements *elements, uint64_t index, uint64_t count,
+                           size_t *ends) {
     struct list_cursor cursor;
-    reply_array(ctx->reply, count);
-    bool is_there = count > 0 && list_seek(ctx->store, elements, index, &cursor);
+    bool is_there = count > 0 && list_seek(store, elements, index, &cursor);
     for (uint64_t i = 0; i < count; i++) {
         require(is_there);
-        reply_bulk(ctx->reply, cursor.element.value);
-        is_there = list_step(&cursor, towards);
+        reply_bulk(reply, cursor.element.value);
+        if (ends != NULL) {
+            ends[i] = reply->out->size;
+        }
+        is_there = list_step(&cursor, LIST_RIGHT);
     }
+}
+
+/* Replies with the last `count` elements, the last one first. Steps to the left cost more than
+ * those to the right: it goes by pieces, each written to the right and turned round. */
+static void reply_backward(struct command_context *ctx, const struct elements *elements,
+                           uint64_t count) {
+    enum { PIECE = 64 };
+    struct buffer bytes = {0};
+    struct reply piece = {.out = &bytes, .protocol = ctx->reply->protocol};
+    size_t ends[PIECE + 1] = {0};
+    reply_array(ctx->reply, count);
+    for (uint64_t end = elements->count, left = count; left > 0;) {
+        uint64_t size = left < PIECE ? left : PIECE;
+        buffer_clear(&bytes);
+        write_elements(&piece, ctx->store, elements, end - size, size, ends + 1);
+        for (uint64_t i = size; i > 0; i--) {
+            reply_raw(ctx->reply, slice_make(bytes.data + ends[i - 1], ends[i] - ends[i - 1]));
+        }
+        end -= size;
+        left -= size;
+    }
+    buffer_deinit(&bytes);
 }
 
 /* ---- pushing ---- */
@@ -235,11 +260,14 @@ static void pop_some(struct command_context *ctx, struct elements_writer *writer
     struct elements elements;
     elements_written(writer, &elements);
     count = count < elements.count ? count : elements.count;
-    uint64_t first = end == LIST_LEFT ? 0 : elements.count - count;
-    reply_elements(ctx, &elements, end == LIST_LEFT ? 0 : elements.count - 1, count,
-                   end == LIST_LEFT ? LIST_RIGHT : LIST_LEFT);
+    if (end == LIST_LEFT) {
+        reply_array(ctx->reply, count);
+        write_elements(ctx->reply, ctx->store, &elements, 0, count, NULL);
+    } else {
+        reply_backward(ctx, &elements, count);
+    }
     if (count > 0) {
-        list_remove(writer, first, count);
+        list_remove(writer, end == LIST_LEFT ? 0 : elements.count - count, count);
     }
     elements_close(writer);
     if (count > 0) {
@@ -610,7 +638,8 @@ static void cmd_lrange(struct command_context *ctx) {
     if (!range_of(start, stop, elements.count, &first, &size)) {
         first = size = 0;
     }
-    reply_elements(ctx, &elements, first, size, LIST_RIGHT);
+    reply_array(ctx->reply, size);
+    write_elements(ctx->reply, ctx->store, &elements, first, size, NULL);
 }
 
 struct lpos_options {
