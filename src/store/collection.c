@@ -11,7 +11,7 @@
 #include "store/snapshot_elements.h"
 
 enum {
-    COLLECTION_FREE_LATER = 64, /* with more elements: in the background */
+    COLLECTION_FREE_LATER = 256, /* with more elements: in the background */
     BUCKET_ENTRIES_MAX = 4096,  /* a bucket holds eight, and what spills over */
     WALK_ENTRIES_MIN = 48,      /* gathered before they are visited */
     WALK_ENTRIES_MAX = WALK_ENTRIES_MIN + BUCKET_ENTRIES_MAX,
