@@ -14,6 +14,7 @@ void command_table_deinit(struct command_table *table) {
     memory_free(table->slots);
     memory_free(table->row_slots);
     memory_free(table->names);
+    memory_free(table->subs);
     *table = (struct command_table){0};
 }
 
@@ -95,15 +96,35 @@ static void command_table_index_names(struct command_table *table) {
     }
 }
 
+/* Puts the subcommand at `index` into the chain of its parent, which is in the table. */
+static void command_table_chain(struct command_table *table, size_t index) {
+    size_t parent = 0;
+    while (table->rows[parent]->parent != NULL ||
+           strcmp(table->rows[parent]->name, table->rows[index]->parent) != 0) {
+        parent++;
+        require(parent < table->count);
+    }
+    table->subs[index].next = table->subs[parent].first;
+    table->subs[parent].first = (uint32_t)index + 1;
+}
+
 void command_table_add(struct command_table *table, const struct command_family *family) {
+    size_t before = table->count;
     if (table->capacity < table->count + family->count) {
         table->capacity = 2 * (table->count + family->count);
         table->rows = memory_resize(table->rows, table->capacity * sizeof(table->rows[0]));
         table->names = memory_resize(table->names, table->capacity * sizeof(table->names[0]));
+        table->subs = memory_resize(table->subs, table->capacity * sizeof(table->subs[0]));
     }
     for (size_t i = 0; i < family->count; i++) {
         table->names[table->count] = NULL;
+        table->subs[table->count] = (struct command_subs){0};
         table->rows[table->count++] = &family->rows[i];
+    }
+    for (size_t i = before; i < table->count; i++) {
+        if (table->rows[i]->parent != NULL) {
+            command_table_chain(table, i);
+        }
     }
     command_table_index_names(table);
 }
@@ -135,23 +156,17 @@ const struct command *command_table_find(const struct command_table *table, stru
 
 const struct command *command_table_find_sub(const struct command_table *table,
                                              const struct command *parent, struct slice name) {
-    for (size_t i = 0; i < table->count; i++) {
-        const struct command *row = table->rows[i];
-        if (row->parent != NULL && strcmp(row->parent, parent->name) == 0 &&
-            slice_is_word(name, row->name)) {
-            return row;
+    const struct command_subs *subs = table->subs;
+    for (size_t i = subs[command_table_index(table, parent)].first; i != 0; i = subs[i - 1].next) {
+        if (slice_is_word(name, table->rows[i - 1]->name)) {
+            return table->rows[i - 1];
         }
     }
     return NULL;
 }
 
 bool command_table_is_container(const struct command_table *table, const struct command *row) {
-    for (size_t i = 0; i < table->count; i++) {
-        if (table->rows[i]->parent != NULL && strcmp(table->rows[i]->parent, row->name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return table->subs[command_table_index(table, row)].first != 0;
 }
 
 size_t command_table_index(const struct command_table *table, const struct command *row) {

@@ -13,13 +13,20 @@ struct command_slot {
     bool is_unsure; /* another name may have the same words */
 };
 
+/* The subcommands of a row are a chain; indexes into rows, plus 1; 0: none. */
+struct command_subs {
+    uint32_t first; /* of its own */
+    uint32_t next;  /* of its parent's, after it */
+};
+
 struct command_table {
     const struct command **rows; /* commands and subcommands, in the order of the families */
     size_t count, capacity;
     struct command_slot *slots; /* open addressing by name */
     size_t slots_count;
     uint32_t *row_slots; /* the same by the row's address: slots_count of them */
-    const char **names; /* beside rows: the name clients use, "" for none, NULL for the row's own */
+    struct command_subs *subs; /* beside rows */
+    const char **names;        /* likewise: the name clients use, "" for none, NULL for the row's own */
 };
 
 void command_table_init(struct command_table *table);
