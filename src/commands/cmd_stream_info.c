@@ -286,17 +286,14 @@ static void cmd_xinfo_groups(struct command_context *ctx) {
     reply_array(ctx->reply, count_groups(view));
     for (bool is_there = xstream_next_group(view, true, &group); is_there;
          is_there = xstream_next_group(view, false, &group)) {
-        struct consumers consumers;
-        consumers_init(&consumers, view, &group.label);
         reply_map(ctx->reply, 6);
         reply_bulk_text(ctx->reply, "name");
         stream_reply_label(ctx, xstream_label_slice(&group.label));
-        put_integer(ctx, "consumers", (int64_t)consumers.count);
-        put_integer(ctx, "pending", (int64_t)consumers.pending_count);
+        put_integer(ctx, "consumers", (int64_t)xstream_consumers_count(view, &group.label));
+        put_integer(ctx, "pending", (int64_t)xstream_pending_count(view, &group.label));
         put_id(ctx, "last-delivered-id", group.last_id);
         put_count(ctx, "entries-read", group.entries_read);
         put_lag(ctx, view, &facts, &group);
-        consumers_deinit(&consumers);
     }
 }
 

@@ -24,9 +24,9 @@ struct command_table {
     size_t count, capacity;
     struct command_slot *slots; /* open addressing by name */
     size_t slots_count;
-    uint32_t *row_slots; /* the same by the row's address: slots_count of them */
+    uint32_t *row_slots;       /* the same by the row's address: slots_count of them */
     struct command_subs *subs; /* beside rows */
-    const char **names;        /* likewise: the name clients use, "" for none, NULL for the row's own */
+    const char **names; /* likewise: the name clients use, "" for none, NULL for the row's own */
 };
 
 void command_table_init(struct command_table *table);

@@ -12,8 +12,8 @@
 
 enum {
     COLLECTION_FREE_LATER = 256, /* with more elements: in the background */
-    BUCKET_ENTRIES_MAX = 4096,  /* a bucket holds eight, and what spills over */
-    WALK_ENTRIES_MIN = 48,      /* gathered before they are visited */
+    BUCKET_ENTRIES_MAX = 4096,   /* a bucket holds eight, and what spills over */
+    WALK_ENTRIES_MIN = 48,       /* gathered before they are visited */
     WALK_ENTRIES_MAX = WALK_ENTRIES_MIN + BUCKET_ENTRIES_MAX,
 };
 

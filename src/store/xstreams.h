@@ -92,6 +92,9 @@ bool xstream_find_consumer(struct xstream_view view, const struct xstream_label 
                            const struct xstream_label *label, struct xstream_consumer *consumer);
 /* The consumer that a cursor from xstream_seek_consumer() is on. */
 void xstream_consumer_here(struct xstream_cursor *cursor, struct xstream_consumer *consumer);
+/* How many entries are pending in the group, and how many consumers it has. O(log n). */
+uint64_t xstream_pending_count(struct xstream_view view, const struct xstream_label *group);
+uint64_t xstream_consumers_count(struct xstream_view view, const struct xstream_label *group);
 /* The pending entry of that id; its slice lies in the stream. */
 bool xstream_find_pending(struct xstream_view view, const struct xstream_label *group,
                           struct xstream_id id, struct xstream_pending *pending);
