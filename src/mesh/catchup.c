@@ -663,6 +663,21 @@ static bool has_causes(const struct mesh *mesh, const struct mesh_link *link) {
     return true;
 }
 
+/* Is anything of what the link's peer lacks to be had from its author alone, who was heard a moment
+ * ago and is not now? If that comes back it delivers it; if not, it is to be made again here. */
+static bool awaits_authors(const struct mesh *mesh, const struct mesh_link *link) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    struct context seen, own;
+    catchup_own_context(mesh, &own);
+    seen_context(link, &seen);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (own.stamps[slot] > seen.stamps[slot] && mesh_awaits_author(mesh, own.stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* How many parts may be under way? Some are ahead of the one that comes, so that small ones do not
  * cost a round trip each; and so many that the link is not idle for one. */
 static unsigned pulls_max(const struct mesh_link *link) {
@@ -679,14 +694,15 @@ static unsigned pulls_max(const struct mesh_link *link) {
  *
  * A node that was forgotten has time: others may be coming back with it, and have records of its
  * that the peers lack. What is compared before they told so would be made again, and come, too. But
- * peers may each lack what another one has, and not take it: that is not waited for forever. */
+ * peers may each lack what another one has, and not take it: that is not waited for forever. Nor is
+ * who has died: a minute. */
 static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
     const struct link_catchup *pull = &link->catchup;
     uint64_t waited_ms = (mesh->monotonic_us - mesh->catchup.started_us) / 1000;
     return pull->asked_count < pulls_max(link) && pull->retry_us <= mesh->monotonic_us &&
            is_eligible(link) && !is_refused(link) &&
            (mesh->catchup.mode != MESH_JOIN_REBASE ||
-            (waited_ms >= CATCHUP_REBASE_MS &&
+            (waited_ms >= CATCHUP_REBASE_MS && !awaits_authors(mesh, link) &&
              (waited_ms >= CATCHUP_REBASE_MAX_MS ||
               (knows_own_lives(mesh, link) && has_causes(mesh, link)))));
 }

@@ -272,11 +272,12 @@ void mesh_broadcast(struct mesh *mesh, const struct slice *parts, size_t parts_c
 unsigned mesh_acknowledged_count(const struct mesh *mesh, uint64_t stamp);
 /* Is the node owning this replica alive (self included), or was it within the last `ms`? */
 bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t within_ms);
-/* Does somebody else make known what a replica wrote, up to this stamp? Its node, if it is there,
- * or was within the last minute, and has told that it has it, or had it and makes it again; or
- * another living one that has or had it, with a smaller id than this one's: one of them is enough.
- */
+/* Does somebody else make known what a replica wrote, up to this stamp? Its node, if it lives and
+ * has told that it has it, or had it and makes it again; or another living one that has or had it,
+ * with a smaller id than this one's: one of them is enough. */
 bool mesh_has_author(const struct mesh *mesh, uint64_t stamp);
+/* Would its node alone make it known, which is not heard now, but was within the last minute? */
+bool mesh_awaits_author(const struct mesh *mesh, uint64_t stamp);
 unsigned mesh_alive_count(const struct mesh *mesh); /* peers, this node not included */
 /* Is it joining: clients are told LOADING. */
 bool mesh_is_joining(const struct mesh *mesh);

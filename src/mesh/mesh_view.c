@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "mesh/mesh_state.h"
 
-/* A node that was heard this lately delivers what it wrote itself, though it may count as dead. */
+/* A dead node that was heard this lately is given time to come back and deliver what it wrote. */
 enum { AUTHOR_AWAY_MS = 60000 };
 
 static const struct replicas *get_replicas(const struct mesh *mesh) {
@@ -62,17 +62,30 @@ static bool is_known_by_smaller(const struct mesh *mesh, uint64_t stamp) {
     return false;
 }
 
-bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
+/* Does its node make known itself what a replica wrote, if it was there within that time? */
+static bool is_known_by_author(const struct mesh *mesh, uint64_t stamp, uint64_t within_ms) {
     const struct replicas *replicas = get_replicas(mesh);
     unsigned slot = stamp_slot(stamp);
-    if (!mesh_is_replica_alive(mesh, slot, AUTHOR_AWAY_MS)) {
-        return is_known_by_smaller(mesh, stamp);
+    if (!mesh_is_replica_alive(mesh, slot, within_ms)) {
+        return false;
     }
     const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
     /* What it wrote in a life in which it was heard it has, whether it told so or not. */
     bool is_its_life = member->ref == replicas->slots[slot].ref && member->heard_ms != 0;
-    return member->is_self || is_its_life || member_has_had(member, slot) >= stamp ||
-           is_known_by_smaller(mesh, stamp);
+    return member->is_self || is_its_life || member_has_had(member, slot) >= stamp;
+}
+
+bool mesh_has_author(const struct mesh *mesh, uint64_t stamp) {
+    return is_known_by_author(mesh, stamp, 0) || is_known_by_smaller(mesh, stamp);
+}
+
+bool mesh_awaits_author(const struct mesh *mesh, uint64_t stamp) {
+    if (!is_known_by_author(mesh, stamp, AUTHOR_AWAY_MS) || is_known_by_smaller(mesh, stamp)) {
+        return false;
+    }
+    const struct replica *life = &get_replicas(mesh)->slots[stamp_slot(stamp)];
+    const struct member *author = membership_find(&mesh->membership, life->id.node);
+    return author->state == MEMBER_SUSPECT || author->state == MEMBER_DEAD;
 }
 
 unsigned mesh_alive_count(const struct mesh *mesh) {

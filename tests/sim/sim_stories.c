@@ -925,6 +925,60 @@ static void m16_after_a_restart_it_counts_once(struct story *story) {
     originals_come_late(story, false);
 }
 
+/* C was forgotten by A and B, and alone has seen what D has written last, when D dies. C makes that
+ * known if D does not within a minute; and if D comes back even later, with more, it counts once.
+ */
+static void last_of_an_author(struct story *story, uint64_t comes_back_ms) {
+    start(story, 4);
+    (void)say(story, D, "INCRBY c 1");
+    agree(story);
+    for (unsigned b = C; b <= D; b++) {
+        cut(story, A, b);
+        cut(story, B, b);
+    }
+    wait_ms(story, 30000);
+    char command[80];
+    (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, C)->node_id);
+    (void)say(story, A, command);
+    wait_ms(story, 20000);
+    (void)say(story, D, "INCRBY c 10");
+    (void)say(story, D, "HINCRBY h f 5");
+    (void)say(story, D, "SADD s 1");
+    wait_ms(story, 1000);
+    expect(story, C, "GET c", "11");
+    cut(story, C, D);
+    (void)say(story, D, "INCRBY c 100"); /* nobody has this */
+    sim_kill(at(story, D));
+    for_pairs(story, mend);
+    if (comes_back_ms != 0) {
+        wait_ms(story, comes_back_ms);
+        sim_start(at(story, D));
+        wait_until_ready(story, 4);
+    } else {
+        wait_ms(story, 20000);
+        wait_until_ready(story, 3);
+    }
+    agree(story);
+    expect_all(story, "GET c", comes_back_ms != 0 ? "111" : "11");
+    expect_all(story, "HGET h f", "5");
+    expect_all(story, "SCARD s", "1");
+    (void)say(story, C, "INCRBY c 1000");
+    agree(story);
+    expect_all(story, "GET c", comes_back_ms != 0 ? "1111" : "1011");
+}
+
+static void m16_the_last_of_who_is_gone_stays(struct story *story) {
+    last_of_an_author(story, 0);
+}
+
+static void m16_the_last_of_who_comes_back_counts_once(struct story *story) {
+    last_of_an_author(story, 30000);
+}
+
+static void m16_the_last_of_who_comes_late_counts_once(struct story *story) {
+    last_of_an_author(story, 120000);
+}
+
 /* C has deleted what B wrote, and both forget C. It comes back to A, which has not heard of what B
  * wrote, but soon does. */
 static void m16_deleted_before_the_others_had_it(struct story *story) {
@@ -1493,6 +1547,9 @@ static const struct {
     STORY(m16_forgotten_and_back),
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
     {"m16_after_a_restart_it_counts_once", m16_after_a_restart_it_counts_once, 4},
+    {"m16_the_last_of_who_is_gone_stays", m16_the_last_of_who_is_gone_stays, 4},
+    {"m16_the_last_of_who_comes_back_counts_once", m16_the_last_of_who_comes_back_counts_once, 4},
+    {"m16_the_last_of_who_comes_late_counts_once", m16_the_last_of_who_comes_late_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
     STORY(m16_put_back_without_a_log),
     STORY(m16_deleted_before_the_others_had_it),

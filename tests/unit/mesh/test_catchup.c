@@ -7,7 +7,10 @@
 #include "mesh/membership_state.h"
 #include "mesh_world.h"
 
-enum { FILLING_BYTES = 4096 }; /* of a read that brings nothing, so that parts take time */
+enum {
+    FILLING_BYTES = 4096, /* of a read that brings nothing, so that parts take time */
+    AWAY_MS = 60000,      /* so long one that is dead is given to come back */
+};
 
 /* What one node serves and takes. */
 struct side {
@@ -926,11 +929,34 @@ static void the_forgotten_do_not_wait_for_each_other(void **state) {
     world_free(world);
 }
 
-/* What only this node has of another one's changes, that one makes known itself if it was heard
- * within the last minute, dead or not, and has them still. */
+/* It alone has the last that another node wrote, who is dead. That may come back and deliver it: it
+ * is given a minute since it was heard. Then nobody else would make it known. */
+static void who_was_forgotten_waits_for_the_dead(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(0, 0, 24);
+    struct world_node *node = &world->nodes[2];
+    const struct member *author = link_to(world, 2, 1)->member;
+    unsigned slot = replicas_find(&node->replicas, author->ref);
+    uint64_t last = stamp_make(stamp_ticks(node->context.stamps[slot]) + 1, slot);
+    context_add(&node->context, last);
+    world_stop(world, 1);
+    uint64_t heard_ms = author->heard_ms;
+    while (mesh_now_ms(node->mesh) - heard_ms < AWAY_MS - 50) {
+        world_step(world);
+    }
+    assert_int_equal(author->heard_ms, heard_ms);
+    assert_int_equal(sides[2].begins, 0);
+    assert_true(mesh_awaits_author(node->mesh, last));
+    assert_true(becomes_ready(world, 2, 1000));
+    assert_true(sides[2].rebased);
+    assert_false(mesh_has_author(node->mesh, last));
+    world_free(world);
+}
+
+/* What only this node has of another one's changes, that one makes known itself if it lives, and
+ * has them still. If it was heard within the last minute it may come back to do so. */
 static void authors_make_their_changes_known(void **state) {
     (void)state;
-    enum { AWAY_MS = 60000 };
     struct world *world = begin_world(3, 3, 22);
     write_all(world, 3, 20, 1);
     const struct mesh *mesh = world->nodes[0].mesh;
@@ -943,6 +969,7 @@ static void authors_make_their_changes_known(void **state) {
     assert_true(mesh_has_author(mesh, newest));
     assert_true(mesh_has_author(mesh, beyond)); /* whether it told so or not */
     assert_true(mesh_has_author(mesh, own));
+    assert_false(mesh_awaits_author(mesh, newest));
     /* Of an earlier life it may have lost the end. */
     struct replica_id life = world->nodes[0].replicas.slots[slot].id;
     life.generation--;
@@ -952,16 +979,23 @@ static void authors_make_their_changes_known(void **state) {
     assert_false(mesh_has_author(mesh, stamp_make(6, earlier)));
     world_stop(world, 1);
     uint64_t heard_ms = author->heard_ms;
+    while (author->state != MEMBER_SUSPECT) {
+        world_step(world);
+    }
+    assert_true(mesh_awaits_author(mesh, newest));
     while (author->state != MEMBER_DEAD) {
         world_step(world);
     }
-    assert_true(mesh_has_author(mesh, newest));
+    assert_false(mesh_has_author(mesh, newest));
+    assert_true(mesh_awaits_author(mesh, newest));
+    assert_false(mesh_awaits_author(mesh, stamp_make(6, earlier)));
     while (mesh_now_ms(mesh) - heard_ms < AWAY_MS - 50) {
         world_step(world);
     }
     assert_int_equal(author->heard_ms, heard_ms);
-    assert_true(mesh_has_author(mesh, newest));
+    assert_true(mesh_awaits_author(mesh, newest));
     world_run_ms(world, 100);
+    assert_false(mesh_awaits_author(mesh, newest));
     assert_false(mesh_has_author(mesh, newest));
     assert_true(mesh_has_author(mesh, own));
     /* To node 2 that is node 0's, whose id is smaller. */
@@ -1137,6 +1171,7 @@ int main(void) {
         cmocka_unit_test(who_was_forgotten_asks_who_knows_its_lives),
         cmocka_unit_test(who_was_forgotten_does_not_wait_forever),
         cmocka_unit_test(the_forgotten_do_not_wait_for_each_other),
+        cmocka_unit_test(who_was_forgotten_waits_for_the_dead),
         cmocka_unit_test(authors_make_their_changes_known),
         cmocka_unit_test(what_is_void_is_given_up),
         cmocka_unit_test(what_is_void_waits_for_who_is_without),
