@@ -79,6 +79,7 @@ struct replicas {
     unsigned slots_count;  /* highest slot in use, and one */
     unsigned slots_capacity;
     unsigned self;                   /* slot of this node's present life */
+    bool tells_anew;                 /* its next record says all that it has seen */
     struct retired_replica *retired; /* oldest first */
     size_t retired_count;
     struct ended_replica *ended; /* oldest first */

@@ -161,9 +161,9 @@ uint64_t log_changes_since(const struct log *log, uint64_t stamp) {
     return slot == replicas->self ? counted + log->store->journal.changes_count : counted;
 }
 
-/* A life begins: what was retired before it, it has seen, and no later mark of it will say so.
- * Others may still have the slot, or have it again while they replay their log. As many of the
- * newest as there is room for. */
+/* A life begins, or has taken over a state: what was retired before, it has seen, and no later mark
+ * of it will say so. Others may still have the slot, or have it again while they replay their log.
+ * As many of the newest as there is room for. */
 static size_t take_retired_marks(const struct replicas *replicas, struct stream_mark *marks,
                                  size_t count) {
     for (size_t i = replicas->retired_count; i-- > 0 && count < STAMP_SLOTS_COUNT;) {
@@ -180,18 +180,19 @@ static size_t take_marks(struct log *log, struct stream_mark *marks) {
     const struct store *store = log->store;
     struct replicas *replicas = &log->store->replicas;
     const struct replica *self = &replicas->slots[replicas->self];
+    bool tells_all = log->logged.stamps[replicas->self] == 0 || replicas->tells_anew;
     size_t count = 0;
+    replicas->tells_anew = false;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t seen = store->context.stamps[slot];
-        uint64_t mark = slot < self->mark_count ? self->mark[slot] : 0;
+        uint64_t mark = slot < self->mark_count && !tells_all ? self->mark[slot] : 0;
         if (seen > mark && slot != replicas->self && replicas->slots[slot].ref != 0) {
             marks[count++] =
                 (struct stream_mark){.ref = replicas->slots[slot].ref, .ticks = stamp_ticks(seen)};
             replicas_raise_mark(replicas, replicas->self, seen);
         }
     }
-    return log->logged.stamps[replicas->self] == 0 ? take_retired_marks(replicas, marks, count)
-                                                   : count;
+    return tells_all ? take_retired_marks(replicas, marks, count) : count;
 }
 
 static void collect_changes(struct log *log) {

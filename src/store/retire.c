@@ -518,7 +518,8 @@ static enum retire_progress retire_collection(struct store *store, struct collec
 static bool retire_is_told(struct store *store, unsigned slot) {
     const struct replica *self = &store->replicas.slots[store->replicas.self];
     uint64_t told = slot < self->mark_count ? self->mark[slot] : 0;
-    if (told >= store->context.stamps[slot] || !store->journal.is_on) {
+    if ((told >= store->context.stamps[slot] && !store->replicas.tells_anew) ||
+        !store->journal.is_on) {
         return true;
     }
     if (!store->retirement.has_told && store->journal.bytes.size == 0) {

@@ -1095,6 +1095,8 @@ void sync_finish(struct sync *sync) {
     sync_take_context(sync);
     sync_take_order(sync);
     sync_note_ends(sync);
+    /* Its marks are others' word for it, and more than its own records have said. */
+    store->replicas.tells_anew = true;
     store->is_replaying = sync->mode == SYNC_TAKE;
     sync_touch_all(store, STORE_TOUCH_ALL_CAME);
 }

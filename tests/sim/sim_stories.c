@@ -1052,6 +1052,59 @@ static void m16_put_back_beside_one_that_lags(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* B is put back to before its first life ended, of which A has retired two by then. Alone it begins
+ * another one, takes over what A has, and deletes that. A has those lives again while it replays
+ * its log: there, too, the deletes have seen what they wrote. */
+static void deleted_by_one_that_was_put_back(struct story *story, bool a_restarts) {
+    start(story, 2);
+    (void)say(story, B, "SET before 1");
+    agree(story);
+    sim_disk_copy(&at(story, B)->copy, &at(story, B)->disk);
+    (void)say(story, B, "INCRBY c 5");
+    (void)say(story, B, "SADD s 1");
+    agree(story);
+    sim_kill(at(story, B));
+    restart(story, B);
+    (void)say(story, B, "INCRBY d 5");
+    (void)say(story, B, "SADD t 1");
+    agree(story);
+    sim_kill(at(story, B));
+    restart(story, B);
+    (void)say(story, A, "SET k 1");
+    agree(story);
+    wait_ms(story, 60000);
+    cut(story, A, B);
+    sim_kill(at(story, B));
+    sim_disk_copy(&at(story, B)->disk, &at(story, B)->copy);
+    sim_start(at(story, B));
+    wait_ms(story, 5000);
+    (void)say(story, B, "SET alone 1");
+    if (a_restarts) {
+        sim_kill(at(story, A));
+        sim_start(at(story, A));
+        wait_ms(story, 5000);
+    }
+    mend(story, A, B);
+    wait_until_ready(story, 2);
+    agree(story);
+    expect_all(story, "MGET c d", "5 5");
+    (void)say(story, B, "DEL c d s t");
+    agree(story);
+    sim_kill(at(story, A));
+    restart(story, A);
+    agree(story);
+    expect_all(story, "EXISTS c d s t", "0");
+    expect_all(story, "MGET before k alone", "1 1 1");
+}
+
+static void m16_deleted_by_one_that_was_put_back(struct story *story) {
+    deleted_by_one_that_was_put_back(story, false);
+}
+
+static void m16_deleted_by_one_that_was_put_back_and_taken(struct story *story) {
+    deleted_by_one_that_was_put_back(story, true);
+}
+
 /* Likewise, but C has no log from before the copy, and meets A, which has seen all that C lacks.
  * A's state decides: what it has seen and does not have was deleted. */
 static void m16_put_back_without_a_log(struct story *story) {
@@ -1552,6 +1605,9 @@ static const struct {
     {"m16_the_last_of_who_comes_late_counts_once", m16_the_last_of_who_comes_late_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
     STORY(m16_put_back_without_a_log),
+    {"m16_deleted_by_one_that_was_put_back", m16_deleted_by_one_that_was_put_back, 2},
+    {"m16_deleted_by_one_that_was_put_back_and_taken",
+     m16_deleted_by_one_that_was_put_back_and_taken, 2},
     STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},

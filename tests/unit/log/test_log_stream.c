@@ -641,7 +641,8 @@ static void test_another_replica(void **state) {
     lone_free(lone);
 }
 
-/* The first record of a life, and only that, says what was retired before it. */
+/* The first record of a life, and that after a state was taken over, and only those, say what was
+ * retired before them, and all else that was seen. */
 static void test_retired_before(void **state) {
     (void)state;
     struct lone *lone = lone_new(&ON_DISK);
@@ -659,21 +660,28 @@ static void test_retired_before(void **state) {
     log_collect(world->log);
     world_set(world, 3, "second");
     log_collect(world->log);
-    unsigned told = 0, count = 0;
+    world->store.replicas.tells_anew = true;
+    world_set(world, 4, "taken over");
+    log_collect(world->log);
+    world_set(world, 5, "last");
+    log_collect(world->log);
+    unsigned told = 0, told_lives = 0, count = 0;
     struct stream_record record;
     struct slice bytes;
     while (log_stream_next(stream, &record, &bytes) == LOG_STREAM_RECORD) {
         struct stream_mark mark;
         while (stream_mark_next(&record.marks, &mark)) {
             bool is_it = mark.ref == 0xABCDEF && mark.ticks == 77;
-            assert_true(!is_it || (record.ref == world->store.replicas.slots[slot].ref &&
-                                   record.previous_ticks == 0));
+            assert_int_equal(record.ref, world->store.replicas.slots[slot].ref);
+            assert_true(record.previous_ticks == 0 || count == 3);
             told += is_it;
+            told_lives += !is_it;
         }
         count++;
     }
-    assert_true(count >= 3);
-    assert_int_equal(told, 1);
+    assert_int_equal(count, 5);
+    assert_int_equal(told, 2);
+    assert_int_equal(told_lives, 2); /* the one before */
     log_stream_free(stream);
     lone_free(lone);
 }

@@ -126,6 +126,10 @@ static void collect(struct peer *peer) {
     }
     struct stream_mark marks[AUTHORS_MAX];
     size_t marks_count = 0;
+    if (store->replicas.tells_anew) {
+        author->told = (struct context){0};
+        store->replicas.tells_anew = false;
+    }
     for (unsigned i = 0; i < authors_count; i++) {
         unsigned slot = replicas_find(&store->replicas, authors[i].ref);
         if (slot != 0 && i != peer->author &&
@@ -308,6 +312,7 @@ static void finish(struct sync *sync, struct peer *joiner) {
     while (!sync_merge_some(sync)) {
     }
     sync_finish(sync);
+    assert_true(joiner->store.replicas.tells_anew);
     if (joiner->store.is_replaying) {
         replay(joiner, &before);
         assert_true(sync_is_replayed(sync));
