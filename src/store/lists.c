@@ -517,6 +517,7 @@ void list_remove(struct elements_writer *writer, uint64_t index, uint64_t count)
     struct ordered_map_cursor cursor;
     bool is_there = ordered_map_at(*writer_map(writer), index, &cursor);
     if (!writer->has_list && count > 0) {
+        require(is_there);
         (void)sequence_write_remove_range(writer, &cursor, count);
         return;
     }

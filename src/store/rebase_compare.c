@@ -457,7 +457,7 @@ struct difference {
     bool is_unclear;       /* a part's share could not be told */
     bool is_same_register; /* both sides' numbers stand on one register */
     bool can_patch;        /* the mesh lacks `patches`, and nothing else that is known */
-    bool is_patched;       /* and both sides' bytes stand on one register */
+    bool is_patched;       /* and both sides' bytes are the same without them */
     struct buffer patches; /* what of edits the mesh lacks */
     struct buffer edits;   /* that, and what others are to make again */
 };
@@ -678,9 +678,10 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     view_init(&theirs, sync->store, rebase_entry_at(place->theirs, place->key));
     /* What is a register on the one side may be an edit on the other: then the bytes tell. The
      * whole value, written again, would supersede what others patched in other places. */
-    difference.is_patched |=
-        difference.can_patch && theirs.is_there && wanted.is_there &&
-        differ_by_edits(wanted.bytes, theirs.bytes, buffer_slice(&difference.edits));
+    if (difference.can_patch && !difference.is_patched && theirs.is_there && wanted.is_there) {
+        difference.is_patched =
+            differ_by_edits(wanted.bytes, theirs.bytes, buffer_slice(&difference.edits));
+    }
     buffer_deinit(&difference.edits);
     if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
         judge_plain(&ours, &theirs, verdict);

@@ -38,6 +38,11 @@ static const struct command *find(const struct command_table *table, const char 
     return row;
 }
 
+static void fill(struct command_table *table) {
+    command_table_init(table);
+    command_table_add(table, &family);
+}
+
 static bool is_top_level(const struct command *row) {
     return row->parent == NULL;
 }
@@ -49,8 +54,7 @@ static char in_capitals(char c) {
 static void test_any_case(void **state) {
     (void)state;
     struct command_table table;
-    command_table_init(&table);
-    command_table_add(&table, &family);
+    fill(&table);
     for (size_t i = 0; i < family.count; i++) {
         char name[64];
         size_t size = strlen(rows[i].name);
@@ -71,8 +75,7 @@ static void test_any_case(void **state) {
 static void test_other_bytes(void **state) {
     (void)state;
     struct command_table table;
-    command_table_init(&table);
-    command_table_add(&table, &family);
+    fill(&table);
     for (size_t i = 0; i < family.count; i++) {
         char name[64];
         size_t size = strlen(rows[i].name);
@@ -100,8 +103,7 @@ static void test_other_bytes(void **state) {
 static void test_renamed(void **state) {
     (void)state;
     struct command_table table;
-    command_table_init(&table);
-    command_table_add(&table, &family);
+    fill(&table);
     assert_false(command_table_rename(&table, slice_of("none"), "other"));
     assert_false(command_table_rename(&table, slice_of("get"), "AGET"));
     assert_true(command_table_rename(&table, slice_of("get"), "B840-Fc02"));
