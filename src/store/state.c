@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/state.h"
 
+#include <math.h>
+
 #include "crdt/packed_list.h"
 #include "store/databases.h"
 #include "store/elements_internal.h"
@@ -220,6 +222,12 @@ static enum store_status take_contested(struct slice *bytes, struct state_piece 
     return STORE_OK;
 }
 
+/* It may become a part of a contested value, and so has to be one (I2 of contested.h). */
+static bool counter_is_sound(const struct entry_parts *parts) {
+    return stamp_slot(parts->stamp) != STAMP_SLOT_SETTLED &&
+           parts->start_ticks <= stamp_ticks(parts->stamp) && !isnan(parts->float_total);
+}
+
 /* `packed` gets the bytes of a packed collection. */
 static enum store_status take_body(struct slice *bytes, struct state_piece *piece,
                                    struct entry_parts *parts, struct buffer *packed) {
@@ -250,13 +258,13 @@ static enum store_status take_body(struct slice *bytes, struct state_piece *piec
             }
             parts->integer = (int64_t)number[1];
         }
-        return STORE_OK;
+        return counter_is_sound(parts) ? STORE_OK : STORE_MALFORMED;
     case ENTRY_FLOAT_COUNTER:
         return varint_take(bytes, &parts->start_ticks) &&
                        varint_take(bytes, &parts->register_stamp) &&
                        state_localize(slots, &parts->register_stamp) &&
                        state_take_float(bytes, &parts->float_total) &&
-                       state_take_float(bytes, &parts->float_register)
+                       state_take_float(bytes, &parts->float_register) && counter_is_sound(parts)
                    ? STORE_OK
                    : STORE_MALFORMED;
     case ENTRY_LARGE: {
