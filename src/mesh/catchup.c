@@ -93,6 +93,12 @@ static void give_up_parts(struct mesh_link *link, bool tells) {
     pull->retry_us = link->mesh->monotonic_us + CATCHUP_RETRY_MS * 1000ULL;
 }
 
+/* Has this node written anything in its present life? */
+static bool has_written(const struct mesh *mesh) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    return mesh->data.context(mesh->data.udata)->stamps[replicas->self] != 0;
+}
+
 static void begin(struct mesh *mesh, enum mesh_join mode) {
     struct catchup *catchup = &mesh->catchup;
     if (catchup->state == CATCHUP_IDLE || mode != catchup->mode) {
@@ -117,7 +123,7 @@ static void begin(struct mesh *mesh, enum mesh_join mode) {
         link->catchup.retry_us = 0;
     }
     catchup_serve_nobody(mesh);
-    if (mode == MESH_JOIN_REBASE && !mesh->was_forgotten) {
+    if (mode == MESH_JOIN_REBASE && !mesh->was_forgotten && has_written(mesh)) {
         /* What is issued again comes from a new life; the present one ends with what is known. */
         mesh_want_generation(mesh, 0);
     }
@@ -160,7 +166,7 @@ static bool has_source(struct mesh *mesh, const struct context *needed) {
     catchup_own_context(mesh, &own);
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         struct context seen;
-        if (!link_is_up(link) || link->peer_is_joining) {
+        if (!link_is_up(link) || link->peer_is_joining || catchup_peer_has_void(link)) {
             continue;
         }
         seen_context(link, &seen);
@@ -241,15 +247,16 @@ static void need(struct catchup *catchup, const struct context *needed) {
     *catchup->needed = *needed;
 }
 
-/* Has this node written what the peer has not seen? */
-static bool has_unsent(const struct mesh_link *link) {
+/* Has this node written what the peer has not seen, in lives of this generation or later? */
+static bool has_unsent(const struct mesh_link *link, uint64_t generation) {
     struct mesh *mesh = link->mesh;
-    unsigned count = mesh->data.replicas(mesh->data.udata)->slots_count;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
     struct context seen, own;
     catchup_own_context(mesh, &own);
     seen_context(link, &seen);
-    for (unsigned slot = 1; slot < count; slot++) {
-        if (mesh_is_own_slot(mesh, slot) && own.stamps[slot] > seen.stamps[slot]) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (mesh_is_own_slot(mesh, slot) && replicas->slots[slot].id.generation >= generation &&
+            own.stamps[slot] > seen.stamps[slot]) {
             return true;
         }
     }
@@ -322,7 +329,8 @@ static void seen_by_links(struct mesh *mesh, bool has_joining, struct context *a
     *all = (struct context){0};
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         struct context seen;
-        if (!link_is_up(link) || link->member == NULL || (link->peer_is_joining && !has_joining)) {
+        if (!link_is_up(link) || link->member == NULL || (link->peer_is_joining && !has_joining) ||
+            catchup_peer_has_void(link)) {
             continue;
         }
         seen_context(link, &seen);
@@ -332,7 +340,10 @@ static void seen_by_links(struct mesh *mesh, bool has_joining, struct context *a
 
 void catchup_wait(struct mesh_link *link) {
     struct mesh *mesh = link->mesh;
-    if (has_unsent(link)) {
+    if (catchup_peer_has_void(link)) {
+        return;
+    }
+    if (has_unsent(link, 0)) {
         catchup_consider(link, true, true);
         return;
     }
@@ -360,7 +371,7 @@ static bool is_joiner_by_right(const struct mesh_link *link) {
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
-    if (catchup->state == CATCHUP_PULLING || mesh->is_leaving) {
+    if (catchup->state == CATCHUP_PULLING || mesh->is_leaving || catchup_peer_has_void(link)) {
         return;
     }
     uint64_t since_ms = lost_ms(link);
@@ -386,7 +397,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     if (lacks_settled || was_forgotten) {
         seen_by_links(mesh, true, &needed); /* each of them wants it to have seen all that it has */
     }
-    was_forgotten |= lacks_settled && has_unsent(link);
+    was_forgotten |= lacks_settled && has_unsent(link, 0);
     if (was_forgotten && compare_with_peer(link) > 0 && !is_joiner_by_right(link)) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
         link->peer_was_forgotten = true;
@@ -406,6 +417,17 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
 }
 
 /* ---- joining: the parts ---- */
+
+void catchup_note_peer(struct mesh_link *link, bool is_joining, bool is_rebasing) {
+    if (is_joining) {
+        link->peer_is_joining = true;
+    } else {
+        catchup_peer_is_back(link);
+    }
+    link->peer_is_rebasing = is_rebasing;
+    link->catchup.has_rebased |= link->catchup.rebases && !is_joining;
+    link->catchup.rebases = is_rebasing || (link->catchup.rebases && is_joining);
+}
 
 void catchup_peer_is_back(struct mesh_link *link) {
     link->catchup.pulls = link->peer_is_joining = false;
@@ -452,7 +474,7 @@ static bool has_needed(const struct mesh_link *link) {
 
 /* May it be asked for parts? */
 static bool is_eligible(const struct mesh_link *link) {
-    return !link->catchup.is_foreign && has_needed(link);
+    return !link->catchup.is_foreign && has_needed(link) && !catchup_peer_has_void(link);
 }
 
 /* Did what came from the link not fit just now? */
@@ -678,6 +700,45 @@ static bool awaits_authors(const struct mesh *mesh, const struct mesh_link *link
     return false;
 }
 
+/* Is there a peer that was forgotten, too, and compares first? What two of them make again of one
+ * value at the same time is not the sum of what each of them knows of it: so one after the other,
+ * and the second one with what the first has made again. */
+static bool awaits_first(const struct mesh *mesh, const struct mesh_link *link) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    struct context seen;
+    seen_context(link, &seen);
+    for (const struct mesh_link *first = mesh->links; first != NULL; first = first->next) {
+        if (first == link || !link_is_up(first) || first->member == NULL ||
+            memcmp(first->peer.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) > 0) {
+            continue;
+        }
+        unsigned slot = replicas_find(replicas, first->member->ref);
+        if (first->catchup.rebases || (first->catchup.has_rebased && slot != 0 &&
+                                       member_seen(first->member, slot) > seen.stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was this node put back, so that what its lives wrote before is taken by the linked peers as it
+ * is, and has it written nothing since? Then it is merged, under the stamps that it has, where no
+ * log brings it to them. Made again it would be something that nobody has seen: what others had
+ * seen and deleted would be there again. */
+static bool is_put_back(const struct mesh *mesh) {
+    bool is_any_lost = false;
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (!link_is_up(link) || link->peer_is_joining) {
+            continue;
+        }
+        if (link->owes_from == 0 || has_unsent(link, link->owes_from)) {
+            return false;
+        }
+        is_any_lost |= link->stream.state == STREAM_LOST;
+    }
+    return is_any_lost;
+}
+
 /* How many parts may be under way? Some are ahead of the one that comes, so that small ones do not
  * cost a round trip each; and so many that the link is not idle for one. */
 static unsigned pulls_max(const struct mesh_link *link) {
@@ -703,6 +764,7 @@ static bool wants_part(const struct mesh *mesh, const struct mesh_link *link) {
            is_eligible(link) && !is_refused(link) &&
            (mesh->catchup.mode != MESH_JOIN_REBASE ||
             (waited_ms >= CATCHUP_REBASE_MS && !awaits_authors(mesh, link) &&
+             (waited_ms >= CATCHUP_REBASE_MAX_MS + CATCHUP_FIRST_MS || !awaits_first(mesh, link)) &&
              (waited_ms >= CATCHUP_REBASE_MAX_MS ||
               (knows_own_lives(mesh, link) && has_causes(mesh, link)))));
 }
@@ -743,15 +805,31 @@ static void become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
-    catchup->is_fresh = catchup->has_sync = catchup->was_refused = catchup->leaves_void = false;
+    catchup->is_fresh = catchup->has_sync = catchup->was_refused = catchup->leaves_void =
+        catchup->was_merging = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
     memory_free(catchup->needed);
     catchup->goal = catchup->needed = NULL;
-    catchup->sourceless_us = 0;
+    catchup->sourceless_us = catchup->stuck_us = 0;
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        link->catchup.has_rebased = false;
+    }
 }
 
+static void stop_joining(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        give_up_parts(link, true);
+    }
+    if (mesh->data.sync_is_ready(mesh->data.udata)) {
+        become_ready(mesh);
+    } else {
+        mesh->catchup.state = CATCHUP_ADVANCING; /* its log has to begin with a snapshot */
+    }
+}
+
+/* All parts are in. */
 static void finish_parts(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     switch (mesh->data.sync_end(mesh->data.udata)) {
@@ -806,6 +884,7 @@ static bool must_change_seed(const struct mesh *mesh) {
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         bool is_eligible_now =
             has_needed(link) && !link->peer_is_joining && !is_refused(link) &&
+            !catchup_peer_has_void(link) &&
             (mesh->catchup.mode != MESH_JOIN_REBASE || knows_own_lives(mesh, link));
         if (!is_eligible_now) {
             continue;
@@ -841,10 +920,7 @@ static void look_for_tie(struct mesh *mesh) {
     if (mesh->monotonic_us - catchup->tied_us >= (1 + better) * CATCHUP_TIED_MS * 1000ULL) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
-        for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-            give_up_parts(link, true);
-        }
-        become_ready(mesh);
+        stop_joining(mesh);
     }
 }
 
@@ -852,10 +928,13 @@ static void look_for_tie(struct mesh *mesh) {
 
 static void note_peer(struct catchup *catchup, struct mesh_link *link) {
     struct context seen;
+    link->catchup.is_counted = true;
+    if (catchup_peer_has_void(link)) {
+        return; /* it is going to take over another state */
+    }
     seen_context(link, &seen);
     context_join(catchup->goal, &seen);
     catchup->had_peers_data |= !context_is_empty(&seen);
-    link->catchup.is_counted = true;
 }
 
 /* Who had what is missing may be gone, or have begun anew without it: a node with data waits only
@@ -1026,23 +1105,50 @@ static void look_for_void(struct mesh *mesh) {
     } else if (catchup->state == CATCHUP_PULLING && link == NULL && catchup->leaves_void &&
                catchup->mode == MESH_JOIN_TAKE && catchup->parts_done < CATCHUP_PARTS &&
                cancel_sync(mesh)) {
-        for (struct mesh_link *other = mesh->links; other != NULL; other = other->next) {
-            give_up_parts(other, true);
-        }
-        become_ready(mesh);
+        stop_joining(mesh);
+    }
+}
+
+/* All linked peers have seen what is void: they have to take over the state of this node, so it
+ * must not join. */
+static void look_for_stuck(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    bool is_any = false, is_stuck = catchup->state == CATCHUP_PULLING && !catchup->is_fresh &&
+                                    catchup->parts_done < CATCHUP_PARTS;
+    for (const struct mesh_link *link = mesh->links; link != NULL && is_stuck; link = link->next) {
+        is_any |= link_is_up(link);
+        is_stuck = !link_is_up(link) || catchup_peer_has_void(link);
+    }
+    if (!is_stuck || !is_any) {
+        catchup->stuck_us = 0;
+    } else if (catchup->stuck_us == 0) {
+        catchup->stuck_us = mesh->monotonic_us;
+    } else if (mesh->monotonic_us - catchup->stuck_us >= CATCHUP_STUCK_MS * UINT64_C(1000) &&
+               cancel_sync(mesh)) {
+        mesh_say(mesh, MESH_LEVEL_NOTICE,
+                 "Mesh: all peers have what is written again here, and take that over");
+        stop_joining(mesh);
     }
 }
 
 void catchup_tick(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     if (mesh->data.replicas(mesh->data.udata)->ended_count > 0) {
+        catchup_tell_ends(mesh);
         look_for_void(mesh);
+        look_for_stuck(mesh);
     }
     if (catchup_is_rebasing(catchup)) {
         mesh->was_forgotten = false; /* another peer said so, too: once is enough */
     }
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
         begin(mesh, MESH_JOIN_REBASE);
+    }
+    if (catchup_is_rebasing(catchup) && !catchup->has_begun && !catchup->was_merging &&
+        mesh->monotonic_us - catchup->started_us >= CATCHUP_REBASE_MS * UINT64_C(1000) &&
+        is_put_back(mesh)) {
+        catchup->was_merging = true; /* if that is refused, it is compared after all */
+        begin(mesh, MESH_JOIN_MERGE);
     }
     if (catchup->state == CATCHUP_PULLING) {
         for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {

@@ -44,6 +44,8 @@ enum {
     CATCHUP_REFUSED_MS = 15000, /* of parts that do not fit, then values are compared */
     CATCHUP_REBASE_MS = 10000,  /* before a state is compared, for others to come back, too ... */
     CATCHUP_REBASE_MAX_MS = 40000, /* ... and to tell each other what they have of this node's */
+    CATCHUP_STUCK_MS = 2000,       /* of all peers having what is void: this node need not join */
+    CATCHUP_FIRST_MS = 20000,      /* of another one that compares first */
     CATCHUP_ALONE_MS = 3000,       /* a fresh node that reaches nobody begins by itself */
     CATCHUP_TIED_MS =
         2000, /* of all peers joining, before one of them stops: for each that has more */
@@ -68,6 +70,9 @@ struct link_catchup {
     bool is_counted;        /* WAITING: what the peer has is in the goal */
     uint64_t refused_us;    /* when what came from here did not fit to what this node has */
     uint64_t lost_us, lost_since_us; /* when its log was said not to serve us: last, and first */
+    uint64_t ends_told_us;           /* when it was last told which lives are ended */
+    bool rebases;                    /* the peer compares, or makes again what is missing */
+    bool has_rebased;                /* it has done so while this node joined, or before */
     bool pulls;                      /* the peer takes over the state of this node, among others */
     uint64_t pulled_us;              /* when the last bytes of a part came */
     uint64_t retry_us;               /* not to be asked before */
@@ -90,6 +95,7 @@ struct catchup {
     bool has_begun;   /* the data were told: sync_begin() */
     bool has_sync;    /* they were, by now or before it was begun anew: that has to be finished */
     bool was_refused; /* begun anew once, since parts that fitted did not go with what peers had */
+    bool was_merging; /* MERGE was tried in place of REBASE, since it was put back */
     bool leaves_void; /* it was begun for what is void: catchup_void.h */
     bool has_seed;    /* `seed` is that of all parts */
     uint64_t seed[2];
@@ -98,6 +104,7 @@ struct catchup {
     uint64_t started_us;
     uint64_t begun_us;    /* or begun anew */
     bool wants_anew;      /* ADVANCING: the peers' logs have gone on beyond what came */
+    uint64_t stuck_us;    /* since when all linked peers have seen what is void; 0: they have not */
     uint64_t tied_us;     /* since when all peers are joining, too; 0: they are not */
     uint64_t warned_us;   /* when it was last said that it takes long */
     struct context *goal; /* WAITING: what the peers had when they were linked */
@@ -131,6 +138,8 @@ void catchup_wait(struct mesh_link *link);
 uint64_t catchup_company(const struct mesh_link *link);
 /* A PART_* frame came. False: it makes no sense. */
 bool catchup_frame(struct mesh_link *link, unsigned type, struct slice payload);
+/* The peer said whether it joins, and whether it will drop what it knows, or has begun to. */
+void catchup_note_peer(struct mesh_link *link, bool is_joining, bool is_rebasing);
 /* The peer told its context: it takes over nobody's state (any more). */
 void catchup_peer_is_back(struct mesh_link *link);
 void catchup_link_closed(struct mesh_link *link);

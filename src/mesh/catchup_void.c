@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mesh/catchup_void.h"
 
+#include "base/codec.h"
+#include "base/varint.h"
+
+enum { ENDS_TOLD_US = 1000000 };
+
 static const struct replicas *get_replicas(const struct mesh *mesh) {
     return mesh->data.replicas(mesh->data.udata);
 }
@@ -26,6 +31,59 @@ struct mesh_link *catchup_find_without_void(const struct mesh *mesh) {
         }
     }
     return NULL;
+}
+
+bool catchup_peer_has_void(const struct mesh_link *link) {
+    struct mesh *mesh = link->mesh;
+    const struct replicas *replicas = get_replicas(mesh);
+    return replicas->ended_count > 0 && link_is_up(link) && link->member != NULL &&
+           !is_without_void(link) &&
+           !replicas_has_void(replicas, mesh->data.context(mesh->data.udata));
+}
+
+static void send_ends(struct mesh_link *link) {
+    const struct replicas *replicas = get_replicas(link->mesh);
+    struct buffer payload = {0};
+    codec_put_varint(&payload, replicas->ended_count);
+    for (size_t i = 0; i < replicas->ended_count; i++) {
+        codec_put_u64(&payload, replicas->ended[i].ref);
+        codec_put_varint(&payload, replicas->ended[i].ticks);
+        codec_put_varint(&payload, replicas->ended[i].made_ticks);
+    }
+    link_send(link, MESH_FRAME_ENDS, buffer_slice(&payload));
+    buffer_deinit(&payload);
+}
+
+void catchup_tell_ends(struct mesh *mesh) {
+    if (get_replicas(mesh)->ended_count == 0 || mesh->catchup.state == CATCHUP_ADVANCING) {
+        return; /* what it ends itself is not told before it is ready: it may begin anew without */
+    }
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        uint64_t *told_us = &link->catchup.ends_told_us;
+        if (link_is_up(link) && link->member != NULL && !is_without_void(link) &&
+            (*told_us == 0 || mesh->monotonic_us - *told_us >= ENDS_TOLD_US)) {
+            *told_us = mesh->monotonic_us;
+            send_ends(link);
+        }
+    }
+}
+
+bool catchup_ends_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    uint64_t count;
+    if (!varint_take(&payload, &count) || count > REPLICA_ENDED_MAX) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        struct ended_replica end;
+        if (!codec_take_u64(&payload, &end.ref) || end.ref == 0 ||
+            !varint_take(&payload, &end.ticks) || end.ticks > STAMP_TICKS_ACCEPTED_MAX ||
+            !varint_take(&payload, &end.made_ticks) || end.made_ticks > STAMP_TICKS_ACCEPTED_MAX) {
+            return false;
+        }
+        replicas_note_ended(mesh->data.replicas(mesh->data.udata), &end);
+    }
+    return payload.size == 0;
 }
 
 void catchup_own_context(const struct mesh *mesh, struct context *own) {

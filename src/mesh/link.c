@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "base/varint.h"
+#include "mesh/catchup_void.h"
 #include "mesh/mesh_state.h"
 
 enum {
@@ -368,12 +369,7 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
         return false;
     }
     unsigned flags = payload.size > 0 ? (uint8_t)payload.data[0] : 0;
-    if ((flags & PING_IS_JOINING) != 0) {
-        link->peer_is_joining = true;
-    } else {
-        catchup_peer_is_back(link);
-    }
-    link->peer_is_rebasing = (flags & PING_IS_REBASING) != 0;
+    catchup_note_peer(link, (flags & PING_IS_JOINING) != 0, (flags & PING_IS_REBASING) != 0);
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
             streamer_acknowledge(link->mesh);
@@ -470,6 +466,8 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
         return broadcast_frame(link, payload);
     case MESH_FRAME_LAG:
         return lag_frame(link, payload);
+    case MESH_FRAME_ENDS:
+        return catchup_ends_frame(link, payload);
     default:
         return true; /* of a newer minor version */
     }

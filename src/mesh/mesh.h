@@ -175,8 +175,8 @@ struct mesh_data {
     /* Between sync_end and sync_is_ready: what has the context to cover? NULL: nothing, also where
      * the function is NULL. */
     const struct context *(*sync_goal)(void *udata);
-    /* Ends a MESH_JOIN_TAKE of which not all parts are in: nothing of it stays. False, also where
-     * the function is NULL: it has to go on. */
+    /* Ends a joining of which not all parts are in: nothing of it stays. sync_is_ready() tells when
+     * the node goes on as before. False, also where the function is NULL: it has to go on. */
     bool (*sync_cancel)(void *udata);
 };
 

@@ -44,6 +44,7 @@
  *   PING, PONG   number | Unix ms
  *   BROADCAST    broadcast.h
  *   LAG          changes: so many are here that you have not acknowledged; in gossip rounds
+ *   ENDS         count | (ref u64, ticks, made ticks)...: lives that are ended (catchup_void.h)
  *
  * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
  * that a newer minor version may have more of them. */
@@ -83,6 +84,7 @@ enum mesh_frame {
     MESH_FRAME_PONG,
     MESH_FRAME_BROADCAST,
     MESH_FRAME_LAG,
+    MESH_FRAME_ENDS,
 };
 
 /* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be

@@ -590,6 +590,9 @@ static void push_link(struct mesh_link *link) {
      * peer to take over ours. Before, the peer may take what would have to be made again. */
     const struct catchup *catchup = &link->mesh->catchup;
     bool is_early = catchup->state == CATCHUP_PULLING && !catchup->has_sync && link->owes_from > 0;
+    if (catchup_is_rebasing(catchup) && catchup->has_begun) {
+        return; /* what is being compared may be made again, and must not come as it was, too */
+    }
     if (stream->state == STREAM_SEEK && !is_early &&
         (catchup->state == CATCHUP_PULLING || catchup->state == CATCHUP_ADVANCING)) {
         return;

@@ -132,6 +132,7 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     }
     data->history = reads_history ? history_read_new(node->log) : NULL;
     node->store.expiry_is_paused = true;
+    data->is_sync_anew = before != NULL && (data->is_sync_anew || data->has_finished_sync);
     data->has_finished_sync = false;
     if (before != NULL) {
         sync_abandon(before);
@@ -389,27 +390,34 @@ static const struct context *data_sync_goal(void *udata) {
     return data->sync == NULL || !data->has_finished_sync ? NULL : sync_goal(data->sync);
 }
 
+/* False: it cannot be written, and stays suspended. */
+static bool resume_log(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    if (data->is_log_suspended &&
+        log_resume_with_snapshot(node->log, node->now_ms, node->now_us) != LOG_OK) {
+        if (!data->has_failed_to_resume) {
+            node_message(node, LOG_LEVEL_WARNING, "What was taken over cannot be kept: %s",
+                         log_error(node->log));
+        }
+        data->has_failed_to_resume = true;
+        return false;
+    }
+    data->is_log_suspended = data->has_failed_to_resume = false;
+    return true;
+}
+
 static bool data_sync_is_ready(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
+    if (data->sync != NULL && (!data->has_finished_sync || !sync_is_caught_up(data->sync))) {
+        return false;
+    }
+    if (!resume_log(node)) { /* what is written again shall be recorded */
+        return false;
+    }
     if (data->sync == NULL) {
         /* What was here before is what a start would find, until the snapshot is complete. */
         return log_is_whole(node->log);
-    }
-    if (!data->has_finished_sync || !sync_is_caught_up(data->sync)) {
-        return false;
-    }
-    if (data->is_log_suspended) {
-        /* What is written again shall be recorded. */
-        if (log_resume_with_snapshot(node->log, node->now_ms, node->now_us) != LOG_OK) {
-            if (!data->has_failed_to_resume) {
-                node_message(node, LOG_LEVEL_WARNING, "What was taken over cannot be kept: %s",
-                             log_error(node->log));
-            }
-            data->has_failed_to_resume = true;
-            return false;
-        }
-        data->is_log_suspended = data->has_failed_to_resume = false;
     }
     bool is_done = sync_reissue_some(data->sync, REISSUE_STEP_KEYS);
     store_end_unit(&node->store);
@@ -440,15 +448,23 @@ static bool data_sync_is_ready(void *udata) {
 static bool data_sync_cancel(void *udata) {
     struct node *node = (struct node *)udata;
     struct node_mesh *data = node->mesh_data;
-    if (data->mode != MESH_JOIN_TAKE || data->replay != NULL || data->has_finished_sync ||
-        data->is_log_suspended) {
+    if (data->sync == NULL) {
+        return true; /* it was to be begun anew, and no part has come */
+    }
+    if (data->replay != NULL || data->has_finished_sync || data->is_sync_anew) {
         return false;
     }
     rehearsal_free(data);
+    history_read_free(data->history);
+    data->history = NULL;
     sync_abandon(data->sync);
     sync_free(data->sync);
     data->sync = NULL;
-    log_hold(node->log, false, node->now_ms, node->now_us);
+    if (data->is_log_suspended) {
+        log_resume_ring(node->log, &node->store.context);
+    } else {
+        log_hold(node->log, false, node->now_ms, node->now_us);
+    }
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return true;
 }

@@ -13,6 +13,7 @@ struct node_mesh {
     struct receiver receiver;
     struct sync *sync;      /* while the node joins */
     bool has_finished_sync; /* all parts are in: records are taken */
+    bool is_sync_anew;      /* the one before has left something in the store, or to make again */
     enum mesh_join mode;
     bool is_log_suspended;
     bool has_failed_to_resume;    /* that was said */

@@ -1052,6 +1052,84 @@ static void m16_put_back_beside_one_that_lags(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* Likewise, but the log of C begins with the copy, so that B cannot have from it what C wrote
+ * before, and C has written nothing since. It merges, and what it wrote keeps its stamps. */
+static void m16_put_back_beside_one_that_lags_without_a_log(struct story *story) {
+    sim_configure(at(story, C), "log-retention-size 0\n");
+    start(story, 3);
+    cut(story, A, B);
+    cut(story, B, C);
+    (void)say(story, A, "SET a 1");
+    wait_ms(story, 500);
+    (void)say(story, C, "SET gone 1");
+    (void)say(story, C, "SET stays 1");
+    wait_ms(story, 500);
+    (void)say(story, C, "BGREWRITEAOF");
+    wait_ms(story, 1000);
+    sim_disk_copy(&at(story, C)->copy, &at(story, C)->disk);
+    (void)say(story, A, "DEL gone");
+    (void)say(story, B, "SET b 1");
+    mend(story, B, C);
+    for (unsigned i = 0; i < 10000 && strcmp(say(story, C, "EXISTS b"), "1") != 0; i++) {
+    }
+    wait_ms(story, 20);
+    expect(story, B, "EXISTS stays", "0");
+    cut(story, B, C);
+    cut(story, A, C);
+    sim_kill(at(story, C));
+    sim_disk_copy(&at(story, C)->disk, &at(story, C)->copy);
+    sim_start(at(story, C));
+    wait_ms(story, 4000);
+    expect(story, C, "MGET gone b", "1 -");
+    mend(story, B, C);
+    wait_ms(story, 30000);
+    expect(story, B, "MGET stays gone", "1 1");
+    for_pairs(story, mend);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "MGET stays a b", "1 1 1");
+}
+
+/* B has forgotten C, and settled what both had written; A is wiped, begins alone, and has more keys
+ * than they. Both have to compare with it at the same time. What B has folded into one number, of
+ * which C's share comes from C, and what C makes again are added up all the same. */
+static void m16_two_compare_with_a_third(struct story *story) {
+    start(story, 3);
+    (void)say(story, C, "INCRBY c 1");
+    (void)say(story, B, "INCRBY c 2");
+    (void)say(story, B, "HINCRBY h f 2");
+    (void)say(story, C, "HINCRBY h f 1");
+    agree(story);
+    sim_kill(at(story, B));
+    restart(story, B);
+    wait_until_ready(story, 3);
+    agree(story);
+    sim_kill(at(story, A));
+    sim_kill(at(story, C));
+    wait_ms(story, 25000);
+    for (unsigned gone = A; gone <= C; gone += C - A) {
+        char command[80];
+        (void)snprintf(command, sizeof(command), "MESH FORGET %s", at(story, gone)->node_id);
+        (void)say(story, B, command);
+    }
+    wait_ms(story, 3000); /* it settles, and its earlier life is retired */
+    sim_kill(at(story, B));
+    sim_disk_wipe(&at(story, A)->disk);
+    sim_start(at(story, A));
+    wait_ms(story, 5000);
+    (void)say(story, A, "MSET k1 1 k2 2 k3 3 k4 4");
+    sim_start(at(story, C));
+    wait_ms(story, 30);
+    sim_start(at(story, B));
+    wait_ms(story, 30000);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "GET c", "3");
+    expect_all(story, "HGET h f", "3");
+    expect_all(story, "GET k4", "4");
+}
+
 /* B is put back to before its first life ended, of which A has retired two by then. Alone it begins
  * another one, takes over what A has, and deletes that. A has those lives again while it replays
  * its log: there, too, the deletes have seen what they wrote. */
@@ -1604,6 +1682,8 @@ static const struct {
     {"m16_the_last_of_who_comes_back_counts_once", m16_the_last_of_who_comes_back_counts_once, 4},
     {"m16_the_last_of_who_comes_late_counts_once", m16_the_last_of_who_comes_late_counts_once, 4},
     STORY(m16_put_back_beside_one_that_lags),
+    STORY(m16_put_back_beside_one_that_lags_without_a_log),
+    STORY(m16_two_compare_with_a_third),
     STORY(m16_put_back_without_a_log),
     {"m16_deleted_by_one_that_was_put_back", m16_deleted_by_one_that_was_put_back, 2},
     {"m16_deleted_by_one_that_was_put_back_and_taken",

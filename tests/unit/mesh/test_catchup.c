@@ -5,6 +5,7 @@
  * A part is one key of the world's data. A joiner takes of it what all parts have seen, the rest
  * comes by streams. */
 #include "mesh/membership_state.h"
+#include "mesh/catchup_void.h"
 #include "mesh_world.h"
 
 enum {
@@ -194,6 +195,11 @@ static enum mesh_part sync_end_(void *udata) {
 static bool sync_is_ready_(void *udata) {
     const struct side *side = side_of(udata);
     return !side->lacks || side->rebased;
+}
+
+static bool is_never_ready(void *udata) {
+    (void)udata;
+    return false;
 }
 
 static const struct context *sync_goal_(void *udata) {
@@ -914,18 +920,36 @@ static void who_was_forgotten_does_not_wait_forever(void **state) {
     world_free(world);
 }
 
-/* Node 0 has most of its lives, but was forgotten itself, and will have dropped that: node 1 it is.
- */
-static void the_forgotten_do_not_wait_for_each_other(void **state) {
+/* Node 0 was forgotten, too, and its id is smaller: it compares first, and node 2 when node 1 has
+ * what node 0 has made again. */
+static void the_forgotten_compare_one_after_the_other(void **state) {
     (void)state;
     struct world *world = begin_forgotten(7, 0, 21);
     world->nodes[0].mesh->was_forgotten = true;
     run_until(world, 2, CATCHUP_REBASE_MS - 50);
+    assert_int_equal(sides[0].begins + sides[2].begins, 0);
+    assert_true(becomes_ready(world, 0, 2000));
+    assert_true(sides[0].rebased);
+    assert_int_equal(sides[2].begins, 0);
+    world_write(&world->nodes[0], 3, 3);
+    assert_true(becomes_ready(world, 2, 3 * MESH_PING_MS));
+    assert_true(sides[2].rebased);
+    world_free(world);
+}
+
+/* Node 0 does not come to an end with it: that is not waited for forever. */
+static void the_forgotten_do_not_wait_forever(void **state) {
+    (void)state;
+    struct world *world = begin_forgotten(0, 0, 26);
+    world->nodes[0].mesh->was_forgotten = true;
+    sides[0].lacks = true;
+    world->nodes[0].mesh->data.sync_is_ready = is_never_ready;
+    run_until(world, 2, CATCHUP_REBASE_MAX_MS + CATCHUP_FIRST_MS - 50);
+    assert_int_equal(sides[0].begins > 0, 1);
     assert_int_equal(sides[2].begins, 0);
     assert_true(becomes_ready(world, 2, 1000));
     assert_true(sides[2].rebased);
-    assert_int_equal(sides[0].served, 0);
-    assert_true(sides[1].served >= CATCHUP_PARTS);
+    assert_true(mesh_is_joining(world->nodes[0].mesh));
     world_free(world);
 }
 
@@ -1096,6 +1120,65 @@ static void what_is_void_waits_for_who_is_without(void **state) {
     world_free(world);
 }
 
+/* Node 1 knows of the end, and nodes 0 and 2 do not: no log brings it to them. They are told so,
+ * and node 1, which they hold for forgotten, takes over nothing of theirs. */
+static void who_has_what_is_void_is_told(void **state) {
+    (void)state;
+    enum { TICKS = 10 };
+    uint64_t ref;
+    struct world *world = begin_void(TICKS, &ref, 27);
+    unsigned there = replicas_find(&world->nodes[1].replicas, ref);
+    world->nodes[1].context.stamps[there] = stamp_make(TICKS - 1, there);
+    for (unsigned i = 0; i < 3; i += 2) {
+        replicas_drop_ended(&world->nodes[i].replicas, ref);
+    }
+    tell_contexts(world);
+    struct mesh_link *link = link_to(world, 1, 0);
+    assert_true(catchup_peer_has_void(link));
+    catchup_consider(link, true, true);
+    assert_false(mesh_is_joining(world->nodes[1].mesh));
+    world_run_ms(world, 5000);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct world_node *node = &world->nodes[i];
+        assert_int_equal(sides[i].begins, i != 1);
+        assert_int_equal(node->replicas.ended_count, 1);
+        assert_false(mesh_is_joining(node->mesh));
+        unsigned here = replicas_find(&node->replicas, ref);
+        assert_true(stamp_ticks(node->context.stamps[here]) < TICKS);
+    }
+    assert_false(catchup_peer_has_void(link_to(world, 1, 0)));
+    /* Nobody has anything void any more, and nobody is told again. */
+    uint64_t frames = world->frames_by_type[MESH_FRAME_ENDS];
+    assert_true(frames >= 2);
+    world_run_ms(world, 5000);
+    assert_int_equal(world->frames_by_type[MESH_FRAME_ENDS], frames);
+    world_free(world);
+}
+
+/* It joins already, and finds that all whom it could take over from have what is void. */
+static void who_joins_beside_what_is_void_stops(void **state) {
+    (void)state;
+    enum { TICKS = 10 };
+    uint64_t ref;
+    struct world *world = begin_void(TICKS, &ref, 28);
+    unsigned there = replicas_find(&world->nodes[1].replicas, ref);
+    world->nodes[1].context.stamps[there] = stamp_make(TICKS - 1, there);
+    for (unsigned i = 0; i < 3; i += 2) {
+        replicas_drop_ended(&world->nodes[i].replicas, ref);
+    }
+    world->nodes[1].mesh->was_forgotten = true;
+    world_run_ms(world, 60);
+    assert_true(mesh_is_joining(world->nodes[1].mesh));
+    tell_contexts(world);
+    world_run_ms(world, CATCHUP_STUCK_MS + 8000);
+    assert_true(world_said(&world->nodes[1], "and take that over") > 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(mesh_is_joining(world->nodes[i].mesh));
+        assert_int_equal(sides[i].begins > 0, i != 1);
+    }
+    world_free(world);
+}
+
 /* Nobody's state would do: they go on as they are. */
 static void what_is_void_everywhere_stays(void **state) {
     (void)state;
@@ -1143,6 +1226,34 @@ static void nonsense_ends_the_link(void **state) {
     world_free(world);
 }
 
+static void nonsense_about_ends_ends_the_link(void **state) {
+    (void)state;
+    static const struct {
+        struct slice payload;
+        bool is_nonsense;
+    } frames[] = {
+        {{"\x00", 1}, false},
+        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\x05\x06", 11}, false},
+        {{"", 0}, true},
+        {{"\x00\x00", 2}, true},                                      /* more than it says */
+        {{"\x02\x01\x02\x03\x04\x05\x06\x07\x08\x05\x06", 11}, true}, /* less */
+        {{"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x05\x06", 11}, true}, /* no life */
+        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\x05", 10}, true},     /* cut short */
+        {{"\x81\x20", 2}, true},                                      /* too many */
+        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x06", 19},
+         true}, /* beyond all ticks */
+    };
+    struct world *world = begin_world(2, 2, 11);
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        assert_int_equal(catchup_ends_frame(world->nodes[0].mesh->links, frames[i].payload),
+                         !frames[i].is_nonsense);
+    }
+    assert_int_equal(world->nodes[0].replicas.ended_count, 1);
+    assert_int_equal(world->nodes[0].replicas.ended[0].ticks, 5);
+    assert_int_equal(world->nodes[0].replicas.ended[0].made_ticks, 6);
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fresh_nodes_begin),
@@ -1170,12 +1281,16 @@ int main(void) {
         cmocka_unit_test(who_was_forgotten_waits),
         cmocka_unit_test(who_was_forgotten_asks_who_knows_its_lives),
         cmocka_unit_test(who_was_forgotten_does_not_wait_forever),
-        cmocka_unit_test(the_forgotten_do_not_wait_for_each_other),
+        cmocka_unit_test(the_forgotten_compare_one_after_the_other),
+        cmocka_unit_test(the_forgotten_do_not_wait_forever),
         cmocka_unit_test(who_was_forgotten_waits_for_the_dead),
         cmocka_unit_test(authors_make_their_changes_known),
         cmocka_unit_test(what_is_void_is_given_up),
         cmocka_unit_test(what_is_void_waits_for_who_is_without),
+        cmocka_unit_test(who_has_what_is_void_is_told),
+        cmocka_unit_test(who_joins_beside_what_is_void_stops),
         cmocka_unit_test(what_is_void_everywhere_stays),
+        cmocka_unit_test(nonsense_about_ends_ends_the_link),
         cmocka_unit_test(nonsense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
