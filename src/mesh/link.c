@@ -19,8 +19,11 @@ enum {
     LINK_OUT_BYTES_LIMIT = 80 << 20,
     LINK_COMPRESSES_BYTES_MIN = 1024,
     LINK_RESTS_BYTES_MAX = 64 << 10, /* of traffic in a gossip round: then buffers are given back */
-    LINK_COMPRESSES_US_MIN = 2000,   /* a round trip below that: the bytes are cheaper than LZ4 */
-    LINK_SHARES_BYTES_MIN = 4096,    /* a shorter frame is copied: that is cheaper than a send */
+    LINK_ROUND_TRIPS_MIN =
+        8, /* before the shortest one tells; then they are asked for less often */
+    LINK_EARLY_PING_MS = 200,
+    LINK_COMPRESSES_US_MIN = 2000, /* a round trip below that: the bytes are cheaper than LZ4 */
+    LINK_SHARES_BYTES_MIN = 4096,  /* a shorter frame is copied: that is cheaper than a send */
 };
 
 /* ---- bytes ---- */
@@ -310,6 +313,7 @@ static bool introduce_frame(struct mesh_link *link, struct slice payload) {
 
 void link_note_round_trip(struct mesh_link *link, uint64_t round_trip_us) {
     link->round_trip_us = round_trip_us;
+    link->round_trips_count++;
     if (link->round_trip_min_us == 0 || round_trip_us < link->round_trip_min_us) {
         link->round_trip_min_us = round_trip_us > 0 ? round_trip_us : 1;
     }
@@ -517,6 +521,11 @@ size_t link_out_bytes(const struct mesh_link *link) {
     return link->out.bytes;
 }
 
+/* Did every round trip so far take so long that bytes are dearer than LZ4? */
+static bool is_far(const struct mesh_link *link) {
+    return link->round_trip_min_us >= LINK_COMPRESSES_US_MIN;
+}
+
 static struct frame_opts out_opts(const struct mesh_link *link, size_t payload_bytes) {
     const struct mesh_settings *settings = &link->mesh->settings;
     struct frame_opts opts = {.max_frame_bytes = (size_t)settings->max_frame_bytes};
@@ -527,8 +536,8 @@ static struct frame_opts out_opts(const struct mesh_link *link, size_t payload_b
         opts.compresses = true;
         break;
     case MESH_COMPRESSION_AUTO:
-        opts.compresses = payload_bytes >= LINK_COMPRESSES_BYTES_MIN &&
-                          link->round_trip_min_us >= LINK_COMPRESSES_US_MIN;
+        opts.compresses = payload_bytes >= LINK_COMPRESSES_BYTES_MIN && is_far(link) &&
+                          link->round_trips_count >= LINK_ROUND_TRIPS_MIN;
         break;
     }
     /* Nothing is unpacked, so no compression is needed, before the other side is known. */
@@ -741,7 +750,10 @@ void link_tick(struct mesh_link *link) {
         return;
     }
     if (now_us >= link->next_ping_us && link_out_bytes(link) < MESH_LINK_OUT_BYTES_MAX) {
-        link->next_ping_us = now_us + MESH_PING_MS * 1000ULL;
+        /* The first round trips are those of nodes that start, or are busy: a near peer looks far.
+         */
+        bool is_early = link->round_trips_count < LINK_ROUND_TRIPS_MIN && is_far(link);
+        link->next_ping_us = now_us + (is_early ? LINK_EARLY_PING_MS : MESH_PING_MS) * 1000ULL;
         link_ping(link);
     }
 }

@@ -169,8 +169,9 @@ struct mesh_link {
     uint64_t asked_us;             /* when the last step of the handshake went out */
     uint64_t ping_number, ping_us; /* the newest, and when it went out; 0: answered */
     uint64_t next_ping_us;
-    uint64_t digest_us;         /* when the newest digest went out */
-    uint64_t round_trip_us;     /* the last one */
+    uint64_t digest_us;     /* when the newest digest went out */
+    uint64_t round_trip_us; /* the last one */
+    unsigned round_trips_count;
     uint64_t round_trip_min_us; /* what the network takes, without busy ends; 0: not known */
     int64_t clock_offset_ms;
     int64_t lag_told, lag_heard; /* in changes: told to the peer, and by it; or MESH_LAG_UNKNOWN */

@@ -142,6 +142,40 @@ static void test_shared_frames(void **state) {
     world_free(world);
 }
 
+/* Two nodes far apart pack what they send, once enough round trips have told so. Near ones that
+ * were slow to answer at first do not: the shortest round trip is the network's. */
+static void test_what_is_packed_unasked(void **state) {
+    (void)state;
+    for (unsigned is_far = 0; is_far <= 1; is_far++) {
+        struct world *world = world_new(2, 31);
+        world->delay_us = 20000;
+        for (unsigned i = 0; i < 2; i++) {
+            world->nodes[i].settings.compression = MESH_COMPRESSION_AUTO;
+            world_start(world, i);
+        }
+        assert_true(world_links(world, 3000));
+        struct mesh_stats before, after;
+        for (unsigned round = 0; round < 2; round++) {
+            mesh_get_stats(world->nodes[1].mesh, &before);
+            world_write_sized(&world->nodes[0], round, 1, 1, 8000);
+            assert_true(world_converges(world, 1000));
+            mesh_get_stats(world->nodes[1].mesh, &after);
+            uint64_t bytes = after.bytes_in - before.bytes_in;
+            bool is_packed = is_far != 0 && round == 1;
+            assert_in_range(bytes, is_packed ? 0 : 8000, is_packed ? 4000 : 20000);
+            uint64_t pings = world->frames_by_type[MESH_FRAME_PING];
+            world->delay_us = is_far != 0 ? 20000 : 200;
+            for (unsigned i = 0; i < 25000; i++) {
+                world_step_us(world, 200);
+            }
+            /* Only the far ones ask more often. */
+            uint64_t asked = world->frames_by_type[MESH_FRAME_PING] - pings;
+            assert_in_range(asked, round == 0 && is_far ? 10 : 1, round == 0 && is_far ? 20 : 8);
+        }
+        world_free(world);
+    }
+}
+
 /* A and C are cut from each other: B brings the records of each to the other, asked to do so, and
  * stops when they are linked again. */
 static void test_relay(void **state) {
@@ -703,6 +737,7 @@ int main(void) {
         cmocka_unit_test(test_five_nodes_write_all),
         cmocka_unit_test(test_acks_are_few),
         cmocka_unit_test(test_shared_frames),
+        cmocka_unit_test(test_what_is_packed_unasked),
         cmocka_unit_test(test_relay),
         cmocka_unit_test(test_reconnect),
         cmocka_unit_test(test_partition),
