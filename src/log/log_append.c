@@ -105,6 +105,13 @@ static void append_departed(struct log *log) {
     log->written_position = log->position; /* the coming snapshot has it */
 }
 
+bool log_segment_table_is_new(const struct log *log) {
+    const struct replicas *replicas = &log->store->replicas;
+    return log->segment.table_version == replicas->version &&
+           log->segment.departed_version == replicas->departed_version &&
+           log->segment.self == replicas->self && log->segment.is_alone == log->store->is_alone;
+}
+
 static void append_to_segment(struct log *log, struct slice head, struct slice rest) {
     uint64_t bytes = RECORD_HEADER_BYTES + head.size + rest.size;
     if (!log_has_segment(log)) {

@@ -135,7 +135,8 @@ static void snapshot_failed(struct log *log, const char *why) {
     }
 }
 
-/* WAITING -> RUNNING as soon as nothing is in the way; -> NONE when it cannot be. */
+/* WAITING -> RUNNING, behind a segment whose first table of replicas is not older than the one that
+ * the snapshot has, as soon as nothing is in the way; -> NONE when it cannot be. */
 static void try_to_begin(struct log *log) {
     if (log->is_held || log->writer.state != SNAPSHOT_WRITER_IDLE ||
         log->store->journal.is_unit_open || (log->is_on && log->needs_chain)) {
@@ -151,7 +152,7 @@ static void try_to_begin(struct log *log) {
             snapshot_failed(log, disk_status_text(log->write_status));
             return;
         }
-        if (log->segment.bytes > log->segment.first_bytes) {
+        if (log->segment.bytes > log->segment.first_bytes || !log_segment_table_is_new(log)) {
             if (log->closing.is_running) {
                 return; /* I5 */
             }

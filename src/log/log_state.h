@@ -237,6 +237,8 @@ void log_identity_job_done(struct log *log);
 void log_sync_replicas(struct log *log);
 /* Switches the store's journal on or off, as log and ring want it. */
 void log_update_recording(struct log *log);
+/* Is the table that the current segment tells last the one that the store has now? */
+bool log_segment_table_is_new(const struct log *log);
 /* Appends a REPLICAS record. */
 void log_put_replicas(struct log *log, struct buffer *out);
 

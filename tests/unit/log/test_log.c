@@ -395,6 +395,38 @@ static void test_retired_slots(void **state) {
     memory_disk_deinit(&memory);
 }
 
+/* A snapshot knows a replica that was heard of after the segment behind it had begun, in which
+ * nothing is written yet: that one's table, which a start reads after the snapshot, has to know it.
+ */
+static void test_introduced_before_a_snapshot(void **state) {
+    (void)state;
+    struct memory_disk memory;
+    memory_disk_init(&memory, 1);
+    struct world world = {.opts.begins_replica = true};
+    assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+    world_set(&world, 1, "value");
+    world_turn(&world, 1000);
+    assert_int_equal(world_snapshot(&world), LOG_OK);
+    for (uint8_t i = 1; i < 4; i++) {
+        struct replica_id id = {.node = {i}, .generation = UINT64_C(1800000000000)};
+        assert_int_not_equal(replicas_add(&world.store.replicas, &id), 0);
+        if (i == 3) {
+            depart(&world, 2, true);
+        }
+        assert_int_equal(world_snapshot(&world), LOG_OK);
+        struct world_digest digest = world_digest(&world);
+        world_kill(&world);
+        world = (struct world){.opts.begins_replica = true};
+        assert_int_equal(world_start(&world, &memory.disk, true), LOG_OK);
+        assert_true(world_digest_equal(world_digest(&world), digest));
+        assert_int_not_equal(replicas_find(&world.store.replicas, replica_ref(&id)), 0);
+        assert_int_equal(world.store.replicas.departed_count, i == 3);
+        assert_int_equal(world_snapshot(&world), LOG_OK);
+    }
+    world_kill(&world);
+    memory_disk_deinit(&memory);
+}
+
 static void rewrite_version(struct memory_disk *memory, uint32_t version) {
     struct buffer *bytes = memory_disk_bytes(memory, "log-0000000000000001.segment");
     record_put32(bytes->data + 8, version);
@@ -511,6 +543,7 @@ int main(void) {
         cmocka_unit_test(test_half_a_unit),
         cmocka_unit_test(test_lives_in_a_mesh),
         cmocka_unit_test(test_retired_slots),
+        cmocka_unit_test(test_introduced_before_a_snapshot),
         cmocka_unit_test(test_departed_lives),
         cmocka_unit_test(test_departed_while_held),
         cmocka_unit_test(test_table_of_replicas),
