@@ -119,6 +119,10 @@ void elements_close(struct elements_writer *writer);
 /* Copies all elements of `from` to `to`, with the key's and their own expiries, in the place of
  * whatever is there. OK or ABSENT. */
 enum store_status elements_copy(struct store *store, const struct key *from, const struct key *to);
+/* As elements_copy() and deleting `from`, where the collection can be put under the other key as it
+ * is: at once where nobody has to be told of it, else told element by element. False, with nothing
+ * changed, where it cannot. */
+bool elements_rename(struct store *store, const struct key *from, const struct key *to);
 /* Looks for fields whose time has come at up to 16 places of hashes that have such, removes them,
  * and tells how many; `*pass_done`: all hashes were looked through once. */
 uint64_t elements_expire_some(struct store *store, bool *pass_done);

@@ -574,6 +574,9 @@ enum store_status store_rename(struct store *store, const struct key *from, cons
     if (store_same_key(from, to)) {
         return STORE_OK;
     }
+    if (entry_type(source) != VALUE_STRING && elements_rename(store, from, to)) {
+        return STORE_OK;
+    }
     uint64_t *target = mutate_slot(store, to);
     if (entry_kind(source) != ENTRY_LARGE ||
         (target != NULL && merge_is_intricate(store, table_item(*target)))) {

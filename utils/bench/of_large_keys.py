@@ -54,6 +54,7 @@ REMOVALS = {"DEL": lambda client: client.call("DEL", "big"),
             "UNLINK": lambda client: client.call("UNLINK", "big"),
             "FLUSHALL": lambda client: client.call("FLUSHALL"),
             "SET over it": overwrite, "RENAME over it": rename_over,
+            "RENAME of it": lambda client: client.call("RENAME", "big", "other"),
             "SUNIONSTORE over it": store_over, "RESTORE over it": restore_over, "expiry": expire}
 
 
