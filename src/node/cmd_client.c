@@ -316,6 +316,7 @@ struct kill_filter {
     bool has_type;
     enum client_type type;
     struct slice address, local_address; /* NULL data: any */
+    int64_t age_seconds_min;             /* 0: any */
     bool skips_me;
 };
 
@@ -327,6 +328,10 @@ static bool kill_filter_matches(const struct kill_filter *filter, const struct c
         return false;
     }
     if (filter->address.data != NULL && !slice_equal(slice_of(client->address), filter->address)) {
+        return false;
+    }
+    if (filter->age_seconds_min != 0 &&
+        (client->node->now_ms - client->created_ms) / 1000 < filter->age_seconds_min) {
         return false;
     }
     return filter->local_address.data == NULL ||
@@ -363,6 +368,15 @@ static bool kill_parse_filter(struct command_context *ctx, size_t index,
         if (!slice_equal(ctx->args[value], SLICE("default"))) {
             reply_errorf(ctx->reply, "ERR No such user '%.*s'", shown_size(ctx->args[value]),
                          ctx->args[value].data);
+            return false;
+        }
+    } else if (command_word(ctx, index, "maxage")) {
+        if (!command_integer(ctx, value, &filter->age_seconds_min,
+                             "ERR maxage is not an integer or out of range")) {
+            return false;
+        }
+        if (filter->age_seconds_min < 1) {
+            reply_error(ctx->reply, "ERR maxage should be greater than 0");
             return false;
         }
     } else if (command_word(ctx, index, "skipme") && command_word(ctx, value, "yes")) {
@@ -516,6 +530,7 @@ static void cmd_client_help(struct command_context *ctx) {
         "    * USER <username>: of this user.",
         "    * SKIPME (YES|NO): leave out this connection (default: yes).",
         "    * ID <client-id>: with this id.",
+        "    * MAXAGE <seconds>: at least this old.",
         "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
         "    Return facts about connections, all or those named.",
         "NO-EVICT (ON|OFF)",

@@ -433,8 +433,25 @@ start_server {} {
         expect [$c client kill id [$c client id] skipme no] 1
         expect [$c -eof] 1
     }
-    starling_test "CLIENT KILL MAXAGE came after 7.2" {
-        expect_error "ERR syntax error" { r client kill maxage 1 }
+    starling_test "CLIENT KILL MAXAGE, as since 7.4, takes connections that are old enough" {
+        expect_error "ERR maxage is not an integer or out of range" { r client kill maxage abc }
+        expect_error "ERR maxage is not an integer or out of range" {
+            r client kill maxage 9223372036854775808
+        }
+        foreach age {0 -1} {
+            expect_error "ERR maxage should be greater than 0" { r client kill maxage $age }
+        }
+        expect_error "ERR syntax error" { r client kill id 1 maxage }
+        set old [connect]
+        set other [connect]
+        after 1100
+        set new [connect]
+        expect [r client kill maxage 1000] 0
+        expect [r client kill maxage 1 addr [$other -address]] 1
+        expect [r client kill maxage 1] 1
+        expect [$old -eof] 1
+        expect [$new ping] PONG
+        expect [r ping] PONG
     }
     test "CLIENT REPLY OFF, ON and SKIP" {
         r -send client reply off
