@@ -289,6 +289,16 @@ static void info_persistence(struct info_writer *w) {
     }
 }
 
+/* All commands but EXEC, whose time is that of those in it. */
+static uint64_t commands_us(const struct node *node) {
+    uint64_t us = 0;
+    for (size_t i = 0; i < node->commands.count; i++) {
+        const struct command *row = node->commands.rows[i];
+        us += strcmp(row->name, "exec") != 0 ? node->command_stats[i].duration_us : 0;
+    }
+    return us;
+}
+
 static void info_stats(struct info_writer *w) {
     const struct node *node = w->node;
     const struct node_stats *stats = &node->stats;
@@ -334,10 +344,15 @@ static void info_stats(struct info_writer *w) {
     info_count(w, "total_writes_processed", stats->writes_processed);
     INFO_ZEROS(w, "io_threaded_reads_processed", "io_threaded_writes_processed",
                "reply_buffer_shrinks", "reply_buffer_expands");
+    uint64_t turns_per_second = node_rate_per_second(&node->turns_rate);
     info_count(w, "eventloop_cycles", stats->turns);
-    INFO_ZEROS(w, "eventloop_duration_sum", "eventloop_duration_cmd_sum",
-               "instantaneous_eventloop_cycles_per_sec", "instantaneous_eventloop_duration_usec",
-               "acl_access_denied_auth", "acl_access_denied_cmd", "acl_access_denied_key",
+    info_count(w, "eventloop_duration_sum", stats->turns_us);
+    info_count(w, "eventloop_duration_cmd_sum", commands_us(node));
+    info_count(w, "instantaneous_eventloop_cycles_per_sec", turns_per_second);
+    info_count(w, "instantaneous_eventloop_duration_usec",
+               turns_per_second > 0 ? node_rate_per_second(&node->turns_us_rate) / turns_per_second
+                                    : 0);
+    INFO_ZEROS(w, "acl_access_denied_auth", "acl_access_denied_cmd", "acl_access_denied_key",
                "acl_access_denied_channel");
     info_count(w, "client_query_buffer_limit_disconnections", stats->query_limit_disconnections);
     info_count(w, "client_output_buffer_limit_disconnections", stats->output_limit_disconnections);
@@ -513,25 +528,34 @@ static void info_keyspace(struct info_writer *w) {
     }
 }
 
+static void info_debug(struct info_writer *w) {
+    const struct node_stats *stats = &w->node->stats;
+    info_count(w, "eventloop_duration_aof_sum", stats->log_us);
+    info_count(w, "eventloop_duration_cron_sum", stats->cron_us);
+    info_count(w, "eventloop_duration_max", stats->turn_us_max);
+    info_count(w, "eventloop_cmd_per_cycle_max", stats->turn_commands_max);
+}
+
 static const struct info_section {
     const char *name, *title;
-    bool is_default;
+    enum { BY_DEFAULT, WITH_ALL, BY_NAME } shown;
     void (*write)(struct info_writer *w);
 } INFO_SECTIONS[] = {
-    {"server", "Server", true, info_server},
-    {"clients", "Clients", true, info_clients},
-    {"memory", "Memory", true, info_memory},
-    {"persistence", "Persistence", true, info_persistence},
-    {"stats", "Stats", true, info_stats},
-    {"replication", "Replication", true, info_replication},
-    {"mesh", "Mesh", true, info_mesh},
-    {"cpu", "CPU", true, info_cpu},
-    {"modules", "Modules", true, info_modules},
-    {"commandstats", "Commandstats", false, info_commandstats},
-    {"errorstats", "Errorstats", true, info_errorstats},
-    {"latencystats", "Latencystats", false, info_latencystats},
-    {"cluster", "Cluster", true, info_cluster},
-    {"keyspace", "Keyspace", true, info_keyspace},
+    {"server", "Server", BY_DEFAULT, info_server},
+    {"clients", "Clients", BY_DEFAULT, info_clients},
+    {"memory", "Memory", BY_DEFAULT, info_memory},
+    {"persistence", "Persistence", BY_DEFAULT, info_persistence},
+    {"stats", "Stats", BY_DEFAULT, info_stats},
+    {"replication", "Replication", BY_DEFAULT, info_replication},
+    {"mesh", "Mesh", BY_DEFAULT, info_mesh},
+    {"cpu", "CPU", BY_DEFAULT, info_cpu},
+    {"modules", "Modules", BY_DEFAULT, info_modules},
+    {"commandstats", "Commandstats", WITH_ALL, info_commandstats},
+    {"errorstats", "Errorstats", BY_DEFAULT, info_errorstats},
+    {"latencystats", "Latencystats", WITH_ALL, info_latencystats},
+    {"cluster", "Cluster", BY_DEFAULT, info_cluster},
+    {"keyspace", "Keyspace", BY_DEFAULT, info_keyspace},
+    {"debug", "Debug", BY_NAME, info_debug},
 };
 
 enum { INFO_SECTIONS_COUNT = sizeof(INFO_SECTIONS) / sizeof(INFO_SECTIONS[0]) };
@@ -539,12 +563,12 @@ enum { INFO_SECTIONS_COUNT = sizeof(INFO_SECTIONS) / sizeof(INFO_SECTIONS[0]) };
 static bool info_is_meant(const struct info_section *section, const struct slice *words,
                           size_t words_count) {
     if (words_count == 0) {
-        return section->is_default;
+        return section->shown == BY_DEFAULT;
     }
     for (size_t i = 0; i < words_count; i++) {
-        if (slice_is_word(words[i], section->name) || slice_is_word(words[i], "all") ||
-            slice_is_word(words[i], "everything") ||
-            (section->is_default && slice_is_word(words[i], "default"))) {
+        bool is_all = slice_is_word(words[i], "all") || slice_is_word(words[i], "everything");
+        if (slice_is_word(words[i], section->name) || (section->shown != BY_NAME && is_all) ||
+            (section->shown == BY_DEFAULT && slice_is_word(words[i], "default"))) {
             return true;
         }
     }

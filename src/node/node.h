@@ -113,6 +113,9 @@ struct node_stats {
     uint64_t active_expire_removed;
     uint64_t freed_later; /* objects handed to host.free_later() */
     uint64_t cron_loops, turns;
+    uint64_t turns_us, turn_us_max; /* from the input to the end of the tick */
+    uint64_t turn_first_command, turn_commands_max;
+    uint64_t log_us, cron_us; /* of turns_us: handing on what the log has, the periodic work */
     uint64_t dump_payload_sanitizations;
 };
 
@@ -144,7 +147,7 @@ struct node {
     struct error_stat errors[ERROR_STATS_MAX];
     unsigned errors_count;
     struct node_stats stats;
-    struct rate commands_rate, input_rate, output_rate;
+    struct rate commands_rate, input_rate, output_rate, turns_rate, turns_us_rate;
 
     /* The node's own files are read: clients are told LOADING. */
     struct {
@@ -154,7 +157,8 @@ struct node {
     } reading;
 
     int64_t now_ms, started_ms;
-    uint64_t now_us;  /* monotonic, at the beginning of the turn or of the running command */
+    uint64_t now_us; /* monotonic, at the beginning of the turn or of the running command */
+    uint64_t turn_began_us;
     int64_t slept_ms; /* by DEBUG SLEEP in a transaction: passes at its end */
 
     struct client *clients, *clients_last;

@@ -43,4 +43,6 @@ void node_reset_stats(struct node *node) {
     node->commands_rate = (struct rate){0};
     node->input_rate = (struct rate){0};
     node->output_rate = (struct rate){0};
+    node->turns_rate = (struct rate){0};
+    node->turns_us_rate = (struct rate){0};
 }

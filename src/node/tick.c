@@ -243,6 +243,8 @@ static void tick_periodic(struct node *node) {
     rate_sample(&node->commands_rate, node->stats.commands_processed, node->now_ms);
     rate_sample(&node->input_rate, node->stats.input_bytes, node->now_ms);
     rate_sample(&node->output_rate, node->stats.output_bytes, node->now_ms);
+    rate_sample(&node->turns_rate, node->stats.turns, node->now_ms);
+    rate_sample(&node->turns_us_rate, node->stats.turns_us, node->now_ms);
     uint64_t used = node->host.memory_used(node->host.udata);
     if (used > node->stats.memory_peak_bytes) {
         node->stats.memory_peak_bytes = used;
@@ -262,11 +264,25 @@ static void tick_periodic(struct node *node) {
     node->stats.cron_loops++;
 }
 
+/* The turn ends here. */
+static void count_turn(struct node *node, uint64_t now_us) {
+    struct node_stats *stats = &node->stats;
+    uint64_t turn_us = now_us - node->turn_began_us;
+    uint64_t commands = stats->commands_processed - stats->turn_first_command;
+    stats->turns_us += turn_us;
+    stats->turn_us_max = turn_us > stats->turn_us_max ? turn_us : stats->turn_us_max;
+    stats->turn_commands_max =
+        commands > stats->turn_commands_max ? commands : stats->turn_commands_max;
+    node->turn_began_us = now_us;
+}
+
 uint64_t node_tick(struct node *node) {
     bool is_due = node->now_us - node->last_tick_us >= TICK_MS * 1000;
     if (is_due) {
+        uint64_t began_us = clock_us(node);
         node->last_tick_us = node->now_us;
         tick_periodic(node);
+        node->stats.cron_us += clock_us(node) - began_us;
     }
     if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
         node_end_pause(node);
@@ -279,7 +295,7 @@ uint64_t node_tick(struct node *node) {
     bool holds = !log_is_failing(node->log, NULL);
     bool has_served = key_queues_has_ready(&node->blocking.queues) && blocking_serve(node);
     /* Removals of keys are changes, too: they reach the log, and the peers, now. */
-    log_write(node->log, node->now_us);
+    turn_write_log(node);
     node_mesh_push(node);
     if (has_served && holds) {
         turn_hold_output(node);
@@ -293,10 +309,11 @@ uint64_t node_tick(struct node *node) {
     if (node->held != NULL) {
         turn_release_holds(node);
     }
+    uint64_t now_us = clock_us(node);
+    count_turn(node, now_us);
     if (node->ready != NULL) {
         return 0;
     }
-    uint64_t now_us = clock_us(node);
     uint64_t next_us = node->last_tick_us + TICK_MS * 1000;
     if (snapshot_has_more && node->next_snapshot_us < next_us) {
         next_us = node->next_snapshot_us;

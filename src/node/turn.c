@@ -778,8 +778,20 @@ void node_run_while_reading(struct node *node) {
     run_ready(node);
 }
 
+void turn_write_log(struct node *node) {
+    if (!log_is_on(node->log)) {
+        log_write(node->log, node->now_us);
+        return;
+    }
+    uint64_t began_us = node->host.monotonic_us(node->host.udata);
+    log_write(node->log, node->now_us);
+    node->stats.log_us += node->host.monotonic_us(node->host.udata) - began_us;
+}
+
 void node_run(struct node *node) {
     node->stats.turns++;
+    node->stats.turn_first_command = node->stats.commands_processed;
+    node->turn_began_us = node->now_us;
     reserve_batch(node);
     /* Writes are refused in a turn that begins with a failing log: its output acknowledges none,
      * and must not wait for a disk that may never come back. */
@@ -794,7 +806,7 @@ void node_run(struct node *node) {
     if (key_queues_has_ready(&node->blocking.queues)) {
         (void)blocking_serve(node);
     }
-    log_write(node->log, node->now_us);
+    turn_write_log(node);
     node_mesh_push(node);
     if (holds) {
         turn_hold_output(node);

@@ -16,5 +16,7 @@ bool turn_run_again(struct client *client, const struct key *key);
 void turn_hold_output(struct node *node);
 /* Sends what the log has acknowledged since, and drops the clients whose writes are in doubt. */
 void turn_release_holds(struct node *node);
+/* Hands on what the log has. */
+void turn_write_log(struct node *node);
 
 #endif

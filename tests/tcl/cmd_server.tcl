@@ -84,6 +84,28 @@ start_server {} {
         }
         expect_range [info_field stats eventloop_cycles] 50 1000
     }
+    starling_test "INFO tells how long the turns of the event loop take, and of what" {
+        r config resetstat
+        r debug sleep 0.02
+        r multi
+        r debug sleep 0.02
+        r exec
+        foreach field {eventloop_duration_sum eventloop_duration_cmd_sum} {
+            expect_range [info_field stats $field] 40000 2000000
+        }
+        expect_range [info_field debug eventloop_duration_max] 20000 2000000
+        r -send ping
+        r -send ping
+        expect [list [r -receive] [r -receive]] {PONG PONG}
+        expect_range [info_field debug eventloop_cmd_per_cycle_max] 1 4
+        expect [info_field debug eventloop_duration_aof_sum] 0
+        wait_until { [info_field debug eventloop_duration_cron_sum] > 0 }
+        wait_until { [info_field stats instantaneous_eventloop_cycles_per_sec] > 0 }
+        wait_until { [info_field stats instantaneous_eventloop_duration_usec] > 0 }
+        foreach section {all everything default {}} {
+            expect_true { ![string match *eventloop_duration_max* [r info {*}$section]] }
+        }
+    }
     starling_test "INFO says which Redis this is like, and which Starling it is" {
         expect [info_field server redis_version] 7.2.4
         expect_match [info_field server starling_version] *.*.*
