@@ -335,11 +335,14 @@ static enum store_status write_pending(struct group_read *read,
     return status;
 }
 
-/* Counts an entry more that the group has read. One that came late has no place in the count. */
+/* Counts an entry more that the group has read. One that came late has no place in the count; nor
+ * is it known how many were deleted or trimmed between the last one and this. */
 static void count_read(struct xstream_group *group, const struct xstream_facts *facts,
                        struct xstream_id id) {
     bool is_behind = xstream_id_compare(id, group->last_id) > 0;
-    if (group->entries_read >= 0 && !xstream_has_gap_from(facts, id)) {
+    bool is_gapless = xstream_id_compare(group->last_id, facts->first_id) >= 0 &&
+                      !xstream_has_gap_from(facts, group->last_id);
+    if (group->entries_read >= 0 && is_gapless) {
         group->entries_read += group->entries_read < INT64_MAX;
     } else if (is_behind) {
         group->entries_read = xstream_entries_up_to(facts, id);

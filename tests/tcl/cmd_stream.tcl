@@ -382,6 +382,26 @@ start_server {} {
         expect_error "ERR Invalid min-idle-time argument for XAUTOCLAIM" { r xautoclaim s g c x 0 }
         expect_error $::BAD_ID { r xautoclaim s g c 0 x }
     }
+    starling_test "A group that reads past what was deleted or trimmed knows again how much it has read" {
+        # Redis 7.0 counts one entry for each that it delivers, and is behind ever after.
+        add_entries s 10
+        r xgroup create s g 0
+        r xreadgroup group g c count 8 streams s >
+        r xdel s 9
+        expect [group_info s entries-read] 8
+        expect [group_info s lag] {}
+        r xreadgroup group g c count 1 streams s >
+        expect [group_info s entries-read] 10
+        expect [group_info s lag] 0
+        add_entries t 5
+        r xgroup create t g 0 entriesread 0
+        r xreadgroup group g c count 2 streams t >
+        expect [group_info t entries-read] 2
+        r xtrim t minid 5
+        r xreadgroup group g c streams t >
+        expect [group_info t entries-read] 5
+        expect [group_info t lag] 0
+    }
     test "XINFO: all forms" {
         add_entries s 12
         r xgroup create s g 0
