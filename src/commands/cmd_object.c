@@ -78,6 +78,10 @@ static const char *elements_encoding_name(const struct store *store, const struc
         return "stream";
     }
     bool is_small = elements.collection == NULL || !elements.collection->is_large;
+    if (elements.type == VALUE_HASH && is_small && elements.collection != NULL &&
+        elements.collection->is_expiring) {
+        return "listpackex"; /* since 7.4: with the times of fields that expire */
+    }
     if (elements.type == VALUE_SET && is_small) {
         bool is_integers = elements.count <= store->packing[VALUE_SET].integers_max &&
                            elements_are_integers(store, &elements);

@@ -123,6 +123,21 @@ start_server {} {
         expect [r httl h fields 1 a] -1
         expect [r get s] x
     }
+    starling_test "A small hash with fields that expire has an encoding of its own, as since 7.4" {
+        r hset h a 1 b 2
+        expect [r object encoding h] listpack
+        r hexpire h 100 fields 1 a
+        expect [r object encoding h] listpackex
+        r copy h k
+        expect [r object encoding k] listpackex
+        with_config {hash-max-listpack-entries 2} {
+            r hset h c 3
+            expect [r object encoding h] hashtable
+        }
+        r del k
+        r hset k f v
+        expect [r object encoding k] listpack
+    }
     test "HSET takes the expiry of a field away, HINCRBY keeps it, HSETNX and HDEL see it" {
         r hset h a 1 b 2 c 3 d 4
         r hexpire h 100 fields 4 a b c d
