@@ -86,6 +86,15 @@ static void refuse(struct node *node, struct client *client, const struct comman
     }
 }
 
+/* Whoever looks on was shown MULTI, and is shown how it ends. */
+static void show_refused_exec(struct node *node, const struct client *client,
+                              const struct command *row, const struct slice *args,
+                              size_t args_count) {
+    if (node->monitors_count > 0 && row != NULL && row->handler == cmd_exec) {
+        node_feed_monitors(node, client, args, args_count);
+    }
+}
+
 static void reply_unknown(struct client *client, const struct slice *args, size_t args_count) {
     struct buffer text = {0};
     for (size_t i = 1; i < args_count && text.size < UNKNOWN_ARGS_BYTES_MAX; i++) {
@@ -329,11 +338,13 @@ void node_dispatch(struct node *node, struct client *client, const struct slice 
     client->last_row = meant != NULL ? meant : refused; /* whatever comes of it */
     if (unlikely(meant == NULL)) {
         refuse(node, client, refused, errors_before);
+        show_refused_exec(node, client, refused, args, args_count);
         return;
     }
     if (unlikely(check_refuses(node, client, meant)) ||
         unlikely(!check_key_sizes(client, meant, args, args_count))) {
         refuse(node, client, meant, errors_before);
+        show_refused_exec(node, client, meant, args, args_count);
         return;
     }
     if (unlikely((client->flags & CLIENT_IN_TRANSACTION) != 0) && !is_transaction_control(meant)) {

@@ -849,6 +849,19 @@ start_server {} {
         expect_match [$m -receive] {*"exec"}
         expect_match [dict get [client_of $m] flags] *O*
     }
+    test "MONITOR shows how a transaction ends whose EXEC is refused" {
+        set m [connect]
+        $m monitor
+        set other [connect]
+        r multi
+        r incr n
+        expect_error "EXECABORT Transaction discarded because of: wrong number*" { r exec x }
+        r set n v
+        $other echo end
+        foreach seen {{*"multi"} {*"exec" "x"} {*"set" "n" "v"} {*"echo" "end"}} {
+            expect_match [$m -receive] $seen
+        }
+    }
     test "MONITOR hides secrets and admin commands" {
         set m [connect]
         $m monitor
