@@ -89,7 +89,19 @@ static void cmd_wait(struct command_context *ctx) {
     server_block(ctx, CLIENT_WAIT_PEERS, timeout_ms);
 }
 
+static const char WAITAOF_OFF_ERROR[] =
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+
+/* Whoever waits for this node's disk would wait in vain: the log was switched off. */
+static bool waitaof_is_off(const struct client *client) {
+    return client->wait_local && !client->node->options->appendonly;
+}
+
 static void server_reply_waitaof(struct client *client, struct reply *reply) {
+    if (waitaof_is_off(client)) {
+        reply_error(reply, WAITAOF_OFF_ERROR);
+        return;
+    }
     bool is_local = log_synced_position(client->node->log) >= client->wait_position;
     reply_array(reply, 2);
     reply_integer(reply, is_local ? 1 : 0);
@@ -116,8 +128,7 @@ static void cmd_waitaof(struct command_context *ctx) {
         return;
     }
     if (local > 0 && !log_is_on(node->log)) {
-        reply_error(ctx->reply,
-                    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+        reply_error(ctx->reply, WAITAOF_OFF_ERROR);
         return;
     }
     struct client *client = ctx->client;
@@ -141,9 +152,10 @@ bool cmd_server_wait_is_over(struct client *client) {
     case CLIENT_WAIT_PEERS:
         return server_acknowledged(client) >= client->wait_peers;
     case CLIENT_WAIT_LOG:
-        return client->wait_peers == 0 &&
-               (!client->wait_local ||
-                log_synced_position(client->node->log) >= client->wait_position);
+        return waitaof_is_off(client) ||
+               (client->wait_peers == 0 &&
+                (!client->wait_local ||
+                 log_synced_position(client->node->log) >= client->wait_position));
     case CLIENT_WAIT_SHUTDOWN:
     case CLIENT_WAIT_KEYS:
     case CLIENT_WAIT_MIGRATION:

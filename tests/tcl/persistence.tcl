@@ -529,8 +529,13 @@ if {[server_is_starling]} {
             r set k unsynced
             expect [r waitaof 1 0 20] {0 0}
             expect [r waitaof 0 1 20] {0 0}
+            set c [connect]
+            $c set k unsynced
+            $c -send waitaof 1 0 0
+            wait_until { [info_field clients blocked_clients] == 1 }
             r config set appendonly no
             expect_error "ERR WAITAOF cannot be used when numlocal is set*" { r waitaof 1 0 0 }
+            expect_error "ERR WAITAOF cannot be used when numlocal is set*" { $c -receive }
         }
     }
     test "segments are closed at log-segment-size and dropped after a snapshot" {
