@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Streams: XINFO. Trees and their nodes are Redis's: what is told of them is what it would need. */
-#include <stdlib.h>
-
 #include "commands/stream_help.h"
 
 /* The stream of argument 2; false, with the error written, when there is none. */
@@ -58,74 +56,48 @@ static void put_lag(struct command_context *ctx, struct xstream_view view,
     }
 }
 
-/* ---- what is pending for each consumer ---- */
+/* ---- consumers, and what is pending for each ---- */
 
-struct consumer_pending {
-    struct slice label; /* coded */
+/* Walks over the consumers of a group. */
+struct consumer_walk {
+    struct xstream_cursor cursor;
     struct xstream_consumer consumer;
-    uint64_t count;
+    uint64_t pending_count;
+    struct buffer shares;
+    size_t shares_count, at; /* of shares: those of lesser labels are behind */
 };
 
-struct consumers {
-    struct buffer names; /* the bytes that the slices lie in */
-    struct consumer_pending *all;
-    size_t count;
-    uint64_t pending_count; /* of all of the group */
-};
-
-static int compare_consumers(const void *a, const void *b) {
-    return slice_compare(((const struct consumer_pending *)a)->label,
-                         ((const struct consumer_pending *)b)->label);
+/* Is the cursor on a consumer? Then it is told what is pending for it. */
+static bool consumer_here(struct consumer_walk *walk, bool is_there) {
+    if (!is_there) {
+        return false;
+    }
+    const struct xstream_share *shares = (const struct xstream_share *)(void *)walk->shares.data;
+    struct slice label = walk->cursor.name.consumer;
+    xstream_consumer_here(&walk->cursor, &walk->consumer);
+    while (walk->at < walk->shares_count && slice_compare(shares[walk->at].consumer, label) < 0) {
+        walk->at++; /* of none that the group has */
+    }
+    bool has_share = walk->at < walk->shares_count && slice_equal(shares[walk->at].consumer, label);
+    walk->pending_count = has_share ? shares[walk->at].count : 0;
+    return true;
 }
 
-static void count_pending(struct consumers *consumers, struct xstream_view view,
-                          const struct xstream_label *group) {
-    struct xstream_cursor cursor;
-    struct consumer_pending *found = NULL;
-    for (bool is_there = xstream_seek_pending(view, group, XSTREAM_ID_MIN, &cursor); is_there;
-         is_there = xstream_next(&cursor)) {
-        struct xstream_pending pending;
-        xstream_pending_take(xstream_value(&cursor), &pending);
-        consumers->pending_count++;
-        if (found == NULL || !slice_equal(found->label, pending.consumer)) {
-            struct consumer_pending wanted = {.label = pending.consumer};
-            found = consumers->count == 0 ? NULL
-                                          : bsearch(&wanted, consumers->all, consumers->count,
-                                                    sizeof(wanted), compare_consumers);
-        }
-        if (found != NULL) {
-            found->count++;
-        }
-    }
+/* Puts it on the first one; false: there is none. */
+static bool consumers_begin(struct consumer_walk *walk, struct xstream_view view,
+                            const struct xstream_label *group) {
+    walk->shares = (struct buffer){0};
+    walk->shares_count = xstream_shares(view, group, &walk->shares);
+    walk->at = 0;
+    return consumer_here(walk, xstream_seek_consumer(view, group, &walk->cursor));
 }
 
-/* All consumers of the group, by name. */
-static void consumers_init(struct consumers *consumers, struct xstream_view view,
-                           const struct xstream_label *group) {
-    struct xstream_cursor cursor;
-    *consumers = (struct consumers){0};
-    for (bool is_there = xstream_seek_consumer(view, group, &cursor); is_there;
-         is_there = xstream_next(&cursor)) {
-        buffer_append_slice(&consumers->names, cursor.name.consumer);
-        consumers->count++;
-    }
-    consumers->all =
-        memory_alloc((consumers->count + 1) * sizeof(*consumers->all)); /* never nothing */
-    size_t at = 0, i = 0;
-    for (bool is_there = xstream_seek_consumer(view, group, &cursor); is_there;
-         is_there = xstream_next(&cursor), i++) {
-        struct consumer_pending *one = &consumers->all[i];
-        *one = (struct consumer_pending){
-            .label = slice_make(consumers->names.data + at, cursor.name.consumer.size)};
-        at += one->label.size;
-        xstream_consumer_here(&cursor, &one->consumer);
-    }
-    count_pending(consumers, view, group);
+static bool consumers_next(struct consumer_walk *walk) {
+    return consumer_here(walk, xstream_next(&walk->cursor));
 }
 
-static void consumers_deinit(struct consumers *consumers) {
-    memory_free(consumers->all);
-    buffer_deinit(&consumers->names);
+static void consumers_end(struct consumer_walk *walk) {
+    buffer_deinit(&walk->shares);
 }
 
 /* ---- XINFO STREAM ---- */
@@ -172,58 +144,91 @@ static void info_short(struct command_context *ctx, struct xstream_view view,
     put_entry(ctx, "last-entry", xstream_seek_back(view, XSTREAM_ID_MAX, &cursor), &cursor);
 }
 
-/* Up to `count` (0: all) of what is pending; `is_of_group`: with the consumers. */
-static void put_pending(struct command_context *ctx, const struct stream_pending *pending,
-                        size_t pending_count, uint64_t count, bool is_of_group) {
-    size_t told = count > 0 && count < pending_count ? (size_t)count : pending_count;
-    reply_array(ctx->reply, told);
-    for (size_t i = 0; i < told; i++) {
-        reply_array(ctx->reply, is_of_group ? 4 : 3);
-        stream_reply_id(ctx, pending[i].id);
-        if (is_of_group) {
-            stream_reply_label(ctx, pending[i].pending.consumer);
-        }
-        reply_integer(ctx->reply, (int64_t)pending[i].pending.delivered_unix_ms);
-        reply_integer(ctx->reply, (int64_t)pending[i].pending.deliveries_count);
+static void put_pending(struct command_context *ctx, struct xstream_id id,
+                        const struct xstream_pending *pending, bool with_consumer) {
+    reply_array(ctx->reply, with_consumer ? 4 : 3);
+    stream_reply_id(ctx, id);
+    if (with_consumer) {
+        stream_reply_label(ctx, pending->consumer);
     }
+    reply_integer(ctx->reply, (int64_t)pending->delivered_unix_ms);
+    reply_integer(ctx->reply, (int64_t)pending->deliveries_count);
+}
+
+/* Up to `count` (0: all) of what is pending in the group. */
+static void put_group_pending(struct command_context *ctx, struct xstream_view view,
+                              const struct xstream_label *group, uint64_t count) {
+    struct xstream_cursor cursor;
+    uint64_t told = 0;
+    reply_bulk_text(ctx->reply, "pending");
+    size_t begin = reply_deferred_begin(ctx->reply);
+    for (bool is_there = xstream_seek_pending(view, group, XSTREAM_ID_MIN, &cursor); is_there;
+         is_there = told != count && xstream_next(&cursor)) {
+        struct xstream_pending pending;
+        xstream_pending_take(xstream_value(&cursor), &pending);
+        put_pending(ctx, cursor.name.id, &pending, true);
+        told++;
+    }
+    reply_deferred_array(ctx->reply, begin, told);
+}
+
+/* Likewise, for one consumer, for whom something is. */
+static uint64_t put_owned(struct command_context *ctx, struct xstream_view view,
+                          const struct xstream_label *group, struct slice consumer,
+                          uint64_t count) {
+    struct xstream_owned *owned = memory_alloc(sizeof(*owned));
+    struct xstream_label label = {.size = consumer.size};
+    uint64_t told = 0;
+    memcpy(label.bytes, consumer.data, consumer.size);
+    for (bool is_there = xstream_owned_begin(view, group, &label, XSTREAM_ID_MIN, owned); is_there;
+         is_there = told != count && xstream_owned_next(owned)) {
+        put_pending(ctx, owned->cursor.name.id, &owned->pending, false);
+        told++;
+    }
+    memory_free(owned);
+    return told;
+}
+
+static void put_full_consumer(struct command_context *ctx, struct xstream_view view,
+                              const struct xstream_label *group, const struct consumer_walk *walk,
+                              uint64_t count) {
+    struct slice label = walk->cursor.name.consumer;
+    uint64_t told = 0;
+    reply_map(ctx->reply, 5);
+    reply_bulk_text(ctx->reply, "name");
+    stream_reply_label(ctx, label);
+    put_integer(ctx, "seen-time", (int64_t)walk->consumer.seen_unix_ms);
+    put_integer(ctx, "active-time", walk->consumer.active_unix_ms);
+    put_integer(ctx, "pel-count", (int64_t)walk->pending_count);
+    reply_bulk_text(ctx->reply, "pending");
+    size_t begin = reply_deferred_begin(ctx->reply);
+    if (walk->pending_count > 0) {
+        told = put_owned(ctx, view, group, label, count);
+    }
+    reply_deferred_array(ctx->reply, begin, told);
 }
 
 static void put_full_group(struct command_context *ctx, struct xstream_view view,
                            const struct xstream_facts *facts, const struct xstream_group *group,
                            uint64_t count) {
-    struct consumers consumers;
-    consumers_init(&consumers, view, &group->label);
+    struct xstream_pending_facts pending;
+    struct consumer_walk walk;
+    xstream_pending_facts(view, &group->label, &pending);
     reply_map(ctx->reply, 7);
     reply_bulk_text(ctx->reply, "name");
     stream_reply_label(ctx, xstream_label_slice(&group->label));
     put_id(ctx, "last-delivered-id", group->last_id);
     put_count(ctx, "entries-read", group->entries_read);
     put_lag(ctx, view, facts, group);
-    put_integer(ctx, "pel-count", (int64_t)consumers.pending_count);
-    reply_bulk_text(ctx->reply, "pending");
-    struct buffer pending = {0};
-    size_t pending_count = stream_gather_pending(view, &group->label, &pending), at = 0;
-    put_pending(ctx, stream_pending_at(&pending, 0), pending_count, count, true);
-    stream_sort_pending(&pending);
+    put_integer(ctx, "pel-count", (int64_t)pending.count);
+    put_group_pending(ctx, view, &group->label, count);
     reply_bulk_text(ctx->reply, "consumers");
-    reply_array(ctx->reply, consumers.count);
-    for (size_t i = 0; i < consumers.count; i++) {
-        const struct consumer_pending *one = &consumers.all[i];
-        reply_map(ctx->reply, 5);
-        reply_bulk_text(ctx->reply, "name");
-        stream_reply_label(ctx, one->label);
-        put_integer(ctx, "seen-time", (int64_t)one->consumer.seen_unix_ms);
-        put_integer(ctx, "active-time", one->consumer.active_unix_ms);
-        put_integer(ctx, "pel-count", (int64_t)one->count);
-        reply_bulk_text(ctx->reply, "pending");
-        while (at < pending_count &&
-               slice_compare(stream_pending_at(&pending, at)->pending.consumer, one->label) < 0) {
-            at++;
-        }
-        put_pending(ctx, stream_pending_at(&pending, at), (size_t)one->count, count, false);
+    reply_array(ctx->reply, xstream_consumers_count(view, &group->label));
+    for (bool is_there = consumers_begin(&walk, view, &group->label); is_there;
+         is_there = consumers_next(&walk)) {
+        put_full_consumer(ctx, view, &group->label, &walk, count);
     }
-    consumers_deinit(&consumers);
-    buffer_deinit(&pending);
+    consumers_end(&walk);
 }
 
 static void info_full(struct command_context *ctx, struct xstream_view view,
@@ -289,8 +294,10 @@ static void cmd_xinfo_groups(struct command_context *ctx) {
         reply_map(ctx->reply, 6);
         reply_bulk_text(ctx->reply, "name");
         stream_reply_label(ctx, xstream_label_slice(&group.label));
+        struct xstream_pending_facts pending;
+        xstream_pending_facts(view, &group.label, &pending);
         put_integer(ctx, "consumers", (int64_t)xstream_consumers_count(view, &group.label));
-        put_integer(ctx, "pending", (int64_t)xstream_pending_count(view, &group.label));
+        put_integer(ctx, "pending", (int64_t)pending.count);
         put_id(ctx, "last-delivered-id", group.last_id);
         put_count(ctx, "entries-read", group.entries_read);
         put_lag(ctx, view, &facts, &group);
@@ -308,7 +315,7 @@ static void cmd_xinfo_consumers(struct command_context *ctx) {
     struct xstream_view view;
     struct xstream_label label;
     struct xstream_group group;
-    struct consumers consumers;
+    struct consumer_walk walk;
     if (!info_stream(ctx, &view)) {
         return;
     }
@@ -318,19 +325,18 @@ static void cmd_xinfo_consumers(struct command_context *ctx) {
                      ctx->args[2].data);
         return;
     }
-    consumers_init(&consumers, view, &label);
-    reply_array(ctx->reply, consumers.count);
-    for (size_t i = 0; i < consumers.count; i++) {
-        const struct consumer_pending *one = &consumers.all[i];
-        int64_t active = one->consumer.active_unix_ms;
+    reply_array(ctx->reply, xstream_consumers_count(view, &label));
+    for (bool is_there = consumers_begin(&walk, view, &label); is_there;
+         is_there = consumers_next(&walk)) {
+        int64_t active = walk.consumer.active_unix_ms;
         reply_map(ctx->reply, 4);
         reply_bulk_text(ctx->reply, "name");
-        stream_reply_label(ctx, one->label);
-        put_integer(ctx, "pending", (int64_t)one->count);
-        put_integer(ctx, "idle", since(ctx, one->consumer.seen_unix_ms));
+        stream_reply_label(ctx, walk.cursor.name.consumer);
+        put_integer(ctx, "pending", (int64_t)walk.pending_count);
+        put_integer(ctx, "idle", since(ctx, walk.consumer.seen_unix_ms));
         put_integer(ctx, "inactive", active < 0 ? -1 : since(ctx, (uint64_t)active));
     }
-    consumers_deinit(&consumers);
+    consumers_end(&walk);
 }
 
 /* XINFO HELP */
@@ -372,11 +378,11 @@ static const struct command cmd_stream_info_rows[] = {
     XINFO_COMMAND("stream", cmd_xinfo_stream, -3, "O(log(N)), or O(M) for what FULL returns.",
                   "key [FULL [COUNT count]]", "Tells about a stream."),
     XINFO_COMMAND("groups", cmd_xinfo_groups, 3,
-                  "O(N) where N is the number of groups, consumers and pending entries.", "key",
+                  "O(N*log(M)) where N is the number of groups, M that of pending entries.", "key",
                   "Lists the consumer groups of a stream."),
     XINFO_COMMAND("consumers", cmd_xinfo_consumers, 4,
-                  "O(N) where N is the number of consumers and pending entries.", "key group",
-                  "Lists the consumers of a consumer group."),
+                  "O(N*log(M)) where N is the number of consumers, M that of pending entries.",
+                  "key group", "Lists the consumers of a consumer group."),
     {.name = "help",
      .parent = "xinfo",
      .handler = cmd_xinfo_help,

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Streams: what is pending in a group, and taking it over. */
-#include <stdlib.h>
-
 #include "commands/stream_help.h"
 
 static void reply_no_group(struct command_context *ctx) {
@@ -17,74 +15,30 @@ static uint64_t idle_ms(const struct command_context *ctx, const struct xstream_
 
 /* ---- XPENDING ---- */
 
-struct pending_count {
-    struct slice label;
-    uint64_t count;
-};
-
-static int compare_counts(const void *a, const void *b) {
-    return slice_compare(((const struct pending_count *)a)->label,
-                         ((const struct pending_count *)b)->label);
-}
-
-/* Replies with the consumers that have something pending, and how much, by name. */
-static void reply_counts(struct command_context *ctx, struct pending_count *counts, size_t count) {
-    qsort(counts, count, sizeof(*counts), compare_counts);
-    size_t begin = reply_deferred_begin(ctx->reply), told = 0;
-    for (size_t i = 0; i < count; told++) {
-        uint64_t sum = 0;
-        struct slice label = counts[i].label;
-        for (; i < count && slice_equal(counts[i].label, label); i++) {
-            sum += counts[i].count;
-        }
-        reply_array(ctx->reply, 2);
-        stream_reply_label(ctx, label);
-        reply_bulk_integer(ctx->reply, (int64_t)sum);
-    }
-    reply_deferred_array(ctx->reply, begin, told);
-}
-
 static void pending_summary(struct command_context *ctx, struct xstream_view view,
                             const struct xstream_label *group) {
-    struct xstream_cursor cursor;
-    struct xstream_id first = XSTREAM_ID_MIN, last = XSTREAM_ID_MIN;
-    struct buffer counts = {0};
-    uint64_t count = 0;
-    struct pending_count run = {0};
-    for (bool is_there = xstream_seek_pending(view, group, XSTREAM_ID_MIN, &cursor); is_there;
-         is_there = xstream_next(&cursor)) {
-        struct xstream_pending pending;
-        xstream_pending_take(xstream_value(&cursor), &pending);
-        first = count == 0 ? cursor.name.id : first;
-        last = cursor.name.id;
-        count++;
-        /* Neighbours often belong to one consumer. The names lie in the stream, but for those of
-         * elements that are shown out of the cursor. */
-        if (run.count > 0 && slice_equal(run.label, pending.consumer)) {
-            run.count++;
-            continue;
-        }
-        if (run.count > 0) {
-            buffer_append(&counts, &run, sizeof(run));
-        }
-        run = (struct pending_count){.label = pending.consumer, .count = 1};
-    }
-    if (count == 0) {
-        reply_array(ctx->reply, 4);
-        reply_integer(ctx->reply, 0);
+    struct xstream_pending_facts facts;
+    struct buffer gathered = {0};
+    xstream_pending_facts(view, group, &facts);
+    reply_array(ctx->reply, 4);
+    reply_integer(ctx->reply, (int64_t)facts.count);
+    if (facts.count == 0) {
         reply_null(ctx->reply);
         reply_null(ctx->reply);
         reply_null_array(ctx->reply);
-    } else {
-        buffer_append(&counts, &run, sizeof(run));
-        reply_array(ctx->reply, 4);
-        reply_integer(ctx->reply, (int64_t)count);
-        stream_reply_id(ctx, first);
-        stream_reply_id(ctx, last);
-        reply_counts(ctx, (struct pending_count *)(void *)counts.data,
-                     counts.size / sizeof(struct pending_count));
+        return;
     }
-    buffer_deinit(&counts);
+    stream_reply_id(ctx, facts.first_id);
+    stream_reply_id(ctx, facts.last_id);
+    size_t count = xstream_shares(view, group, &gathered);
+    const struct xstream_share *shares = (const struct xstream_share *)(void *)gathered.data;
+    reply_array(ctx->reply, count);
+    for (size_t i = 0; i < count; i++) {
+        reply_array(ctx->reply, 2);
+        stream_reply_label(ctx, shares[i].consumer);
+        reply_bulk_integer(ctx->reply, (int64_t)shares[i].count);
+    }
+    buffer_deinit(&gathered);
 }
 
 struct xpending {
@@ -123,35 +77,58 @@ static bool parse_xpending(struct command_context *ctx, struct xpending *xpendin
     return true;
 }
 
-static void pending_range(struct command_context *ctx, struct xstream_view view,
-                          const struct xstream_label *group, const struct xpending *xpending) {
-    struct xstream_cursor cursor;
-    struct xstream_label label;
-    int64_t told = 0;
-    if (xpending->consumer_at != 0 && !stream_find_label(ctx, xpending->consumer_at, &label)) {
-        reply_array(ctx->reply, 0);
-        return;
+/* Replies with a pending entry, if it is idle for long enough. */
+static bool reply_pending(struct command_context *ctx, struct xstream_id id,
+                          const struct xstream_pending *pending, int64_t idle_min_ms) {
+    uint64_t idle = idle_ms(ctx, pending);
+    if (idle_min_ms > 0 && idle < (uint64_t)idle_min_ms) {
+        return false;
     }
-    size_t begin = reply_deferred_begin(ctx->reply);
+    reply_array(ctx->reply, 4);
+    stream_reply_id(ctx, id);
+    stream_reply_label(ctx, pending->consumer);
+    reply_integer(ctx->reply, (int64_t)idle);
+    reply_integer(ctx->reply, (int64_t)pending->deliveries_count);
+    return true;
+}
+
+static int64_t pending_of_all(struct command_context *ctx, struct xstream_view view,
+                              const struct xstream_label *group, const struct xpending *xpending) {
+    struct xstream_cursor cursor;
+    int64_t told = 0;
     for (bool is_there = xstream_seek_pending(view, group, xpending->start, &cursor);
          is_there && told < xpending->count &&
          xstream_id_compare(cursor.name.id, xpending->end) <= 0;
          is_there = xstream_next(&cursor)) {
         struct xstream_pending pending;
         xstream_pending_take(xstream_value(&cursor), &pending);
-        uint64_t idle = idle_ms(ctx, &pending);
-        if ((xpending->consumer_at != 0 &&
-             !slice_equal(pending.consumer, xstream_label_slice(&label))) ||
-            (xpending->idle_min_ms > 0 && idle < (uint64_t)xpending->idle_min_ms)) {
-            continue;
-        }
-        told++;
-        reply_array(ctx->reply, 4);
-        stream_reply_id(ctx, cursor.name.id);
-        stream_reply_label(ctx, pending.consumer);
-        reply_integer(ctx->reply, (int64_t)idle);
-        reply_integer(ctx->reply, (int64_t)pending.deliveries_count);
+        told += reply_pending(ctx, cursor.name.id, &pending, xpending->idle_min_ms);
     }
+    return told;
+}
+
+static int64_t pending_of_one(struct command_context *ctx, struct xstream_view view,
+                              const struct xstream_label *group, const struct xpending *xpending) {
+    struct xstream_owned owned;
+    struct xstream_label label;
+    int64_t told = 0;
+    if (!stream_find_label(ctx, xpending->consumer_at, &label)) {
+        return 0;
+    }
+    for (bool is_there = xpending->count > 0 &&
+                         xstream_owned_begin(view, group, &label, xpending->start, &owned);
+         is_there && xstream_id_compare(owned.cursor.name.id, xpending->end) <= 0;
+         is_there = told < xpending->count && xstream_owned_next(&owned)) {
+        told += reply_pending(ctx, owned.cursor.name.id, &owned.pending, xpending->idle_min_ms);
+    }
+    return told;
+}
+
+static void pending_range(struct command_context *ctx, struct xstream_view view,
+                          const struct xstream_label *group, const struct xpending *xpending) {
+    size_t begin = reply_deferred_begin(ctx->reply);
+    int64_t told = xpending->consumer_at != 0 ? pending_of_one(ctx, view, group, xpending)
+                                              : pending_of_all(ctx, view, group, xpending);
     reply_deferred_array(ctx->reply, begin, (size_t)told);
 }
 
@@ -503,8 +480,8 @@ static void cmd_xautoclaim(struct command_context *ctx) {
 
 static const struct command cmd_stream_pending_rows[] = {
     PENDING_COMMAND("xpending", cmd_xpending, -3, CMD_READ, KEY_READ_ONLY | KEY_ACCESS, "5.0.0",
-                    "O(N) where N is the number of entries looked at: of the group without a "
-                    "range.",
+                    "O(N) where N is the number of entries returned, or of consumers without a "
+                    "range; of those looked at with IDLE.",
                     "key group [[IDLE min-idle-time] start end count [consumer]]",
                     "Tells what is pending in a consumer group."),
     PENDING_COMMAND("xclaim", cmd_xclaim, -6, CMD_WRITE | CMD_FAST, KEY_READ_WRITE | KEY_UPDATE,

@@ -390,32 +390,29 @@ static enum store_status serve_history(struct group_read *read, struct xread_rep
                                        size_t at) {
     struct command_context *ctx = read->ctx;
     struct xstream_view view = xstream_of_writer(&read->writer);
-    struct xstream_cursor cursor, entry;
+    struct xstream_cursor entry;
+    struct xstream_owned owned;
     struct xstream_id id;
     uint64_t count = 0;
     (void)stream_parse_id(ctx->args[at + read->xread->keys_count], 0, &id);
     begin_served(ctx, out, at);
     size_t begin = reply_deferred_begin(ctx->reply);
     bool is_there =
-        xstream_id_increment(&id) && xstream_seek_pending(view, &read->group.label, id, &cursor);
-    for (; is_there && (read->xread->count == 0 || count < read->xread->count);
-         is_there = xstream_next(&cursor)) {
-        struct xstream_pending pending;
-        id = cursor.name.id;
-        xstream_pending_take(xstream_value(&cursor), &pending);
-        if (!slice_equal(pending.consumer, xstream_label_slice(&read->xread->consumer))) {
-            continue;
-        }
+        xstream_id_increment(&id) &&
+        xstream_owned_begin(view, &read->group.label, &read->xread->consumer, id, &owned);
+    while (is_there) {
+        id = owned.cursor.name.id;
         count++;
         if (xstream_seek(view, id, &entry) && xstream_id_compare(entry.name.id, id) == 0) {
             stream_reply_entry(ctx, &entry);
             buffer_append(&read->ids, &id, sizeof(id));
-            buffer_append(&read->counts, &pending.deliveries_count, sizeof(uint64_t));
+            buffer_append(&read->counts, &owned.pending.deliveries_count, sizeof(uint64_t));
         } else {
             reply_array(ctx->reply, 2);
             stream_reply_id(ctx, id);
             reply_null_array(ctx->reply);
         }
+        is_there = count != read->xread->count && xstream_owned_next(&owned);
     }
     reply_deferred_array(ctx->reply, begin, count);
     return ids_count(read) > 0 ? write_pending(read, NULL) : STORE_OK;

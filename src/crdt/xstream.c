@@ -104,8 +104,7 @@ static uint64_t load_big_endian(const char *at, unsigned bytes) {
     return number;
 }
 
-/* Takes an id that is all of `bytes`. */
-static bool take_id(struct slice bytes, struct xstream_id *id) {
+bool xstream_id_take(struct slice bytes, struct xstream_id *id) {
     if (bytes.size < 9 || (uint8_t)bytes.data[8] > 8 || bytes.size != 9U + (uint8_t)bytes.data[8] ||
         (bytes.size > 9 && bytes.data[9] == 0)) {
         return false;
@@ -145,7 +144,7 @@ bool xstream_name_parse(struct slice name, struct xstream_name_parts *parts) {
     case XSTREAM_DELETED:
     case XSTREAM_TRIMMED:
     case XSTREAM_ENTRY:
-        return take_id(rest, &parts->id);
+        return xstream_id_take(rest, &parts->id);
     case XSTREAM_REMOVED:
         if (rest.size != 8) {
             return false;
@@ -154,7 +153,7 @@ bool xstream_name_parse(struct slice name, struct xstream_name_parts *parts) {
         return true;
     case XSTREAM_GROUP:
     case XSTREAM_PENDING:
-        return take_label(&rest, &parts->group) && take_id(rest, &parts->id);
+        return take_label(&rest, &parts->group) && xstream_id_take(rest, &parts->id);
     case XSTREAM_CONSUMER:
         return take_label(&rest, &parts->group) && take_label(&rest, &parts->consumer) &&
                rest.size == 0;

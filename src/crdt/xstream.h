@@ -137,6 +137,8 @@ struct xstream_name_parts {
 
 /* False for what is no name of an element. */
 bool xstream_name_parse(struct slice name, struct xstream_name_parts *parts);
+/* Takes an id that is all of `bytes`. */
+bool xstream_id_take(struct slice bytes, struct xstream_id *id);
 
 /* ---- labels ---- */
 

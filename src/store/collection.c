@@ -9,6 +9,7 @@
 #include "store/prefetch.h"
 #include "store/sequence.h"
 #include "store/snapshot_elements.h"
+#include "store/xstreams.h"
 
 enum {
     COLLECTION_FREE_LATER = 256, /* with more elements: in the background */
@@ -55,6 +56,7 @@ void collection_free(struct collection *collection) {
     }
     ordered_map_free(&collection->map, NULL, NULL);
     ordered_map_free(&collection->seen, NULL, NULL);
+    xstream_pending_drop(collection);
     do {
         position = table_walk(&collection->space.table, position, free_visit, NULL);
     } while (position != 0);
@@ -767,6 +769,7 @@ uint64_t collection_memory_bytes(const struct collection *collection, uint64_t s
     return sizeof(*collection) + table_memory_bytes(&collection->space.table) + elements +
            collection->newest_count * sizeof(collection->newest[0]) +
            ordered_map_memory_bytes(collection->map) + ordered_map_memory_bytes(collection->seen) +
+           xstream_pending_memory_bytes(collection) +
            (collection->type == VALUE_SORTED_SET ? order_tree_memory_bytes(&collection->order) : 0);
 }
 

@@ -67,6 +67,7 @@ struct collection {
     /* STREAM: what this node alone knows, by the names of elements (xstreams.h): when consumers
      * were seen, and from where on groups look for entries that they have not delivered. */
     struct ordered_map *seen;
+    struct xstream_pending_index *pending;    /* STREAM; mostly NULL: xstream_pending.c */
     struct collection_retirement *retirement; /* of a slot, half way: retire.c */
     struct collection *previous_expiring, *next_expiring;
 };

@@ -58,7 +58,11 @@ static void note_added(struct collection *collection, struct slice name) {
 
 void sequence_promote(const struct store *store, struct collection *collection, struct slice name) {
     struct ordered_map_cursor cursor;
-    if (!ordered_map_find(collection->map, name, &cursor) || cursor.element.flags != 0) {
+    if (!ordered_map_find(collection->map, name, &cursor)) {
+        return;
+    }
+    xstream_pending_forget(store, collection, &cursor);
+    if (cursor.element.flags != 0) {
         return;
     }
     put_in_table(store, collection, sequence_entry(&cursor));
@@ -99,9 +103,10 @@ void sequence_demote(const struct key *key) {
         }
         return;
     }
-    note_added(collection, key->name);
     struct entry *entry = table_item(*slot);
     struct entry_scratch scratch;
+    note_added(collection, key->name);
+    xstream_pending_note(collection, key->name, entry_value(entry, &scratch));
     /* Without memory it stays in the table, where it is as good. */
     if (is_plain(entry) &&
         put_in_map(collection, entry_key(entry), entry->stamp, 0, entry_value(entry, &scratch))) {
@@ -175,6 +180,7 @@ enum store_status sequence_apply(struct store *store, const struct key *place,
     }
     if (change->kind == CHANGE_DELETE && has_seen) {
         collection_before_element(store, collection, place->name);
+        xstream_pending_forget(store, collection, &cursor);
         (void)ordered_map_remove(&collection->map, &cursor);
         after(store, place, change->stamp);
         return STORE_OK;
@@ -185,6 +191,11 @@ enum store_status sequence_apply(struct store *store, const struct key *place,
             return STORE_OUT_OF_MEMORY;
         }
         collection_before_element(store, collection, place->name);
+        if (is_there) {
+            xstream_pending_change(collection, &cursor, change->value);
+        } else {
+            xstream_pending_note(collection, place->name, change->value);
+        }
         put_copied(collection, place->name, change->stamp, 0, change->value, block);
         note_added(collection, place->name);
         after(store, place, change->stamp);
@@ -204,6 +215,7 @@ void sequence_delete_seen(struct store *store, struct collection *collection, ui
     uint64_t removed = 0;
     bool is_there = ordered_map_first(collection->map, &cursor);
     collection_before_owner(store, collection);
+    xstream_pending_drop(collection);
     while (is_there) {
         if (cursor.element.flags == 0 &&
             mutate_has_seen(store, stamp_slot(stamp), cursor.element.stamp)) {
@@ -305,5 +317,6 @@ void sequence_check(const struct store *store, const struct collection *collecti
     require(intricate_count == collection->space.table.count);
     if (collection->type == VALUE_STREAM) {
         xstream_unread_check(store, collection);
+        xstream_pending_check(store, collection);
     }
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/sequence_write.h"
 
+#include "store/xstreams.h"
+
 static struct key place_of(struct elements_writer *writer, struct slice name) {
     return collection_key(writer->store, elements_writer_collection(writer), writer->key.db, name);
 }
@@ -63,6 +65,7 @@ enum store_status sequence_write_add(struct elements_writer *writer, struct slic
     struct key place = place_of(writer, name);
     element.stamp = mutate_record_value(store, &place, mutate_stamp(store), value, 0);
     put_element(&writer->collection->map, &element, block);
+    xstream_pending_note(writer->collection, name, value);
     after(writer, &place, element.stamp);
     return STORE_OK;
 }
@@ -84,6 +87,7 @@ enum store_status sequence_write_replace(struct elements_writer *writer,
     struct key place = place_of(writer, cursor->element.name);
     before(writer, place.name);
     uint64_t stamp = mutate_stamp(store);
+    xstream_pending_change(writer->collection, cursor, value);
     ordered_map_replace_copied(&writer->collection->map, cursor, stamp, 0, value, block);
     (void)mutate_record_value(store, &place, stamp, value, 0);
     after(writer, &place, stamp);
@@ -117,6 +121,7 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     mutate_record(store, &place, &change);
     char kind;
     place.name = kept_name(place.name, &kind);
+    xstream_pending_forget(store, collection, cursor);
     bool is_there = ordered_map_remove(&collection->map, cursor);
     after(writer, &place, change.stamp);
     return is_there;
@@ -140,6 +145,7 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
         stamp = change.stamp;
         place.name = cursor->element.name;
         mutate_record(store, &place, &change);
+        xstream_pending_forget(store, collection, cursor);
         is_there = ordered_map_next(collection->map, cursor);
     }
     place.name = kept;

@@ -17,6 +17,7 @@ enum {
     /* Larger values are freed in the background. */
     STORE_FREE_LATER_BYTES = 8 << 20,
     STORE_ELEMENTS_A_STEP = 256,
+    STORE_PENDING_LOOKS = 64,
     LFU_INITIAL = 5,
     /* For each so many keys a bucket is looked at, ten times a second: each at least once in two
      * and a half days, where there are no more buckets than keys. */
@@ -35,6 +36,7 @@ void store_init(struct store *store, const struct store_opts *opts) {
     *store = (struct store){.dbs_count = opts->dbs_count,
                             .is_alone = true,
                             .elements_a_step = STORE_ELEMENTS_A_STEP,
+                            .pending_looks_max = STORE_PENDING_LOOKS,
                             .lfu_log_factor = 10,
                             .lfu_decay_minutes = 1};
     replicas_init(&store->replicas);

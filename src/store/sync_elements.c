@@ -3,6 +3,7 @@
 
 #include "store/collection.h"
 #include "store/sequence.h"
+#include "store/xstreams.h"
 
 struct collection_merge {
     const struct state_merge *merge;
@@ -138,6 +139,7 @@ bool sync_merge_collections(const struct state_merge *merge, unsigned db, struct
             walk.here = collection_new(merge->store, (enum value_type)type, here->database);
             contested_add_collection(here, walk.here);
         }
+        xstream_pending_drop(walk.here);
         walk.only_new = false;
         merge_side(&walk, walk.here);
         if (walk.there != NULL) {

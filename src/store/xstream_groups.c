@@ -180,6 +180,7 @@ static void remove_parts(struct elements_writer *writer, const struct xstream_la
     xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
     (void)xstream_remove_all(writer, &prefix, NULL);
     xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
+    xstream_pending_drop(elements_writer_collection(writer));
     (void)xstream_remove_all(writer, &prefix, NULL);
 }
 
@@ -233,29 +234,36 @@ void xstream_note_seen(struct elements_writer *writer, const struct xstream_labe
     ensure(is_done); /* it has no block of its own */
 }
 
+/* The ids of what is pending for a consumer, from that one on, as many as there is room for. */
+static size_t gather_owned(struct xstream_view view, const struct xstream_label *group,
+                           const struct xstream_label *label, struct xstream_id from,
+                           struct xstream_id *ids, size_t room) {
+    struct xstream_owned owned;
+    size_t count = 0;
+    for (bool is_there = xstream_owned_begin(view, group, label, from, &owned);
+         is_there && count < room; is_there = xstream_owned_next(&owned)) {
+        ids[count++] = owned.cursor.name.id;
+    }
+    return count;
+}
+
 uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xstream_label *group,
                                  const struct xstream_label *label) {
+    enum { AT_ONCE = 128 };
     struct xstream_cursor cursor;
     struct xstream_name name;
+    struct xstream_id ids[AT_ONCE], from = XSTREAM_ID_MIN;
     uint64_t removed = 0;
-    struct xstream_id id = XSTREAM_ID_MIN;
-    while (xstream_seek_pending(xstream_of_writer(writer), group, id, &cursor)) {
-        struct xstream_pending pending;
-        bool is_there = true;
-        do {
-            id = cursor.name.id;
-            xstream_pending_take(xstream_value(&cursor), &pending);
-            if (slice_equal(pending.consumer, xstream_label_slice(label))) {
-                (void)sequence_write_remove(writer, &cursor.at);
-                removed++;
-                break;
-            }
-            is_there = xstream_next(&cursor);
-        } while (is_there);
-        if (!is_there || !xstream_id_increment(&id)) {
-            break;
+    size_t count;
+    do {
+        count = gather_owned(xstream_of_writer(writer), group, label, from, ids, AT_ONCE);
+        for (size_t i = 0; i < count; i++) {
+            bool is_removed = xstream_delete_pending(writer, group, ids[i]);
+            ensure(is_removed);
+            from = ids[i];
         }
-    }
+        removed += count;
+    } while (count == AT_ONCE);
     name_consumer(&name, group, label);
     forget_seen(writer, xstream_name_slice(&name));
     if (xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {

@@ -161,26 +161,32 @@ uint64_t xstream_length(struct xstream_view view) {
     return ordered_map_count(map) - ordered_map_rank(map, &cursor.at);
 }
 
-/* How many elements have names that begin so. */
-static uint64_t count_named(struct xstream_view view, const struct xstream_name *prefix) {
+/* How many elements have names that begin so, and the ids of the first and last one. */
+static void count_named(struct xstream_view view, const struct xstream_name *prefix,
+                        struct xstream_pending_facts *facts) {
     struct xstream_cursor first, last;
-    if (!xstream_seek_first(view, prefix, &first) || !xstream_seek_last(view, prefix, &last)) {
-        return 0;
+    *facts = (struct xstream_pending_facts){0};
+    if (xstream_seek_first(view, prefix, &first) && xstream_seek_last(view, prefix, &last)) {
+        const struct ordered_map *map = view.collection->map;
+        facts->count = ordered_map_rank(map, &last.at) - ordered_map_rank(map, &first.at) + 1;
+        facts->first_id = first.name.id;
+        facts->last_id = last.name.id;
     }
-    const struct ordered_map *map = view.collection->map;
-    return ordered_map_rank(map, &last.at) - ordered_map_rank(map, &first.at) + 1;
 }
 
-uint64_t xstream_pending_count(struct xstream_view view, const struct xstream_label *group) {
+void xstream_pending_facts(struct xstream_view view, const struct xstream_label *group,
+                           struct xstream_pending_facts *facts) {
     struct xstream_name prefix;
     xstream_name_of_group(&prefix, XSTREAM_PENDING, group);
-    return count_named(view, &prefix);
+    count_named(view, &prefix, facts);
 }
 
 uint64_t xstream_consumers_count(struct xstream_view view, const struct xstream_label *group) {
+    struct xstream_pending_facts facts;
     struct xstream_name prefix;
     xstream_name_of_group(&prefix, XSTREAM_CONSUMER, group);
-    return count_named(view, &prefix);
+    count_named(view, &prefix, &facts);
+    return facts.count;
 }
 
 struct xstream_id xstream_greatest(struct xstream_view view, enum xstream_kind kind) {

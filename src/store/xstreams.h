@@ -92,12 +92,62 @@ bool xstream_find_consumer(struct xstream_view view, const struct xstream_label 
                            const struct xstream_label *label, struct xstream_consumer *consumer);
 /* The consumer that a cursor from xstream_seek_consumer() is on. */
 void xstream_consumer_here(struct xstream_cursor *cursor, struct xstream_consumer *consumer);
-/* How many entries are pending in the group, and how many consumers it has. O(log n). */
-uint64_t xstream_pending_count(struct xstream_view view, const struct xstream_label *group);
+/* What is pending in the group, and how many consumers it has. O(log n). */
+struct xstream_pending_facts {
+    uint64_t count;
+    struct xstream_id first_id, last_id; /* 0-0 without any */
+};
+void xstream_pending_facts(struct xstream_view view, const struct xstream_label *group,
+                           struct xstream_pending_facts *facts);
 uint64_t xstream_consumers_count(struct xstream_view view, const struct xstream_label *group);
 /* The pending entry of that id; its slice lies in the stream. */
 bool xstream_find_pending(struct xstream_view view, const struct xstream_label *group,
                           struct xstream_id id, struct xstream_pending *pending);
+
+/* ---- what is pending, by consumer (xstream_pending.c) ---- */
+
+/* Walks over what is pending for one consumer of a group, by id. O(log n) for each step, but for
+ * the first walk, which may look at all that is pending. */
+struct xstream_owned {
+    struct xstream_cursor cursor;      /* on the pending entry here */
+    struct xstream_pending pending;    /* it; slices lie in the stream */
+    const struct xstream_label *group; /* the caller's, as the consumer's label */
+    struct slice consumer;
+    uint64_t looks;                /* at what is another consumer's */
+    const struct ordered_map *ids; /* the consumer's in the index, and where it is there; or NULL */
+    struct ordered_map_cursor at;
+};
+
+/* Puts it on the first one with that id or a greater one; false: there is none. */
+bool xstream_owned_begin(struct xstream_view view, const struct xstream_label *group,
+                         const struct xstream_label *consumer, struct xstream_id id,
+                         struct xstream_owned *owned);
+bool xstream_owned_next(struct xstream_owned *owned);
+
+/* How much is pending for a consumer, whether or not the group has it. */
+struct xstream_share {
+    struct slice consumer; /* coded label, in the stream */
+    uint64_t count;        /* not 0 */
+};
+
+/* Appends them, by label, and returns how many. O(1) for each, but for the first time, which may
+ * look at all that is pending. */
+size_t xstream_shares(struct xstream_view view, const struct xstream_label *group,
+                      struct buffer *shares);
+
+/* An element of that name was put in, or is one of the map again. */
+void xstream_pending_note(struct collection *collection, struct slice name, struct slice value);
+/* The element at the cursor, which is in the map, is about to go, or to be changed elsewhere. */
+void xstream_pending_forget(const struct store *store, struct collection *collection,
+                            const struct ordered_map_cursor *cursor);
+/* The plain element at the cursor is about to have that value. */
+void xstream_pending_change(struct collection *collection, const struct ordered_map_cursor *cursor,
+                            struct slice value);
+/* Much is about to change: what is pending is not kept by consumer any more. */
+void xstream_pending_drop(struct collection *collection);
+uint64_t xstream_pending_memory_bytes(const struct collection *collection);
+/* Asserts that what is kept by consumer is what is pending. */
+void xstream_pending_check(const struct store *store, const struct collection *collection);
 
 /* ---- what a group has not delivered ---- */
 
@@ -194,8 +244,7 @@ enum store_status xstream_set_consumer(struct elements_writer *writer,
 /* Notes that the consumer, which is there, was seen now; on this node only. */
 void xstream_note_seen(struct elements_writer *writer, const struct xstream_label *group,
                        const struct xstream_label *label);
-/* Removes a consumer with what is pending for it; returns how much that was. O(all that is pending
- * in the group). */
+/* Removes a consumer with what is pending for it; returns how much that was. */
 uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xstream_label *group,
                                  const struct xstream_label *label);
 /* `pending` does not lie in the stream. */

@@ -64,8 +64,33 @@ static void compare_key(unsigned node, unsigned k) {
     }
 }
 
+/* Asks by consumer what is pending: that it is right is looked at by store_check(). */
+static void ask_pending(unsigned node) {
+    static const char GROUPS[] = {'g', 'z'};
+    struct store *store = &world.nodes[node].store;
+    for (unsigned k = 0; k < KEYS; k++) {
+        struct key key = world_key(&world, node, k);
+        struct elements elements;
+        if (elements_look(store, &key, VALUE_STREAM, &elements) != STORE_OK) {
+            continue;
+        }
+        struct xstream_view view = xstream_of(store, &elements);
+        for (unsigned g = 0; g < sizeof(GROUPS); g++) {
+            struct xstream_label group, consumer;
+            struct xstream_owned owned;
+            struct buffer shares = {0};
+            require(xstream_label_encode(slice_make(&GROUPS[g], 1), &group));
+            require(xstream_label_encode(SLICE("c"), &consumer));
+            (void)xstream_shares(view, &group, &shares);
+            (void)xstream_owned_begin(view, &group, &consumer, XSTREAM_ID_MIN, &owned);
+            buffer_deinit(&shares);
+        }
+    }
+}
+
 static void compare_all(void) {
     for (unsigned node = 0; node < WORLD_NODES; node++) {
+        ask_pending(node);
         store_check(&world.nodes[node].store);
         require(world_same_digest(&world, 0, node));
         for (unsigned k = 0; k < KEYS; k++) {
@@ -368,6 +393,9 @@ static void step(unsigned other_percent) {
     } else {
         world_settle(&world, node);
     }
+    if (prng_below(&prng, 4) == 0) {
+        ask_pending(node);
+    }
     store_check(&world.nodes[node].store);
 }
 
@@ -378,6 +406,7 @@ static void history(void) {
     unsigned other_percent = prng_below(&prng, 2) == 0 ? 8 : 1;
     for (unsigned node = 0; node < WORLD_NODES; node++) {
         world.nodes[node].store.packing[VALUE_STREAM].entries_max = prng_below(&prng, 4);
+        world.nodes[node].store.pending_looks_max = 0;
     }
     for (unsigned i = 0; i < steps && world.ops_count < WORLD_OPS_MAX - 100; i++) {
         step(other_percent);
