@@ -425,6 +425,29 @@ bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_curs
     return true;
 }
 
+bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *cursor,
+                      uint64_t count, uint64_t *bytes_max) {
+    struct packed_tree *tree = map_tree(map);
+    struct packed_run *run = cursor->run;
+    uint64_t index = cursor->next_index - 1 + count, bytes = 0, start = cursor->start;
+    bool is_special = run->is_special;
+    while (index >= run->count) {
+        struct packed_leaf *next = tree != NULL ? packed_run_leaf(run)->next : NULL;
+        index -= run->count;
+        bytes += run->used - start;
+        start = 0;
+        if (next == NULL) {
+            *bytes_max = is_special ? UINT64_MAX : bytes;
+            return false;
+        }
+        run = &next->run;
+        is_special |= run->is_special;
+    }
+    packed_run_seek(run, tree != NULL ? &tree->marks : NO_MARKS, (int64_t)index, cursor);
+    *bytes_max = is_special ? UINT64_MAX : bytes + cursor->start - start;
+    return true;
+}
+
 uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor) {
     uint64_t before = map_tree(map) != NULL ? packed_leaf_rank(packed_run_leaf(cursor->run)) : 0;
     return before + cursor->next_index - 1;

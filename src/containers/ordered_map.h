@@ -116,6 +116,12 @@ void ordered_map_prefetch_ends(const struct ordered_map *map);
 bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *cursor);
 bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_cursor *cursor);
 
+/* From the element at the cursor to the one that is `count` behind it. `*bytes_max`: the values of
+ * those that it passes, that at the cursor included, are at most so many bytes; UINT64_MAX where
+ * nobody knows. O(1) for each leaf. */
+bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *cursor,
+                      uint64_t count, uint64_t *bytes_max);
+
 /* How many elements come before the one at the cursor. */
 uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor);
 

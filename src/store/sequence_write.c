@@ -134,15 +134,17 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     struct store *store = writer->store;
     struct collection *collection = elements_writer_collection(writer);
     struct key place = {.db = writer->key.db, .in = collection}; /* nobody looks for it */
-    uint64_t recorded = 0, stamp = 0;
+    struct change change = {.kind = CHANGE_DELETE};
+    uint64_t recorded = 0;
     bool is_there = true;
     char kind;
     struct slice kept = kept_name(cursor->element.name, &kind);
     for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
-        before(writer, cursor->element.name);
-        struct change change = {
-            .kind = CHANGE_DELETE, .db = writer->key.db, .stamp = mutate_stamp(store)};
-        stamp = change.stamp;
+        if (recorded == 0 || unlikely(collection->walks != NULL)) {
+            before(writer, cursor->element.name);
+        }
+        change.db = writer->key.db;
+        change.stamp = mutate_stamp(store);
         place.name = cursor->element.name;
         mutate_record(store, &place, &change);
         xstream_pending_forget(store, collection, cursor);
@@ -150,8 +152,32 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     }
     place.name = kept;
     store->stats.dirty += recorded - 1;
-    after(writer, &place, stamp);
+    after(writer, &place, change.stamp);
     return recorded;
+}
+
+/* Where nobody hears of single elements, the `count` from the cursor on go as a whole. */
+static bool remove_untold(struct elements_writer *writer, struct ordered_map_cursor *cursor,
+                          uint64_t count) {
+    struct store *store = writer->store;
+    struct collection *collection = writer->collection;
+    struct key place = {.db = writer->key.db, .in = collection};
+    char kind;
+    place.name = kept_name(cursor->element.name, &kind);
+    uint64_t stamp = mutate_stamp(store);
+    bool is_there = ordered_map_remove_range(&collection->map, cursor, count, NULL, NULL);
+    store->stats.dirty += count - 1;
+    after(writer, &place, stamp);
+    return is_there;
+}
+
+/* Does anybody hear of each element that goes? The first is about to. */
+static bool are_told(struct elements_writer *writer, struct slice first) {
+    if (writer->store->journal.is_on || elements_writer_collection(writer)->pending != NULL) {
+        return true;
+    }
+    before(writer, first);
+    return writer->collection->walks != NULL || writer->collection->space.table.count > 0;
 }
 
 bool sequence_write_remove_range(struct elements_writer *writer, struct ordered_map_cursor *cursor,
@@ -160,6 +186,9 @@ bool sequence_write_remove_range(struct elements_writer *writer, struct ordered_
     enum { AT_ONCE = 1024 };
     struct collection *collection = elements_writer_collection(writer);
     bool is_there = true;
+    if (count > 0 && !are_told(writer, cursor->element.name)) {
+        return remove_untold(writer, cursor, count);
+    }
     while (count > 0) {
         uint64_t removed = 1;
         require(is_there);

@@ -125,12 +125,16 @@ bool xstream_previous(struct xstream_cursor *cursor) {
     return is_here(cursor, ordered_map_previous(cursor->view.collection->map, &cursor->at));
 }
 
+/* The value of the element at a cursor; `scratch` has room for one that is made up. */
+static struct slice value_at(struct xstream_view view, const struct ordered_map_cursor *at,
+                             struct entry_scratch *scratch) {
+    return at->element.flags == 0
+               ? at->element.value
+               : entry_value(sequence_intricate(view.store, view.collection, at), scratch);
+}
+
 struct slice xstream_value(struct xstream_cursor *cursor) {
-    if (cursor->at.element.flags == 0) {
-        return cursor->at.element.value;
-    }
-    return entry_value(sequence_intricate(cursor->view.store, cursor->view.collection, &cursor->at),
-                       &cursor->scratch);
+    return value_at(cursor->view, &cursor->at, &cursor->scratch);
 }
 
 bool xstream_find_name(struct xstream_view view, const struct xstream_name *name,
@@ -442,47 +446,96 @@ uint64_t xstream_delete(struct elements_writer *writer, const struct xstream_id 
 
 /* ---- trimming ---- */
 
-/* How many of the oldest entries to take. */
+/* The rank of the first entry with that id or a greater one; entries are behind all else. */
+static uint64_t rank_of(const struct ordered_map *map, struct xstream_id id) {
+    struct ordered_map_cursor cursor;
+    struct xstream_name name;
+    xstream_name_begin(&name, XSTREAM_ENTRY);
+    xstream_name_add_id(&name, id);
+    return ordered_map_lower_bound(map, xstream_name_slice(&name), &cursor)
+               ? ordered_map_rank(map, &cursor)
+               : ordered_map_count(map);
+}
+
+/* How many of the oldest entries may go. */
 static uint64_t count_exact(struct xstream_view view, const struct xstream_trim *trim) {
-    struct xstream_cursor cursor;
-    if (trim->by == XSTREAM_TRIM_LENGTH) {
-        uint64_t length = xstream_length(view);
-        return length > trim->length_max ? length - trim->length_max : 0;
+    uint64_t length = xstream_length(view);
+    if (length == 0) {
+        return 0;
     }
-    uint64_t count = 0;
-    for (bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
-         is_there && xstream_id_compare(cursor.name.id, trim->id_min) < 0;
-         is_there = xstream_next(&cursor)) {
-        count++;
+    const struct ordered_map *map = view.collection->map;
+    uint64_t stay = trim->by == XSTREAM_TRIM_LENGTH
+                        ? trim->length_max
+                        : ordered_map_count(map) - rank_of(map, trim->id_min);
+    return length > stay ? length - stay : 0;
+}
+
+/* The walk of count_rough(). */
+struct node_walk {
+    const struct ordered_map *map;
+    struct store_packing node;
+    struct ordered_map_cursor at; /* on the first entry of a node */
+    bool is_there;
+    uint64_t rank;
+};
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Passes over a node of `entries_max` entries (0: any number), of which the first `left` may go;
+ * returns how many it has, or 0 when some of them stay. */
+static uint64_t pass_node(struct xstream_view view, struct node_walk *walk, uint64_t entries_max,
+                          uint64_t left) {
+    struct entry_scratch scratch;
+    uint64_t bytes = 0, passed = 0, bytes_end = walk->node.bytes_max;
+    uint64_t looks = entries_max > 0 ? least(entries_max, left) : left;
+    /* Mostly entries are so small that it is their number that makes the node full. Their names
+     * count as the first one: it is about as long as the others. */
+    uint64_t name_bytes = walk->at.element.name.size;
+    if (bytes_end == 0 || looks < bytes_end / name_bytes) {
+        walk->is_there = ordered_map_skip(walk->map, &walk->at, looks, &bytes);
+        if (bytes_end == 0 || (bytes < bytes_end && bytes + looks * name_bytes < bytes_end)) {
+            return looks == entries_max || !walk->is_there ? looks : 0;
+        }
+        walk->is_there = ordered_map_at(walk->map, walk->rank, &walk->at);
     }
-    return count;
+    for (bytes = 0; walk->is_there && passed < looks; passed++) {
+        bytes += walk->at.element.name.size + value_at(view, &walk->at, &scratch).size;
+        walk->is_there = ordered_map_next(walk->map, &walk->at);
+        if (bytes >= bytes_end) {
+            return passed + 1;
+        }
+    }
+    return looks == entries_max || !walk->is_there ? looks : 0;
 }
 
 /* As count_exact(), but whole nodes, as the options about nodes have them. The first one is what
  * trimming has left of it. */
 static uint64_t count_rough(struct xstream_view view, const struct xstream_trim *trim) {
-    const struct store_packing *node = &view.store->packing[VALUE_STREAM];
-    struct xstream_cursor cursor;
-    uint64_t length = xstream_length(view), taken = 0, in_node = 0, bytes = 0;
-    uint64_t gone = node->entries_max > 0 ? trimmed_count(view) % node->entries_max : 0;
-    bool is_there = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
-    while (is_there) {
-        /* A node goes when all of its entries may. */
-        in_node++;
-        bool may_go = trim->by == XSTREAM_TRIM_LENGTH
-                          ? length - taken - in_node >= trim->length_max
-                          : xstream_id_compare(cursor.name.id, trim->id_min) < 0;
-        if (!may_go || (trim->limit > 0 && taken + in_node > trim->limit)) {
+    uint64_t may_go = count_exact(view, trim), taken = 0;
+    struct node_walk walk = {.node = view.store->packing[VALUE_STREAM]};
+    if (trim->limit > 0) {
+        may_go = least(may_go, trim->limit);
+    }
+    if (may_go == 0) {
+        return 0;
+    }
+    uint64_t entries_max = walk.node.entries_max, first_max = entries_max;
+    if (entries_max > 0) {
+        first_max -= trimmed_count(view) % entries_max;
+    }
+    walk.map = view.collection->map;
+    walk.rank = rank_of(walk.map, XSTREAM_ID_MIN);
+    walk.is_there = ordered_map_at(walk.map, walk.rank, &walk.at);
+    while (walk.is_there && taken < may_go) {
+        uint64_t passed =
+            pass_node(view, &walk, taken == 0 ? first_max : entries_max, may_go - taken);
+        if (passed == 0) {
             break;
         }
-        bytes += cursor.at.element.name.size + xstream_value(&cursor).size;
-        is_there = xstream_next(&cursor);
-        bool is_full = (node->entries_max > 0 && in_node + gone >= node->entries_max) ||
-                       (node->bytes_max > 0 && bytes >= node->bytes_max);
-        if (!is_there || is_full) {
-            taken += in_node;
-            in_node = bytes = gone = 0;
-        }
+        taken += passed;
+        walk.rank += passed;
     }
     return taken;
 }

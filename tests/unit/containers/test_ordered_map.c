@@ -400,6 +400,30 @@ static void pair_walk(struct pair *pair) {
     }
 }
 
+/* Some elements at once: to the right one, and not past more bytes than it says. */
+static void pair_skip(struct pair *pair) {
+    if (pair->count == 0) {
+        return;
+    }
+    size_t from = prng_below(&pair->prng, pair->count);
+    size_t count = prng_below(&pair->prng, pair->count - from + 2);
+    size_t end = from + count < pair->count ? from + count : pair->count;
+    struct ordered_map_cursor cursor;
+    uint64_t bytes_max, bytes = 0;
+    bool is_there = ordered_map_at(pair->map, from, &cursor);
+    require(is_there);
+    require(ordered_map_skip(pair->map, &cursor, count, &bytes_max) ==
+            (from + count < pair->count));
+    if (from + count < pair->count) {
+        require_same(&pair->elements[end], &cursor.element);
+        require(ordered_map_rank(pair->map, &cursor) == end);
+    }
+    for (size_t i = from; i < end; i++) {
+        bytes += pair->elements[i].value_size;
+    }
+    require(bytes <= bytes_max);
+}
+
 /* All elements, forward and backward, and each by its name and rank. */
 static void pair_compare(struct pair *pair) {
     struct ordered_map_cursor cursor;
@@ -456,6 +480,7 @@ static void pair_step(struct pair *pair, unsigned grow_percent) {
         break;
     case 2:
         pair_walk(pair);
+        pair_skip(pair);
         break;
     default:
         pair_remove(pair);
