@@ -251,25 +251,25 @@ static void cmd_xack(struct command_context *ctx) {
     struct xstream_label label;
     struct xstream_group group;
     struct xstream_id id;
-    uint64_t removed = 0;
+    struct buffer ids = {0};
     (void)store_read(ctx->store, &key); /* for Redis, this is a read first of all */
     if (!stream_open(ctx, &key, &writer)) {
         return;
     }
     bool is_there = stream_find_label(ctx, 2, &label) &&
                     xstream_find_group(xstream_of_writer(&writer), &label, &group);
-    for (size_t i = 3; is_there && i < ctx->args_count; i++) {
-        if (!stream_id(ctx, i, 0, true, &id)) {
-            elements_close(&writer);
-            return;
-        }
+    bool are_sound = true;
+    for (size_t i = 3; is_there && are_sound && i < ctx->args_count; i++) {
+        are_sound = stream_id(ctx, i, 0, true, &id);
+        buffer_append(&ids, &id, sizeof(id));
     }
-    for (size_t i = 3; is_there && i < ctx->args_count; i++) {
-        (void)stream_parse_id(ctx->args[i], 0, &id);
-        removed += xstream_delete_pending(&writer, &label, id);
+    if (are_sound) {
+        uint64_t removed = xstream_delete_pending(
+            &writer, &label, (const struct xstream_id *)(void *)ids.data, ids.size / sizeof(id));
+        reply_integer(ctx->reply, (int64_t)removed);
     }
     elements_close(&writer);
-    reply_integer(ctx->reply, (int64_t)removed);
+    buffer_deinit(&ids);
 }
 
 #define XGROUP_COMMAND(name_, handler_, arity_, flags_, key_flags_, since_, cost_, syntax_,        \

@@ -331,7 +331,7 @@ static enum store_status xclaim_id(struct command_context *ctx, struct claim *cl
     if (!xstream_has_entry(view, id)) {
         /* It was deleted: nobody can have it. */
         if (is_pending) {
-            (void)xstream_delete_pending(&claim->writer, &claim->group.label, id);
+            (void)xstream_delete_pending(&claim->writer, &claim->group.label, &id, 1);
         }
         return STORE_OK;
     }
@@ -437,7 +437,7 @@ static void cmd_xautoclaim(struct command_context *ctx) {
         id = cursor.name.id;
         xstream_pending_take(xstream_value(&cursor), &pending);
         if (!xstream_has_entry(view, id)) {
-            (void)xstream_delete_pending(&claim.writer, &claim.group.label, id);
+            (void)xstream_delete_pending(&claim.writer, &claim.group.label, &id, 1);
             buffer_append(&deleted, &id, sizeof(id));
             count--;
         } else if (is_idle(ctx, &claim, &pending)) {

@@ -183,6 +183,32 @@ static bool skip_below(struct ordered_map_cursor *cursor, struct slice name, uin
     return false;
 }
 
+/* How many bytes of its name the element at the cursor surely has from the one before. */
+static inline size_t shared_with_previous(const struct ordered_map_cursor *cursor) {
+    const char *at = packed_run_bytes(cursor->run) + cursor->start;
+    if (((uint8_t)at[0] & CONTROL_NAME_TOLD) == 0) {
+        size_t last = cursor->name_size - 1;
+        return cursor->name[last] != 0 ? last : 0; /* else there was a carry */
+    }
+    unsigned shared = (uint8_t)at[1] >> NAME_SHARED_SHIFT;
+    return shared != NAME_FREE ? shared : 0;
+}
+
+/* Is the name at the cursor below that one? `*alike`: so many of the first bytes are the same in
+ * both; on entry at most so many are, as of the element before. That mostly tells all. */
+static inline bool is_below(const struct ordered_map_cursor *cursor, struct slice name,
+                            size_t *alike) {
+    size_t i = shared_with_previous(cursor);
+    i = i < *alike ? i : *alike;
+    size_t common = cursor->name_size < name.size ? cursor->name_size : name.size;
+    while (i < common && cursor->name[i] == name.data[i]) {
+        i++;
+    }
+    *alike = i;
+    return i < common ? (uint8_t)cursor->name[i] < (uint8_t)name.data[i]
+                      : cursor->name_size < name.size;
+}
+
 void packed_run_reread(struct ordered_map_cursor *cursor) {
     const char *bytes = packed_run_bytes(cursor->run);
     take_rest(cursor, bytes + cursor->name_end, (uint8_t)bytes[cursor->start]);
@@ -238,6 +264,7 @@ bool packed_run_lower_bound(struct packed_run *run, struct packed_marks *marks, 
         cursor_at_mark(cursor, run, best);
     }
     uint32_t marked = cursor->next_index, singly = 0;
+    size_t alike = 0; /* of the name here and that one, at least */
     bool is_there = false;
     while (!is_there && cursor->next_index < run->count) {
         if (cursor->next_index - marked >= MARK_EVERY) {
@@ -246,10 +273,11 @@ bool packed_run_lower_bound(struct packed_run *run, struct packed_marks *marks, 
         }
         if (singly == 0 && skip_below(cursor, name, &singly)) {
             singly = 0;
+            alike = 0;
         } else {
             packed_run_step(cursor);
             singly--;
-            is_there = slice_compare(cursor->element.name, name) >= 0;
+            is_there = !is_below(cursor, name, &alike);
         }
     }
     return is_there;

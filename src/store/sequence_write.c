@@ -42,19 +42,20 @@ static struct slice kept_name(struct slice name, char *kind) {
     return slice_make(kind, name.size > 0 ? 1 : 0);
 }
 
-/* Puts a new element into the map; mostly it comes behind all others. */
+/* Puts a new element into the map; `is_near_end`: mostly it comes behind all others. */
 static void put_element(struct ordered_map **map, const struct ordered_map_element *element,
-                        char *block) {
+                        char *block, bool is_near_end) {
     struct ordered_map_cursor last;
-    if (ordered_map_last(*map, &last) && slice_compare(last.element.name, element->name) < 0) {
+    if (is_near_end && ordered_map_last(*map, &last) &&
+        slice_compare(last.element.name, element->name) < 0) {
         ordered_map_push_copied(map, &last, false, element, block);
     } else {
         ordered_map_insert_copied(map, element, block);
     }
 }
 
-enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
-                                     struct slice value) {
+static enum store_status add_element(struct elements_writer *writer, struct slice name,
+                                     struct slice value, bool is_near_end) {
     struct store *store = writer->store;
     struct ordered_map_element element = {.name = name, .value = value};
     char *block;
@@ -64,10 +65,20 @@ enum store_status sequence_write_add(struct elements_writer *writer, struct slic
     before(writer, name);
     struct key place = place_of(writer, name);
     element.stamp = mutate_record_value(store, &place, mutate_stamp(store), value, 0);
-    put_element(&writer->collection->map, &element, block);
+    put_element(&writer->collection->map, &element, block, is_near_end);
     xstream_pending_note(writer->collection, name, value);
     after(writer, &place, element.stamp);
     return STORE_OK;
+}
+
+enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
+                                     struct slice value) {
+    return add_element(writer, name, value, true);
+}
+
+enum store_status sequence_write_add_inside(struct elements_writer *writer, struct slice name,
+                                            struct slice value) {
+    return add_element(writer, name, value, false);
 }
 
 enum store_status sequence_write_replace(struct elements_writer *writer,
@@ -92,14 +103,6 @@ enum store_status sequence_write_replace(struct elements_writer *writer,
     (void)mutate_record_value(store, &place, stamp, value, 0);
     after(writer, &place, stamp);
     return STORE_OK;
-}
-
-enum store_status sequence_write_put(struct elements_writer *writer, struct slice name,
-                                     struct slice value) {
-    struct ordered_map_cursor cursor;
-    return ordered_map_find(elements_writer_collection(writer)->map, name, &cursor)
-               ? sequence_write_replace(writer, &cursor, value)
-               : sequence_write_add(writer, name, value);
 }
 
 bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cursor *cursor) {

@@ -9,16 +9,16 @@
 #include "store/elements_internal.h"
 #include "store/sequence.h"
 
-/* Adds an element of a name that is not there. OUT_OF_MEMORY: nothing changed. Name and value do
- * not lie in the map. */
+/* Adds an element of a name that is not there, and that mostly comes behind all others; or one that
+ * mostly does not: to look at the last one would make the map forget where it looked before.
+ * OUT_OF_MEMORY: nothing changed. Name and value do not lie in the map. */
 enum store_status sequence_write_add(struct elements_writer *writer, struct slice name,
                                      struct slice value);
+enum store_status sequence_write_add_inside(struct elements_writer *writer, struct slice name,
+                                            struct slice value);
 /* Sets the element at the cursor, which then is nowhere. */
 enum store_status sequence_write_replace(struct elements_writer *writer,
                                          struct ordered_map_cursor *cursor, struct slice value);
-/* Adds it, or sets it. */
-enum store_status sequence_write_put(struct elements_writer *writer, struct slice name,
-                                     struct slice value);
 /* Removes the element at the cursor, which then is on the next one, or nowhere (false). */
 bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cursor *cursor);
 /* The same for the element at the cursor and those behind it, of which there are `count` in all. */

@@ -234,36 +234,23 @@ void xstream_note_seen(struct elements_writer *writer, const struct xstream_labe
     ensure(is_done); /* it has no block of its own */
 }
 
-/* The ids of what is pending for a consumer, from that one on, as many as there is room for. */
-static size_t gather_owned(struct xstream_view view, const struct xstream_label *group,
-                           const struct xstream_label *label, struct xstream_id from,
-                           struct xstream_id *ids, size_t room) {
-    struct xstream_owned owned;
-    size_t count = 0;
-    for (bool is_there = xstream_owned_begin(view, group, label, from, &owned);
-         is_there && count < room; is_there = xstream_owned_next(&owned)) {
-        ids[count++] = owned.cursor.name.id;
-    }
-    return count;
-}
-
 uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xstream_label *group,
                                  const struct xstream_label *label) {
-    enum { AT_ONCE = 128 };
     struct xstream_cursor cursor;
+    struct xstream_owned owned;
     struct xstream_name name;
-    struct xstream_id ids[AT_ONCE], from = XSTREAM_ID_MIN;
-    uint64_t removed = 0;
-    size_t count;
-    do {
-        count = gather_owned(xstream_of_writer(writer), group, label, from, ids, AT_ONCE);
-        for (size_t i = 0; i < count; i++) {
-            bool is_removed = xstream_delete_pending(writer, group, ids[i]);
-            ensure(is_removed);
-            from = ids[i];
-        }
-        removed += count;
-    } while (count == AT_ONCE);
+    struct buffer ids = {0};
+    for (bool is_there =
+             xstream_owned_begin(xstream_of_writer(writer), group, label, XSTREAM_ID_MIN, &owned);
+         is_there; is_there = xstream_owned_next(&owned)) {
+        buffer_append(&ids, &owned.cursor.name.id, sizeof(struct xstream_id));
+    }
+    xstream_owned_forget(elements_writer_collection(writer), group, label);
+    size_t count = ids.size / sizeof(struct xstream_id);
+    uint64_t removed =
+        xstream_delete_pending(writer, group, (const struct xstream_id *)(void *)ids.data, count);
+    ensure(removed == count);
+    buffer_deinit(&ids);
     name_consumer(&name, group, label);
     forget_seen(writer, xstream_name_slice(&name));
     if (xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
@@ -282,14 +269,22 @@ enum store_status xstream_set_pending(struct elements_writer *writer,
     return xstream_put(writer, &name, slice_make(value, size));
 }
 
-bool xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
-                            struct xstream_id id) {
+uint64_t xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
+                                const struct xstream_id *ids, size_t count) {
     struct xstream_cursor cursor;
     struct xstream_name name;
-    name_pending(&name, group, id);
-    if (!xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
-        return false;
+    uint64_t removed = 0;
+    bool is_there = false; /* is the cursor on an element? */
+    for (size_t i = 0; i < count; i++) {
+        name_pending(&name, group, ids[i]);
+        /* Often the next one follows the one before. */
+        if ((is_there && slice_equal(cursor.at.element.name, xstream_name_slice(&name))) ||
+            xstream_find_name(xstream_of_writer(writer), &name, &cursor)) {
+            is_there = sequence_write_remove(writer, &cursor.at);
+            removed++;
+        } else {
+            is_there = false;
+        }
     }
-    (void)sequence_write_remove(writer, &cursor.at);
-    return true;
+    return removed;
 }

@@ -332,17 +332,24 @@ static bool follow_index(struct xstream_owned *owned, bool is_there) {
 }
 
 /* The consumer in the index; NULL: nothing is pending for it. */
-static struct consumer *owner(const struct xstream_owned *owned) {
-    struct xstream_name name = {.size = 0};
+static struct consumer *find_labels(const struct xstream_pending_index *index,
+                                    const struct xstream_label *group, struct slice consumer) {
+    struct xstream_name name;
     struct ordered_map_cursor cursor;
-    xstream_name_add_label(&name, xstream_label_slice(owned->group));
-    xstream_name_add_label(&name, owned->consumer);
-    return find_consumer(owned->cursor.view.collection->pending, &name, &cursor);
+    name.size = 0;
+    xstream_name_add_label(&name, xstream_label_slice(group));
+    xstream_name_add_label(&name, consumer);
+    return find_consumer(index, &name, &cursor);
+}
+
+static struct consumer *owner(const struct xstream_owned *owned) {
+    return find_labels(owned->cursor.view.collection->pending, owned->group, owned->consumer);
 }
 
 /* Goes to the first of the consumer's ids that is that of the entry at the cursor or greater. */
 static bool seek_in_ids(struct xstream_owned *owned, struct consumer *consumer) {
-    struct xstream_name name = {.size = 0};
+    struct xstream_name name;
+    name.size = 0;
     consumer->unused = 0;
     owned->ids = consumer->ids;
     xstream_name_add_id(&name, owned->cursor.name.id);
@@ -400,6 +407,17 @@ bool xstream_owned_begin(struct xstream_view view, const struct xstream_label *g
 bool xstream_owned_next(struct xstream_owned *owned) {
     return owned->ids != NULL ? follow_index(owned, ordered_map_next(owned->ids, &owned->at))
                               : find_owned(owned, xstream_next(&owned->cursor));
+}
+
+void xstream_owned_forget(struct collection *collection, const struct xstream_label *group,
+                          const struct xstream_label *consumer) {
+    if (collection->pending != NULL) {
+        struct consumer *found =
+            find_labels(collection->pending, group, xstream_label_slice(consumer));
+        if (found != NULL) {
+            forget_ids(found);
+        }
+    }
 }
 
 /* ---- how much is pending for each ---- */

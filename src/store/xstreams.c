@@ -234,20 +234,56 @@ static uint64_t trimmed_count(struct xstream_view view) {
                                                         : 0;
 }
 
+/* Takes what the elements in front of all others tell; of several ids of a kind the greatest comes
+ * last. */
+static void take_told(struct xstream_view view, struct xstream_facts *facts) {
+    struct xstream_cursor cursor;
+    struct xstream_name all;
+    uint64_t trimmed = 0;
+    all.size = 0;
+    for (bool is_there = xstream_seek_first(view, &all, &cursor);
+         is_there && cursor.name.kind <= XSTREAM_REMOVED; is_there = xstream_next(&cursor)) {
+        switch (cursor.name.kind) {
+        case XSTREAM_LAST:
+            facts->last_id = cursor.name.id;
+            break;
+        case XSTREAM_DELETED:
+            facts->deleted_id_max = cursor.name.id;
+            break;
+        case XSTREAM_TRIMMED:
+            trimmed = xstream_count_take(xstream_value(&cursor));
+            break;
+        case XSTREAM_REMOVED:
+            add(&facts->entries_added, xstream_count_take(xstream_value(&cursor)));
+            break;
+        case XSTREAM_GROUP:
+        case XSTREAM_CONSUMER:
+        case XSTREAM_PENDING:
+        case XSTREAM_ENTRY:
+            impossible("the kind is at most that of removals");
+        }
+    }
+    add(&facts->entries_added, trimmed);
+}
+
 void xstream_facts(struct xstream_view view, struct xstream_facts *facts) {
     struct xstream_cursor cursor;
-    bool has_entry = xstream_seek(view, XSTREAM_ID_MIN, &cursor);
-    facts->first_id = has_entry ? cursor.name.id : XSTREAM_ID_MIN;
-    facts->length = xstream_length(view);
-    facts->last_id = xstream_last_id(view);
-    facts->deleted_id_max = xstream_greatest(view, XSTREAM_DELETED);
-    facts->entries_added = facts->length;
-    add(&facts->entries_added, trimmed_count(view));
-    struct xstream_name removed;
-    xstream_name_begin(&removed, XSTREAM_REMOVED);
-    for (bool is_there = xstream_seek_first(view, &removed, &cursor); is_there;
-         is_there = xstream_next(&cursor)) {
-        add(&facts->entries_added, xstream_count_take(xstream_value(&cursor)));
+    struct ordered_map_cursor last;
+    struct xstream_id last_id;
+    *facts = (struct xstream_facts){0};
+    if (view.collection == NULL) {
+        return;
+    }
+    const struct ordered_map *map = view.collection->map;
+    take_told(view, facts);
+    if (xstream_seek(view, XSTREAM_ID_MIN, &cursor)) {
+        facts->first_id = cursor.name.id;
+        facts->length = ordered_map_count(map) - ordered_map_rank(map, &cursor.at);
+        add(&facts->entries_added, facts->length);
+    }
+    if (ordered_map_last(map, &last) && take_entry_id(&last, &last_id) &&
+        xstream_id_compare(last_id, facts->last_id) > 0) {
+        facts->last_id = last_id;
     }
 }
 
@@ -278,11 +314,13 @@ bool xstream_has_gap_from(const struct xstream_facts *facts, struct xstream_id i
 enum store_status xstream_put(struct elements_writer *writer, const struct xstream_name *name,
                               struct slice value) {
     struct xstream_cursor cursor;
-    if (writer->store->is_alone && xstream_find_name(xstream_of_writer(writer), name, &cursor) &&
-        slice_equal(xstream_value(&cursor), value)) {
+    if (!xstream_find_name(xstream_of_writer(writer), name, &cursor)) {
+        return sequence_write_add_inside(writer, xstream_name_slice(name), value);
+    }
+    if (writer->store->is_alone && slice_equal(xstream_value(&cursor), value)) {
         return STORE_OK; /* nobody has to hear it again */
     }
-    return sequence_write_put(writer, xstream_name_slice(name), value);
+    return sequence_write_replace(writer, &cursor.at, value);
 }
 
 uint64_t xstream_remove_all(struct elements_writer *writer, const struct xstream_name *prefix,

@@ -124,6 +124,10 @@ bool xstream_owned_begin(struct xstream_view view, const struct xstream_label *g
                          struct xstream_owned *owned);
 bool xstream_owned_next(struct xstream_owned *owned);
 
+/* The consumer is about to lose all of it: its ids are not kept any more. */
+void xstream_owned_forget(struct collection *collection, const struct xstream_label *group,
+                          const struct xstream_label *consumer);
+
 /* How much is pending for a consumer, whether or not the group has it. */
 struct xstream_share {
     struct slice consumer; /* coded label, in the stream */
@@ -251,8 +255,8 @@ uint64_t xstream_delete_consumer(struct elements_writer *writer, const struct xs
 enum store_status xstream_set_pending(struct elements_writer *writer,
                                       const struct xstream_label *group, struct xstream_id id,
                                       const struct xstream_pending *pending);
-/* False when it is not there. */
-bool xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
-                            struct xstream_id id);
+/* Removes those that are there; returns how many. */
+uint64_t xstream_delete_pending(struct elements_writer *writer, const struct xstream_label *group,
+                                const struct xstream_id *ids, size_t count);
 
 #endif

@@ -223,14 +223,11 @@ static enum store_status do_list_push(struct elements_writer *writer) {
 /* Of what is in the middle of the sequence. */
 static enum store_status do_replace(struct elements_writer *writer) {
     struct ordered_map_cursor cursor;
-    char name[ORDERED_MAP_NAME_BYTES_MAX];
     struct elements elements;
     elements_written(writer, &elements);
     const struct ordered_map *map = elements.collection->map;
     assert_true(ordered_map_at(map, ordered_map_count(map) / 2, &cursor));
-    struct slice own = slice_make(name, cursor.element.name.size);
-    memcpy(name, cursor.element.name.data, own.size);
-    return sequence_write_put(writer, own, large());
+    return sequence_write_replace(writer, &cursor, large());
 }
 
 static enum store_status do_append(struct elements_writer *writer) {

@@ -303,7 +303,7 @@ static void write_group(struct elements_writer *writer) {
     case 4:
         if (xstream_seek_pending(xstream_of_writer(writer), &group.label, XSTREAM_ID_MIN,
                                  &cursor)) {
-            require(xstream_delete_pending(writer, &group.label, cursor.name.id));
+            require(xstream_delete_pending(writer, &group.label, &cursor.name.id, 1) == 1);
             require(count_pending(writer, &group.label) == pending - 1);
         }
         break;
@@ -597,7 +597,7 @@ static void what_is_pending_is_the_same_everywhere(void **state) {
     open_row(1);
     require(has_group(1, 'g', &group));
     require(count_pending(&writer, &group.label) == 2);
-    require(xstream_delete_pending(&writer, &group.label, group.last_id));
+    require(xstream_delete_pending(&writer, &group.label, &group.last_id, 1) == 1);
     close_row(1);
     world_deliver_all(&world);
     open_row(0);

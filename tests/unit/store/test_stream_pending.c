@@ -138,7 +138,7 @@ static void write_some(unsigned node) {
         if (kind < 10) {
             set_pending(&writer, group, id.ms, consumer);
         } else if (kind < 16 && xstream_of_writer(&writer).collection != NULL) {
-            (void)xstream_delete_pending(&writer, &groups[group], id);
+            (void)xstream_delete_pending(&writer, &groups[group], &id, 1);
         }
     }
     if (kind == 16 || kind == 17) {
@@ -266,7 +266,8 @@ static void forgotten_where_little_is_pending(void **state) {
     open_at(0, &writer);
     for (unsigned i = 0; i < 100; i++) {
         require(has_index(0) == (100 - i >= 16));
-        require(xstream_delete_pending(&writer, &groups[0], (struct xstream_id){1 + i, 0}));
+        require(xstream_delete_pending(&writer, &groups[0], &(struct xstream_id){1 + i, 0}, 1) ==
+                1);
         if (i < 99) {
             compare_shares(xstream_of_writer(&writer), 1);
         }
