@@ -38,6 +38,9 @@ struct collection *collection_new(const struct store *store, enum value_type typ
     if (type == VALUE_SORTED_SET) {
         order_tree_init(&collection->order, element_name);
     }
+    if (type == VALUE_STREAM && store->pending_looks_max == 0) {
+        xstream_pending_begin(collection);
+    }
     return collection;
 }
 

@@ -127,6 +127,7 @@ bool sequence_add(const struct store *store, struct collection *collection, stru
     if (ordered_map_find(collection->map, name, &cursor)) {
         return false;
     }
+    xstream_pending_drop(collection);
     /* More of a large value may come: it waits in the table. */
     if (is_plain(entry) && entry_kind(entry) != ENTRY_LARGE &&
         put_in_map(collection, name, entry->stamp, 0, entry_value(entry, &scratch))) {

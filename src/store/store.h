@@ -175,12 +175,14 @@ struct store {
     /* So many elements of a collection are worked on at once in the background; walks emit larger
      * ones in pieces. */
     uint64_t elements_a_step;
-    uint64_t pending_looks_max; /* at what is another consumer's, before it is kept by consumer */
-    int64_t now_ms;             /* Unix milliseconds, set by store_set_now() */
-    int64_t loaded_ms;          /* when the snapshot that is being loaded was written; 0: none is */
-    bool expiry_is_paused;      /* expired keys are hidden but not removed: loading, pause */
-    bool uses_lfu;              /* the access field is a frequency, not a time */
-    bool no_touch;              /* reads leave the access field alone (CLIENT NO-TOUCH) */
+    /* At so much that is pending for others one looks before it is kept by consumer; 0: from the
+     * beginning on (xstream_pending.c). */
+    uint64_t pending_looks_max;
+    int64_t now_ms;        /* Unix milliseconds, set by store_set_now() */
+    int64_t loaded_ms;     /* when the snapshot that is being loaded was written; 0: none is */
+    bool expiry_is_paused; /* expired keys are hidden but not removed: loading, pause */
+    bool uses_lfu;         /* the access field is a frequency, not a time */
+    bool no_touch;         /* reads leave the access field alone (CLIENT NO-TOUCH) */
     unsigned lfu_log_factor, lfu_decay_minutes;
     uint64_t watchers_count;
     store_touch_fn touch;

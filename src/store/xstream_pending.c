@@ -182,6 +182,10 @@ static void take_out(struct xstream_pending_index *index, const struct place *pl
     }
 }
 
+void xstream_pending_begin(struct collection *collection) {
+    collection->pending = memory_alloc_zero(sizeof(*collection->pending));
+}
+
 void xstream_pending_note(struct collection *collection, struct slice name, struct slice value) {
     struct place place;
     if (collection->pending != NULL && place_of(&place, name, value)) {

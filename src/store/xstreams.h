@@ -139,6 +139,8 @@ struct xstream_share {
 size_t xstream_shares(struct xstream_view view, const struct xstream_label *group,
                       struct buffer *shares);
 
+/* Nothing is pending in the collection, which is new: it is kept by consumer from now on. */
+void xstream_pending_begin(struct collection *collection);
 /* An element of that name was put in, or is one of the map again. */
 void xstream_pending_note(struct collection *collection, struct slice name, struct slice value);
 /* The element at the cursor, which is in the map, is about to go, or to be changed elsewhere. */

@@ -307,6 +307,32 @@ start_server {} {
             r xreadgroup group g c streams s t >
         }
     }
+    test "XPENDING, XINFO and XREADGROUP by consumer, of many that are pending" {
+        add_entries s 300
+        r xgroup create s g 0
+        foreach consumer {a b c} {
+            r xreadgroup group g $consumer count 100 streams s >
+        }
+        expect [r xpending s g] {300 1-0 300-0 {{a 100} {b 100} {c 100}}}
+        expect [ids [r xpending s g - + 2 c]] {201-0 202-0}
+        expect [r xack s g 201-0 202-0 204-0 7-0] 4
+        r xclaim s g a 0 203-0
+        expect [r xpending s g] {296 1-0 300-0 {{a 100} {b 100} {c 96}}}
+        expect [ids [r xpending s g - + 2 c]] {205-0 206-0}
+        expect [ids [r xpending s g 99-0 + 3 a]] {99-0 100-0 203-0}
+        expect [r xpending s g - + 10 nobody] {}
+        expect [ids [lindex [r xreadgroup group g c count 2 streams s 298-0] 0 1]] {299-0 300-0}
+        expect [lmap one [r xinfo consumers s g] { dict get $one pending }] {100 100 96}
+        set group [lindex [dict get [r xinfo stream s full count 1] groups] 0]
+        expect [lmap one [dict get $group consumers] { dict get $one pel-count }] {100 100 96}
+        expect [r xgroup delconsumer s g a] 100
+        expect [r xpending s g] {196 101-0 300-0 {{b 100} {c 96}}}
+        r xtrim s maxlen 0
+        expect [llength [lindex [r xautoclaim s g b 0 - count 300] 2]] 196
+        expect [lindex [r xpending s g] 0] 0
+        expect [lmap one [r xinfo consumers s g] { dict get $one pending }] {0 0}
+    }
+
     test "XPENDING: ranges, IDLE, one consumer" {
         add_entries s 4
         r xgroup create s g 0
