@@ -10,9 +10,21 @@
 #define TEXT(x) STRINGIFY(x)
 
 /* Read by jemalloc when it starts. One thread does nearly all the work, so one arena wastes least;
- * pages that a growing table leaves behind go back to the system within half a second. */
+ * pages that a growing table leaves behind go back to the system within half a second. No arena by
+ * itself for large blocks, which gives them back at once: see below. */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0";
+const char *malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0,"
+                          "oversize_threshold:0";
+
+/* From this size on, free blocks go back to the system at once. jemalloc's own 8 MiB would have
+ * each reply or value of some megabytes fault its pages in again, which costs more than all else
+ * that is done with it. `malloc_conf` cannot say so: the first arena is there before it is read. */
+enum { OVERSIZE_BYTES = 128 << 20 };
+
+void memory_usage_init(void) {
+    size_t bytes = OVERSIZE_BYTES;
+    (void)mallctl("arena.0.oversize_threshold", NULL, NULL, &bytes, sizeof(bytes));
+}
 
 struct memory_thread_usage memory_thread_usage_here(void) {
     struct memory_thread_usage usage = {0};
@@ -58,6 +70,9 @@ const char *memory_usage_allocator(void) {
 extern size_t __sanitizer_get_current_allocated_bytes(void);
 extern size_t __sanitizer_get_heap_size(void);
 
+void memory_usage_init(void) {
+}
+
 struct memory_thread_usage memory_thread_usage_here(void) {
     return (struct memory_thread_usage){0};
 }
@@ -78,6 +93,9 @@ const char *memory_usage_allocator(void) {
 
 #else
 #include <malloc.h>
+
+void memory_usage_init(void) {
+}
 
 struct memory_thread_usage memory_thread_usage_here(void) {
     return (struct memory_thread_usage){0};

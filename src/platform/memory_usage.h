@@ -16,6 +16,8 @@ struct memory_thread_usage {
     const uint64_t *allocated, *freed; /* NULL without jemalloc */
 };
 
+/* Sets the allocator up; once, when the process starts. */
+void memory_usage_init(void);
 /* Where the calling thread's books are. */
 struct memory_thread_usage memory_thread_usage_here(void);
 /* Bytes that the thread allocated less those it freed. Readable from any thread. */

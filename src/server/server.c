@@ -724,6 +724,7 @@ int server_run(struct options *options, char **argv) {
     process_hold_signals(true); /* until somebody listens to them */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
+    memory_usage_init();
     server.main_usage = memory_thread_usage_here();
     server.background = background_new();
     server.executable = process_absolute_path("/proc/self/exe");
