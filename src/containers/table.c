@@ -20,6 +20,8 @@ enum {
      * need as many, but keys that come in the order of their hash crowd together at the front of a
      * segment: it then splits long before it is full. */
     SEGMENT_RUN_MAX = 12,
+    /* At so many counts of its items or fewer a segment may become smaller. */
+    SHRINK_STEPS = 16,
     /* A walk asks for items so far ahead, and for so many cache lines of each. */
     WALK_AHEAD_BUCKETS = 4,
     WALK_AHEAD_LINES = 2,
@@ -358,7 +360,11 @@ void table_mark(struct table *table, uint64_t hash, uint64_t *slot, bool is_mark
 
 void table_shrink_segment(struct table *table, uint64_t hash) {
     struct table_segment *segment = table_cell_segment(table_cell(table, hash));
-    if (segment->size_class == 0 || segment->count * 5U > segment_room(segment->size_class) * 2U) {
+    unsigned room = segment_room(segment->size_class);
+    /* Not at each count: what is left may be too crowded for a smaller one, as it is after removing
+     * in the order of a walk, and would be moved there in vain with each removal. */
+    if (segment->size_class == 0 || segment->count * 5U > room * 2U ||
+        segment->count % (room / SHRINK_STEPS + 1) != 0) {
         return;
     }
     unsigned size_class = class_for(segment->count * 3U / 2);
