@@ -170,15 +170,40 @@ static inline size_t skip_rest(struct slice packed, enum value_type type, size_t
     return (first & STAMP_IS_OTHER) != 0 ? skip_varint(packed, at) : at;
 }
 
+/* The last bytes of a name, up to eight, as one number: most names differ in them. */
+struct name_tail {
+    uint64_t bytes, mask;
+};
+
+static uint64_t load_tail(const char *end) {
+    uint64_t bytes;
+    memcpy(&bytes, end - sizeof(bytes), sizeof(bytes));
+    return bytes;
+}
+
+static struct name_tail name_tail(struct slice name) {
+    char bytes[sizeof(uint64_t)] = {0}, mask[sizeof(uint64_t)] = {0};
+    size_t size = name.size < sizeof(bytes) ? name.size : sizeof(bytes);
+    if (size > 0) {
+        memcpy(bytes + sizeof(bytes) - size, name.data + name.size - size, size);
+        memset(mask + sizeof(mask) - size, 0xFF, size);
+    }
+    return (struct name_tail){load_tail(bytes + sizeof(bytes)), load_tail(mask + sizeof(mask))};
+}
+
 bool packed_find(struct slice packed, struct slice name, struct packed_element *element) {
     struct packed_reader reader;
     packed_reader_init(&reader, packed);
     require(reader.type != VALUE_LIST);
+    static_assert(PACKED_TYPE_BYTES + 1 + PACKED_BASE_BYTES >= sizeof(uint64_t),
+                  "eight bytes can be loaded in front of any byte of an element");
+    struct name_tail tail = name_tail(name);
     /* Only the one that is found is decoded: the others are passed over. */
     for (size_t at = reader.at; at < packed.size;) {
         size_t name_end = skip_slice(packed, at);
         require(name_end <= packed.size);
-        if (name_end - at > name.size &&
+        if (((load_tail(packed.data + name_end) ^ tail.bytes) & tail.mask) == 0 &&
+            name_end - at > name.size &&
             memcmp(packed.data + name_end - name.size, name.data, name.size) == 0) {
             reader.at = at;
             (void)packed_next(&reader, element);
