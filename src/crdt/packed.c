@@ -388,9 +388,11 @@ void packed_begin_with(struct buffer *out, enum value_type type,
     put_element(out, &reader, element);
 }
 
-void packed_remove(struct buffer *out, struct slice packed, const struct packed_element *old) {
+void packed_remove(struct buffer *out, struct slice packed, const struct packed_range *range) {
     struct packed_reader reader;
     packed_reader_init(&reader, packed);
-    put_head(out, &reader, reader.count - 1, NULL);
-    put_range(out, packed, reader.at, packed.size, old);
+    require(range->count <= reader.count);
+    put_head(out, &reader, reader.count - range->count, NULL);
+    buffer_append(out, packed.data + reader.at, range->begin - reader.at);
+    buffer_append(out, packed.data + range->end, packed.size - range->end);
 }

@@ -100,8 +100,16 @@ void packed_begin_with(struct buffer *out, enum value_type type,
  * in the bytes. */
 bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,
                       const struct packed_element *element);
-/* Appends what `packed` becomes without `old`. */
-void packed_remove(struct buffer *out, struct slice packed, const struct packed_element *old);
+/* Elements that follow each other, as bytes of what is packed. */
+struct packed_range {
+    size_t begin, end;
+    uint64_t count;
+};
+static inline struct packed_range packed_range_of(const struct packed_element *element) {
+    return (struct packed_range){element->begin, element->end, 1};
+}
+/* Appends what `packed` becomes without those. */
+void packed_remove(struct buffer *out, struct slice packed, const struct packed_range *range);
 /* Is the order of scores and names; below, at or above 0. */
 int packed_compare(const struct packed_element *a, const struct packed_element *b);
 

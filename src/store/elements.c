@@ -564,15 +564,15 @@ bool elements_leave_expiry(const struct store *store, const struct entry *entry,
 }
 
 void elements_delete_packed(struct store *store, const struct key *key, uint64_t *slot,
-                            const struct packed_element *old, uint64_t stamp) {
+                            const struct packed_range *range, uint64_t stamp) {
     const struct entry *entry = table_item(*slot);
     struct slice before = entry_packed(entry);
-    if (packed_count(before) == 1) {
+    if (packed_count(before) == range->count) {
         mutate_remove(store, key, slot);
         return;
     }
     struct buffer *packed = elements_begin_scratch(store);
-    packed_remove(packed, before, old);
+    packed_remove(packed, before, range);
     mutate_before(store, key, entry);
     elements_put_packed(store, key, slot, buffer_slice(packed), stamp);
     elements_end_scratch(store);
@@ -708,7 +708,8 @@ bool element_delete(struct elements_writer *writer, struct slice name) {
             .kind = CHANGE_DELETE, .stamp = mutate_stamp(store), .element = name};
         /* Before the name goes, which may lie in the entry. */
         elements_record_packed(writer, &change);
-        elements_delete_packed(store, &writer->key, key_slot, &old, change.stamp);
+        struct packed_range range = packed_range_of(&old);
+        elements_delete_packed(store, &writer->key, key_slot, &range, change.stamp);
         return true;
     }
     struct key place = writer_place(writer, name);

@@ -40,7 +40,8 @@ static bool apply_packed(struct store *store, const struct key *key, uint64_t *s
             return false;
         }
         if (is_there) {
-            elements_delete_packed(store, key, slot, &old, change->stamp);
+            struct packed_range range = packed_range_of(&old);
+            elements_delete_packed(store, key, slot, &range, change->stamp);
         }
         return true;
     }

@@ -41,8 +41,8 @@ void elements_put_list(struct store *store, const struct key *key, uint64_t *slo
 void elements_record_packed(struct elements_writer *writer, struct change *change);
 /* Packs the list again that the writer has changed, if it has. */
 void elements_close_list(struct elements_writer *writer);
-/* Takes `old` out of the packed elements; the key goes with the last one. */
+/* Takes these out of the packed elements; the key goes with the last one. */
 void elements_delete_packed(struct store *store, const struct key *key, uint64_t *slot,
-                            const struct packed_element *old, uint64_t stamp);
+                            const struct packed_range *range, uint64_t stamp);
 
 #endif

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "store/elements_internal.h"
+#include "store/mutate.h"
 
 /* ---- packed ---- */
 
@@ -200,6 +202,38 @@ void sorted_set_at(const struct elements *elements, uint64_t rank, struct slice 
 
 /* ---- removing ---- */
 
+/* Removes them, at least one, from a packed set at once. False, with nothing done: it is not
+ * packed, or an expiry would stay behind when the last one has gone. */
+static bool remove_packed(struct elements_writer *writer, const struct elements *elements,
+                          struct rank_range range, bool is_backward, sorted_set_removed_fn removed,
+                          void *udata) {
+    struct store *store = writer->store;
+    uint64_t *slot = elements->collection == NULL ? elements_writer_slot(writer) : NULL;
+    if (slot == NULL || (rank_range_count(range) == elements->count &&
+                         elements_leave_expiry(store, table_item(*slot), 1))) {
+        return false;
+    }
+    struct sorted_set_walk walk;
+    struct slice name;
+    double score;
+    struct change change = {.kind = CHANGE_DELETE};
+    struct packed_range bytes = {.count = rank_range_count(range)};
+    sorted_set_walk_init(&walk, elements, range, is_backward);
+    bytes.begin = is_backward ? walk.offsets[range.from] : walk.reader.at;
+    bytes.end = walk.reader.at;
+    while (sorted_set_walk_next(&walk, &name, &score)) {
+        if (removed != NULL) {
+            removed(udata, name, score);
+        }
+        change.stamp = mutate_stamp(store);
+        change.element = name;
+        elements_record_packed(writer, &change);
+    }
+    bytes.end = is_backward ? bytes.end : walk.reader.at;
+    elements_delete_packed(store, &writer->key, slot, &bytes, change.stamp);
+    return true;
+}
+
 uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range range,
                            bool is_backward, sorted_set_removed_fn removed, void *udata) {
     struct elements elements;
@@ -207,6 +241,9 @@ uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range ran
     elements_written(writer, &elements);
     range.to = range.to < elements.count ? range.to : elements.count;
     uint64_t count = rank_range_count(range), gone = 0;
+    if (count > 0 && remove_packed(writer, &elements, range, is_backward, removed, udata)) {
+        return count;
+    }
     for (uint64_t i = 0; i < count; i++) {
         struct slice name;
         double score;

@@ -297,6 +297,12 @@ foreach {form entries encoding} {packed 128 listpack table 0 skiplist} {
             expect [r zpopmin z 0] {}
             expect [r zpopmax z 10] {c 3 b 2}
             expect [r exists z] 0
+            create_zset z 1 a 2 b 3 c 4 d 5 e 6 f 7 g
+            expect [r zpopmax z 3] {g 7 f 6 e 5}
+            expect [r zpopmin z 2] {a 1 b 2}
+            expect [r zrange z 0 -1 withscores] {c 3 d 4}
+            expect [r zpopmin z 2] {c 3 d 4}
+            expect [r exists z] 0
             expect [r zpopmin z] {}
             expect [r zpopmin z 3] {}
             expect_error "ERR value is out of range, must be positive" { r zpopmin z -1 }

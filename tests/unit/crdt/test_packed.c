@@ -127,7 +127,8 @@ static void remove_model(struct model *model, struct model_element *element) {
     struct packed_element old;
     struct buffer out = {0};
     if (packed_find(buffer_slice(&model->packed), model_view(element).name, &old)) {
-        packed_remove(&out, buffer_slice(&model->packed), &old);
+        struct packed_range range = packed_range_of(&old);
+        packed_remove(&out, buffer_slice(&model->packed), &range);
         buffer_deinit(&model->packed);
         model->packed = out;
         model->count--;
