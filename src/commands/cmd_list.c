@@ -150,8 +150,14 @@ static void push_all(struct command_context *ctx, enum list_end end, bool only_i
         reply_integer(ctx->reply, 0);
         return;
     }
+    struct list_pusher pusher;
+    uint64_t bytes = 0;
+    for (size_t i = 2; i < ctx->args_count; i++) {
+        bytes += ctx->args[i].size;
+    }
+    list_push_begin(&pusher, &writer, end, bytes);
     for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {
-        status = list_push(&writer, end, ctx->args[i]);
+        status = list_push_next(&pusher, ctx->args[i]);
     }
     uint64_t count = count_of(&writer);
     elements_close(&writer);

@@ -443,11 +443,13 @@ static void sort_keep(void *udata, const struct slice *value) {
 static enum store_status sort_push_all(struct elements_writer *writer, const struct buffer *values,
                                        uint64_t *count) {
     enum store_status status = STORE_OK;
+    struct list_pusher pusher;
+    list_push_begin(&pusher, writer, LIST_RIGHT, values->size);
     for (size_t at = 0; at < values->size && status == STORE_OK; (*count)++) {
         size_t size;
         memcpy(&size, values->data + at, sizeof(size));
         at += sizeof(size);
-        status = list_push(writer, LIST_RIGHT, slice_make(values->data + at, size));
+        status = list_push_next(&pusher, slice_make(values->data + at, size));
         at += size;
     }
     return status;

@@ -16,12 +16,14 @@ void dump_list_write(const struct store *store, const struct elements *elements,
 enum store_status dump_list_read(struct store *store, const struct key *key,
                                  struct rdb_reader *reader) {
     struct elements_writer writer;
+    struct list_pusher pusher;
     struct rdb_item item;
     (void)store_delete(store, key);
     enum store_status status = elements_open(store, key, VALUE_LIST, &writer);
     ensure(status == STORE_OK);
+    list_push_begin(&pusher, &writer, LIST_RIGHT, 0);
     while (status == STORE_OK && rdb_reader_next(reader, &item)) {
-        status = list_push(&writer, LIST_RIGHT, item.name);
+        status = list_push_next(&pusher, item.name);
     }
     elements_close(&writer);
     if (status != STORE_OK) {

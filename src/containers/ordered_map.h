@@ -131,8 +131,9 @@ uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_ma
  * owner has looked. Name and value may lie in the map or in a cursor. False when memory is out. */
 bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_element *element);
 /* As ordered_map_insert() for an element before all others, or behind them. The cursor is on the
- * first or last element (NULL: the map is empty), and then nowhere; the name lies elsewhere. */
-bool ordered_map_push(struct ordered_map **map, const struct ordered_map_cursor *end, bool is_first,
+ * first or last element (NULL: the map is empty), and then on the new one; the name lies elsewhere.
+ * When memory is out the cursor stays. */
+bool ordered_map_push(struct ordered_map **map, struct ordered_map_cursor *end, bool is_first,
                       const struct ordered_map_element *element);
 /* Gives the element at the cursor another stamp, flags and value; the cursor stays on it. False
  * when memory is out. What the old value points to is the owner's concern. */
@@ -144,7 +145,7 @@ bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cu
 bool ordered_map_copy_value(struct slice value, char **block);
 void ordered_map_insert_copied(struct ordered_map **map, const struct ordered_map_element *element,
                                char *block);
-void ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_cursor *end,
+void ordered_map_push_copied(struct ordered_map **map, struct ordered_map_cursor *end,
                              bool is_first, const struct ordered_map_element *element, char *block);
 void ordered_map_replace_copied(struct ordered_map **map, struct ordered_map_cursor *cursor,
                                 uint64_t stamp, unsigned flags, struct slice value, char *block);

@@ -911,6 +911,7 @@ uint64_t elements_expire_some(struct store *store, bool *pass_done) {
 
 struct copy_walk {
     struct elements_writer writer;
+    struct list_pusher pusher;
     enum store_status status;
 };
 
@@ -921,7 +922,7 @@ static void copy_visit(void *udata, const struct element *element) {
         return;
     }
     if (walk->writer.type == VALUE_LIST) {
-        walk->status = list_push(&walk->writer, LIST_RIGHT, element->value);
+        walk->status = list_push_next(&walk->pusher, element->value);
         return;
     }
     if (walk->writer.type == VALUE_STREAM) {
@@ -934,6 +935,11 @@ static void copy_visit(void *udata, const struct element *element) {
     if (walk->status == STORE_OK && element->expire_unix_ms != 0) {
         (void)element_expire(&walk->writer, element->name, element->expire_unix_ms);
     }
+}
+
+/* About how many there are in the values; 0: not many. */
+static uint64_t list_bytes(const struct elements *elements) {
+    return elements->collection != NULL ? ordered_map_memory_bytes(elements->collection->map) : 0;
 }
 
 enum store_status elements_copy(struct store *store, const struct key *from, const struct key *to) {
@@ -952,6 +958,8 @@ enum store_status elements_copy(struct store *store, const struct key *from, con
     }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
     elements_expect(&walk.writer, elements.count);
+    list_push_begin(&walk.pusher, &walk.writer, LIST_RIGHT,
+                    elements.type == VALUE_LIST ? list_bytes(&elements) : 0);
     elements_each(store, &elements, copy_visit, &walk);
     elements_close(&walk.writer);
     if (walk.status == STORE_OK && expire_unix_ms != 0) {

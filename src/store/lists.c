@@ -270,8 +270,8 @@ static struct list_positions *positions_of(struct store *store) {
 }
 
 /* Puts an element into the map; `block` is the copy of its value, if that is long. */
-static void put_element(struct ordered_map **map, const struct ordered_map_cursor *at,
-                        bool is_first, const struct ordered_map_element *element, char *block) {
+static void put_element(struct ordered_map **map, struct ordered_map_cursor *at, bool is_first,
+                        const struct ordered_map_element *element, char *block) {
     if (at != NULL) {
         ordered_map_push_copied(map, at, is_first, element, block);
     } else {
@@ -282,7 +282,7 @@ static void put_element(struct ordered_map **map, const struct ordered_map_curso
 /* A place at an end of the list: on the element there, in a map, or in the bytes of a packed list
  * that is not open. */
 struct list_place {
-    const struct ordered_map_cursor *cursor;
+    struct ordered_map_cursor *cursor; /* and then on the new element */
     uint64_t *slot;
     const struct packed_list_end *end;
 };
@@ -332,7 +332,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
             before_new(writer);
         }
     }
-    const struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
+    struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
     if (writer->has_list) {
         element.stamp = packed_list_stamp(&writer->list, stamp);
         require(block == NULL); /* what is packed has no long values */
@@ -359,6 +359,21 @@ uint64_t list_count(const struct elements_writer *writer) {
     return elements.count;
 }
 
+/* Puts the value at the end of the map, where the cursor is, if the map has any elements. */
+static enum store_status push_beside(struct elements_writer *writer, enum list_end end,
+                                     struct ordered_map_cursor *cursor, bool is_there,
+                                     struct slice value) {
+    struct slice none = slice_make("", 0), beside = is_there ? cursor->element.name : none;
+    struct list_place place = {.cursor = is_there ? cursor : NULL};
+    return insert_between(writer, end == LIST_RIGHT ? beside : none,
+                          end == LIST_RIGHT ? none : beside, &place, value);
+}
+
+static bool map_end(const struct ordered_map *map, enum list_end end,
+                    struct ordered_map_cursor *cursor) {
+    return end == LIST_RIGHT ? ordered_map_last(map, cursor) : ordered_map_first(map, cursor);
+}
+
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value) {
     struct slice none = slice_make("", 0);
     uint64_t *slot = packed_slot(writer);
@@ -368,14 +383,34 @@ enum store_status list_push(struct elements_writer *writer, enum list_end end, s
         return insert_between(writer, end == LIST_RIGHT ? at.at.element.name : none,
                               end == LIST_RIGHT ? none : at.at.element.name, &place, value);
     }
-    const struct ordered_map *map = *writer_map(writer);
     struct ordered_map_cursor cursor;
-    bool is_there =
-        end == LIST_RIGHT ? ordered_map_last(map, &cursor) : ordered_map_first(map, &cursor);
-    struct slice beside = is_there ? cursor.element.name : none;
-    struct list_place place = {.cursor = is_there ? &cursor : NULL};
-    return insert_between(writer, end == LIST_RIGHT ? beside : none,
-                          end == LIST_RIGHT ? none : beside, &place, value);
+    bool is_there = map_end(*writer_map(writer), end, &cursor);
+    return push_beside(writer, end, &cursor, is_there, value);
+}
+
+void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
+                     uint64_t bytes) {
+    pusher->writer = writer;
+    pusher->end = end;
+    pusher->is_there = false;
+    /* What will be too large to be packed need not be packed at first. */
+    if (writer->is_key_fresh && !writer->has_written && bytes > ORDERED_MAP_SMALL_BYTES) {
+        (void)elements_writer_collection(writer);
+    }
+}
+
+enum store_status list_push_next(struct list_pusher *pusher, struct slice value) {
+    struct elements_writer *writer = pusher->writer;
+    if (packed_slot(writer) != NULL) {
+        return list_push(writer, pusher->end, value);
+    }
+    const struct ordered_map *map = *writer_map(writer);
+    bool is_packed = writer->has_list;
+    bool is_there = pusher->is_there || map_end(map, pusher->end, &pusher->at);
+    enum store_status status = push_beside(writer, pusher->end, &pusher->at, is_there, value);
+    /* Leaving the packed form goes over the whole map. */
+    pusher->is_there = is_there && status == STORE_OK && writer->has_list == is_packed;
+    return status;
 }
 
 enum store_status list_insert(struct elements_writer *writer, uint64_t index, struct slice value) {

@@ -36,6 +36,17 @@ bool list_step(struct list_cursor *cursor, enum list_end towards);
 uint64_t list_count(const struct elements_writer *writer);
 /* Adds an element at an end. OUT_OF_MEMORY, NO_ROOM: nothing changed. */
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value);
+/* The same for one value after the other, while nothing else is done with the writer. */
+struct list_pusher {
+    struct elements_writer *writer;
+    enum list_end end;
+    bool is_there; /* the cursor is on the element at the end */
+    struct ordered_map_cursor at;
+};
+/* `bytes`: about those of all the values that follow; 0: not known. */
+void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
+                     uint64_t bytes);
+enum store_status list_push_next(struct list_pusher *pusher, struct slice value);
 /* Removes the element at an end, which is there, after handing its value to `take`. */
 void list_pop(struct elements_writer *writer, enum list_end end,
               void (*take)(void *udata, struct slice value), void *udata);

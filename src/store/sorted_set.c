@@ -231,6 +231,7 @@ static bool remove_packed(struct elements_writer *writer, const struct elements 
     }
     bytes.end = is_backward ? bytes.end : walk.reader.at;
     elements_delete_packed(store, &writer->key, slot, &bytes, change.stamp);
+    store->stats.dirty += bytes.count - 1;
     return true;
 }
 

@@ -28,6 +28,26 @@ start_server {} {
         expect_error "WRONGTYPE*" { r lrange s 0 -1 }
         expect_error "WRONGTYPE*" { r llen s }
     }
+    test "LPUSH and RPUSH: many at once, short and long" {
+        foreach before [list {} [numbers 1 3] [numbers 1 600]] {
+            foreach longest {3 40 500 30000} {
+                r del l
+                set model {}
+                if {$before ne {}} { r rpush l {*}$before; set model $before }
+                foreach {command end} {rpush right lpush left rpushx right lpushx left} {
+                    set values {}
+                    for {set i 0} {$i < 120} {incr i} {
+                        lappend values $i[string repeat x [expr {int(rand() * rand() * $longest)}]]
+                    }
+                    if {[string match *x $command] && $model eq {}} continue
+                    set model [expr {$end eq "right" ? [concat $model $values]
+                                                     : [concat [lreverse $values] $model]}]
+                    expect [r $command l {*}$values] [llength $model]
+                    expect [r lrange l 0 -1] $model
+                }
+            }
+        }
+    }
     test "LPUSHX and RPUSHX: only where there is a list" {
         expect [r lpushx l a] 0
         expect [r rpushx l a] 0

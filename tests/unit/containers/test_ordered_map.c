@@ -621,6 +621,45 @@ static void names_at_the_edges(void **state) {
     }
 }
 
+/* Pushes at one end, each from where the one before left the cursor. */
+static void push_many(struct prng *prng, bool is_first, unsigned count) {
+    struct pair pair;
+    struct ordered_map_cursor cursor;
+    char name[16] = {0};
+    uint64_t number = UINT64_C(1) << 32;
+    pair_init(&pair, prng, (unsigned)prng_below(prng, SHAPE_COUNT));
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t step = prng_below(prng, 8) == 0 ? 1 + prng_below(prng, 100000) : 1;
+        number = is_first ? number - step : number + step;
+        put_big_endian(name, number);
+        struct ordered_map_element element = {.name = slice_make(name, sizeof(name)),
+                                              .stamp = pick_stamp(&pair),
+                                              .flags = pick_flags(&pair),
+                                              .value = pick_value(&pair)};
+        bool is_pushed = ordered_map_push(&pair.map, i > 0 ? &cursor : NULL, is_first, &element);
+        require(is_pushed);
+        if (i == 0) {
+            is_pushed = ordered_map_first(pair.map, &cursor);
+            require(is_pushed);
+        }
+        size_t index = is_first ? 0 : i;
+        model_insert(&pair, index, &element);
+        require_same(&pair.elements[index], &cursor.element);
+        require(ordered_map_rank(pair.map, &cursor) == index);
+    }
+    pair_compare(&pair);
+    pair_deinit(&pair);
+}
+
+static void pushes_leave_the_cursor_on_what_is_new(void **state) {
+    struct prng prng;
+    (void)state;
+    seed_prng(&prng, "pushes_leave_the_cursor_on_what_is_new", 0);
+    for (unsigned i = 0; i < 200; i++) {
+        push_many(&prng, i % 2 == 0, 1 + (unsigned)prng_below(&prng, 600));
+    }
+}
+
 #ifdef STARLING_JEMALLOC
 /* Limits the address space to what is taken, and `extra` bytes. */
 static void limit_memory(struct rlimit *before, size_t extra) {
@@ -852,6 +891,7 @@ int main(void) {
         cmocka_unit_test(names_at_the_edges),
         cmocka_unit_test(small_maps_are_sound_at_each_step),
         cmocka_unit_test(maps_hold_what_the_model_holds),
+        cmocka_unit_test(pushes_leave_the_cursor_on_what_is_new),
         cmocka_unit_test(values_of_the_largest_size),
         cmocka_unit_test(ten_elements_are_one_small_block),
         cmocka_unit_test(lists_are_compact),
