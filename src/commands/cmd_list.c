@@ -38,7 +38,7 @@ static bool open_list(struct command_context *ctx, struct elements_writer *write
     return open_list_at(ctx, &key, writer);
 }
 
-static uint64_t count_of(const struct elements_writer *writer) {
+static uint64_t count_of(struct elements_writer *writer) {
     return list_count(writer);
 }
 

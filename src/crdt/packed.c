@@ -134,6 +134,12 @@ uint64_t packed_count(struct slice packed) {
     return read_varint(&rest);
 }
 
+uint64_t packed_base(struct slice packed) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, packed);
+    return reader.base;
+}
+
 /* Behind the varint at `at`. */
 static inline size_t skip_varint(struct slice packed, size_t at) {
     while (at < packed.size && (packed.data[at] & 0x80) != 0) {
@@ -353,6 +359,22 @@ void packed_put(struct buffer *out, struct slice packed, const struct packed_ele
     put_range(out, packed, begin, place, old);
     put_element(out, &reader, element);
     put_range(out, packed, place, packed.size, old);
+}
+
+void packed_append(struct buffer *packed, const struct packed_element *element) {
+    char bytes[PACKED_TYPE_BYTES + VARINT_BYTES_MAX + PACKED_BASE_BYTES];
+    struct buffer head = {.data = bytes, .capacity = sizeof(bytes)};
+    struct packed_reader reader;
+    packed_reader_init(&reader, buffer_slice(packed));
+    put_head(&head, &reader, reader.count + 1, element);
+    size_t grown = head.size - reader.at; /* the count may take a byte more */
+    if (unlikely(grown > 0)) {
+        (void)buffer_reserve(packed, grown);
+        memmove(packed->data + head.size, packed->data + reader.at, packed->size - reader.at);
+        packed->size += grown;
+    }
+    memcpy(packed->data, bytes, head.size);
+    put_element(packed, &reader, element);
 }
 
 bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,

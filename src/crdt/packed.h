@@ -80,6 +80,8 @@ void packed_reader_init(struct packed_reader *reader, struct slice packed);
 /* False at the end. */
 bool packed_next(struct packed_reader *reader, struct packed_element *element);
 uint64_t packed_count(struct slice packed);
+/* The stamp against which the others are told. */
+uint64_t packed_base(struct slice packed);
 /* The element of that name; false when there is none. Not for lists. */
 bool packed_find(struct slice packed, struct slice name, struct packed_element *element);
 
@@ -92,6 +94,9 @@ void packed_begin(struct buffer *out, enum value_type type, uint64_t base);
  * do not point into `out`. */
 void packed_put(struct buffer *out, struct slice packed, const struct packed_element *old,
                 const struct packed_element *element);
+/* The same in the buffer itself for a new element that comes behind all others: in a sorted set, by
+ * its order. */
+void packed_append(struct buffer *packed, const struct packed_element *element);
 /* Appends a packed collection of one element. */
 void packed_begin_with(struct buffer *out, enum value_type type,
                        const struct packed_element *element);

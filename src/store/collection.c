@@ -539,24 +539,19 @@ static void pack(struct store *store, struct collection *collection) {
         position = table_walk(&collection->space.table, position, pack_visit, walk);
     } while (position != 0);
     if (walk->is_plain) {
-        struct buffer packed = {0}, next = {0};
+        struct buffer packed = {0};
         if (walk->has_scores) {
             qsort(walk->elements, walk->count, sizeof(walk->elements[0]), compare_packed);
         }
         packed_begin(&packed, collection->type, walk->elements[0].stamp);
         for (unsigned i = 0; i < walk->count; i++) {
-            buffer_clear(&next);
-            packed_put(&next, buffer_slice(&packed), NULL, &walk->elements[i]);
-            struct buffer spare = packed;
-            packed = next;
-            next = spare;
+            packed_append(&packed, &walk->elements[i]);
         }
         if (collection->has_text) {
             packed.data[0] = (char)(packed.data[0] | PACKED_HAS_TEXT);
         }
         replace_by_packed(store, collection, buffer_slice(&packed));
         buffer_deinit(&packed);
-        buffer_deinit(&next);
     }
     memory_free(walk);
 }

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "store/gathered.h"
 #include "store/lists.h"
 #include "store/merge.h"
 #include "store/notify.h"
@@ -261,7 +262,7 @@ enum store_status elements_open(struct store *store, const struct key *key, enum
     writer->collection = NULL;
     writer->slot = slot;
     writer->is_key_fresh = entry == NULL || entry_is_hidden(entry);
-    writer->has_written = writer->has_list = writer->hides_new = false;
+    writer->has_written = writer->has_list = writer->hides_new = writer->gathers = false;
     writer->list_stamp = writer->list_count = 0;
     if (writer->is_key_fresh) {
         return STORE_OK;
@@ -278,6 +279,7 @@ enum store_status elements_open(struct store *store, const struct key *key, enum
 }
 
 uint64_t *elements_writer_slot(struct elements_writer *writer) {
+    gathered_end(writer);
     uint64_t *slot = writer->slot;
     writer->slot = NULL;
     return slot != NULL ? slot : mutate_slot(writer->store, &writer->key);
@@ -288,8 +290,9 @@ static struct entry *writer_entry(const struct elements_writer *writer) {
     return slot != NULL ? table_item(*slot) : NULL;
 }
 
-void elements_written(const struct elements_writer *writer, struct elements *elements) {
+void elements_written(struct elements_writer *writer, struct elements *elements) {
     const struct entry *entry;
+    gathered_end(writer);
     *elements = (struct elements){.type = writer->type, .collection = writer->collection};
     if (writer->has_list) {
         elements->map = writer->list.map;
@@ -339,6 +342,7 @@ struct collection *elements_need(struct store *store, const struct key *key, enu
 }
 
 struct collection *elements_writer_collection(struct elements_writer *writer) {
+    gathered_end(writer);
     if (writer->collection == NULL) {
         writer->collection = elements_need(writer->store, &writer->key, writer->type);
         writer->collection->is_key_fresh =
@@ -348,9 +352,15 @@ struct collection *elements_writer_collection(struct elements_writer *writer) {
 }
 
 void elements_expect(struct elements_writer *writer, uint64_t count) {
-    if (writer->is_key_fresh && !writer->has_written && !collection_is_sequence(writer->type) &&
-        count > writer->store->packing[writer->type].entries_max) {
+    const struct store_packing *packing = &writer->store->packing[writer->type];
+    if (!writer->is_key_fresh || writer->has_written || collection_is_sequence(writer->type)) {
+        return;
+    }
+    if (count > packing->entries_max &&
+        (writer->type != VALUE_SET || count > packing->integers_max)) {
         (void)elements_writer_collection(writer);
+    } else if (writer->slot == NULL) {
+        gathered_begin(writer, count);
     }
 }
 
@@ -434,6 +444,7 @@ static void delete_emptied(struct elements_writer *writer) {
 }
 
 void elements_close(struct elements_writer *writer) {
+    gathered_end(writer);
     if (writer->has_list) {
         elements_close_list(writer);
     }
@@ -471,6 +482,13 @@ static bool fits_packed(const struct store *store, enum value_type type, uint64_
     }
     return count <= packing->entries_max || (type == VALUE_SET && count <= packing->integers_max &&
                                              number_parse_integer(name, &integer));
+}
+
+bool elements_fit_packed(const struct store *store, enum value_type type, struct slice packed,
+                         uint64_t count, const struct packed_element *element) {
+    return fits_packed(store, type, count, element->name, element->value) &&
+           (type != VALUE_SET || count <= store->packing[type].entries_max || packed.size == 0 ||
+            !packed_has_text(packed));
 }
 
 /* After the packed elements of the entry became others where they lie. */
@@ -530,9 +548,7 @@ bool elements_set_packed(struct store *store, const struct key *key, uint64_t *s
     struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
     struct slice before = entry != NULL ? entry_packed(entry) : slice_make("", 0);
     uint64_t count = (entry != NULL ? packed_count(before) : 0) + (old == NULL);
-    if (!fits_packed(store, type, count, element->name, element->value) ||
-        (type == VALUE_SET && count > store->packing[type].entries_max && entry != NULL &&
-         packed_has_text(before))) {
+    if (!elements_fit_packed(store, type, before, count, element)) {
         return false;
     }
     if (entry != NULL) {
@@ -608,6 +624,10 @@ static bool may_be_packed(const struct elements_writer *writer, const struct ent
 static bool set_packed(struct elements_writer *writer, struct packed_element *element,
                        struct slice recorded, bool *is_new) {
     struct store *store = writer->store;
+    if (gathered_add(writer, element, recorded)) {
+        *is_new = true;
+        return true;
+    }
     if (writer->collection != NULL) {
         return false;
     }

@@ -74,6 +74,7 @@ struct elements_writer {
     uint64_t *slot;    /* of an entry that was there, until it is first looked for; else NULL */
     bool is_key_fresh; /* there was no value */
     bool has_written;
+    bool gathers; /* gathered.h */
     /* A list that is packed is changed here, and packed again when the writer closes. */
     bool has_list;
     uint64_t list_stamp; /* of the last change of it; 0: none */
@@ -87,12 +88,13 @@ struct elements_writer {
  * `key->name` lives as long as the writer, and not in the entry. */
 enum store_status elements_open(struct store *store, const struct key *key, enum value_type type,
                                 struct elements_writer *writer);
-/* As many new elements as that follow, or fewer. Where they would be too many to be packed and
- * there are none so far, they are not packed at first: each would be looked for among those before.
+/* As many new elements as that follow, or fewer. Where there are none so far, they are packed all
+ * together; or not at first, if they would be too many: each would be looked for among those
+ * before.
  */
 void elements_expect(struct elements_writer *writer, uint64_t count);
 /* What is there now. */
-void elements_written(const struct elements_writer *writer, struct elements *elements);
+void elements_written(struct elements_writer *writer, struct elements *elements);
 /* Sets a field, or adds a member (value: empty); `*is_new`: there was no such element. The expiry
  * of a field goes, unless `keeps_expiry`. OUT_OF_MEMORY: nothing changed. */
 enum store_status element_set(struct elements_writer *writer, struct slice name, struct slice value,

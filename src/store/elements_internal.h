@@ -18,6 +18,9 @@ void elements_writer_supersede(struct elements_writer *writer);
 /* The key's collection of that type, unpacked, and added if there is none: then the key must get an
  * element before collection_finish(). `key->name` does not lie in the entry. */
 struct collection *elements_need(struct store *store, const struct key *key, enum value_type type);
+/* May the element be packed with `packed`, empty or that many less one? */
+bool elements_fit_packed(const struct store *store, enum value_type type, struct slice packed,
+                         uint64_t count, const struct packed_element *element);
 /* Puts one element into the packed ones of the entry at `slot` (NULL: none yet), which are of that
  * type, in the place of `old` (NULL: it is new); false, with nothing changed, when they would be
  * too many or too large. */

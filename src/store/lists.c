@@ -350,7 +350,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     return STORE_OK;
 }
 
-uint64_t list_count(const struct elements_writer *writer) {
+uint64_t list_count(struct elements_writer *writer) {
     struct elements elements;
     if (writer->list_count > 0) {
         return writer->list_count;

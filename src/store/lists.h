@@ -33,7 +33,7 @@ bool list_seek(const struct store *store, const struct elements *elements, uint6
 bool list_step(struct list_cursor *cursor, enum list_end towards);
 
 /* How many elements there are now. */
-uint64_t list_count(const struct elements_writer *writer);
+uint64_t list_count(struct elements_writer *writer);
 /* Adds an element at an end. OUT_OF_MEMORY, NO_ROOM: nothing changed. */
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value);
 /* The same for one value after the other, while nothing else is done with the writer. */

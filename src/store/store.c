@@ -8,6 +8,7 @@
 #include "store/collection.h"
 #include "store/databases.h"
 #include "store/elements.h"
+#include "store/gathered.h"
 #include "store/merge.h"
 #include "store/mutate.h"
 #include "store/notify.h"
@@ -90,6 +91,7 @@ void store_deinit(struct store *store) {
     replicas_deinit(&store->replicas);
     change_writer_deinit(&store->journal);
     buffer_deinit(&store->packed_scratch);
+    gathered_free(store->gathered);
     *store = (struct store){0};
 }
 

@@ -129,6 +129,7 @@ struct notify_shown {
 };
 
 struct contested;
+struct gathered;
 struct list_positions;
 struct sync;
 
@@ -171,6 +172,7 @@ struct store {
     bool is_replaying;
     struct change_writer journal; /* the batch being collected; node/ hands it to the log */
     struct buffer packed_scratch; /* for the bytes of packed elements, within one call */
+    struct gathered *gathered;    /* NULL until many elements come at once */
     struct snapshot_walk *walk;   /* running walks, a list; NULL without any */
     /* So many elements of a collection are worked on at once in the background; walks emit larger
      * ones in pieces. */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "store/gathered.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "store/collection.h"
+#include "store/mutate.h"
+
+enum {
+    GATHERED_MIN = 4, /* fewer are as fast one by one */
+    GATHERED_PLACES = 2 * COLLECTION_PACKED_MAX,
+    GATHERED_KEPT_BYTES = 65536,
+};
+
+static_assert((GATHERED_PLACES & (GATHERED_PLACES - 1)) == 0, "a mask makes a place of a hash");
+static_assert(COLLECTION_PACKED_MAX < UINT16_MAX, "numbers of elements fit into places");
+
+struct gathered {
+    const struct elements_writer *writer; /* NULL: nobody gathers */
+    struct buffer packed;                 /* of a sorted set in the order in which they came */
+    bool is_ordered;
+    uint64_t expected, count;
+    uint64_t stamp;                         /* of the last one */
+    uint64_t mask;                          /* of the places in use */
+    uint32_t starts[COLLECTION_PACKED_MAX]; /* of each element, behind the head */
+    uint16_t places[GATHERED_PLACES];       /* by hash: 1 + the element's number, 0: none */
+};
+
+void gathered_free(struct gathered *gathered) {
+    if (gathered != NULL) {
+        buffer_deinit(&gathered->packed);
+        memory_free(gathered);
+    }
+}
+
+void gathered_begin(struct elements_writer *writer, uint64_t count) {
+    struct store *store = writer->store;
+    if (count < GATHERED_MIN || count > COLLECTION_PACKED_MAX) {
+        return;
+    }
+    if (store->gathered == NULL) {
+        store->gathered = memory_alloc_zero(sizeof(*store->gathered));
+    }
+    struct gathered *gathered = store->gathered;
+    if (gathered->writer != NULL) {
+        return;
+    }
+    gathered->writer = writer;
+    gathered->is_ordered = true;
+    gathered->expected = count;
+    gathered->count = 0;
+    gathered->mask = 2 * GATHERED_MIN - 1;
+    while (gathered->mask < 2 * count - 1) {
+        gathered->mask = 2 * gathered->mask + 1;
+    }
+    memset(gathered->places, 0, (gathered->mask + 1) * sizeof(gathered->places[0]));
+    buffer_clear(&gathered->packed);
+    writer->gathers = true;
+}
+
+/* The element whose number is known. */
+static void element_at(const struct gathered *gathered, uint64_t number,
+                       struct packed_element *element) {
+    struct packed_reader reader;
+    packed_reader_init(&reader, buffer_slice(&gathered->packed));
+    reader.at += gathered->starts[number];
+    bool is_there = packed_next(&reader, element);
+    ensure(is_there);
+}
+
+/* Where the name is or belongs; false: it is there already. */
+static bool find_place(const struct gathered *gathered, struct slice name, uint64_t *place) {
+    *place = hash_bytes(gathered->writer->store->element_seed, name) & gathered->mask;
+    for (; gathered->places[*place] != 0; *place = (*place + 1) & gathered->mask) {
+        struct packed_element other;
+        element_at(gathered, gathered->places[*place] - 1U, &other);
+        if (slice_equal(other.name, name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void append(struct gathered *gathered, enum value_type type,
+                   const struct packed_element *element) {
+    struct packed_element last;
+    struct packed_reader reader;
+    if (gathered->count == 0) {
+        packed_begin(&gathered->packed, type, element->stamp);
+    } else if (type == VALUE_SORTED_SET && gathered->is_ordered) {
+        element_at(gathered, gathered->count - 1, &last);
+        gathered->is_ordered = packed_compare(&last, element) < 0;
+    }
+    packed_reader_init(&reader, buffer_slice(&gathered->packed));
+    gathered->starts[gathered->count++] = (uint32_t)(gathered->packed.size - reader.at);
+    packed_append(&gathered->packed, element);
+}
+
+bool gathered_add(struct elements_writer *writer, struct packed_element *element,
+                  struct slice recorded) {
+    struct store *store = writer->store;
+    struct gathered *gathered = store->gathered;
+    uint64_t place;
+    if (!writer->gathers) {
+        return false;
+    }
+    bool fits = elements_fit_packed(store, writer->type, buffer_slice(&gathered->packed),
+                                    gathered->count + 1, element);
+    if (!fits || gathered->count == gathered->expected ||
+        !find_place(gathered, element->name, &place)) {
+        bool are_many = gathered->expected > store->packing[writer->type].entries_max;
+        gathered_end(writer);
+        if (!fits && are_many) {
+            (void)elements_writer_collection(writer); /* as elements_expect() has it */
+        }
+        return false;
+    }
+    gathered->stamp = mutate_stamp(store);
+    /* A lone node gives all of them the last one's in the end. */
+    element->stamp = store->is_alone && gathered->count > 0
+                         ? packed_base(buffer_slice(&gathered->packed))
+                         : gathered->stamp;
+    append(gathered, writer->type, element);
+    gathered->places[place] = (uint16_t)gathered->count;
+    struct change change = {
+        .kind = CHANGE_SET, .stamp = gathered->stamp, .element = element->name, .value = recorded};
+    elements_record_packed(writer, &change);
+    return true;
+}
+
+/* ---- the entry ---- */
+
+static int compare_elements(const void *a, const void *b) {
+    return packed_compare((const struct packed_element *)a, (const struct packed_element *)b);
+}
+
+/* Puts the members in the order of their scores. */
+static void put_in_order(struct gathered *gathered) {
+    struct packed_element *elements = memory_alloc(gathered->count * sizeof(*elements));
+    struct packed_reader reader;
+    struct buffer ordered = {0};
+    packed_reader_init(&reader, buffer_slice(&gathered->packed));
+    for (uint64_t i = 0; i < gathered->count; i++) {
+        bool is_there = packed_next(&reader, &elements[i]);
+        ensure(is_there);
+    }
+    qsort(elements, gathered->count, sizeof(elements[0]), compare_elements);
+    packed_begin(&ordered, VALUE_SORTED_SET, reader.base);
+    for (uint64_t i = 0; i < gathered->count; i++) {
+        packed_append(&ordered, &elements[i]);
+    }
+    memory_free(elements);
+    buffer_deinit(&gathered->packed);
+    gathered->packed = ordered;
+}
+
+void gathered_end(struct elements_writer *writer) {
+    struct store *store = writer->store;
+    struct gathered *gathered = store->gathered;
+    if (!writer->gathers) {
+        return;
+    }
+    writer->gathers = false;
+    gathered->writer = NULL;
+    if (gathered->count == 0) {
+        return;
+    }
+    if (!gathered->is_ordered) {
+        put_in_order(gathered);
+    }
+    require(mutate_slot(store, &writer->key) == NULL);
+    if (store->is_alone) {
+        packed_raise(gathered->packed.data, gathered->packed.size, gathered->stamp);
+    }
+    elements_put_packed(store, &writer->key, NULL, buffer_slice(&gathered->packed),
+                        gathered->stamp);
+    mutate_after(store, &writer->key);
+    store->stats.dirty += gathered->count - 1;
+    if (gathered->packed.capacity > GATHERED_KEPT_BYTES) {
+        buffer_deinit(&gathered->packed);
+    }
+}
