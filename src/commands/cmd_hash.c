@@ -42,7 +42,7 @@ static bool set_pairs(struct command_context *ctx, int64_t *new_count) {
     if (!open_hash(ctx, &writer)) {
         return false;
     }
-    elements_expect(&writer, ctx->args_count / 2 - 1);
+    elements_expect(&writer, ctx->args_count / 2 - 1, false);
     for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i += 2) {
         bool is_new = false;
         status = element_set(&writer, ctx->args[i], ctx->args[i + 1], false, &is_new);

@@ -16,7 +16,7 @@ static void cmd_sadd(struct command_context *ctx) {
         return;
     }
     int64_t added = 0;
-    elements_expect(&writer, ctx->args_count - 2);
+    elements_expect(&writer, ctx->args_count - 2, false);
     for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {
         bool is_new = false;
         status = element_set(&writer, ctx->args[i], SLICE(""), false, &is_new);

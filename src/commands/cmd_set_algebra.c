@@ -273,7 +273,7 @@ static enum store_status algebra_replace(struct command_context *ctx, const stru
     enum store_status status = elements_open(ctx->store, key, VALUE_SET, &writer);
     ensure(status == STORE_OK);
     writer.hides_new = is_deleted;
-    elements_expect(&writer, count);
+    elements_expect(&writer, count, true);
     for (size_t at = 0; at < names->size && status == STORE_OK;) {
         struct slice name;
         bool is_new;

@@ -126,7 +126,7 @@ void sorted_set_add(struct command_context *ctx, unsigned flags, const double *s
     struct zadd add = {.flags = flags};
     enum store_status status = elements_open(ctx->store, &key, VALUE_SORTED_SET, &add.writer);
     if (status == STORE_OK) {
-        elements_expect(&add.writer, (flags & SORTED_SET_ADD_XX) == 0 ? count : 0);
+        elements_expect(&add.writer, (flags & SORTED_SET_ADD_XX) == 0 ? count : 0, false);
         for (size_t i = 0; i < count && status == STORE_OK; i++) {
             status = zadd_one(&add, ctx->args[name_at + step * i], scores[i]);
         }

@@ -108,7 +108,7 @@ void scored_members_store(struct command_context *ctx, size_t index,
     enum store_status status = elements_open(ctx->store, &key, VALUE_SORTED_SET, &writer);
     ensure(status == STORE_OK);
     writer.hides_new = was_there;
-    elements_expect(&writer, members->count);
+    elements_expect(&writer, members->count, true);
     size_t at = 0;
     for (size_t i = 0; i < members->count && status == STORE_OK; i++) {
         const struct scored_member *member = &members->items[i];

@@ -177,7 +177,7 @@ static enum store_status restore_elements(struct store *store, const struct key 
     (void)store_delete(store, key);
     enum store_status status = elements_open(store, key, type_of_kind(reader->kind), &writer);
     ensure(status == STORE_OK);
-    elements_expect(&writer, reader->count);
+    elements_expect(&writer, reader->count, true);
     while (status == STORE_OK && rdb_reader_next(reader, &item)) {
         status = restore_element(&writer, &item);
     }

@@ -253,7 +253,7 @@ void table_deinit(struct table *table) {
 }
 
 void table_expect(struct table *table, uint64_t count) {
-    if (table->count > 0 || count < 1024) {
+    if (table->count > 0 || count <= segment_room(0)) {
         return;
     }
     unsigned depth = 0;

@@ -394,9 +394,16 @@ void collection_before(struct store *store, const struct key *key) {
 }
 
 void collection_after(struct store *store, const struct key *key, uint64_t stamp) {
-    struct collection *collection = key->in;
     uint64_t *slot = mutate_slot(store, key);
-    struct entry *element = slot != NULL ? table_item(*slot) : NULL;
+    collection_after_element(store, key, slot != NULL ? table_item(*slot) : NULL, stamp);
+    if (collection_is_sequence(key->in->type)) {
+        sequence_demote(key);
+    }
+}
+
+void collection_after_element(struct store *store, const struct key *key, struct entry *element,
+                              uint64_t stamp) {
+    struct collection *collection = key->in;
     if (collection->type == VALUE_SORTED_SET) {
         index_update(collection, key->name, element);
     }
@@ -408,9 +415,31 @@ void collection_after(struct store *store, const struct key *key, uint64_t stamp
         collection->entry->stamp = stamp;
     }
     collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
-    if (collection_is_sequence(collection->type)) {
-        sequence_demote(key);
+}
+
+bool collection_is_plain(const struct store *store, const struct collection *collection) {
+    return store->walk == NULL && collection->walks == NULL && collection->entry != NULL &&
+           entry_kind(collection->entry) == ENTRY_COLLECTION &&
+           !collection_is_sequence(collection->type);
+}
+
+bool collection_delete_plain(struct store *store, const struct key *key, uint64_t *slot) {
+    struct collection *collection = key->in;
+    const struct entry *element = table_item(*slot);
+    if (!collection_is_plain(store, collection) || entry_is_hidden(element) ||
+        mutate_is_expired(store, element) || merge_is_intricate(store, element)) {
+        return false;
     }
+    if (collection->type == VALUE_SORTED_SET) {
+        index_note(collection, element);
+        index_update(collection, key->name, NULL);
+    }
+    mutate_delete(store, key, slot);
+    uint64_t stamp = store->context.stamps[store->replicas.self];
+    collection_note(collection, stamp);
+    collection->entry->stamp = stamp;
+    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+    return true;
 }
 
 /* ---- packing ---- */

@@ -115,6 +115,15 @@ void collection_prepare(struct store *store, const struct key *key);
 void collection_before(struct store *store, const struct key *key);
 /* After it; `stamp` is that of the change, 0: it only settled, or nothing changed. */
 void collection_after(struct store *store, const struct key *key, uint64_t stamp);
+/* The same for who knows the element, or that it is gone (NULL). */
+void collection_after_element(struct store *store, const struct key *key, struct entry *element,
+                              uint64_t stamp);
+/* Is nothing of it contested by other types, or told to a walk before it changes? Not of lists and
+ * streams. */
+bool collection_is_plain(const struct store *store, const struct collection *collection);
+/* Deletes the element at `slot` as store_delete() does, with all that is to be done around it, if
+ * all is plain; false, with nothing done, if not. `key->name` may lie in the element. */
+bool collection_delete_plain(struct store *store, const struct key *key, uint64_t *slot);
 /* After one or more changes of elements: the owner may be removed, hidden, or packed, and
  * `collection` freed. `stamp` is that of the last change, 0: nothing but settling happened. */
 void collection_finish(struct store *store, struct collection *collection, uint64_t stamp);

@@ -8,6 +8,7 @@
 #include "store/merge.h"
 #include "store/notify.h"
 #include "store/sequence_write.h"
+#include "store/sorted_set.h"
 #include "store/strings.h"
 
 /* ---- reading ---- */
@@ -351,16 +352,19 @@ struct collection *elements_writer_collection(struct elements_writer *writer) {
     return writer->collection;
 }
 
-void elements_expect(struct elements_writer *writer, uint64_t count) {
+void elements_expect(struct elements_writer *writer, uint64_t count, bool are_distinct) {
+    /* If all have the same name, their table is not to be large for long. */
+    enum { ROOM_MAX = 1024 };
     const struct store_packing *packing = &writer->store->packing[writer->type];
     if (!writer->is_key_fresh || writer->has_written || collection_is_sequence(writer->type)) {
         return;
     }
     if (count > packing->entries_max &&
         (writer->type != VALUE_SET || count > packing->integers_max)) {
-        (void)elements_writer_collection(writer);
+        uint64_t room = are_distinct || count < ROOM_MAX ? count : ROOM_MAX;
+        table_expect(&elements_writer_collection(writer)->space.table, room);
     } else if (writer->slot == NULL) {
-        gathered_begin(writer, count);
+        gathered_begin(writer, count, are_distinct);
     }
 }
 
@@ -656,6 +660,25 @@ static bool set_packed(struct elements_writer *writer, struct packed_element *el
     return true;
 }
 
+/* Adds an element that the collection does not have, hidden or not; false, with nothing done: it
+ * has to be done in the general way. */
+static bool add_plain(struct elements_writer *writer, const struct key *place, struct slice value) {
+    struct store *store = writer->store;
+    if (!collection_is_plain(store, writer->collection) ||
+        value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
+        return false;
+    }
+    struct entry *element = strings_add(store, place, value);
+    collection_after_element(store, place, element, element->stamp);
+    writer->has_written = true;
+    return true;
+}
+
+static void note_size(struct elements_writer *writer, struct slice name, struct slice value) {
+    size_t bytes_max = writer->store->packing[writer->type].bytes_max;
+    writer->collection->is_large |= name.size > bytes_max || value.size > bytes_max;
+}
+
 enum store_status element_set(struct elements_writer *writer, struct slice name, struct slice value,
                               bool keeps_expiry, bool *is_new) {
     struct store *store = writer->store;
@@ -669,6 +692,10 @@ enum store_status element_set(struct elements_writer *writer, struct slice name,
     if (!*is_new && store->is_alone && writer->type == VALUE_SET) {
         return STORE_OK;
     }
+    if (slot == NULL && add_plain(writer, &place, value)) {
+        note_size(writer, name, value);
+        return STORE_OK;
+    }
     if (!writer_has_room(writer, value)) {
         return STORE_OUT_OF_MEMORY;
     }
@@ -678,8 +705,7 @@ enum store_status element_set(struct elements_writer *writer, struct slice name,
     if (writer_result(writer, &place, status) != STORE_OK) {
         return status;
     }
-    writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max ||
-                                    value.size > store->packing[writer->type].bytes_max;
+    note_size(writer, name, value);
     return status;
 }
 
@@ -701,10 +727,14 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
     if (!*is_new && store->is_alone && collection_score(table_item(*slot)) == score) {
         return STORE_OK;
     }
+    if (slot == NULL && add_plain(writer, &place, value)) {
+        note_size(writer, name, SLICE(""));
+        return STORE_OK;
+    }
     writer_prepare(writer, &place);
     enum store_status status = strings_set(store, &place, value, 0);
     if (writer_result(writer, &place, status) == STORE_OK) {
-        writer->collection->is_large |= name.size > store->packing[writer->type].bytes_max;
+        note_size(writer, name, SLICE(""));
     }
     return status;
 }
@@ -737,6 +767,10 @@ bool element_delete(struct elements_writer *writer, struct slice name) {
     bool is_sequence = collection_is_sequence(writer->type);
     if (!is_sequence && (slot == NULL || entry_is_hidden(table_item(*slot)))) {
         return false;
+    }
+    if (slot != NULL && collection_delete_plain(store, &place, slot)) {
+        writer->has_written = true;
+        return true;
     }
     struct ordered_map_cursor cursor;
     if (is_sequence && !ordered_map_find(writer->collection->map, name, &cursor)) {
@@ -957,6 +991,16 @@ static void copy_visit(void *udata, const struct element *element) {
     }
 }
 
+/* Each member then comes behind those before. */
+static void copy_in_order(const struct elements *elements, struct copy_walk *walk) {
+    struct sorted_set_walk order;
+    struct element element = {.score = 0};
+    sorted_set_walk_init(&order, elements, (struct rank_range){0, elements->count}, false);
+    while (sorted_set_walk_next(&order, &element.name, &element.score)) {
+        copy_visit(walk, &element);
+    }
+}
+
 /* About how many there are in the values; 0: not many. */
 static uint64_t list_bytes(const struct elements *elements) {
     return elements->collection != NULL ? ordered_map_memory_bytes(elements->collection->map) : 0;
@@ -977,10 +1021,14 @@ enum store_status elements_copy(struct store *store, const struct key *from, con
         return walk.status; /* it has expired, and must not be removed now: a pause */
     }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
-    elements_expect(&walk.writer, elements.count);
+    elements_expect(&walk.writer, elements.count, true);
     list_push_begin(&walk.pusher, &walk.writer, LIST_RIGHT,
                     elements.type == VALUE_LIST ? list_bytes(&elements) : 0);
-    elements_each(store, &elements, copy_visit, &walk);
+    if (elements.type == VALUE_SORTED_SET) {
+        copy_in_order(&elements, &walk);
+    } else {
+        elements_each(store, &elements, copy_visit, &walk);
+    }
     elements_close(&walk.writer);
     if (walk.status == STORE_OK && expire_unix_ms != 0) {
         (void)store_expire(store, to, expire_unix_ms);

@@ -88,11 +88,10 @@ struct elements_writer {
  * `key->name` lives as long as the writer, and not in the entry. */
 enum store_status elements_open(struct store *store, const struct key *key, enum value_type type,
                                 struct elements_writer *writer);
-/* As many new elements as that follow, or fewer. Where there are none so far, they are packed all
- * together; or not at first, if they would be too many: each would be looked for among those
- * before.
- */
-void elements_expect(struct elements_writer *writer, uint64_t count);
+/* As many new elements as that follow, or fewer; no name comes twice, if `are_distinct`. Where
+ * there are none so far, they are packed all together; or not at first, if they would be too many:
+ * each would be looked for among those before. */
+void elements_expect(struct elements_writer *writer, uint64_t count, bool are_distinct);
 /* What is there now. */
 void elements_written(struct elements_writer *writer, struct elements *elements);
 /* Sets a field, or adds a member (value: empty); `*is_new`: there was no such element. The expiry

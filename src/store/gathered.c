@@ -35,7 +35,7 @@ void gathered_free(struct gathered *gathered) {
     }
 }
 
-void gathered_begin(struct elements_writer *writer, uint64_t count) {
+void gathered_begin(struct elements_writer *writer, uint64_t count, bool are_distinct) {
     struct store *store = writer->store;
     if (count < GATHERED_MIN || count > COLLECTION_PACKED_MAX) {
         return;
@@ -51,11 +51,14 @@ void gathered_begin(struct elements_writer *writer, uint64_t count) {
     gathered->is_ordered = true;
     gathered->expected = count;
     gathered->count = 0;
-    gathered->mask = 2 * GATHERED_MIN - 1;
-    while (gathered->mask < 2 * count - 1) {
-        gathered->mask = 2 * gathered->mask + 1;
+    gathered->mask = 0;
+    if (!are_distinct) {
+        gathered->mask = 2 * GATHERED_MIN - 1;
+        while (gathered->mask < 2 * count - 1) {
+            gathered->mask = 2 * gathered->mask + 1;
+        }
+        memset(gathered->places, 0, (gathered->mask + 1) * sizeof(gathered->places[0]));
     }
-    memset(gathered->places, 0, (gathered->mask + 1) * sizeof(gathered->places[0]));
     buffer_clear(&gathered->packed);
     writer->gathers = true;
 }
@@ -72,6 +75,10 @@ static void element_at(const struct gathered *gathered, uint64_t number,
 
 /* Where the name is or belongs; false: it is there already. */
 static bool find_place(const struct gathered *gathered, struct slice name, uint64_t *place) {
+    if (gathered->mask == 0) {
+        *place = 0;
+        return true;
+    }
     *place = hash_bytes(gathered->writer->store->element_seed, name) & gathered->mask;
     for (; gathered->places[*place] != 0; *place = (*place + 1) & gathered->mask) {
         struct packed_element other;

@@ -15,8 +15,9 @@
 struct gathered;
 
 /* The writer, whose key has no entry, gathers up to `count` elements, unless they are too few to be
- * worth it, or too many to be packed, or another writer gathers. */
-void gathered_begin(struct elements_writer *writer, uint64_t count);
+ * worth it, or too many to be packed, or another writer gathers. `are_distinct`: no name comes
+ * twice. */
+void gathered_begin(struct elements_writer *writer, uint64_t count, bool are_distinct);
 /* Adds the element, whose change shows `recorded`, if the writer gathers, it is new, and small
  * enough. False: nothing was done, and the writer does not gather any more. */
 bool gathered_add(struct elements_writer *writer, struct packed_element *element,

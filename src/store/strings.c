@@ -171,6 +171,26 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
     return STORE_OK;
 }
 
+struct entry *strings_add(struct store *store, const struct key *key, struct slice value) {
+    uint64_t stamp = mutate_stamp(store);
+    int64_t integer = 0;
+    bool is_integer = value.size <= INTEGER_TEXT_BYTES_MAX && number_parse_integer(value, &integer);
+    struct entry_parts parts = {.kind = is_integer ? ENTRY_INTEGER : ENTRY_BYTES,
+                                .stamp = stamp,
+                                .key = key->name,
+                                .access = mutate_first_access(store),
+                                .bytes = value,
+                                .integer = integer};
+    require(value.size <= ENTRY_INLINE_VALUE_BYTES_MAX);
+    struct entry *entry = entry_new(&parts);
+    require(entry != NULL);
+    mutate_put(store, key, NULL, entry);
+    mutate_after(store, key);
+    uint64_t last = mutate_record_value(store, key, stamp, value, 0);
+    ensure(last == stamp); /* it is short */
+    return entry;
+}
+
 /* ---- counters ---- */
 
 /* Puts this replica's part of an integer counter; `old` is an integer of some kind or absent. */

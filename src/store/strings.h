@@ -10,6 +10,9 @@
 #define STRINGS_KEEP_EXPIRY UINT64_MAX
 enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
                               uint64_t expire_unix_ms);
+/* The same where there is no entry, not even a hidden one, no walk is running, and the value has at
+ * most ENTRY_INLINE_VALUE_BYTES_MAX. Returns the entry. */
+struct entry *strings_add(struct store *store, const struct key *key, struct slice value);
 /* Adds to an integer (an absent key counts as 0); `*result` is the new value. NOT_INTEGER,
  * OVERFLOW, WRONG_TYPE: nothing changed. */
 enum store_status strings_add_integer(struct store *store, const struct key *key, int64_t delta,
