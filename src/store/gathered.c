@@ -113,14 +113,15 @@ bool gathered_add(struct elements_writer *writer, struct packed_element *element
     if (!writer->gathers) {
         return false;
     }
+    /* With as many others as are expected: else all of them would be unpacked in the end. */
     bool fits = elements_fit_packed(store, writer->type, buffer_slice(&gathered->packed),
-                                    gathered->count + 1, element);
+                                    gathered->expected, element);
     if (!fits || gathered->count == gathered->expected ||
         !find_place(gathered, element->name, &place)) {
-        bool are_many = gathered->expected > store->packing[writer->type].entries_max;
+        uint64_t expected = gathered->expected;
         gathered_end(writer);
-        if (!fits && are_many) {
-            (void)elements_writer_collection(writer); /* as elements_expect() has it */
+        if (!fits && expected > store->packing[writer->type].entries_max) {
+            table_expect(&elements_writer_collection(writer)->space.table, expected);
         }
         return false;
     }

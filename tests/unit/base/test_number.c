@@ -298,6 +298,127 @@ static void doubles_come_back(void **state) {
     }
 }
 
+/* The digits and their exponent, as the C library has them. */
+static void library_decimal(double value, char *digits, int *exponent) {
+    char text[40];
+    for (int count = 15; count <= 17; count++) {
+        (void)snprintf(text, sizeof(text), "%.*e", count - 1, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    char *mark = strchr(text, 'e');
+    *exponent = (int)strtol(mark + 1, NULL, 10);
+    size_t size = 0;
+    for (const char *at = text; at < mark; at++) {
+        if (*at != '.') {
+            digits[size++] = *at;
+        }
+    }
+    while (size > 1 && digits[size - 1] == '0') {
+        size--;
+    }
+    digits[size] = '\0';
+}
+
+static void assert_same_as_library(double value) {
+    char text[64], wanted[40], digits[64];
+    int exponent, point = -1, first = -1, count = 0, more = 0;
+    if (value <= 0x1p62 && value == trunc(value)) {
+        return; /* all of its digits are written */
+    }
+    library_decimal(value, wanted, &exponent);
+    size_t size = number_format_double(text, value);
+    double parsed = 0;
+    assert_true(number_parse_double(slice_make(text, size), &parsed));
+    assert_true(parsed == value);
+    for (size_t i = 0; i < size && text[i] != 'e'; i++) {
+        if (text[i] == '.') {
+            point = (int)count;
+        } else if (first >= 0 || text[i] != '0') {
+            first = first < 0 ? count : first;
+            digits[count++ - first] = text[i];
+        } else {
+            count++;
+        }
+    }
+    char *mark = memchr(text, 'e', size);
+    text[size] = '\0';
+    more = mark != NULL ? (int)strtol(mark + 1, NULL, 10) : 0;
+    int power = (point < 0 ? count : point) - 1 - first + more, size_of = count - first;
+    while (size_of > 1 && digits[size_of - 1] == '0') {
+        size_of--;
+    }
+    digits[size_of] = '\0';
+    if (strcmp(digits, wanted) != 0 || power != exponent) {
+        fail_msg("%.17g: %s, and not %se%d", value, text, wanted, exponent);
+    }
+}
+
+static void doubles_are_as_the_library_has_them(void **state) {
+    struct prng prng;
+    (void)state;
+    seed_prng(&prng, "doubles_are_as_the_library_has_them", 0);
+    for (int exponent = -400; exponent < 300; exponent++) {
+        double power = pow(2, exponent / 4.0), ten = pow(10, exponent / 8);
+        for (int side = -2; side <= 2; side++) {
+            double near = power, near_ten = ten;
+            for (int i = 0; i < abs(side); i++) {
+                near = nextafter(near, side < 0 ? 0 : INFINITY);
+                near_ten = nextafter(near_ten, side < 0 ? 0 : INFINITY);
+            }
+            assert_same_as_library(near);
+            assert_same_as_library(near_ten);
+        }
+    }
+    for (int i = 0; i < 100000; i++) {
+        double value = (double)(1 + (prng_next(&prng) >> 11));
+        switch (prng_below(&prng, 3)) {
+        case 0:
+            value = ldexp(value, -(int)prng_below(&prng, 100));
+            break;
+        case 1: /* few digits */
+            value = (double)(1 + prng_below(&prng, 1000000)) / pow(10, (int)prng_below(&prng, 12));
+            break;
+        default:
+            value = ldexp(1, 40 - (int)prng_below(&prng, 80)) +
+                    ldexp(1, 20 - (int)prng_below(&prng, 40));
+            break;
+        }
+        assert_same_as_library(value);
+    }
+}
+
+/* Digits that are read without the library, near the middle between two doubles as well. */
+static void long_decimals_are_read_as_the_library_does(void **state) {
+    struct prng prng;
+    (void)state;
+    seed_prng(&prng, "long_decimals_are_read_as_the_library_does", 0);
+    for (int i = 0; i < 200000; i++) {
+        char text[64];
+        double number = 0;
+        long double longer = 0;
+        if (prng_below(&prng, 2) == 0) {
+            /* The middle, as far as there are digits for it. */
+            double value =
+                1 + (double)prng_below(&prng, 1 << 20) / (1 << (1 + prng_below(&prng, 9)));
+            long double middle = ((long double)value + (long double)nextafter(value, 1e30)) / 2;
+            (void)snprintf(text, sizeof(text), "%.*Lf", 8 + (int)prng_below(&prng, 10), middle);
+        } else {
+            size_t size = 16 + prng_below(&prng, 5), point = 1 + prng_below(&prng, size - 2);
+            for (size_t at = 0; at < size; at++) {
+                text[at] = at == point ? '.' : (char)('0' + prng_below(&prng, 10));
+            }
+            text[size] = '\0';
+        }
+        assert_true(number_parse_double(slice_of(text), &number));
+        assert_true(number_parse_float(slice_of(text), &longer));
+        if (number != strtod(text, NULL) || longer != strtold(text, NULL)) {
+            fail_msg("%s: %.17g %.21Lg", text, number, longer);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_as_the_library_has_them),
@@ -307,6 +428,8 @@ int main(void) {
         cmocka_unit_test(floats_that_are_read),
         cmocka_unit_test(plain_decimals_are_read_exactly),
         cmocka_unit_test(doubles_come_back),
+        cmocka_unit_test(doubles_are_as_the_library_has_them),
+        cmocka_unit_test(long_decimals_are_read_as_the_library_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
