@@ -249,29 +249,41 @@ static void sort_free_copies(struct sort *sort) {
     buffer_deinit(&sort->copies);
 }
 
-/* Puts the elements of a sorted set that are wanted into the items, in its order. */
+/* Puts the elements of a list in that range into the items, the last one first if `is_backward`. */
+static void sort_load_list(struct sort *sort, const struct elements *elements,
+                           struct rank_range range, bool is_backward) {
+    struct list_cursor cursor;
+    bool is_there = list_seek(sort->ctx->store, elements, range.from, &cursor);
+    for (uint64_t i = range.from; is_there && i < range.to; i++) {
+        sort_visit_list(sort, &cursor.element);
+        is_there = list_step(&cursor, LIST_RIGHT);
+    }
+    for (uint64_t i = 0, j = sort->count; is_backward && i + 1 < j; i++) {
+        struct sort_item item = sort->items[i];
+        sort->items[i] = sort->items[--j];
+        sort->items[j] = item;
+    }
+}
+
+/* Puts the elements of a list or sorted set that are wanted into the items, in its order. */
 static void sort_load_in_order(struct sort *sort, const struct elements *elements) {
     uint64_t first = sort->first, last = sort->last, count = elements->count;
     bool is_backward = sort->options.is_descending;
     struct rank_range range = is_backward ? (struct rank_range){count - last, count - first}
                                           : (struct rank_range){first, last};
-    struct sorted_set_walk walk;
-    struct slice name;
-    double score;
-    sorted_set_walk_init(&walk, elements, range, is_backward);
-    while (sorted_set_walk_next(&walk, &name, &score)) {
-        sort_add(sort, name);
+    if (elements->type == VALUE_LIST) {
+        sort_load_list(sort, elements, range, is_backward);
+    } else {
+        struct sorted_set_walk walk;
+        struct slice name;
+        double score;
+        sorted_set_walk_init(&walk, elements, range, is_backward);
+        while (sorted_set_walk_next(&walk, &name, &score)) {
+            sort_add(sort, name);
+        }
     }
     sort->first = 0;
     sort->last = sort->count;
-}
-
-static void sort_reverse(struct sort *sort) {
-    for (uint64_t i = 0, j = sort->count; i + 1 < j; i++) {
-        struct sort_item item = sort->items[i];
-        sort->items[i] = sort->items[--j];
-        sort->items[j] = item;
-    }
 }
 
 /* Makes the items; writes the error and returns false when there is another type, or no memory. An
@@ -303,17 +315,13 @@ static bool sort_load(struct sort *sort) {
     }
     sort_choose(sort, elements.count);
     sort->is_packed_list = elements.type == VALUE_LIST && elements.collection == NULL;
-    if (elements.type == VALUE_SORTED_SET && sort->options.keeps_order) {
+    if (elements.type != VALUE_SET && sort->options.keeps_order) {
         sort_load_in_order(sort, &elements);
     } else {
         elements_each(ctx->store, &elements,
                       elements.type == VALUE_LIST ? sort_visit_list : sort_visit, sort);
         sort->first = sort->first < sort->count ? sort->first : sort->count;
         sort->last = sort->last < sort->count ? sort->last : sort->count;
-        if (elements.type == VALUE_LIST && sort->options.keeps_order &&
-            sort->options.is_descending) {
-            sort_reverse(sort);
-        }
     }
     return true;
 }

@@ -91,7 +91,8 @@ bool rdb_listpack_take(struct slice *entries, struct rdb_packed_item *item) {
     size_t size = head + item->bytes.size;
     char back[BACK_LENGTH_BYTES_MAX];
     size_t back_bytes = back_length(back, size);
-    if (entries->size - size < back_bytes || memcmp(entries->data + size, back, back_bytes) != 0) {
+    if (entries->size - size < back_bytes || entries->data[size] != back[0] ||
+        (back_bytes > 1 && memcmp(entries->data + size, back, back_bytes) != 0)) {
         return false;
     }
     item->bytes.data = entries->data + head;

@@ -108,7 +108,7 @@ start_server {} {
             expect [r sort k get "" get #] {{} 1 {} 2}
         }
     }
-    test "SORT of a sorted set BY nothing keeps its order, and LIMIT counts in it" {
+    test "SORT of a sorted set or list BY nothing keeps its order, and LIMIT counts in it" {
         for {set i 0} {$i < 200} {incr i} { r zadd k [expr {($i * 37) % 200}] m$i }
         set order [r zrange k 0 -1]
         expect [r sort k by nosort] $order
@@ -117,6 +117,20 @@ start_server {} {
         expect [r sort k by nosort desc limit 10 5] [lrange [lreverse $order] 10 14]
         expect [r sort k by nosort limit 198 5] [lrange $order 198 end]
         expect [r sort k by nosort limit 500 5] {}
+        foreach length {5 3000} {
+            r del k
+            set order {}
+            for {set i 0} {$i < $length} {incr i} { lappend order [expr {$i * 7919 % 3001}] }
+            r rpush k {*}$order
+            expect [r sort k by nosort] $order
+            expect [r sort k by nosort desc] [lreverse $order]
+            expect [r sort k by nosort limit 2 2] [lrange $order 2 3]
+            expect [r sort k by nosort desc limit 1 3] [lrange [lreverse $order] 1 3]
+            expect [r sort k by nosort limit [expr {$length - 2}] 9] [lrange $order end-1 end]
+            expect [r sort k by nosort desc limit $length 9] {}
+            expect [r sort k by nosort desc limit 0 2 store d] 2
+            expect [r lrange d 0 -1] [lrange [lreverse $order] 0 1]
+        }
         r sadd s b a c
         expect [lsort [r sort s by nosort]] {a b c}
         expect [llength [r sort s by nosort limit 1 1]] 1
