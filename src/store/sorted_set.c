@@ -4,8 +4,10 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "store/elements_internal.h"
 #include "store/mutate.h"
+#include "store/prefetch.h"
 
 /* ---- packed ---- */
 
@@ -235,28 +237,59 @@ static bool remove_packed(struct elements_writer *writer, const struct elements 
     return true;
 }
 
+/* Members that are about to go; asked for ahead, since each lies somewhere else. */
+struct removal {
+    const struct entry *elements[32];
+    double scores[32];
+    unsigned count;
+};
+
+enum { REMOVAL_MAX = sizeof((struct removal){0}.elements) / sizeof(struct entry *) };
+
+static void removal_look(struct removal *removal, const struct store *store,
+                         struct collection *collection, struct rank_range range, bool is_backward) {
+    struct order_cursor cursor =
+        order_tree_seek_rank(collection_order(collection), is_backward ? range.to - 1 : range.from);
+    uint64_t count = rank_range_count(range);
+    removal->count = count < REMOVAL_MAX ? (unsigned)count : REMOVAL_MAX;
+    for (unsigned i = 0; i < removal->count; i++) {
+        ensure(cursor.pair != NULL);
+        removal->elements[i] = (const struct entry *)cursor.pair->item;
+        removal->scores[i] = cursor.pair->score;
+        prefetch_lines(removal->elements[i], 2);
+        if (i + 1 < removal->count && is_backward) {
+            (void)order_cursor_previous(&cursor);
+        } else if (i + 1 < removal->count) {
+            order_cursor_next(&cursor);
+        }
+    }
+    for (unsigned i = 0; i < removal->count; i++) {
+        uint64_t hash = hash_bytes(store->element_seed, entry_key(removal->elements[i]));
+        collection_prefetch_place(collection, &hash);
+    }
+}
+
 uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range range,
                            bool is_backward, sorted_set_removed_fn removed, void *udata) {
     struct elements elements;
-    struct buffer own = {0};
     elements_written(writer, &elements);
     range.to = range.to < elements.count ? range.to : elements.count;
     uint64_t count = rank_range_count(range), gone = 0;
     if (count > 0 && remove_packed(writer, &elements, range, is_backward, removed, udata)) {
         return count;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        struct slice name;
-        double score;
-        sorted_set_at(&elements, is_backward ? range.to - 1 - i : range.from, &name, &score);
-        if (removed != NULL) {
-            removed(udata, name, score);
+    while (range.from < range.to) {
+        struct removal removal;
+        struct collection *collection = elements_writer_collection(writer);
+        removal_look(&removal, writer->store, collection, range, is_backward);
+        for (unsigned i = 0; i < removal.count; i++) {
+            struct slice name = entry_key(removal.elements[i]);
+            if (removed != NULL) {
+                removed(udata, name, removal.scores[i]);
+            }
+            gone += element_delete(writer, name);
         }
-        buffer_clear(&own);
-        buffer_append_slice(&own, name);
-        gone += element_delete(writer, own.size > 0 ? buffer_slice(&own) : slice_make("", 0));
-        elements_written(writer, &elements);
+        range.to -= removal.count;
     }
-    buffer_deinit(&own);
     return gone;
 }
