@@ -373,7 +373,7 @@ void packed_append(struct buffer *packed, const struct packed_element *element) 
         memmove(packed->data + head.size, packed->data + reader.at, packed->size - reader.at);
         packed->size += grown;
     }
-    memcpy(packed->data, bytes, head.size);
+    memcpy(packed->data, head.data, head.size);
     put_element(packed, &reader, element);
 }
 

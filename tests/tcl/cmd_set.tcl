@@ -697,3 +697,56 @@ foreach {universe settings} {
         }
     }
 }
+
+# What comes all at once to a new key is packed all together, up to what is packed.
+start_server {appendonly yes} {
+    test "Many elements at once: sets, hashes and sorted sets of all sizes" {
+        foreach count {3 5 127 129 511 513 1025} {
+            set texts {}
+            set integers {}
+            set pairs {}
+            set scored {}
+            for {set i 0} {$i < $count} {incr i} {
+                lappend texts member:$i
+                lappend integers [expr {$i * 7 - 50}]
+                lappend pairs field:$i value:[expr {$i % 10}]
+                lappend scored [expr {$i * 7919 % 1009 / 8.0}] member:$i
+            }
+            set half [lrange $integers 0 [expr {$count / 2}]]
+            r del text integer mixed twice hash fields zset zagain
+            expect [r sadd text {*}$texts] $count
+            expect [r sadd integer {*}$integers] $count
+            expect [r sadd mixed {*}$half {*}$texts] [expr {$count + [llength $half]}]
+            expect [r sadd twice {*}$texts {*}$texts] $count
+            expect [r hset hash {*}$pairs] $count
+            expect [r hset fields {*}$pairs field:0 other field:0 last] $count
+            expect [r zadd zset {*}$scored] $count
+            expect [r zadd zagain {*}$scored 5000 member:0 -1 member:0] $count
+            expect [r copy zset zcopy replace] 1
+            expect [r copy hash hcopy replace] 1
+            expect [r sunionstore union integer text] [expr {2 * $count}]
+            foreach round {written reloaded} {
+                expect [lsort [r smembers text]] [lsort $texts]
+                expect [lsort [r smembers integer]] [lsort $integers]
+                expect [lsort [r smembers mixed]] [lsort [concat $half $texts]]
+                expect [lsort [r smembers twice]] [lsort $texts]
+                expect [lsort [r smembers union]] [lsort [concat $integers $texts]]
+                foreach key {hash hcopy} {
+                    expect [lsort -stride 2 [r hgetall $key]] [lsort -stride 2 $pairs]
+                }
+                expect [r hget fields field:0] last
+                expect [r hlen fields] $count
+                set order {}
+                foreach {score member} $scored { lappend order [list $score $member] }
+                set order [lsort -real -index 0 [lsort -index 1 $order]]
+                foreach key {zset zcopy} {
+                    expect [r zrange $key 0 -1] [lmap pair $order { lindex $pair 1 }]
+                }
+                expect [r zscore zagain member:0] -1
+                expect [r zrank zagain member:0] 0
+                expect [r zcard zagain] $count
+                if {$round eq "written"} { restart_server -signal KILL }
+            }
+        }
+    }
+}

@@ -7,15 +7,30 @@
 #include "store/lists.h"
 #include "store/xstreams.h"
 
+static inline void random_elements_set_field(struct elements_writer *writer, struct prng *prng) {
+    char name[8] = {'f', (char)('0' + prng_below(prng, 6))};
+    char value = (char)('a' + prng_below(prng, 26));
+    bool is_new;
+    require(element_set(writer, slice_make(name, 2), slice_make(&value, 1), false, &is_new) ==
+            STORE_OK);
+}
+
 static inline void random_elements_hash(struct elements_writer *writer, struct prng *prng) {
     char name[8] = {'f', (char)('0' + prng_below(prng, 6))};
-    bool is_new;
-    if (prng_below(prng, 3) == 0) {
+    switch (prng_below(prng, 6)) {
+    case 0:
+    case 1:
         (void)element_delete(writer, slice_make(name, 2));
-    } else {
-        char value = (char)('a' + prng_below(prng, 26));
-        require(element_set(writer, slice_make(name, 2), slice_make(&value, 1), false, &is_new) ==
-                STORE_OK);
+        break;
+    case 2: /* many at once; some come twice */
+        elements_expect(writer, 5, false);
+        for (unsigned i = 0; i < 5; i++) {
+            random_elements_set_field(writer, prng);
+        }
+        break;
+    default:
+        random_elements_set_field(writer, prng);
+        break;
     }
 }
 
