@@ -153,7 +153,7 @@ static void push_all(struct command_context *ctx, enum list_end end, bool only_i
     struct list_pusher pusher;
     uint64_t bytes = 0;
     for (size_t i = 2; i < ctx->args_count; i++) {
-        bytes += ctx->args[i].size;
+        bytes += ctx->args[i].size + 1;
     }
     list_push_begin(&pusher, &writer, end, bytes);
     for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {

@@ -43,7 +43,7 @@ struct list_pusher {
     bool is_there; /* the cursor is on the element at the end */
     struct ordered_map_cursor at;
 };
-/* `bytes`: about those of all the values that follow; 0: not known. */
+/* `bytes`: about those of all the values that follow, and one for each; 0: not known. */
 void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
                      uint64_t bytes);
 enum store_status list_push_next(struct list_pusher *pusher, struct slice value);
