@@ -145,9 +145,11 @@ void session_token_free(struct session_token *token) {
 static bool part_is_seen(const struct token_part *part, const struct store *store) {
     unsigned slot = replicas_find(&store->replicas, part->ref);
     if (slot != 0) {
-        /* What is void comes in another life, and has come if that has. */
+        /* What is void comes in another life, as far as it was made again, and has come if that
+         * has. What came later in a life that was put back is lost. */
         return stamp_ticks(store->context.stamps[slot]) >= part->ticks ||
-               replicas_is_void(&store->replicas, stamp_make(part->ticks, slot));
+               (replicas_is_void(&store->replicas, stamp_make(part->ticks, slot)) &&
+                store->replicas.slots[slot].made_ticks >= part->ticks);
     }
     const struct retired_replica *retired = replicas_find_retired(&store->replicas, part->ref);
     return retired != NULL && retired->ticks >= part->ticks;

@@ -68,6 +68,29 @@ static void test_covered(void **state) {
     store_deinit(&taker);
 }
 
+/* What was written again in another life has come, or is about to; what a life wrote that was put
+ * back to before that is lost, and nobody is to believe that it has come. */
+static void test_void(void **state) {
+    (void)state;
+    static struct store giver, taker;
+    struct buffer text = {0};
+    store_begin(&giver);
+    store_begin(&taker);
+    see(&giver, 1, 1000);
+    session_token_write(&giver, &text);
+    see(&taker, 1, 500);
+    struct replica_id id = {.generation = 1, .node = {1}};
+    struct ended_replica end = {.ref = replica_ref(&id), .ticks = 500, .made_ticks = 999};
+    replicas_note_ended(&taker.replicas, &end);
+    assert_false(is_covered(buffer_slice(&text), &taker));
+    end.made_ticks = 1000;
+    replicas_note_ended(&taker.replicas, &end);
+    assert_true(is_covered(buffer_slice(&text), &taker));
+    buffer_deinit(&text);
+    store_deinit(&giver);
+    store_deinit(&taker);
+}
+
 static void test_damaged(void **state) {
     (void)state;
     static struct store giver;
@@ -103,6 +126,7 @@ static void test_damaged(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_covered),
+        cmocka_unit_test(test_void),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
