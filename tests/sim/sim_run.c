@@ -227,6 +227,12 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
                       "auto-aof-rewrite-min-size 8kb\nmesh-backlog-size 64kb\n",
                       forgets_nodes(plan) ? "4mb" : "0");
     }
+    if ((plan->seed + (uint64_t)(node - run->world.nodes)) % 3 == 0) {
+        /* Some nodes have in tables what others have packed. */
+        sim_configure(node, "hash-max-listpack-entries 1\nset-max-listpack-entries 1\n"
+                            "set-max-intset-entries 1\nzset-max-listpack-entries 1\n"
+                            "list-max-listpack-size 1\n");
+    }
     if (!plan->is_alone) {
         sim_configure(node, "mesh-port 17000\nmesh-announce-addr %s\nmesh-seeds %s %s\n",
                       node->address, run->world.nodes[0].address, run->world.nodes[1].address);
