@@ -312,6 +312,17 @@ static void raise_retired(struct membership *membership, const struct replicas *
         membership->retired[kept++] = retired;
     }
     membership->retired_count = kept;
+    /* What is noted as retired here was settled here, or in a state that was taken over, before its
+     * slot was there again: since a log was replayed, or a peer named it. Whoever told of it first
+     * may live no more, and be asked in vain. */
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        uint64_t stamp = stamp_make(replica->retired_ticks, slot);
+        if (replica->ref != 0 && replica->is_retired && replica->retired_ticks > 0 &&
+            stamp <= context->stamps[slot]) {
+            context_add(&membership->frontier, stamp);
+        }
+    }
 }
 
 void membership_frontier(struct membership *membership, const struct replicas *replicas,

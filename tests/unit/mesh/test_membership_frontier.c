@@ -739,6 +739,29 @@ static void retirements_settle_on_a_later_claim(void **state) {
     node_deinit(1);
 }
 
+/* Whoever told of it claims no more: its life is over, and what it spoke of may be gone. It was
+ * retired here, too, before a log was replayed; not of what is not here again yet. */
+static void retirements_that_were_made_here_settle(void **state) {
+    (void)state;
+    uint64_t stamp = begin_retired();
+    struct node *node = &world.nodes[0];
+    struct retired_replica retired = {.ref = node->replicas.slots[stamp_slot(stamp)].ref,
+                                      .ticks = stamp_ticks(stamp)};
+    claim_and_tell(1, 0);
+    node->membership.retired[0].teller++; /* somebody who is not there any more */
+    member_claim_unref(node->membership.retired[0].claim);
+    node->membership.retired[0].claim = NULL;
+    assert_false(is_settled_at_0(stamp));
+    retired.ticks++;
+    replicas_note_retired(&node->replicas, &retired);
+    assert_false(is_settled_at_0(stamp));
+    stamp = stamp_make(stamp_ticks(stamp) + 1, stamp_slot(stamp));
+    context_add(&node->context, stamp);
+    assert_true(is_settled_at_0(stamp));
+    node_deinit(0);
+    node_deinit(1);
+}
+
 /* A snapshot from before, or a peer, has given it a slot again: whose claims speak of it is no
  * witness that it is settled. */
 static void who_has_it_again_tells_no_retirement(void **state) {
@@ -779,6 +802,7 @@ int main(void) {
         cmocka_unit_test(the_recalled_hold_back),
         cmocka_unit_test(retirements_settle_on_the_first_claim),
         cmocka_unit_test(retirements_settle_on_a_later_claim),
+        cmocka_unit_test(retirements_that_were_made_here_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
