@@ -139,6 +139,21 @@ static void reply_backward(struct command_context *ctx, const struct elements *e
 
 /* ---- pushing ---- */
 
+static enum store_status push_many(struct command_context *ctx, struct elements_writer *writer,
+                                   enum list_end end) {
+    enum store_status status = STORE_OK;
+    struct list_pusher pusher;
+    uint64_t bytes = 0;
+    for (size_t i = 2; i < ctx->args_count; i++) {
+        bytes += ctx->args[i].size + 1;
+    }
+    list_push_begin(&pusher, writer, end, bytes);
+    for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {
+        status = list_push_next(&pusher, ctx->args[i]);
+    }
+    return status;
+}
+
 static void push_all(struct command_context *ctx, enum list_end end, bool only_if_there) {
     struct elements_writer writer;
     enum store_status status = STORE_OK;
@@ -150,14 +165,10 @@ static void push_all(struct command_context *ctx, enum list_end end, bool only_i
         reply_integer(ctx->reply, 0);
         return;
     }
-    struct list_pusher pusher;
-    uint64_t bytes = 0;
-    for (size_t i = 2; i < ctx->args_count; i++) {
-        bytes += ctx->args[i].size + 1;
-    }
-    list_push_begin(&pusher, &writer, end, bytes);
-    for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {
-        status = list_push_next(&pusher, ctx->args[i]);
+    if (ctx->args_count == 3) {
+        status = list_push(&writer, end, ctx->args[2]);
+    } else {
+        status = push_many(ctx, &writer, end);
     }
     uint64_t count = count_of(&writer);
     elements_close(&writer);

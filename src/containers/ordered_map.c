@@ -583,40 +583,43 @@ bool ordered_map_insert(struct ordered_map **map, const struct ordered_map_eleme
     return true;
 }
 
-/* Inserts an element that comes first or last, and puts the cursor there. */
-static void insert_end(struct ordered_map **map, struct ordered_map_cursor *end, bool is_first,
-                       const struct ordered_map_element *element, char *block) {
-    ordered_map_insert_copied(map, element, block);
-    if (end != NULL) {
-        bool is_there = is_first ? ordered_map_first(*map, end) : ordered_map_last(*map, end);
-        ensure(is_there);
-    }
-}
-
-void ordered_map_push_copied(struct ordered_map **map, struct ordered_map_cursor *end,
+bool ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_cursor *end,
                              bool is_first, const struct ordered_map_element *element,
                              char *block) {
-    uint32_t used_max = *map != NULL && map_tree(*map) != NULL ? LEAF_USED_MAX : SMALL_USED_MAX;
     /* What is more than putting bytes at the end of a run is done as for any other element. */
     if (end == NULL || element->flags != 0 || block != NULL) {
-        insert_end(map, end, is_first, element, block);
-        return;
+        ordered_map_insert_copied(map, element, block);
+        return false;
     }
     struct incoming incoming;
     struct ordered_map_cursor begin;
     incoming.key = (struct packed_key){.name = element->name, .stamp = element->stamp};
     incoming.tail_size = packed_put_tail(incoming.tail, element, NULL, &incoming.control);
     incoming.is_special = false;
+    uint32_t used_max = map_tree(*map) != NULL ? LEAF_USED_MAX : SMALL_USED_MAX;
+    bool is_placed;
     if (is_first) {
         packed_run_begin(end->run, &begin);
+        is_placed = run_place(map, &incoming, &begin, end, used_max);
+    } else {
+        is_placed = run_place(map, &incoming, end, NULL, used_max);
     }
-    if (!run_place(map, &incoming, is_first ? &begin : end, is_first ? end : NULL, used_max)) {
-        insert_end(map, end, is_first, element, NULL);
+    if (!is_placed) {
+        ordered_map_insert_copied(map, element, NULL);
+    }
+    return is_placed;
+}
+
+void ordered_map_follow(const struct ordered_map *map, struct ordered_map_cursor *end,
+                        bool is_first, bool is_placed) {
+    if (!is_placed) {
+        bool is_there = is_first ? ordered_map_first(map, end) : ordered_map_last(map, end);
+        ensure(is_there);
         return;
     }
-    const struct packed_tree *tree = map_tree(*map);
+    const struct packed_tree *tree = map_tree(map);
     struct packed_run *run =
-        tree == NULL ? map_run(*map) : &(is_first ? tree->first : tree->last)->run;
+        tree == NULL ? map_run(map) : &(is_first ? tree->first : tree->last)->run;
     if (is_first) {
         packed_run_begin(run, end);
     }
@@ -630,7 +633,10 @@ bool ordered_map_push(struct ordered_map **map, struct ordered_map_cursor *end, 
     if (!ordered_map_copy_value(element->value, &block)) {
         return false;
     }
-    ordered_map_push_copied(map, end, is_first, element, block);
+    bool is_placed = ordered_map_push_copied(map, end, is_first, element, block);
+    if (end != NULL) {
+        ordered_map_follow(*map, end, is_first, is_placed);
+    }
     return true;
 }
 

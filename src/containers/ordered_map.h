@@ -145,8 +145,12 @@ bool ordered_map_replace(struct ordered_map **map, struct ordered_map_cursor *cu
 bool ordered_map_copy_value(struct slice value, char **block);
 void ordered_map_insert_copied(struct ordered_map **map, const struct ordered_map_element *element,
                                char *block);
-void ordered_map_push_copied(struct ordered_map **map, struct ordered_map_cursor *end,
+/* As ordered_map_push(), but the cursor is nowhere then, until ordered_map_follow() puts it on the
+ * new element: with what the push returned, and before anything else happens to the map. */
+bool ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_cursor *end,
                              bool is_first, const struct ordered_map_element *element, char *block);
+void ordered_map_follow(const struct ordered_map *map, struct ordered_map_cursor *end,
+                        bool is_first, bool is_placed);
 void ordered_map_replace_copied(struct ordered_map **map, struct ordered_map_cursor *cursor,
                                 uint64_t stamp, unsigned flags, struct slice value, char *block);
 /* Takes out the element at the cursor, which then stands on the next one; false when there is

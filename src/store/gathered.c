@@ -164,12 +164,9 @@ static void put_in_order(struct gathered *gathered) {
     gathered->packed = ordered;
 }
 
-void gathered_end(struct elements_writer *writer) {
+void gathered_put(struct elements_writer *writer) {
     struct store *store = writer->store;
     struct gathered *gathered = store->gathered;
-    if (!writer->gathers) {
-        return;
-    }
     writer->gathers = false;
     gathered->writer = NULL;
     if (gathered->count == 0) {

@@ -22,8 +22,13 @@ void gathered_begin(struct elements_writer *writer, uint64_t count, bool are_dis
  * enough. False: nothing was done, and the writer does not gather any more. */
 bool gathered_add(struct elements_writer *writer, struct packed_element *element,
                   struct slice recorded);
-/* Puts what was gathered into the key's entry, if anything was. */
-void gathered_end(struct elements_writer *writer);
+/* The writer gathers no more: puts what there is into the key's entry. */
+void gathered_put(struct elements_writer *writer);
+static inline void gathered_end(struct elements_writer *writer) {
+    if (unlikely(writer->gathers)) {
+        gathered_put(writer);
+    }
+}
 
 void gathered_free(struct gathered *gathered);
 

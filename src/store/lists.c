@@ -269,23 +269,27 @@ static struct list_positions *positions_of(struct store *store) {
     return store->list_positions;
 }
 
+/* A place at an end of the list: on the element there, in a map, or in the bytes of a packed list
+ * that is not open. */
+struct list_place {
+    struct ordered_map_cursor *cursor;
+    bool is_followed; /* the cursor is on the new element then, else nowhere */
+    uint64_t *slot;
+    const struct packed_list_end *end;
+};
+
 /* Puts an element into the map; `block` is the copy of its value, if that is long. */
-static void put_element(struct ordered_map **map, struct ordered_map_cursor *at, bool is_first,
+static void put_element(struct ordered_map **map, const struct list_place *place, bool is_first,
                         const struct ordered_map_element *element, char *block) {
-    if (at != NULL) {
-        ordered_map_push_copied(map, at, is_first, element, block);
+    if (place != NULL && place->cursor != NULL) {
+        bool is_placed = ordered_map_push_copied(map, place->cursor, is_first, element, block);
+        if (place->is_followed) {
+            ordered_map_follow(*map, place->cursor, is_first, is_placed);
+        }
     } else {
         ordered_map_insert_copied(map, element, block);
     }
 }
-
-/* A place at an end of the list: on the element there, in a map, or in the bytes of a packed list
- * that is not open. */
-struct list_place {
-    struct ordered_map_cursor *cursor; /* and then on the new element */
-    uint64_t *slot;
-    const struct packed_list_end *end;
-};
 
 /* Puts a new element between two neighbours; empty ones are the ends. `place` is on the neighbour
  * of one that comes first or last, or NULL. */
@@ -332,11 +336,10 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
             before_new(writer);
         }
     }
-    struct ordered_map_cursor *at = place != NULL ? place->cursor : NULL;
     if (writer->has_list) {
         element.stamp = packed_list_stamp(&writer->list, stamp);
         require(block == NULL); /* what is packed has no long values */
-        put_element(&writer->list.map, at, left.size == 0, &element, NULL);
+        put_element(&writer->list.map, place, left.size == 0, &element, NULL);
         struct change change = {
             .kind = CHANGE_SET, .stamp = stamp, .element = element.name, .value = value};
         elements_record_packed(writer, &change);
@@ -345,7 +348,7 @@ static enum store_status insert_between(struct elements_writer *writer, struct s
     }
     struct key key = place_of(writer, element.name);
     element.stamp = mutate_record_value(store, &key, stamp, value, 0);
-    put_element(&writer->collection->map, at, left.size == 0, &element, block);
+    put_element(&writer->collection->map, place, left.size == 0, &element, block);
     after(writer, &key, element.stamp);
     return STORE_OK;
 }
@@ -360,11 +363,11 @@ uint64_t list_count(struct elements_writer *writer) {
 }
 
 /* Puts the value at the end of the map, where the cursor is, if the map has any elements. */
-static enum store_status push_beside(struct elements_writer *writer, enum list_end end,
-                                     struct ordered_map_cursor *cursor, bool is_there,
-                                     struct slice value) {
+static inline enum store_status push_beside(struct elements_writer *writer, enum list_end end,
+                                            struct ordered_map_cursor *cursor, bool is_there,
+                                            bool is_followed, struct slice value) {
     struct slice none = slice_make("", 0), beside = is_there ? cursor->element.name : none;
-    struct list_place place = {.cursor = is_there ? cursor : NULL};
+    struct list_place place = {.cursor = is_there ? cursor : NULL, .is_followed = is_followed};
     return insert_between(writer, end == LIST_RIGHT ? beside : none,
                           end == LIST_RIGHT ? none : beside, &place, value);
 }
@@ -385,7 +388,7 @@ enum store_status list_push(struct elements_writer *writer, enum list_end end, s
     }
     struct ordered_map_cursor cursor;
     bool is_there = map_end(*writer_map(writer), end, &cursor);
-    return push_beside(writer, end, &cursor, is_there, value);
+    return push_beside(writer, end, &cursor, is_there, false, value);
 }
 
 void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
@@ -407,7 +410,7 @@ enum store_status list_push_next(struct list_pusher *pusher, struct slice value)
     const struct ordered_map *map = *writer_map(writer);
     bool is_packed = writer->has_list;
     bool is_there = pusher->is_there || map_end(map, pusher->end, &pusher->at);
-    enum store_status status = push_beside(writer, pusher->end, &pusher->at, is_there, value);
+    enum store_status status = push_beside(writer, pusher->end, &pusher->at, is_there, true, value);
     /* Leaving the packed form goes over the whole map. */
     pusher->is_there = is_there && status == STORE_OK && writer->has_list == is_packed;
     return status;
