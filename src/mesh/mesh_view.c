@@ -62,6 +62,16 @@ static bool is_known_by_smaller(const struct mesh *mesh, uint64_t stamp) {
     return false;
 }
 
+/* Was the member forgotten, too, and compares after this node, with what that makes again? Then
+ * what is here of it is made again here: one side may have folded it away, or seen and deleted it,
+ * which cannot be told from two halves that each make again their own. */
+static bool compares_next(const struct mesh *mesh, const struct member *member) {
+    const struct mesh_link *link = mesh_find_link(mesh, member);
+    return catchup_is_rebasing(&mesh->catchup) && link != NULL && link_is_up(link) &&
+           link->catchup.rebases &&
+           memcmp(member->node_id, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) > 0;
+}
+
 /* Does its node make known itself what a replica wrote, if it was there within that time? */
 static bool is_known_by_author(const struct mesh *mesh, uint64_t stamp, uint64_t within_ms) {
     const struct replicas *replicas = get_replicas(mesh);
@@ -70,6 +80,9 @@ static bool is_known_by_author(const struct mesh *mesh, uint64_t stamp, uint64_t
         return false;
     }
     const struct member *member = membership_find(&mesh->membership, replicas->slots[slot].id.node);
+    if (compares_next(mesh, member)) {
+        return false;
+    }
     /* What it wrote in a life in which it was heard it has, whether it told so or not. */
     bool is_its_life = member->ref == replicas->slots[slot].ref && member->heard_ms != 0;
     return member->is_self || is_its_life || member_has_had(member, slot) >= stamp;

@@ -48,6 +48,9 @@ static struct store *rebase_aside(struct sync *sync) {
         rebase->has_aside = true;
     }
     sync_aside_lend(&rebase->aside, sync->store);
+    /* What is kept from a joining before may lie there by another seed. */
+    bool is_taken = sync_take_seed(&rebase->aside, sync->store->seed);
+    ensure(is_taken);
     return &rebase->aside;
 }
 
@@ -96,6 +99,9 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
                     uint64_t *here, struct store *staged, uint64_t *there) {
     struct entry *ours = here != NULL ? table_item(*here) : NULL;
     struct entry *theirs = there != NULL ? table_item(*there) : NULL;
+    if (rebase_entry_at(rebase_aside(sync), key) != NULL) {
+        return true; /* it is to be set again to what it was before the joining before this one */
+    }
     switch (state_merge_quick(merge, ours, theirs)) {
     case STATE_MERGE_TAKE:
     case STATE_MERGE_DROP:

@@ -188,6 +188,8 @@ static struct store *element_stores(struct sync *sync) {
             sync_aside_init(&rebase->elements[i], sync->store);
         }
         sync_aside_lend(&rebase->elements[i], sync->store);
+        bool is_taken = sync_take_seed(&rebase->elements[i], sync->store->seed);
+        ensure(is_taken);
     }
     rebase->has_elements = true;
     return rebase->elements;

@@ -1405,6 +1405,54 @@ static void an_end_that_was_not_told_is_taken_back(void **state) {
     teardown();
 }
 
+/* It compares once more before it has made anything again, by the parts of somebody with another
+ * hash seed: what was found the first time is made again, and what is found only now, too. */
+static void what_was_kept_is_compared_again(void **state) {
+    (void)state;
+    enum { KEYS = 40 };
+    setup(2);
+    set(0, "settled", "1");
+    deliver_all();
+    char name[16];
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(name, sizeof(name), "own%u", i);
+        set(0, name, "mine");
+    }
+    add_field(0, "f", 5);
+    begin_life(&peers[0], 98);
+    struct sync *sync = sync_begin(&peers[0].store, SYNC_REBASE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[0]);
+    expect(0, "own3", NULL);
+    struct hash_seed seed = {.a = 4711, .b = 815};
+    assert_true(sync_take_seed(&peers[1].store, seed));
+    set(1, "own7", "theirs");
+    peers[0].store.sync = NULL;
+    set(0, "later", "mine");
+    begin_life(&peers[0], 97);
+    struct sync *anew = sync_begin(&peers[0].store, SYNC_REBASE, NULL, NULL);
+    sync_keep_rebase(anew, sync);
+    sync_free(sync);
+    assert_true(sync_take_seed(&peers[0].store, seed));
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(anew, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(anew, &peers[0]);
+    assert_true(sync_reissue_some(anew, 1000));
+    sync_free(anew);
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(name, sizeof(name), "own%u", i);
+        expect(0, name, i == 7 ? "theirs" : "mine"); /* that came later, and is not to be undone */
+    }
+    expect(0, "later", "mine");
+    expect(0, "settled", "1");
+    expect_field(0, "f", "5");
+    store_check(&peers[0].store);
+    teardown();
+}
+
 static enum sync_fate make_again(void *udata, uint64_t stamp) {
     (void)udata;
     (void)stamp;
@@ -2481,6 +2529,7 @@ int main(void) {
         cmocka_unit_test(what_is_void_is_not_taken_over),
         cmocka_unit_test(who_saw_what_is_void_takes_the_rest),
         cmocka_unit_test(an_end_that_was_not_told_is_taken_back),
+        cmocka_unit_test(what_was_kept_is_compared_again),
         cmocka_unit_test(who_was_taken_for_gone_comes_back),
         cmocka_unit_test(who_was_taken_for_gone_has_more),
         cmocka_unit_test(no_life_ends_itself),
