@@ -99,7 +99,7 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
                     uint64_t *here, struct store *staged, uint64_t *there) {
     struct entry *ours = here != NULL ? table_item(*here) : NULL;
     struct entry *theirs = there != NULL ? table_item(*there) : NULL;
-    if (rebase_entry_at(rebase_aside(sync), key) != NULL) {
+    if (sync->rebase->is_kept && rebase_entry_at(rebase_aside(sync), key) != NULL) {
         return true; /* it is to be set again to what it was before the joining before this one */
     }
     switch (state_merge_quick(merge, ours, theirs)) {

@@ -41,6 +41,7 @@ enum { REBASE_ELEMENT_STORES = 3 };
 struct rebase {
     struct store aside; /* values to be set, by key */
     bool has_aside;     /* it is in use */
+    bool is_kept;       /* some of it was found by a joining before this one */
     /* One element at a time, under its name: here, there, and what merging makes of it. */
     struct store elements[REBASE_ELEMENT_STORES];
     bool has_elements;

@@ -204,6 +204,7 @@ void sync_keep_rebase(struct sync *sync, struct sync *before) {
     before->ends_count = 0;
     struct rebase *rebase = sync->rebase;
     sync->rebase = before->rebase;
+    sync->rebase->is_kept = true;
     before->rebase = rebase;
 }
 

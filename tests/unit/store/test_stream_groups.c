@@ -14,6 +14,7 @@
 #include "base/codec.h"
 #include "store/xstreams.h"
 #include "unit/store/sequence_law.h"
+#include "unit/store/stream_world.h"
 
 enum { ENTRIES_MAX = 500, READERS_ANY = WORLD_NODES };
 
@@ -29,24 +30,6 @@ static struct {
 } entries;
 
 /* ---- what nodes do ---- */
-
-static void open_at(unsigned node, struct elements_writer *writer) {
-    struct key key = world_key(&world, node, 0);
-    require(elements_open(&world.nodes[node].store, &key, VALUE_STREAM, writer) == STORE_OK);
-}
-
-static void close_at(unsigned node, struct elements_writer *writer) {
-    elements_close(writer);
-    world_end(&world, node);
-    store_check(&world.nodes[node].store);
-}
-
-static struct xstream_view view_at(unsigned node) {
-    struct elements elements;
-    struct key key = world_key(&world, node, 0);
-    (void)elements_read(&world.nodes[node].store, &key, VALUE_STREAM, &elements);
-    return xstream_of(&world.nodes[node].store, &elements);
-}
 
 static unsigned number_of(struct xstream_cursor *cursor) {
     struct xstream_fields fields;
@@ -66,7 +49,7 @@ static struct xstream_id add(unsigned node, uint64_t ms, bool is_explicit) {
     char text[NUMBER_INTEGER_BYTES_MAX];
     unsigned number = entries.count++;
     require(number < ENTRIES_MAX);
-    open_at(node, &writer);
+    stream_open_at(&world, node, &writer);
     require(xstream_make_id(&writer, xstream_last_id(xstream_of_writer(&writer)), ms, false, &id));
     if (is_explicit) {
         struct xstream_id last = xstream_last_id(xstream_of_writer(&writer));
@@ -80,7 +63,7 @@ static struct xstream_id add(unsigned node, uint64_t ms, bool is_explicit) {
     codec_put_slice(&value, slice_make(text, number_format_integer(text, number)));
     require(xstream_add(&writer, id, &value) == STORE_OK);
     buffer_deinit(&value);
-    close_at(node, &writer);
+    stream_close_at(&world, node, &writer);
     return id;
 }
 
@@ -91,7 +74,7 @@ static unsigned read_some(unsigned node, unsigned count) {
     struct xstream_unread unread;
     struct xstream_id before = XSTREAM_ID_MIN;
     unsigned done = 0;
-    open_at(node, &writer);
+    stream_open_at(&world, node, &writer);
     struct xstream_view view = xstream_of_writer(&writer);
     require(xstream_find_group(view, &group_label, &group));
     uint64_t lag = xstream_unread_count(view, &group);
@@ -112,16 +95,16 @@ static unsigned read_some(unsigned node, unsigned count) {
     xstream_unread_note(&writer, &unread);
     xstream_unread_deinit(&unread);
     require(xstream_unread_count(xstream_of_writer(&writer), &group) == lag - done);
-    close_at(node, &writer);
+    stream_close_at(&world, node, &writer);
     return done;
 }
 
 static void make_group(unsigned node, struct xstream_id id, enum xstream_from from) {
     struct elements_writer writer;
     struct xstream_group group = {.label = group_label, .last_id = id, .entries_read = -1};
-    open_at(node, &writer);
+    stream_open_at(&world, node, &writer);
     require(xstream_create_group(&writer, &group, from) == STORE_OK);
-    close_at(node, &writer);
+    stream_close_at(&world, node, &writer);
 }
 
 static void begin(void) {
@@ -226,7 +209,7 @@ static void all_short_histories(void **state) {
 static void delete_some(unsigned node) {
     struct elements_writer writer;
     struct xstream_cursor cursor;
-    open_at(node, &writer);
+    stream_open_at(&world, node, &writer);
     struct xstream_view view = xstream_of_writer(&writer);
     uint64_t length = xstream_length(view);
     if (prng_below(&prng, 2) == 0) {
@@ -242,7 +225,7 @@ static void delete_some(unsigned node) {
         entries.is_deleted[number_of(&cursor)] = true;
         require(xstream_delete(&writer, &id, 1) == 1);
     }
-    close_at(node, &writer);
+    stream_close_at(&world, node, &writer);
 }
 
 /* `reader`: the only one, or READERS_ANY. */
@@ -312,15 +295,16 @@ static void a_group_begins_where_it_is_told(void **state) {
         (void)add(1, 60, true);
         deliver_to(0);
         (void)add(2, 40, false); /* on its way */
-        struct xstream_id last = xstream_last_id(view_at(0));
+        struct xstream_id last = xstream_last_id(stream_view_at(&world, 0));
         make_group(0, last, from == 0 ? XSTREAM_FROM_HERE : XSTREAM_FROM_ID);
         world_deliver_all(&world);
         (void)add(1, 70, false);
         world_deliver_all(&world);
         for (unsigned node = 0; node < WORLD_NODES; node++) {
             struct xstream_group group;
-            require(xstream_find_group(view_at(node), &group_label, &group));
-            require(xstream_unread_count(view_at(node), &group) == (from == 0 ? 2 : 1));
+            require(xstream_find_group(stream_view_at(&world, node), &group_label, &group));
+            require(xstream_unread_count(stream_view_at(&world, node), &group) ==
+                    (from == 0 ? 2 : 1));
         }
         require(read_some(2, 9) == (from == 0 ? 2 : 1));
         require(entries.delivered[0] == 0 && entries.delivered[1] == 0);
@@ -344,9 +328,9 @@ static void a_group_goes_back(void **state) {
     require(read_some(1, 9) == 0);
     struct elements_writer writer;
     struct xstream_group group = {.label = group_label, .last_id = {12, 0}, .entries_read = -1};
-    open_at(2, &writer);
+    stream_open_at(&world, 2, &writer);
     require(xstream_set_group(&writer, &group, XSTREAM_FROM_ID) == STORE_OK);
-    close_at(2, &writer);
+    stream_close_at(&world, 2, &writer);
     world_deliver_all(&world);
     require(read_some(1, 9) == 4);
     world_deliver_all(&world);
@@ -366,16 +350,16 @@ static void walks_begin_behind_what_was_read(void **state) {
         (void)add(1, 20 + i, false);
     }
     require(read_some(0, ENTRIES_MAX) == 20);
-    struct xstream_id last = xstream_last_id(view_at(0));
-    require(!xstream_unread_begin(view_at(0), &group_label, &unread));
+    struct xstream_id last = xstream_last_id(stream_view_at(&world, 0));
+    require(!xstream_unread_begin(stream_view_at(&world, 0), &group_label, &unread));
     require(xstream_id_compare(unread.start, last) > 0);
     xstream_unread_deinit(&unread);
     require(world_deliver(&world, 1, 0));
-    require(xstream_unread_begin(view_at(0), &group_label, &unread));
+    require(xstream_unread_begin(stream_view_at(&world, 0), &group_label, &unread));
     require(unread.start.ms == 20 && unread.cursor.name.id.ms == 20);
     xstream_unread_deinit(&unread);
     require(read_some(0, 9) == 1);
-    require(!xstream_unread_begin(view_at(0), &group_label, &unread));
+    require(!xstream_unread_begin(stream_view_at(&world, 0), &group_label, &unread));
     xstream_unread_deinit(&unread);
     end(0, true);
 }
@@ -393,9 +377,9 @@ static void a_group_survives_as_a_whole(void **state) {
     world_deliver_all(&world);
     require(read_some(1, 5) == 5);
     world_deliver_all(&world);
-    open_at(0, &writer);
+    stream_open_at(&world, 0, &writer);
     xstream_destroy_group(&writer, &group_label);
-    close_at(0, &writer);
+    stream_close_at(&world, 0, &writer);
     require(read_some(1, 1) == 1);
     end(2, true);
 }
@@ -416,11 +400,11 @@ static void bits_that_two_have_are_not_trusted(void **state) {
         struct xstream_id id = add(node, 10, false);
         replicas->slots[other].ref = there;
         struct xstream_cursor cursor;
-        require(xstream_seek(view_at(node), id, &cursor));
+        require(xstream_seek(stream_view_at(&world, node), id, &cursor));
         require(xstream_replica_bits(id.sequence) == xstream_replica_bits(own));
         require(xstream_origin(id, xstream_value(&cursor)) == own);
         id = add(node, 11, false);
-        require(xstream_seek(view_at(node), id, &cursor));
+        require(xstream_seek(stream_view_at(&world, node), id, &cursor));
         require(xstream_origin(id, xstream_value(&cursor)) == xstream_replica_bits(own));
     }
     end(2, true);

@@ -12,6 +12,7 @@
 #include "store/collection.h"
 #include "store/xstreams.h"
 #include "unit/store/sequence_law.h"
+#include "unit/store/stream_world.h"
 
 enum { IDS = 40, CONSUMERS = 4, GROUPS = 2 };
 
@@ -33,26 +34,8 @@ static void begin(uint64_t looks_max) {
         xstream_label_encode(SLICE("another consumer, whose name is a long one"), &consumers[3]));
 }
 
-static void open_at(unsigned node, struct elements_writer *writer) {
-    struct key key = world_key(&world, node, 0);
-    require(elements_open(&world.nodes[node].store, &key, VALUE_STREAM, writer) == STORE_OK);
-}
-
-static void close_at(unsigned node, struct elements_writer *writer) {
-    elements_close(writer);
-    world_end(&world, node);
-    store_check(&world.nodes[node].store);
-}
-
-static struct xstream_view view_at(unsigned node) {
-    struct elements elements;
-    struct key key = world_key(&world, node, 0);
-    (void)elements_read(&world.nodes[node].store, &key, VALUE_STREAM, &elements);
-    return xstream_of(&world.nodes[node].store, &elements);
-}
-
 static bool has_index(unsigned node) {
-    return view_at(node).collection->pending != NULL;
+    return stream_view_at(&world, node).collection->pending != NULL;
 }
 
 static void set_pending(struct elements_writer *writer, unsigned group, uint64_t ms,
@@ -115,7 +98,7 @@ static void compare_shares(struct xstream_view view, unsigned group) {
 
 /* Asks some node. */
 static void ask(unsigned node) {
-    struct xstream_view view = view_at(node);
+    struct xstream_view view = stream_view_at(&world, node);
     unsigned group = (unsigned)prng_below(&prng, GROUPS);
     if (prng_below(&prng, 2) == 0) {
         compare_shares(view, group);
@@ -131,7 +114,7 @@ static void write_some(unsigned node) {
     struct elements_writer writer;
     unsigned group = (unsigned)prng_below(&prng, GROUPS);
     unsigned consumer = (unsigned)prng_below(&prng, CONSUMERS);
-    open_at(node, &writer);
+    stream_open_at(&world, node, &writer);
     unsigned kind = (unsigned)prng_below(&prng, 20);
     for (unsigned i = 0; i < 4; i++) {
         struct xstream_id id = {prng_below(&prng, IDS), 0};
@@ -152,7 +135,7 @@ static void write_some(unsigned node) {
     } else if (kind == 18 && xstream_of_writer(&writer).collection != NULL) {
         xstream_destroy_group(&writer, &groups[group]);
     }
-    close_at(node, &writer);
+    stream_close_at(&world, node, &writer);
     if (kind == 19 && prng_below(&prng, 4) == 0) {
         struct key key = world_key(&world, node, 0), to = world_key(&world, node, 1);
         struct store *store = &world.nodes[node].store;
@@ -195,9 +178,9 @@ static void history(void) {
     world_deliver_all(&world);
     for (unsigned node = 0; node < WORLD_NODES; node++) {
         for (unsigned group = 0; group < GROUPS; group++) {
-            compare_shares(view_at(node), group);
+            compare_shares(stream_view_at(&world, node), group);
             for (unsigned consumer = 0; consumer < CONSUMERS; consumer++) {
-                compare_owned(view_at(node), group, consumer, 0);
+                compare_owned(stream_view_at(&world, node), group, consumer, 0);
             }
         }
         store_check(&world.nodes[node].store);
@@ -218,7 +201,7 @@ static void random_histories(void **state) {
 
 static void fill(unsigned count, unsigned consumers_count) {
     struct elements_writer writer;
-    open_at(0, &writer);
+    stream_open_at(&world, 0, &writer);
     for (unsigned i = 0; i < count; i++) {
         set_pending(&writer, 0, 1 + i, i % consumers_count);
     }
@@ -229,7 +212,7 @@ static void fill(unsigned count, unsigned consumers_count) {
 /* Sets what is pending `times` times in turn, to consumers 0 and 1. */
 static void change(unsigned count, unsigned times) {
     struct elements_writer writer;
-    open_at(0, &writer);
+    stream_open_at(&world, 0, &writer);
     for (unsigned i = 0; i < times; i++) {
         set_pending(&writer, 0, 1 + i % count, (i / count) % 2);
     }
@@ -242,17 +225,18 @@ static void made_where_much_is_looked_at_in_vain(void **state) {
     (void)state;
     begin(64);
     fill(64, 2);
-    compare_shares(view_at(0), 0);
-    compare_owned(view_at(0), 0, 1, 0);
-    compare_owned(view_at(0), 0, 2, 0); /* nothing is pending for it, and 64 is not too many */
+    compare_shares(stream_view_at(&world, 0), 0);
+    compare_owned(stream_view_at(&world, 0), 0, 1, 0);
+    compare_owned(stream_view_at(&world, 0), 0, 2,
+                  0); /* nothing is pending for it, and 64 is not too many */
     require(!has_index(0));
     fill(200, 2);
     require(!has_index(0));
-    compare_owned(view_at(0), 0, 2, 0);
+    compare_owned(stream_view_at(&world, 0), 0, 2, 0);
     require(has_index(0));
     store_check(&world.nodes[0].store);
-    compare_shares(view_at(0), 0);
-    compare_owned(view_at(0), 0, 1, 100);
+    compare_shares(stream_view_at(&world, 0), 0);
+    compare_owned(stream_view_at(&world, 0), 0, 1, 100);
     world_deinit(&world);
 }
 
@@ -260,10 +244,10 @@ static void forgotten_where_little_is_pending(void **state) {
     (void)state;
     begin(64);
     fill(100, 2);
-    compare_shares(view_at(0), 0);
+    compare_shares(stream_view_at(&world, 0), 0);
     require(has_index(0));
     struct elements_writer writer;
-    open_at(0, &writer);
+    stream_open_at(&world, 0, &writer);
     for (unsigned i = 0; i < 100; i++) {
         require(has_index(0) == (100 - i >= 16));
         require(xstream_delete_pending(&writer, &groups[0], &(struct xstream_id){1 + i, 0}, 1) ==
@@ -281,24 +265,24 @@ static void ids_are_forgotten_where_nobody_asks(void **state) {
     enum { COUNT = 1000, CHANGES_MAX = 20000 };
     begin(64);
     fill(COUNT, 2);
-    compare_shares(view_at(0), 0);
-    struct collection *collection = view_at(0).collection;
+    compare_shares(stream_view_at(&world, 0), 0);
+    struct collection *collection = stream_view_at(&world, 0).collection;
     uint64_t bytes_of_counts = xstream_pending_memory_bytes(collection);
-    compare_owned(view_at(0), 0, 1, 0);
+    compare_owned(stream_view_at(&world, 0), 0, 1, 0);
     uint64_t bytes = xstream_pending_memory_bytes(collection);
     require(bytes > bytes_of_counts + COUNT);
     require(bytes < bytes_of_counts + 10 * COUNT);
     for (unsigned i = 0; i < 20; i++) { /* somebody asks: they stay */
         change(COUNT, COUNT);
-        compare_owned(view_at(0), 0, 0, 0);
-        compare_owned(view_at(0), 0, 1, 0);
+        compare_owned(stream_view_at(&world, 0), 0, 0, 0);
+        compare_owned(stream_view_at(&world, 0), 0, 1, 0);
         require(xstream_pending_memory_bytes(collection) > bytes_of_counts + COUNT);
     }
     change(COUNT, CHANGES_MAX);
     require(xstream_pending_memory_bytes(collection) <= bytes_of_counts);
     require(has_index(0));
-    compare_shares(view_at(0), 0);
-    compare_owned(view_at(0), 0, 1, 500);
+    compare_shares(stream_view_at(&world, 0), 0);
+    compare_owned(stream_view_at(&world, 0), 0, 1, 500);
     world_deinit(&world);
 }
 
@@ -308,18 +292,18 @@ static void many_consumers_are_one_walk(void **state) {
     begin(8);
     fill(400, CONSUMERS);
     for (unsigned i = 0; i < CONSUMERS; i++) {
-        compare_owned(view_at(0), 0, i, 0);
-        compare_owned(view_at(0), 0, i, 397);
-        compare_owned(view_at(0), 0, i, 500);
+        compare_owned(stream_view_at(&world, 0), 0, i, 0);
+        compare_owned(stream_view_at(&world, 0), 0, i, 397);
+        compare_owned(stream_view_at(&world, 0), 0, i, 500);
     }
     store_check(&world.nodes[0].store);
     struct elements_writer writer;
-    open_at(0, &writer);
+    stream_open_at(&world, 0, &writer);
     require(xstream_delete_consumer(&writer, &groups[0], &consumers[2]) == 100);
     elements_close(&writer);
     store_check(&world.nodes[0].store);
-    compare_owned(view_at(0), 0, 2, 0);
-    compare_shares(view_at(0), 0);
+    compare_owned(stream_view_at(&world, 0), 0, 2, 0);
+    compare_shares(stream_view_at(&world, 0), 0);
     world_deinit(&world);
 }
 
