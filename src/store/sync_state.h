@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What sync.c and rebase.c share: the struct behind sync.h. */
+/* The struct behind sync.h, and what the files share that take over a state: sync.c from the
+ * beginning to the end, sync_part.c and sync_part_end.c part by part, rebase.c. */
 #ifndef STORE_SYNC_STATE_H
 #define STORE_SYNC_STATE_H
 
@@ -88,8 +89,34 @@ struct sync {
     struct sync_stats stats;
 };
 
+static inline void sync_lower(uint64_t *least, uint64_t value) {
+    *least = value < *least ? value : *least;
+}
+
+/* ---- sync_part.c ---- */
+
+void sync_intake_free(struct sync_intake *intake, bool is_direct);
+/* A part that did not come whole: nothing of it stays. */
+void sync_part_reset(struct sync *sync, struct sync_part *part);
+/* The part shows the change with that stamp. */
+void sync_part_raise_context(struct sync_part *part, uint64_t stamp);
+
+typedef bool (*sync_range_fn)(struct sync *sync, struct sync_part *part, const struct key *key);
+
+/* Calls `each` for all keys of the part that are in `store`, which may remove or replace that key.
+ * False as soon as it is. */
+bool sync_range_walk(struct sync *sync, struct sync_part *part, struct store *store,
+                     sync_range_fn each);
+/* For that: removes the key. */
+bool sync_range_remove(struct sync *sync, struct sync_part *part, const struct key *key);
+
+/* ---- sync_part_end.c ---- */
+
 /* What state_merge.h wants to know about a part. */
 struct state_merge sync_merge_of(struct sync *sync, const struct sync_part *part);
+/* Did the part tell that the replica is retired? */
+bool sync_has_retired(const struct sync_retired *retired, unsigned part);
+void sync_take_retired(struct sync *sync);
 
 /* ---- stores that only hold entries for a while ---- */
 
