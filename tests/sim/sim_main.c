@@ -26,8 +26,9 @@
 #include "sim/sim_run.h"
 
 #ifdef STARLING_JEMALLOC
-/* Each run takes as much memory as the one before: it is kept. */
-const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:1,lg_tcache_max:18";
+/* Each run takes as much memory as the one before: it is kept for a while. For good would be more
+ * with every run, since it falls into pieces. */
+const char *malloc_conf = "dirty_decay_ms:5000,muzzy_decay_ms:0,narenas:1,lg_tcache_max:18";
 #endif
 
 enum {
