@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "platform/network.h"
+#include "platform/network_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <event2/dns.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <event2/util.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -23,86 +17,11 @@
 #include "base/memory.h"
 
 enum {
-    WATCHES_MAX = 16,
-    ACCEPTS_PER_EVENT = 256, /* then others get their turn */
-    NAME_BYTES_MAX = 255,
-    ADDRESS_BYTES = 64, /* of a numeric address with its port */
     /* Of one encrypted connection in one call: a socket's buffers, which bound it otherwise, are
      * filled and emptied by the other side meanwhile. */
     ENCRYPTED_BYTES_MAX = 1 << 20,
     TLS_RECORD_BYTES = 16 << 10,
     EXACT_WAIT_US_MAX = 10000, /* longer waits are exact enough by the loop's own timers */
-};
-
-struct watch {
-    struct event event;
-    network_watch_fn handler;
-    void *udata;
-};
-
-/* A lookup under way. */
-struct lookup {
-    struct lookup *next;
-    struct network *network;
-    network_resolved_fn resolved;
-    void *udata;
-    struct evdns_getaddrinfo_request *request;
-    unsigned port;
-    bool is_cancelled;
-    char name[NAME_BYTES_MAX + 1];
-};
-
-struct network {
-    struct event_base *base;
-    struct connection *pending; /* something to read lies in their sessions, not in the socket */
-    unsigned shakes_count;      /* steps of handshakes in this turn */
-    struct evdns_base *dns;     /* made when it is first needed */
-    struct lookup *lookups;
-    struct event timer;
-    int exact_timer; /* a descriptor */
-    struct event exact_event;
-    struct watch *watches[WATCHES_MAX];
-    size_t watches_count;
-};
-
-struct listener {
-    struct network *network;
-    struct connection_handlers handlers;
-    struct event event;
-    int descriptor;
-    int keepalive_seconds;
-    char *path;
-    const struct tls *tls;
-    enum tls_role tls_role;
-    unsigned handshakes_max;
-    struct connection *shaking; /* in their handshake, not handed over yet */
-    unsigned shaking_count;
-};
-
-/* The handshake of a connection: of one that was taken, in a list of its listener. */
-struct handshake {
-    struct connection *next, *previous;
-    struct listener *listener; /* NULL: this side has connected */
-    struct event timer;        /* only with a listener */
-};
-
-struct connection {
-    struct network *network;
-    struct connection_handlers handlers;
-    void *owner;
-    int descriptor;
-    bool is_unix;
-    bool is_connecting;
-    bool waits_to_write; /* as the owner wants it */
-    bool waits_to_read;
-    bool watches_room;                                        /* write_event is added */
-    struct tls_session *tls;                                  /* NULL: plain */
-    struct handshake *handshake;                              /* under way */
-    bool shake_wants_room, read_wants_room, send_wants_bytes; /* what TLS waits for */
-    bool is_pending;                                          /* in the network's list */
-    struct connection *next_pending;
-    struct event read_event;
-    struct event *write_event; /* made when it is first needed */
 };
 
 /* ---- the loop ---- */
@@ -148,10 +67,8 @@ struct network *network_new(void) {
     return network;
 }
 
-static void lookups_cancel(struct network *network);
-
 void network_free(struct network *network) {
-    lookups_cancel(network);
+    network_cancel_lookups(network);
     for (size_t i = 0; i < network->watches_count; i++) {
         (void)event_del(&network->watches[i]->event);
         memory_free(network->watches[i]);
@@ -203,7 +120,7 @@ static void network_on_watch(evutil_socket_t descriptor, short what, void *udata
 
 static bool network_watch(struct network *network, int number, short what, network_watch_fn handler,
                           void *udata) {
-    if (network->watches_count == WATCHES_MAX) {
+    if (network->watches_count == NETWORK_WATCHES_MAX) {
         return false;
     }
     struct watch *watch = memory_alloc_zero(sizeof(*watch));
@@ -228,9 +145,7 @@ bool network_watch_signal(struct network *network, int number, network_watch_fn 
     return network_watch(network, number, EV_SIGNAL | EV_PERSIST, handler, udata);
 }
 
-/* ---- listening ---- */
-
-static void set_keepalive(int descriptor, int seconds) {
+void connection_set_keepalive(int descriptor, int seconds) {
     int on = 1, interval = seconds / 3 > 0 ? seconds / 3 : 1, probes = 3;
     (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
@@ -240,8 +155,7 @@ static void set_keepalive(int descriptor, int seconds) {
 
 static void connection_on_writable(evutil_socket_t descriptor, short what, void *udata);
 
-/* Waits for room in the socket for whoever needs it: the owner or TLS. */
-static void connection_watch_room(struct connection *connection) {
+void connection_watch_room(struct connection *connection) {
     bool is_wanted = (connection->waits_to_write && !connection->send_wants_bytes) ||
                      connection->shake_wants_room || connection->read_wants_room;
     if (connection->watches_room == is_wanted) {
@@ -261,9 +175,7 @@ static void connection_watch_room(struct connection *connection) {
     }
 }
 
-static void connection_shake(struct connection *connection);
-
-static void connection_on_readable(evutil_socket_t descriptor, short what, void *udata) {
+void connection_on_readable(evutil_socket_t descriptor, short what, void *udata) {
     struct connection *connection = (struct connection *)udata;
     (void)descriptor;
     (void)what;
@@ -319,8 +231,7 @@ static void connection_on_writable(evutil_socket_t descriptor, short what, void 
     connection->handlers.writable(connection->handlers.udata, connection, connection->owner);
 }
 
-/* Looks at a session after it was used: what it holds has to be asked for. */
-static void connection_note_pending(struct connection *connection) {
+void connection_note_pending(struct connection *connection) {
     struct network *network = connection->network;
     if (connection->tls != NULL && connection->handshake == NULL && !connection->is_pending &&
         connection->waits_to_read && tls_session_has_pending(connection->tls)) {
@@ -339,274 +250,6 @@ static void connection_forget_pending(struct connection *connection) {
         *at = connection->next_pending;
         connection->is_pending = false;
     }
-}
-
-/* ---- handshakes ---- */
-
-static void handshake_free(struct connection *connection) {
-    struct handshake *handshake = connection->handshake;
-    struct listener *listener = handshake->listener;
-    if (listener != NULL) {
-        (void)event_del(&handshake->timer);
-        *(handshake->previous != NULL ? &handshake->previous->handshake->next
-                                      : &listener->shaking) = handshake->next;
-        if (handshake->next != NULL) {
-            handshake->next->handshake->previous = handshake->previous;
-        }
-        listener->shaking_count--;
-    }
-    connection->handshake = NULL;
-    memory_free(handshake);
-}
-
-static void connection_reject(struct connection *connection, int failure) {
-    if (connection->handlers.rejected != NULL) {
-        connection->handlers.rejected(connection->handlers.udata, connection, failure);
-    } else {
-        connection_close(connection);
-    }
-}
-
-/* The handshake is through, or has failed. */
-static void connection_end_shaking(struct connection *connection, int failure) {
-    bool was_taken = connection->handshake->listener != NULL;
-    handshake_free(connection);
-    connection->shake_wants_room = false;
-    connection_watch_room(connection);
-    if (failure == 0) {
-        connection_note_pending(connection);
-    } else {
-        connection_watch_readable(connection, false);
-    }
-    if (!was_taken) {
-        connection->handlers.connected(connection->handlers.udata, connection, connection->owner,
-                                       failure);
-    } else if (failure == 0) {
-        connection->handlers.accepted(connection->handlers.udata, connection);
-    } else {
-        connection_reject(connection, failure);
-    }
-}
-
-static void connection_shake(struct connection *connection) {
-    struct network *network = connection->network;
-    if (network->shakes_count >= NETWORK_HANDSHAKES_A_TURN) {
-        connection->shake_wants_room = true; /* there is: in the next turn */
-        connection_watch_room(connection);
-        return;
-    }
-    network->shakes_count++;
-    enum tls_step step = tls_session_shake(connection->tls);
-    if (step == TLS_DONE || step == TLS_FAILED) {
-        connection_end_shaking(connection, step == TLS_DONE ? 0 : EPROTO);
-        return;
-    }
-    connection->shake_wants_room = step == TLS_WANTS_WRITE;
-    connection_watch_room(connection);
-}
-
-static void handshake_on_timer(evutil_socket_t descriptor, short what, void *udata) {
-    (void)descriptor;
-    (void)what;
-    connection_end_shaking((struct connection *)udata, ETIMEDOUT);
-}
-
-static struct handshake *handshake_new(struct connection *connection, struct listener *listener) {
-    struct handshake *handshake = memory_alloc_zero(sizeof(*handshake));
-    connection->handshake = handshake;
-    handshake->listener = listener;
-    if (listener != NULL) {
-        struct timeval limit = {.tv_sec = NETWORK_HANDSHAKE_MS / 1000,
-                                .tv_usec = NETWORK_HANDSHAKE_MS % 1000 * 1000};
-        (void)event_assign(&handshake->timer, connection->network->base, -1, 0, handshake_on_timer,
-                           connection);
-        (void)event_add(&handshake->timer, &limit);
-        handshake->next = listener->shaking;
-        if (handshake->next != NULL) {
-            handshake->next->handshake->previous = connection;
-        }
-        listener->shaking = connection;
-        listener->shaking_count++;
-    }
-    return handshake;
-}
-
-static struct connection *connection_new(struct network *network,
-                                         const struct connection_handlers *handlers, int descriptor,
-                                         bool is_unix, int keepalive_seconds) {
-    struct connection *connection = memory_alloc_zero(sizeof(*connection));
-    connection->network = network;
-    connection->handlers = *handlers;
-    connection->descriptor = descriptor;
-    connection->is_unix = is_unix;
-    if (!is_unix) {
-        int on = 1;
-        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        if (keepalive_seconds > 0) {
-            set_keepalive(descriptor, keepalive_seconds);
-        }
-    }
-    (void)event_assign(&connection->read_event, network->base, descriptor, EV_READ | EV_PERSIST,
-                       connection_on_readable, connection);
-    return connection;
-}
-
-static void listener_take(struct listener *listener, int descriptor) {
-    struct connection *connection =
-        connection_new(listener->network, &listener->handlers, descriptor, listener->path != NULL,
-                       listener->keepalive_seconds);
-    if (listener->tls == NULL) {
-        connection_watch_readable(connection, true);
-        listener->handlers.accepted(listener->handlers.udata, connection);
-        return;
-    }
-    bool is_full = listener->shaking_count >= listener->handshakes_max;
-    connection->tls =
-        is_full ? NULL : tls_session_new(listener->tls, descriptor, listener->tls_role);
-    if (connection->tls == NULL) {
-        connection_reject(connection, is_full ? EMFILE : ENOMEM);
-        return;
-    }
-    (void)handshake_new(connection, listener);
-    connection_watch_readable(connection, true);
-}
-
-static void listener_on_readable(evutil_socket_t socket, short what, void *udata) {
-    struct listener *listener = (struct listener *)udata;
-    (void)what;
-    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        int descriptor = accept4(socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (descriptor >= 0) {
-            listener_take(listener, descriptor);
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
-        }
-    }
-}
-
-static int listen_unix(const struct listener_opts *opts) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(opts->path) >= sizeof(address.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", opts->path);
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) {
-        return -1;
-    }
-    /* A socket left by an earlier run would be in the way. */
-    (void)unlink(opts->path);
-    if (bind(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        (opts->path_permissions != 0 && chmod(opts->path, opts->path_permissions) != 0)) {
-        int saved = errno;
-        (void)close(descriptor);
-        errno = saved;
-        return -1;
-    }
-    return descriptor;
-}
-
-static int listen_tcp(const struct listener_opts *opts, const char **failure) {
-    bool all_ipv4 = strcmp(opts->address, "*") == 0, all_ipv6 = strcmp(opts->address, "::*") == 0;
-    char port[16];
-    (void)snprintf(port, sizeof(port), "%d", opts->port);
-    struct addrinfo hints = {.ai_family = all_ipv4   ? AF_INET
-                                          : all_ipv6 ? AF_INET6
-                                                     : AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE};
-    struct addrinfo *found = NULL;
-    int status = getaddrinfo(all_ipv4 || all_ipv6 ? NULL : opts->address, port, &hints, &found);
-    if (status != 0) {
-        *failure = gai_strerror(status);
-        errno = EADDRNOTAVAIL;
-        return -1;
-    }
-    int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1;
-    if (descriptor >= 0) {
-        (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-        if (found->ai_family == AF_INET6) {
-            /* IPv4 has a socket of its own. */
-            (void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-        }
-        if (bind(descriptor, found->ai_addr, found->ai_addrlen) != 0) {
-            int saved = errno;
-            (void)close(descriptor);
-            errno = saved;
-            descriptor = -1;
-        }
-    }
-    int saved = errno;
-    freeaddrinfo(found);
-    errno = saved;
-    return descriptor;
-}
-
-struct listener *network_listen(struct network *network, const struct listener_opts *opts,
-                                char *error, size_t error_bytes, bool *is_missing) {
-    const char *failure = NULL;
-    int descriptor = opts->path != NULL ? listen_unix(opts) : listen_tcp(opts, &failure);
-    if (descriptor >= 0 && listen(descriptor, opts->backlog) != 0) {
-        int saved = errno;
-        (void)close(descriptor);
-        errno = saved;
-        descriptor = -1;
-    }
-    if (descriptor < 0) {
-        if (is_missing != NULL) {
-            *is_missing = errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT || errno == ENOPROTOOPT ||
-                          errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT ||
-                          errno == EPFNOSUPPORT;
-        }
-        (void)snprintf(error, error_bytes, "%s", failure != NULL ? failure : strerror(errno));
-        return NULL;
-    }
-    struct listener *listener = memory_alloc_zero(sizeof(*listener));
-    listener->network = network;
-    listener->handlers = *opts->handlers;
-    listener->descriptor = descriptor;
-    listener->keepalive_seconds = opts->keepalive_seconds;
-    listener->path = opts->path != NULL ? memory_copy_text(opts->path) : NULL;
-    listener->tls = opts->tls;
-    listener->tls_role = opts->tls_role;
-    listener->handshakes_max =
-        opts->handshakes_max > 0 ? opts->handshakes_max : (unsigned)NETWORK_HANDSHAKES_MAX;
-    (void)event_assign(&listener->event, network->base, descriptor, EV_READ | EV_PERSIST,
-                       listener_on_readable, listener);
-    (void)event_add(&listener->event, NULL);
-    return listener;
-}
-
-void listener_free(struct listener *listener) {
-    while (listener->shaking != NULL) {
-        connection_close(listener->shaking);
-    }
-    (void)event_del(&listener->event);
-    (void)close(listener->descriptor);
-    if (listener->path != NULL) {
-        (void)unlink(listener->path);
-        memory_free(listener->path);
-    }
-    memory_free(listener);
-}
-
-void listener_pause(struct listener *listener, bool is_paused) {
-    if (is_paused) {
-        (void)event_del(&listener->event);
-    } else {
-        (void)event_add(&listener->event, NULL);
-    }
-}
-
-void listener_set_keepalive(struct listener *listener, int keepalive_seconds) {
-    listener->keepalive_seconds = keepalive_seconds;
-}
-
-void listener_set_tls(struct listener *listener, const struct tls *tls, enum tls_role role) {
-    listener->tls = tls;
-    listener->tls_role = role;
 }
 
 /* ---- connections ---- */
@@ -893,129 +536,5 @@ void connection_address(const struct connection *connection, bool is_ours, char 
         /* The other end of a Unix socket has no name: both show ours. */
         (void)connection_name(connection, true, &address);
         (void)snprintf(text, text_bytes, "%s:0", ((const struct sockaddr_un *)&address)->sun_path);
-    }
-}
-
-/* ---- names ---- */
-
-static void lookup_end(struct lookup *lookup) {
-    struct lookup **at = &lookup->network->lookups;
-    while (*at != lookup) {
-        at = &(*at)->next;
-    }
-    *at = lookup->next;
-    memory_free(lookup);
-}
-
-static void lookup_done(int status, struct evutil_addrinfo *found, void *udata) {
-    struct lookup *lookup = (struct lookup *)udata;
-    char texts[NETWORK_ADDRESSES_MAX][ADDRESS_BYTES];
-    const char *addresses[NETWORK_ADDRESSES_MAX];
-    size_t count = 0;
-    for (const struct evutil_addrinfo *at = found; at != NULL && count < NETWORK_ADDRESSES_MAX;
-         at = at->ai_next) {
-        char host[INET6_ADDRSTRLEN];
-        bool is_ipv6 = at->ai_family == AF_INET6;
-        const void *bytes = is_ipv6 ? (const void *)&((struct sockaddr_in6 *)at->ai_addr)->sin6_addr
-                                    : (const void *)&((struct sockaddr_in *)at->ai_addr)->sin_addr;
-        if ((is_ipv6 || at->ai_family == AF_INET) &&
-            inet_ntop(at->ai_family, bytes, host, sizeof(host)) != NULL) {
-            (void)snprintf(texts[count], ADDRESS_BYTES, is_ipv6 ? "[%s]:%u" : "%s:%u", host,
-                           lookup->port);
-            addresses[count] = texts[count];
-            count++;
-        }
-    }
-    if (found != NULL) {
-        evutil_freeaddrinfo(found);
-    }
-    if (!lookup->is_cancelled) {
-        lookup->resolved(lookup->udata, lookup->name, lookup->port, addresses, count,
-                         count > 0 ? NULL : evutil_gai_strerror(status));
-    }
-    lookup_end(lookup);
-}
-
-/* The resolver as the system is configured now, or NULL. */
-static struct evdns_base *lookups_resolver(struct network *network) {
-    if (network->dns != NULL && network->lookups == NULL) {
-        evdns_base_free(network->dns, 0);
-        network->dns = NULL;
-    }
-    if (network->dns == NULL) {
-        network->dns = evdns_base_new(network->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        if (network->dns != NULL) {
-            /* What fails to be read leaves the defaults: a resolver on this machine. */
-            (void)evdns_base_resolv_conf_parse(network->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
-        }
-    }
-    return network->dns;
-}
-
-void network_resolve(struct network *network, const char *name, unsigned port,
-                     network_resolved_fn resolved, void *udata) {
-    struct evdns_base *dns = strlen(name) <= NAME_BYTES_MAX ? lookups_resolver(network) : NULL;
-    if (dns == NULL) {
-        resolved(udata, name, port, NULL, 0, evutil_gai_strerror(EVUTIL_EAI_FAIL));
-        return;
-    }
-    struct lookup *lookup = memory_alloc_zero(sizeof(*lookup));
-    lookup->network = network;
-    lookup->resolved = resolved;
-    lookup->udata = udata;
-    lookup->port = port;
-    (void)snprintf(lookup->name, sizeof(lookup->name), "%s", name);
-    lookup->next = network->lookups;
-    network->lookups = lookup;
-    struct evutil_addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-    struct evdns_getaddrinfo_request *request =
-        evdns_getaddrinfo(dns, name, NULL, &hints, lookup_done, lookup);
-    /* NULL: answered from within, and the lookup is gone. */
-    if (request != NULL) {
-        lookup->request = request;
-    }
-}
-
-/* Answers of what is given up come through the loop. */
-static void lookups_cancel(struct network *network) {
-    for (struct lookup *lookup = network->lookups; lookup != NULL; lookup = lookup->next) {
-        lookup->is_cancelled = true;
-        if (lookup->request != NULL) {
-            evdns_getaddrinfo_cancel(lookup->request);
-        }
-    }
-    for (int i = 0; i < 4 && network->lookups != NULL; i++) {
-        (void)event_base_loop(network->base, EVLOOP_NONBLOCK);
-    }
-    if (network->dns != NULL) {
-        evdns_base_free(network->dns, 0);
-    }
-}
-
-void network_own_address(const char *address, char *text, size_t text_bytes) {
-    /* A datagram socket that is connected sends nothing, but knows its way. The address of the
-     * default is one that is reserved for documentation. */
-    struct sockaddr_storage there, here;
-    int size = sizeof(there);
-    socklen_t here_size = sizeof(here);
-    char host[INET6_ADDRSTRLEN];
-    (void)snprintf(text, text_bytes, "127.0.0.1");
-    if (evutil_parse_sockaddr_port(address != NULL ? address : "192.0.2.1:9",
-                                   (struct sockaddr *)&there, &size) != 0) {
-        return;
-    }
-    int descriptor = socket(there.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) {
-        return;
-    }
-    bool is_known = connect(descriptor, (struct sockaddr *)&there, (socklen_t)size) == 0 &&
-                    getsockname(descriptor, (struct sockaddr *)&here, &here_size) == 0;
-    (void)close(descriptor);
-    bool is_ipv6 = is_known && here.ss_family == AF_INET6;
-    const void *bytes = is_ipv6 ? (const void *)&((struct sockaddr_in6 *)&here)->sin6_addr
-                                : (const void *)&((struct sockaddr_in *)&here)->sin_addr;
-    if (is_known && inet_ntop(here.ss_family, bytes, host, sizeof(host)) != NULL) {
-        (void)snprintf(text, text_bytes, is_ipv6 ? "[%s]" : "%s", host);
     }
 }
