@@ -161,6 +161,12 @@ static void cmd_restore(struct command_context *ctx) {
     rdb_reader_deinit(&reader);
 }
 
+#define RESTORE_ROW                                                                                \
+    .handler = cmd_restore, .arity = -4, .categories = CATEGORY_KEYSPACE | CATEGORY_DANGEROUS,     \
+    .keys = {1, 1, 1}, .key_flags = KEY_OVERWRITE | KEY_UPDATE,                                    \
+    .cost = "O(N) where N is the size of the value.",                                              \
+    .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
+
 static const struct command cmd_dump_rows[] = {
     {.name = "dump",
      .handler = cmd_dump,
@@ -174,18 +180,12 @@ static const struct command cmd_dump_rows[] = {
      .cost = "O(N) where N is the size of the value.",
      .syntax = "key",
      .summary = "Serialises the value at a key in Redis's own format."},
-    {.name = "restore",
-     .handler = cmd_restore,
-     .arity = -4,
-     .flags = CMD_WRITE | CMD_DENY_OOM,
-     .categories = CATEGORY_KEYSPACE | CATEGORY_DANGEROUS,
-     .keys = {1, 1, 1},
-     .key_flags = KEY_OVERWRITE | KEY_UPDATE,
-     .group = "generic",
-     .since = "2.6.0",
-     .cost = "O(N) where N is the size of the value.",
-     .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-     .summary = "Creates a key from a value that DUMP serialised."},
+    {RESTORE_ROW, .name = "restore", .flags = CMD_WRITE | CMD_DENY_OOM, .group = "generic",
+     .since = "2.6.0", .summary = "Creates a key from a value that DUMP serialised."},
+    /* What MIGRATE of a cluster's node sends. */
+    {RESTORE_ROW, .name = "restore-asking", .flags = CMD_WRITE | CMD_DENY_OOM | CMD_ASKING,
+     .group = "server", .since = "3.0.0",
+     .summary = "The same as RESTORE, for MIGRATE from a node of a cluster."},
 };
 
 COMMAND_FAMILY(cmd_dump_family, cmd_dump_rows);

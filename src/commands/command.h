@@ -40,6 +40,7 @@ enum {
     CMD_NO_MANDATORY_KEYS = 1 << 18,
     CMD_TOUCHES_ARBITRARY_KEYS = 1 << 19,
     CMD_NEEDS_START = 1 << 20, /* although CMD_LOADING, not before the files were read */
+    CMD_ASKING = 1 << 21,      /* COMMAND INFO alone: in a cluster ASKING comes with it */
 };
 
 /* ACL categories beyond those that follow from flags and group (@write, @read, @fast, @slow,

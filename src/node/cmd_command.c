@@ -23,6 +23,7 @@ static const struct command_word_bit COMMAND_FLAGS[] = {
     {CMD_STALE, "stale"},
     {CMD_SKIP_MONITOR, "skip_monitor"},
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
+    {CMD_ASKING, "asking"},
     {CMD_FAST, "fast"},
     {CMD_NO_AUTH, "no_auth"},
     {CMD_NO_ASYNC_LOADING, "no_async_loading"},
@@ -351,12 +352,15 @@ static void command_reply_arguments(struct reply *reply, const struct command_sy
 /* What COMMAND DOCS says of a command besides what its row has: since when another one is to be
  * used, or, without that, that it is for tests. */
 struct command_notice {
-    const char *name, *deprecated_since, *replaced_by;
+    const char *name; /* the full one */
+    const char *deprecated_since, *replaced_by;
 };
 
 static const struct command_notice *command_find_notice(const struct command *row) {
     static const struct command_notice NOTICES[] = {
         {"brpoplpush", "6.2.0", "`BLMOVE` with `RIGHT` and `LEFT`"},
+        {"cluster|slaves", "5.0.0", "`CLUSTER REPLICAS`"},
+        {"cluster|slots", "7.0.0", "`CLUSTER SHARDS`"},
         {"debug", NULL, NULL},
         {"georadius", "6.2.0", "`GEOSEARCH` or `GEOSEARCHSTORE` with `BYRADIUS`"},
         {"georadius_ro", "6.2.0", "`GEOSEARCH` with `BYRADIUS`"},
@@ -368,6 +372,7 @@ static const struct command_notice *command_find_notice(const struct command *ro
         {"pfdebug", NULL, NULL},
         {"pfselftest", NULL, NULL},
         {"quit", "7.2.0", "closing the connection"},
+        {"restore-asking", NULL, NULL},
         {"rpoplpush", "6.2.0", "`LMOVE` with `RIGHT` and `LEFT`"},
         {"substr", "2.0.0", "`GETRANGE`"},
         {"zrangebylex", "6.2.0", "`ZRANGE` with `BYLEX`"},
@@ -376,12 +381,16 @@ static const struct command_notice *command_find_notice(const struct command *ro
         {"zrevrangebylex", "6.2.0", "`ZRANGE` with `REV` and `BYLEX`"},
         {"zrevrangebyscore", "6.2.0", "`ZRANGE` with `REV` and `BYSCORE`"},
     };
-    for (size_t i = 0; row->parent == NULL && i < sizeof(NOTICES) / sizeof(NOTICES[0]); i++) {
-        if (strcmp(NOTICES[i].name, row->name) == 0) {
-            return &NOTICES[i];
+    struct buffer name = {0};
+    command_table_full_name(row, &name);
+    const struct command_notice *found = NULL;
+    for (size_t i = 0; found == NULL && i < sizeof(NOTICES) / sizeof(NOTICES[0]); i++) {
+        if (slice_equal(buffer_slice(&name), slice_of(NOTICES[i].name))) {
+            found = &NOTICES[i];
         }
     }
-    return NULL;
+    buffer_deinit(&name);
+    return found;
 }
 
 static void command_reply_notice(struct reply *reply, const struct command_notice *notice) {

@@ -202,6 +202,7 @@ static void node_add_families(struct node *node) {
         &cmd_latency_family,
         &cmd_acl_family,
         &cmd_module_family,
+        &cmd_cluster_family,
         &cmd_debug_family,
         &cmd_persistence_family,
         &cmd_mesh_family,

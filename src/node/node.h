@@ -374,6 +374,7 @@ extern const struct command_family cmd_slowlog_family;
 extern const struct command_family cmd_latency_family;
 extern const struct command_family cmd_acl_family;
 extern const struct command_family cmd_module_family;
+extern const struct command_family cmd_cluster_family;
 extern const struct command_family cmd_debug_family;
 extern const struct command_family cmd_persistence_family;
 extern const struct command_family cmd_mesh_family;

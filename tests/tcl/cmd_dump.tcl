@@ -154,6 +154,16 @@ start_server {} {
             expect [r restore k 0 $dump replace idletime 10] OK
         }
     }
+    test "RESTORE-ASKING, which nodes of a cluster send, is RESTORE" {
+        set dump [payload "\x00\x01v"]
+        expect [r restore-asking k 100000 $dump] OK
+        expect [r get k] v
+        expect_range [r pttl k] 90000 100000
+        expect_error "BUSYKEY Target key name already exists." { r restore-asking k 0 $dump }
+        expect [r restore-asking k 0 $dump replace] OK
+        expect [r command getkeys restore-asking k 0 x] k
+        expect_true {"asking" in [lindex [r command info restore-asking] 0 2]}
+    }
     test "RESTORE: errors of arguments" {
         set dump [payload "\x00\x01v"]
         expect_error "ERR Invalid TTL value, must be >= 0" { r restore k -1 $dump }

@@ -447,6 +447,63 @@ start_server {} {
     }
 }
 
+# ---- CLUSTER ----
+
+start_server {} {
+    set refusal "ERR This instance has cluster support disabled"
+    test "CLUSTER, READONLY, READWRITE and ASKING: this server is no part of a cluster" {
+        foreach request {{cluster info} {cluster nodes} {cluster slots} {cluster shards} {cluster myid}
+            {cluster keyslot a} {cluster countkeysinslot 1} {cluster getkeysinslot 1 10}
+            {cluster help} {CLUSTER Reset hard} {cluster links} {cluster replicas x}
+            {cluster slaves x} {cluster meet 127.0.0.1 1} {cluster meet a b c d}
+            {cluster failover} {cluster forget x} {cluster replicate x} {cluster saveconfig}
+            {cluster addslots 1 2} {cluster addslotsrange 1 2} {cluster delslots 1}
+            {cluster delslotsrange 1 2} {cluster flushslots} {cluster bumpepoch}
+            {cluster set-config-epoch 1} {cluster setslot 1 stable}
+            {cluster count-failure-reports x} readonly readwrite asking} {
+            expect_error $refusal { r {*}$request }
+        }
+        expect_error "ERR unknown subcommand 'nosuch'. Try CLUSTER HELP." { r cluster nosuch }
+        expect_error "ERR wrong number of arguments for 'cluster' command" { r cluster }
+        expect_error "ERR wrong number of arguments for 'cluster|keyslot' command" {
+            r cluster keyslot
+        }
+        expect_error "ERR wrong number of arguments for 'readonly' command" { r readonly x }
+    }
+    starling_test "CLUSTER MYSHARDID" {
+        expect_error $refusal { r cluster myshardid }
+    }
+    test "CLUSTER and READONLY in a transaction are queued, and refused then" {
+        r multi
+        expect [r cluster info] QUEUED
+        expect [r readonly] QUEUED
+        expect [r set k v] QUEUED
+        expect [r -wire exec] "*3\r\n-$refusal\r\n-$refusal\r\n+OK\r\n"
+        r multi
+        expect_error "ERR unknown subcommand 'nosuch'*" { r cluster nosuch }
+        expect_error "EXECABORT *" { r exec }
+    }
+    test "CLUSTER in COMMAND INFO, DOCS and LIST, and in ACL CAT" {
+        expect [lrange [lindex [r command info cluster] 0] 0 2] {cluster -2 {}}
+        foreach {name arity flags} {cluster|addslots -3 {admin stale no_async_loading}
+            cluster|replicas 3 {admin stale} cluster|keyslot 3 stale cluster|help 2 {loading stale}
+            cluster|reset -2 {admin noscript stale} readonly 1 {fast loading stale}
+            readwrite 1 {fast loading stale} asking 1 fast} {
+            set info [lindex [r command info $name] 0]
+            expect [list [lindex $info 1] [lsort [lindex $info 2]]] [list $arity [lsort $flags]]
+        }
+        expect [dict get [r command docs readonly] readonly group] cluster
+        set docs [dict get [r command docs cluster] cluster subcommands]
+        expect [dict get $docs cluster|slots deprecated_since] 7.0.0
+        expect [dict get [lindex [dict get $docs cluster|keyslot arguments] 0] type] string
+        expect [dict get [lindex [dict get $docs cluster|addslots arguments] 0] type] integer
+        expect_set [r command list filterby pattern cluster|set*] {cluster|set-config-epoch
+            cluster|setslot}
+        expect_true {"readonly" in [r acl cat connection]}
+        expect_true {"cluster|meet" in [r acl cat admin]}
+    }
+}
+
 # ---- the program ----
 
 test "the program: --version, --help, unknown options" {
