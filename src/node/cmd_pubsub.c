@@ -156,8 +156,9 @@ bool publish_allows_command(const struct command *row) {
             return true;
         }
     }
-    return strcmp(row->name, "ping") == 0 || strcmp(row->name, "quit") == 0 ||
-           strcmp(row->name, "reset") == 0;
+    return row->parent == NULL &&
+           (strcmp(row->name, "ping") == 0 || strcmp(row->name, "quit") == 0 ||
+            strcmp(row->name, "reset") == 0);
 }
 
 /* ---- publishing ---- */

@@ -224,8 +224,9 @@ static bool is_paused(const struct node *node, const struct client *client,
 
 static bool is_transaction_control(const struct command *row) {
     return row->handler == cmd_exec || row->handler == cmd_discard || row->handler == cmd_multi ||
-           row->handler == cmd_watch || strcmp(row->name, "quit") == 0 ||
-           strcmp(row->name, "reset") == 0;
+           row->handler == cmd_watch ||
+           (row->parent == NULL &&
+            (strcmp(row->name, "quit") == 0 || strcmp(row->name, "reset") == 0));
 }
 
 /* May it be executed while the data are not there yet? */

@@ -117,6 +117,7 @@ start_server {} {
         expect_error "ERR Can't execute 'publish': $allowed" { $c publish a b }
         expect_error "ERR Can't execute 'client|list': $allowed" { $c client list }
         expect_error "ERR Can't execute 'multi': $allowed" { $c multi }
+        expect_error "ERR Can't execute 'latency|reset': $allowed" { $c latency reset }
         expect_error "ERR unknown command 'nosuch'*" { $c nosuch }
         expect_error "ERR wrong number of arguments for 'get' command" { $c get }
         expect [$c -wire ping] "*2\r\n\$4\r\npong\r\n\$0\r\n\r\n"

@@ -112,6 +112,12 @@ start_server {} {
         expect_error "ERR EXEC without MULTI" { r exec }
         expect [r exists k] 0
     }
+    test "LATENCY RESET and SLOWLOG RESET inside a transaction are queued like others" {
+        r multi
+        expect [r latency reset] QUEUED
+        expect [r slowlog reset] QUEUED
+        expect [r exec] {0 OK}
+    }
     test "QUIT inside a transaction" {
         set c [connect]
         $c multi
