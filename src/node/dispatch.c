@@ -211,15 +211,19 @@ static bool may_write_now(const struct command *row, const struct client *client
            (row->handler == cmd_exec && (client->queue_flags & CMD_WRITE) != 0);
 }
 
+/* Would it reach replicas, if there were any, besides the writes? */
+static bool may_replicate(const struct command *row) {
+    return (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 || strcmp(row->name, "pfcount") == 0 ||
+           strcmp(row->name, "publish") == 0 || strcmp(row->name, "spublish") == 0;
+}
+
 /* Does CLIENT PAUSE hold the request back? */
 static bool is_paused(const struct node *node, const struct client *client,
                       const struct command *row) {
     if (likely(node->pause_until_ms <= node->now_ms)) {
         return false;
     }
-    return node->pause_all || may_write_now(row, client) ||
-           (row->flags & CMD_TOUCHES_ARBITRARY_KEYS) != 0 || strcmp(row->name, "pfcount") == 0 ||
-           strcmp(row->name, "publish") == 0 || strcmp(row->name, "spublish") == 0;
+    return node->pause_all || may_write_now(row, client) || may_replicate(row);
 }
 
 static bool is_transaction_control(const struct command *row) {
@@ -275,7 +279,7 @@ static HOT_INLINE bool check_refuses(struct node *node, struct client *client,
         return true;
     }
     if (unlikely((client->flags & CLIENT_MONITOR) != 0) &&
-        (row->flags & (CMD_READ | CMD_WRITE)) != 0) {
+        ((row->flags & (CMD_READ | CMD_WRITE)) != 0 || may_replicate(row))) {
         reply_error(reply, "ERR Replica can't interact with the keyspace");
         return true;
     }

@@ -934,6 +934,13 @@ start_server {} {
             expect_true {![string match *timeout* $seen]} $seen
         }
     }
+    test "a client in MONITOR has no keys and publishes nothing" {
+        set m [connect]
+        $m monitor
+        foreach request {{get k} {set k v} {pfcount k} {publish c m} {spublish c m}} {
+            expect_error "ERR Replica can't interact with the keyspace" { $m {*}$request }
+        }
+    }
     test "a MONITOR that leaves costs nothing" {
         set m [connect]
         $m monitor
