@@ -75,7 +75,7 @@ static bool restore_parse_ttl(struct command_context *ctx, struct restore_option
     }
     if (ttl_ms != 0 && !options->is_absolute &&
         __builtin_add_overflow(ttl_ms, ctx->store->now_ms, &ttl_ms)) {
-        reply_error(ctx->reply, "ERR invalid expire time in 'restore' command");
+        reply_errorf(ctx->reply, "ERR invalid expire time in '%s' command", ctx->row->name);
         return false;
     }
     options->expire_unix_ms = (uint64_t)ttl_ms;

@@ -191,6 +191,9 @@ start_server {} {
         expect_error "ERR invalid expire time in 'restore' command" {
             r restore k 9223372036854775807 [payload "\x00\x01v"]
         }
+        expect_error "ERR invalid expire time in 'restore-asking' command" {
+            r restore-asking k 9223372036854775807 [payload "\x00\x01v"]
+        }
         expect [r exists k] 0
     }
 
