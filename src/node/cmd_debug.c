@@ -360,7 +360,8 @@ static void debug_sdslen(struct command_context *ctx) {
     if (entry == NULL) {
         return;
     }
-    if (strcmp(command_encoding_name(ctx->store, entry), "int") == 0) {
+    if (entry_type(entry) != VALUE_STRING ||
+        strcmp(command_encoding_name(ctx->store, entry), "int") == 0) {
         reply_error(ctx->reply, "ERR Not an sds encoded string.");
         return;
     }

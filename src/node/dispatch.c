@@ -149,10 +149,11 @@ static const struct command *resolve(struct node *node, struct client *client,
         const struct command *sub = command_table_find_sub(&node->commands, row, args[1]);
         if (sub == NULL) {
             int size = args[1].size < 128 ? (int)args[1].size : 128;
-            char upper[32];
+            /* The name it was called by: it may be a new one. */
+            char upper[128];
             size_t i = 0;
-            for (; i < sizeof(upper) - 1 && row->name[i] != '\0'; i++) {
-                char c = row->name[i];
+            for (; i < sizeof(upper) - 1 && i < args[0].size; i++) {
+                char c = args[0].data[i];
                 upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
             }
             upper[i] = '\0';

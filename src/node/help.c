@@ -2,11 +2,11 @@
 #include "node/help.h"
 
 void help_reply(struct command_context *ctx, const char *const *lines, size_t count) {
-    const char *command = ctx->row->parent != NULL ? ctx->row->parent : ctx->row->name;
-    char upper[32];
+    /* The name it was called by: it may be a new one. */
+    char upper[128];
     size_t size = 0;
-    for (; size < sizeof(upper) - 1 && command[size] != '\0'; size++) {
-        char c = command[size];
+    for (; size < sizeof(upper) - 1 && size < ctx->args[0].size; size++) {
+        char c = ctx->args[0].data[size];
         upper[size] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     }
     upper[size] = '\0';

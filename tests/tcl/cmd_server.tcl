@@ -962,6 +962,9 @@ start_server {} {
         r set k v
         expect_match [r debug object k] "Value at:* refcount:1 encoding:embstr serializedlength:2*"
         expect_error "ERR no such key" { r debug object none }
+        expect_match [r debug sdslen k] "key_sds_len:1, * val_sds_len:1, *"
+        r rpush list a
+        expect_error "ERR Not an sds encoded string." { r debug sdslen list }
         expect [r debug set-active-expire 1] OK
         expect_match [join [r debug help] \n] "DEBUG <subcommand> *SLEEP*"
         expect_error "ERR unknown subcommand*Try DEBUG HELP." { r debug foo }

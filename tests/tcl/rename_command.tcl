@@ -15,6 +15,10 @@ rename-command STRLEN strlen
         expect [r hidden getname] ""
         expect_error "ERR unknown command 'client'*" { r client getname }
     }
+    test "HELP of a renamed command names it as it is called" {
+        expect_error "ERR unknown subcommand 'nosuch'. Try HIDDEN HELP." { r hidden nosuch }
+        expect_match [lindex [r hidden help] 0] "HIDDEN <subcommand> *"
+    }
     test "a command renamed to nothing is gone" {
         expect_error "ERR unknown command 'flushall'*" { r flushall }
         expect [r exists k] 1
