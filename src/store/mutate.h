@@ -128,6 +128,9 @@ void mutate_free(struct store *store, struct entry *entry);
 void mutate_put(struct store *store, const struct key *key, uint64_t *slot, struct entry *entry);
 /* Takes the entry at `slot` out and frees it; records nothing. */
 void mutate_remove(struct store *store, const struct key *key, uint64_t *slot);
+/* Rebuilds the entry with another expiry, 0 for none; everything else stays. Records nothing. */
+void mutate_put_expiry(struct store *store, const struct key *key, uint64_t *slot, uint64_t stamp,
+                       uint64_t expire_unix_ms);
 /* Removes an expired key, recording that. */
 void mutate_expire(struct store *store, const struct key *key, uint64_t *slot);
 /* Records that `key` now is `value`, with `expire_unix_ms` (0: none; UINT64_MAX: as it was), cut

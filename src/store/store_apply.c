@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Changes that were recorded: from the log, or other replicas. */
+#include "base/mutation.h"
+#include "store/databases.h"
+#include "store/elements.h"
+#include "store/merge.h"
+#include "store/mutate.h"
+#include "store/notify.h"
+#include "store/strings.h"
+#include "store/sync.h"
+
+enum store_status mutate_apply_place(struct store *store, const struct key *key,
+                                     const struct change *change) {
+    uint64_t *slot;
+    unsigned author = stamp_slot(change->stamp);
+    switch (change->kind) {
+    case CHANGE_DELETE:
+        slot = mutate_slot(store, key);
+        if (slot == NULL) {
+            return STORE_OK;
+        }
+        if (!store->is_alone && !strings_is_covered(store, table_item(*slot), author)) {
+            return merge_apply(store, key, change);
+        }
+        mutate_remove(store, key, slot);
+        return STORE_OK;
+    case CHANGE_EXPIRE:
+        slot = mutate_slot(store, key);
+        if (!store->is_alone &&
+            (slot == NULL || !strings_expiry_is_covered(store, table_item(*slot), author))) {
+            return merge_apply(store, key, change);
+        }
+        if (slot != NULL) {
+            mutate_put_expiry(store, key, slot, change->stamp, change->expire_unix_ms);
+        }
+        return STORE_OK;
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
+        return strings_apply(store, key, change);
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+    case CHANGE_SWAP:
+    case CHANGE_LIFE_END:
+        break;
+    }
+    impossible("changes of whole databases are handled by the caller");
+}
+
+static enum store_status store_apply_key(struct store *store, const struct change *change) {
+    struct key key = store_key(store, change->db, change->key);
+    return change->type == VALUE_STRING ? mutate_apply_place(store, &key, change)
+                                        : elements_apply(store, &key, change);
+}
+
+/* Applies a change of one key and tells of it. */
+static enum store_status store_apply_telling(struct store *store, const struct change *change) {
+    struct key key = store_key(store, change->db, change->key);
+    struct notify_shown before;
+    notify_look(store, &key, &before);
+    if (change->type != VALUE_STRING) {
+        struct notify_element element;
+        notify_look_at_element(store, &key, change, &element);
+        enum store_status applied = store_apply_key(store, change);
+        if (applied == STORE_OK) {
+            notify_element_applied(store, &key, change, &element, before.is_there);
+        }
+        return applied;
+    }
+    enum store_status status = store_apply_key(store, change);
+    if (status == STORE_OK) {
+        notify_applied(store, &key, change, &before);
+    }
+    return status;
+}
+
+static enum store_status apply_life_end(struct store *store, const struct change *change) {
+    struct change_life_end end;
+    if (!change_life_end_take(change->value, &end)) {
+        return STORE_MALFORMED;
+    }
+    if (replicas_find(&store->replicas, end.ref) == stamp_slot(change->stamp)) {
+        return STORE_MALFORMED; /* no life ends itself */
+    }
+    struct ended_replica ended = {.ref = end.ref, .ticks = end.ticks, .made_ticks = end.made_ticks};
+    replicas_note_ended(&store->replicas, &ended);
+    return STORE_OK;
+}
+
+void store_end_life(struct store *store, const struct ended_replica *ended) {
+    struct change_life_end end = {
+        .ref = ended->ref, .ticks = ended->ticks, .made_ticks = ended->made_ticks};
+    struct buffer value = {0};
+    require(end.ref != store->replicas.slots[store->replicas.self].ref);
+    change_life_end_put(&value, &end);
+    struct change change = {
+        .kind = CHANGE_LIFE_END, .stamp = mutate_stamp(store), .value = buffer_slice(&value)};
+    mutate_record(store, NULL, &change);
+    replicas_note_ended(&store->replicas, ended);
+    buffer_deinit(&value);
+}
+
+bool store_has_void(const struct store *store) {
+    return replicas_has_void(&store->replicas, &store->context);
+}
+
+enum store_status store_apply(struct store *store, const struct change *recorded) {
+    if (recorded->db >= store->dbs_count) {
+        return STORE_MALFORMED;
+    }
+    struct change change = *recorded;
+    change.db = store_database_index(store, recorded->db);
+    enum store_status status = STORE_OK;
+    switch (change.kind) {
+    case CHANGE_FLUSH:
+    case CHANGE_FLUSH_ALL:
+        store->notify_taken.is_set = false;
+        flush_apply(store, &change);
+        break;
+    case CHANGE_SWAP:
+        status = databases_apply_swap(store, &change);
+        break;
+    case CHANGE_LIFE_END:
+        status = apply_life_end(store, &change);
+        break;
+    case CHANGE_SET:
+    case CHANGE_SET_EXPIRING:
+    case CHANGE_SET_KEEPING:
+    case CHANGE_DELETE:
+    case CHANGE_EXPIRE:
+    case CHANGE_COUNTER:
+    case CHANGE_FLOAT_COUNTER:
+    case CHANGE_PATCH:
+    case CHANGE_REGISTERS:
+    case CHANGE_TAKE:
+    case CHANGE_MORE:
+        /* While it catches up, a key may have come in a state that the change is part of. */
+        if (likely(store->sync == NULL) || !sync_has_seen(store->sync, store, &change)) {
+            status = likely(store->notify_classes == 0) ? store_apply_key(store, &change)
+                                                        : store_apply_telling(store, &change);
+        }
+        break;
+    }
+    if (status == STORE_OK) {
+        context_add(&store->context, change.stamp);
+        hybrid_clock_observe(&store->clock, stamp_ticks(change.stamp));
+    }
+    return status;
+}
+
+bool store_has_seen(const struct store *store, const struct change *change) {
+    return context_covers(&store->context, change->stamp) ||
+           (store->sync != NULL && sync_has_seen(store->sync, store, change));
+}
