@@ -151,6 +151,7 @@ static enum store_status push_many(struct command_context *ctx, struct elements_
     for (size_t i = 2; i < ctx->args_count && status == STORE_OK; i++) {
         status = list_push_next(&pusher, ctx->args[i]);
     }
+    list_push_end(&pusher);
     return status;
 }
 

@@ -460,6 +460,7 @@ static enum store_status sort_push_all(struct elements_writer *writer, const str
         status = list_push_next(&pusher, slice_make(values->data + at, size));
         at += size;
     }
+    list_push_end(&pusher);
     return status;
 }
 

@@ -21,10 +21,12 @@ enum store_status dump_list_read(struct store *store, const struct key *key,
     (void)store_delete(store, key);
     enum store_status status = elements_open(store, key, VALUE_LIST, &writer);
     ensure(status == STORE_OK);
-    list_push_begin(&pusher, &writer, LIST_RIGHT, 0);
+    /* The values take the half of what tells them here, or more. */
+    list_push_begin(&pusher, &writer, LIST_RIGHT, reader->rest.size / 2);
     while (status == STORE_OK && rdb_reader_next(reader, &item)) {
         status = list_push_next(&pusher, item.name);
     }
+    list_push_end(&pusher);
     elements_close(&writer);
     if (status != STORE_OK) {
         (void)store_delete(store, key);

@@ -35,10 +35,6 @@ static struct packed_tree *map_tree(const struct ordered_map *map) {
     return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
 }
 
-static size_t small_bytes(size_t used) {
-    return memory_class_bytes(sizeof(struct packed_run) + used);
-}
-
 /* Marks of reads in a small map, which keeps none. */
 #define NO_MARKS (&(struct packed_marks){.marks = {{.run = NULL}}})
 
@@ -56,7 +52,7 @@ static struct packed_run *run_fit(struct ordered_map **map, struct packed_run *r
         bool fits = capacity <= leaf->capacity && capacity > leaf->capacity / 2;
         return fits ? run : &packed_leaf_resize(tree, leaf, capacity)->run;
     }
-    run = memory_resize(run, small_bytes(used));
+    run = memory_resize(run, packed_small_bytes(used));
     *map = (struct ordered_map *)(void *)run;
     return run;
 }
@@ -68,7 +64,7 @@ static struct packed_run *run_splice(struct ordered_map **map, struct packed_run
     size_t used_before = run->used, rest = used_before - to, used = from + size + rest;
     require(used <= PACKED_RUN_BYTES_MAX);
     struct packed_marks *marks = run_marks(map);
-    bool is_same = marks == NULL && small_bytes(used) == small_bytes(used_before);
+    bool is_same = marks == NULL && packed_small_bytes(used) == packed_small_bytes(used_before);
     if (marks != NULL) {
         packed_marks_forget(marks, run, from);
     }
@@ -94,47 +90,13 @@ static void run_count(struct ordered_map **map, struct packed_run *run, int64_t 
     }
 }
 
-/* ---- small maps and trees ---- */
-
-static uint64_t run_block_bytes(struct packed_run *run) {
-    uint64_t bytes = 0;
-    if (run->is_special) {
-        struct ordered_map_cursor cursor;
-        packed_run_begin(run, &cursor);
-        while (cursor.next_index < run->count) {
-            packed_run_step(&cursor);
-            if (packed_cursor_block(&cursor) != NULL) {
-                bytes += memory_class_bytes(cursor.element.value.size);
-            }
-        }
-    }
-    return bytes;
-}
-
-static void map_to_tree(struct ordered_map **map) {
-    struct packed_run *run = map_run(*map);
-    struct packed_tree *tree = packed_tree_new(run);
-    tree->bytes += run_block_bytes(run);
-    memory_free_sized(run, small_bytes(run->used));
-    *map = (struct ordered_map *)(void *)tree;
-}
-
-static void map_to_small(struct ordered_map **map) {
-    struct packed_tree *tree = map_tree(*map);
-    const struct packed_run *from = &tree->first->run;
-    struct packed_run *run = memory_alloc(small_bytes(from->used));
-    memcpy(run, from, sizeof(*from) + from->used);
-    packed_tree_free(tree);
-    *map = (struct ordered_map *)(void *)run;
-}
-
 /* Frees the run's map, whose last element is gone. */
 static void map_free_empty(struct ordered_map **map) {
     struct packed_tree *tree = map_tree(*map);
     if (tree != NULL) {
         packed_tree_free(tree);
     } else {
-        memory_free_sized(*map, small_bytes(map_run(*map)->used));
+        memory_free_sized(*map, packed_small_bytes(map_run(*map)->used));
     }
     *map = NULL;
 }
@@ -216,7 +178,7 @@ static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
         if (run->used <= SMALL_USED_MAX) {
             return false;
         }
-        map_to_tree(map);
+        packed_map_to_tree(map);
         return true;
     }
     struct packed_leaf *leaf = packed_run_leaf(run), *next = leaf->next;
@@ -237,7 +199,7 @@ static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
         is_changed = true;
     }
     if (tree->levels == 0 && tree->first->run.used <= SMALL_USED_AGAIN) {
-        map_to_small(map);
+        packed_map_to_small(map);
         is_changed = true;
     }
     return is_changed;
@@ -549,7 +511,7 @@ static bool map_place(struct ordered_map **map, const struct incoming *incoming)
     if (is_tree) {
         return leaf_overflow(map, incoming, previous, behind);
     }
-    map_to_tree(map);
+    packed_map_to_tree(map);
     return false;
 }
 
@@ -567,7 +529,7 @@ void ordered_map_insert_copied(struct ordered_map **map, const struct ordered_ma
     incoming.tail_size = packed_put_tail(incoming.tail, element, block, &incoming.control);
     incoming.is_special = element->flags != 0 || block != NULL;
     if (*map == NULL) {
-        *map = memory_alloc_zero(small_bytes(0));
+        *map = memory_alloc_zero(packed_small_bytes(0));
     }
     while (!map_place(map, &incoming)) {
     }
@@ -833,7 +795,7 @@ const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block
 struct ordered_map *ordered_map_copy(const struct ordered_map *map) {
     require(ordered_map_has_bytes(map));
     const struct packed_run *from = map_run(map);
-    struct packed_run *run = memory_alloc(small_bytes(from->used));
+    struct packed_run *run = memory_alloc(packed_small_bytes(from->used));
     memcpy(run, from, sizeof(*from) + from->used);
     return (struct ordered_map *)(void *)run;
 }
@@ -853,7 +815,7 @@ uint64_t ordered_map_memory_bytes(const struct ordered_map *map) {
     if (tree != NULL) {
         return tree->bytes;
     }
-    return small_bytes(map_run(map)->used) + run_block_bytes(map_run(map));
+    return packed_small_bytes(map_run(map)->used) + packed_run_block_bytes(map_run(map));
 }
 
 /* What a check found on its way. */
@@ -924,7 +886,7 @@ void ordered_map_check(const struct ordered_map *map) {
     if (tree == NULL) {
         struct packed_run *run = map_run(map);
         require(run->used <= SMALL_USED_MAX);
-        checked.bytes = small_bytes(run->used);
+        checked.bytes = packed_small_bytes(run->used);
         check_run(&checked, run);
     } else {
         uint64_t bytes = packed_tree_check(tree, check_leaf, &checked); /* I3 */

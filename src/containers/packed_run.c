@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/varint.h"
 
 enum {
@@ -307,6 +308,21 @@ void *packed_cursor_block(const struct ordered_map_cursor *cursor) {
     return code == CONTROL_VALUE_BLOCK ? (void *)(uintptr_t)cursor->element.value.data : NULL;
 }
 
+uint64_t packed_run_block_bytes(struct packed_run *run) {
+    uint64_t bytes = 0;
+    if (run->is_special) {
+        struct ordered_map_cursor cursor;
+        packed_run_begin(run, &cursor);
+        while (cursor.next_index < run->count) {
+            packed_run_step(&cursor);
+            if (packed_cursor_block(&cursor) != NULL) {
+                bytes += memory_class_bytes(cursor.element.value.size);
+            }
+        }
+    }
+    return bytes;
+}
+
 /* ---- marks ---- */
 
 void packed_mark_set(struct packed_mark *mark, const struct ordered_map_cursor *cursor,
@@ -446,6 +462,29 @@ size_t packed_put_head_again(char *out, const struct ordered_map_cursor *cursor,
     return size + put_stamp(out + size, previous_stamp, stamp, &out[0]);
 }
 
+size_t packed_put_plain(char *out, const struct packed_key *previous,
+                        const struct ordered_map_element *element, bool follows) {
+    struct slice value = element->value;
+    size_t size = 1;
+    uint8_t control =
+        value.size < CONTROL_VALUE_SIZED ? (uint8_t)value.size : (uint8_t)CONTROL_VALUE_SIZED;
+    if (follows) {
+        out[0] = (char)control;
+        size += put_stamp(out + 1, previous->stamp, element->stamp, out);
+    } else {
+        struct packed_key key = {.name = element->name, .stamp = element->stamp};
+        size = packed_put_head(out, previous, &key, control);
+    }
+    if (control == CONTROL_VALUE_SIZED) {
+        require(value.size <= ORDERED_MAP_INLINE_BYTES);
+        size += varint_put(out + size, value.size);
+    }
+    if (value.size > 0) {
+        memcpy(out + size, value.data, value.size);
+    }
+    return size + value.size;
+}
+
 uint8_t packed_cursor_control(const struct ordered_map_cursor *cursor) {
     return (uint8_t)packed_run_bytes(cursor->run)[cursor->start] & CONTROL_VALUE_MASK;
 }
@@ -573,40 +612,16 @@ void ordered_map_build(struct ordered_map_builder *builder, struct ordered_map_b
         .run = run, .to = packed_run_bytes(run), .end = (char *)block + sizeof(*block)};
 }
 
-/* Writes the element at `to`; returns its size. */
-static size_t put_built(char *to, const struct ordered_map_builder *builder,
-                        const struct ordered_map_element *element, bool follows) {
-    struct slice value = element->value;
-    size_t size = 1;
-    uint8_t control =
-        value.size < CONTROL_VALUE_SIZED ? (uint8_t)value.size : (uint8_t)CONTROL_VALUE_SIZED;
-    if (follows) {
-        to[0] = (char)control;
-        size += put_stamp(to + 1, builder->stamp, element->stamp, to);
-    } else {
-        struct packed_key previous = {.name = builder->name, .stamp = builder->stamp};
-        struct packed_key key = {.name = element->name, .stamp = element->stamp};
-        size = packed_put_head(to, &previous, &key, control);
-    }
-    if (control == CONTROL_VALUE_SIZED) {
-        require(value.size <= ORDERED_MAP_INLINE_BYTES);
-        size += varint_put(to + size, value.size);
-    }
-    if (value.size > 0) {
-        memcpy(to + size, value.data, value.size);
-    }
-    return size + value.size;
-}
-
 void ordered_map_build_add(struct ordered_map_builder *builder,
                            const struct ordered_map_element *element, bool follows) {
     enum { REST_BYTES_MAX = 1 + 1 + 3 + 3 + VARINT_BYTES_MAX + 5 };
+    struct packed_key previous = {.name = builder->name, .stamp = builder->stamp};
     size_t left = (size_t)(builder->end - builder->to), size;
     if (left >= REST_BYTES_MAX + element->name.size + element->value.size) {
-        size = put_built(builder->to, builder, element, follows);
+        size = packed_put_plain(builder->to, &previous, element, follows);
     } else {
         char staged[PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX];
-        size = put_built(staged, builder, element, follows);
+        size = packed_put_plain(staged, &previous, element, follows);
         require(size <= left);
         memcpy(builder->to, staged, size);
     }

@@ -25,7 +25,7 @@
  * and stamp: changes put new bytes for the head (control byte, name, stamp) of the one behind,
  * whose tail (flags, size, value) stays as it is.
  *
- * Only packed_tree.c and ordered_map.c use this. Runs hold what we wrote ourselves: bytes from
+ * Only packed_tree.c, ordered_map.c and ordered_map_bulk.c use this. Runs hold what we wrote ourselves: bytes from
  * outside become elements first. */
 #ifndef CONTAINERS_PACKED_RUN_H
 #define CONTAINERS_PACKED_RUN_H
@@ -47,6 +47,8 @@ enum {
     PACKED_HEAD_BYTES_MAX = 1 + 1 + 3 + 3 + ORDERED_MAP_NAME_BYTES_MAX + 10,
     /* flags, size, value or address */
     PACKED_TAIL_BYTES_MAX = 1 + 5 + ORDERED_MAP_INLINE_BYTES,
+    /* control, stamp, size: around a value, where the name is not told */
+    PACKED_AROUND_VALUE_BYTES_MAX = 1 + 10 + 5,
     PACKED_MARK_NAME_BYTES = 40,
     PACKED_MARKS_COUNT = 2,
 };
@@ -101,6 +103,8 @@ struct slice packed_run_first_name(const struct packed_run *run);
 void packed_cursor_copy(struct ordered_map_cursor *to, const struct ordered_map_cursor *from);
 /* The block of the value at the cursor; NULL when it lies in the run. */
 void *packed_cursor_block(const struct ordered_map_cursor *cursor);
+/* Bytes of all such blocks of the run. */
+uint64_t packed_run_block_bytes(struct packed_run *run);
 
 /* ---- marks ---- */
 
@@ -127,6 +131,10 @@ size_t packed_put_head(char *out, const struct packed_key *previous, const struc
  * `previous_stamp`. */
 size_t packed_put_head_again(char *out, const struct ordered_map_cursor *cursor,
                              uint64_t previous_stamp, uint64_t stamp, uint8_t control);
+/* Writes at `out` a whole element that has no flags and no block, behind `previous`. `follows`: its
+ * name is the successor of the one before, which need not be told. Returns its size. */
+size_t packed_put_plain(char *out, const struct packed_key *previous,
+                        const struct ordered_map_element *element, bool follows);
 /* The low bits of the control byte of the element at the cursor. */
 uint8_t packed_cursor_control(const struct ordered_map_cursor *cursor);
 

@@ -242,6 +242,29 @@ void packed_tree_free(struct packed_tree *tree) {
     memory_free_sized(tree, sizeof(*tree));
 }
 
+/* ---- small maps and trees ---- */
+
+size_t packed_small_bytes(size_t used) {
+    return memory_class_bytes(sizeof(struct packed_run) + used);
+}
+
+void packed_map_to_tree(struct ordered_map **map) {
+    struct packed_run *run = (struct packed_run *)(void *)*map;
+    struct packed_tree *tree = packed_tree_new(run);
+    tree->bytes += packed_run_block_bytes(run);
+    memory_free_sized(run, packed_small_bytes(run->used));
+    *map = (struct ordered_map *)(void *)tree;
+}
+
+void packed_map_to_small(struct ordered_map **map) {
+    struct packed_tree *tree = (struct packed_tree *)(void *)*map;
+    const struct packed_run *from = &tree->first->run;
+    struct packed_run *run = memory_alloc(packed_small_bytes(from->used));
+    memcpy(run, from, sizeof(*from) + from->used);
+    packed_tree_free(tree);
+    *map = (struct ordered_map *)(void *)run;
+}
+
 /* ---- search ---- */
 
 static struct slice node_first_name(void *node, uint32_t level_above) {

@@ -3,8 +3,8 @@
  * below each child. What is inside a leaf is ordered_map.c's; the tree moves whole leaves.
  *
  * Inner nodes hold no names: a search looks at the first name of leaves, which is told in full
- * there. They split in halves, and join a neighbour when a quarter is left. Only ordered_map.c uses
- * this. */
+ * there. They split in halves, and join a neighbour when a quarter is left. Only ordered_map.c and
+ * ordered_map_bulk.c use this. */
 #ifndef CONTAINERS_PACKED_TREE_H
 #define CONTAINERS_PACKED_TREE_H
 
@@ -49,6 +49,15 @@ static inline struct packed_leaf *packed_run_leaf(struct packed_run *run) {
 struct packed_tree *packed_tree_new(const struct packed_run *run);
 /* Frees a tree that has one leaf left, but no blocks of values. */
 void packed_tree_free(struct packed_tree *tree);
+
+/* ---- small maps and trees ---- */
+
+/* Bytes of the block of a small map, whose run has that many. */
+size_t packed_small_bytes(size_t used);
+/* A small map becomes a tree of one leaf; and a tree of one leaf a small map, which has room for
+ * what is in there. */
+void packed_map_to_tree(struct ordered_map **map);
+void packed_map_to_small(struct ordered_map **map);
 
 /* ---- reads ---- */
 

@@ -151,12 +151,16 @@ static inline char *put_key(struct change_writer *writer, char *at, const char *
     return at;
 }
 
+/* Is it the key of the change before? */
+static inline bool is_same_key(const struct change_writer *writer, struct slice key) {
+    return writer->has_key && key.size == writer->key_bytes &&
+           memcmp(key.data, writer->bytes.data + writer->key_offset, key.size) == 0;
+}
+
 static char *put_element(struct change_writer *writer, char *at, const char *begin,
                          const struct change *change) {
     require(change_can_be_of_element(change->kind));
-    bool is_same =
-        writer->has_key && change->key.size == writer->key_bytes &&
-        memcmp(change->key.data, writer->bytes.data + writer->key_offset, writer->key_bytes) == 0;
+    bool is_same = is_same_key(writer, change->key);
     *at++ = (char)(change->type | (change->is_key_fresh ? TYPE_KEY_FRESH : 0) |
                    (is_same ? TYPE_SAME_KEY : 0));
     if (!is_same) {
@@ -271,6 +275,35 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     if (change->kind == CHANGE_FLOAT_COUNTER) {
         at += put_slice(at, change->float_increment);
     }
+    put_end(writer, begin, at);
+}
+
+void change_writer_add_element(struct change_writer *writer, const struct change *change) {
+    enum { SHORT_MAX = 127 }; /* numbers of one byte */
+    uint64_t ticks = stamp_ticks(change->stamp) - writer->last_ticks;
+    size_t value_size = change->kind == CHANGE_SET ? change->value.size : 0;
+    bool is_short = ticks <= SHORT_MAX && change->element.size <= SHORT_MAX &&
+                    value_size <= SHORT_MAX && !change->is_key_fresh;
+    if (!writer->is_on || !is_short || change->db != writer->last_db ||
+        !is_same_key(writer, change->key)) {
+        change_writer_add(writer, change);
+        return;
+    }
+    char *begin = buffer_reserve(&writer->bytes, 5 + change->element.size + value_size);
+    char *at = begin;
+    *at++ = (char)(change->kind | (unsigned)CHANGE_ELEMENT | (unsigned)CHANGE_GOES_ON);
+    *at++ = (char)ticks;
+    *at++ = (char)(change->type | (unsigned)TYPE_SAME_KEY);
+    *at++ = (char)change->element.size;
+    copy_bytes(at, change->element.data, change->element.size);
+    at += change->element.size;
+    if (change->kind == CHANGE_SET) {
+        *at++ = (char)value_size;
+        copy_bytes(at, change->value.data, value_size);
+        at += value_size;
+    }
+    writer->last_offset = writer->bytes.size;
+    writer->last_ticks += ticks;
     put_end(writer, begin, at);
 }
 

@@ -175,6 +175,9 @@ void change_writer_deinit(struct change_writer *writer);
 /* Appends `change`; ticks must grow from change to change. `goes_on` is ignored: a change belongs
  * to the open unit until change_writer_end_unit(). */
 void change_writer_add(struct change_writer *writer, const struct change *change);
+/* The same as change_writer_add() of a SET or DELETE of an element, faster where one follows the
+ * other under one key. */
+void change_writer_add_element(struct change_writer *writer, const struct change *change);
 /* The same as change_writer_add() of a SET, SET_EXPIRING or SET_KEEPING of a key of strings,
  * faster: most of what a busy node writes is that. `value` is at most CHANGE_VALUE_BYTES_MAX long.
  */

@@ -393,3 +393,32 @@ enum list_position_status list_position_between(struct list_positions *positions
     memcpy(position->bytes, made.bytes, made.size);
     return LIST_POSITION_OK;
 }
+
+/* The greatest index that takes as many bytes as that one, which is not negative. */
+static int64_t index_as_long(int64_t index) {
+    if (index < INDEX_SMALL_COUNT) {
+        return INDEX_SMALL_COUNT - 1;
+    }
+    if (index < INDEX_SMALL_COUNT + INDEX_MIDDLE_COUNT) {
+        return INDEX_SMALL_COUNT + INDEX_MIDDLE_COUNT - 1;
+    }
+    int64_t greatest = ((int64_t)1 << (8 * bytes_needed((uint64_t)index))) - 1;
+    return greatest < INDEX_MAX ? greatest : INDEX_MAX;
+}
+
+bool list_position_run_begin(struct list_position_run *run, struct list_positions *positions,
+                             struct slice position) {
+    struct place place;
+    if (!place_read(position, &place) || place.ref != positions->ref || place.index < 0) {
+        return false;
+    }
+    size_t slot = run_slot(place.ticks);
+    if (positions->runs[slot].ticks != place.ticks || positions->runs[slot].last != place.index) {
+        return false;
+    }
+    run->last = &positions->runs[slot].last;
+    run->index_max = index_as_long(place.index);
+    run->position.size = position.size;
+    memcpy(run->position.bytes, position.data, position.size);
+    return true;
+}

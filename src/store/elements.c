@@ -8,7 +8,6 @@
 #include "store/merge.h"
 #include "store/notify.h"
 #include "store/sequence_write.h"
-#include "store/sorted_set.h"
 #include "store/strings.h"
 
 /* ---- reading ---- */
@@ -959,79 +958,4 @@ uint64_t elements_expire_some(struct store *store, bool *pass_done) {
         *pass_done = is_last || store->expiring == NULL;
     }
     return removed;
-}
-
-/* ---- copying ---- */
-
-struct copy_walk {
-    struct elements_writer writer;
-    struct list_pusher pusher;
-    enum store_status status;
-};
-
-static void copy_visit(void *udata, const struct element *element) {
-    struct copy_walk *walk = (struct copy_walk *)udata;
-    bool is_new;
-    if (walk->status != STORE_OK) {
-        return;
-    }
-    if (walk->writer.type == VALUE_LIST) {
-        walk->status = list_push_next(&walk->pusher, element->value);
-        return;
-    }
-    if (walk->writer.type == VALUE_STREAM) {
-        walk->status = sequence_write_add(&walk->writer, element->name, element->value);
-        return;
-    }
-    walk->status = walk->writer.type == VALUE_SORTED_SET
-                       ? element_set_score(&walk->writer, element->name, element->score, &is_new)
-                       : element_set(&walk->writer, element->name, element->value, false, &is_new);
-    if (walk->status == STORE_OK && element->expire_unix_ms != 0) {
-        (void)element_expire(&walk->writer, element->name, element->expire_unix_ms);
-    }
-}
-
-/* Each member then comes behind those before. */
-static void copy_in_order(const struct elements *elements, struct copy_walk *walk) {
-    struct sorted_set_walk order;
-    struct element element = {.score = 0};
-    sorted_set_walk_init(&order, elements, (struct rank_range){0, elements->count}, false);
-    while (sorted_set_walk_next(&order, &element.name, &element.score)) {
-        copy_visit(walk, &element);
-    }
-}
-
-/* About how many there are in the values; 0: not many. */
-static uint64_t list_bytes(const struct elements *elements) {
-    return elements->collection != NULL ? ordered_map_memory_bytes(elements->collection->map) : 0;
-}
-
-enum store_status elements_copy(struct store *store, const struct key *from, const struct key *to) {
-    struct entry *source = store_peek(store, from);
-    if (source == NULL) {
-        return STORE_ABSENT;
-    }
-    struct elements elements;
-    struct copy_walk walk = {.status = STORE_OK};
-    elements_of(source, &elements);
-    uint64_t expire_unix_ms = entry_expire_unix_ms(source);
-    bool replaces = store_delete(store, to);
-    walk.status = elements_open(store, to, elements.type, &walk.writer);
-    if (walk.status != STORE_OK) {
-        return walk.status; /* it has expired, and must not be removed now: a pause */
-    }
-    walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
-    elements_expect(&walk.writer, elements.count, true);
-    list_push_begin(&walk.pusher, &walk.writer, LIST_RIGHT,
-                    elements.type == VALUE_LIST ? list_bytes(&elements) : 0);
-    if (elements.type == VALUE_SORTED_SET) {
-        copy_in_order(&elements, &walk);
-    } else {
-        elements_each(store, &elements, copy_visit, &walk);
-    }
-    elements_close(&walk.writer);
-    if (walk.status == STORE_OK && expire_unix_ms != 0) {
-        (void)store_expire(store, to, expire_unix_ms);
-    }
-    return walk.status;
 }

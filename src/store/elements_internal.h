@@ -6,6 +6,10 @@
 
 #include "store/elements.h"
 
+/* Does nobody hear of changes of single elements: no log, no peer, no walk? */
+static inline bool elements_is_silent(const struct store *store) {
+    return store->is_alone && !store->journal.is_on && store->walk == NULL && store->sync == NULL;
+}
 /* The writer's collection, unpacked; what elements_need() says of absent ones holds. */
 struct collection *elements_writer_collection(struct elements_writer *writer);
 /* The slot of the writer's key, or NULL. */

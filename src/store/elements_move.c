@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "store/elements.h"
+#include "store/elements_internal.h"
 #include "store/merge.h"
 #include "store/mutate.h"
 #include "store/notify.h"
@@ -28,11 +28,6 @@ static void record_element(struct store *store, struct collection *collection,
         mutate_record_value(store, &place, mutate_stamp(store), entry_value(element, &scratch), 0);
 }
 
-/* Has nobody to be told of the elements? */
-static bool is_silent(const struct store *store) {
-    return store->is_alone && !store->journal.is_on;
-}
-
 /* May the collection be put under another key as it is: does nothing but its key refer to it, and
  * is there nothing in it that would not be copied? */
 static bool may_move(struct store *store, struct entry *source) {
@@ -44,7 +39,7 @@ static bool may_move(struct store *store, struct entry *source) {
         collection->contested_count > 0 || collection->space.hidden_count > 0) {
         return false;
     }
-    if (is_silent(store)) {
+    if (elements_is_silent(store)) {
         return true;
     }
     if (collection_is_sequence(collection->type) || collection->may_have_parts) {
@@ -88,7 +83,7 @@ bool elements_rename(struct store *store, const struct key *from, const struct k
     struct entry *created = entry_new(&parts);
     require(created != NULL);
     table_insert(&store->dbs[to->db].table, to->hash, created, false);
-    if (!is_silent(store)) {
+    if (!elements_is_silent(store)) {
         struct moving moving = {.db = to->db};
         collection->is_key_fresh = !store->is_alone;
         collection->newest_count = 0;

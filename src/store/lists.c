@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/lists.h"
 
-#include "crdt/list_position.h"
 #include "store/elements_internal.h"
 #include "store/sequence.h"
 #include "store/sequence_write.h"
@@ -391,19 +390,79 @@ enum store_status list_push(struct elements_writer *writer, enum list_end end, s
     return push_beside(writer, end, &cursor, is_there, false, value);
 }
 
+/* ---- many pushes to the right ---- */
+
+/* A leaf of the map is made as large as it can be, and then small again: not for a few. */
+enum { UNTIL_BULK = 8 };
+
 void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
                      uint64_t bytes) {
+    bool are_many = bytes > ORDERED_MAP_SMALL_BYTES;
     pusher->writer = writer;
     pusher->end = end;
-    pusher->is_there = false;
+    pusher->is_there = pusher->is_in_bulk = false;
+    pusher->until_bulk = are_many ? 1 : UNTIL_BULK;
     /* What will be too large to be packed need not be packed at first. */
-    if (writer->is_key_fresh && !writer->has_written && bytes > ORDERED_MAP_SMALL_BYTES) {
+    if (writer->is_key_fresh && !writer->has_written && are_many) {
         (void)elements_writer_collection(writer);
     }
 }
 
+/* The element at the cursor was pushed last. From here on values can be appended, each with the
+ * next position, if there is nothing else to be done with each. */
+static void begin_bulk(struct list_pusher *pusher) {
+    struct elements_writer *writer = pusher->writer;
+    struct store *store = writer->store;
+    struct collection *collection = writer->collection;
+    pusher->until_bulk = UNTIL_BULK;
+    if (pusher->end != LIST_RIGHT || writer->has_list || collection == NULL ||
+        entry_kind(collection->entry) != ENTRY_COLLECTION || store->walk != NULL ||
+        collection->walks != NULL ||
+        !list_position_run_begin(&pusher->run, positions_of(store), pusher->at.element.name)) {
+        return;
+    }
+    ordered_map_bulk_begin(&pusher->bulk, &collection->map);
+    pusher->change = mutate_collection_change(collection, CHANGE_SET);
+    pusher->bulk_count = 0;
+    pusher->is_in_bulk = true;
+    pusher->is_there = false; /* the cursor is not moved along */
+}
+
+static void end_bulk(struct list_pusher *pusher) {
+    struct elements_writer *writer = pusher->writer;
+    ordered_map_bulk_end(&pusher->bulk);
+    pusher->is_in_bulk = false;
+    if (pusher->bulk_count > 0) {
+        struct key place = place_of(writer, pusher->change.element);
+        writer->store->stats.dirty += pusher->bulk_count - 1;
+        after(writer, &place, pusher->change.stamp);
+    }
+}
+
+/* False, and the bulk is at its end: the value is to be pushed in another way. */
+static bool push_in_bulk(struct list_pusher *pusher, struct slice value) {
+    struct store *store = pusher->writer->store;
+    if (value.size > ORDERED_MAP_INLINE_BYTES || !list_position_run_next(&pusher->run)) {
+        end_bulk(pusher);
+        return false;
+    }
+    struct ordered_map_element element = {.name = list_position_slice(&pusher->run.position),
+                                          .stamp = mutate_stamp(store),
+                                          .value = value};
+    ordered_map_bulk_append(&pusher->bulk, &element);
+    pusher->change.stamp = element.stamp;
+    pusher->change.element = element.name;
+    pusher->change.value = value;
+    mutate_record_element(store, &pusher->change);
+    pusher->bulk_count++;
+    return true;
+}
+
 enum store_status list_push_next(struct list_pusher *pusher, struct slice value) {
     struct elements_writer *writer = pusher->writer;
+    if (pusher->is_in_bulk && push_in_bulk(pusher, value)) {
+        return STORE_OK;
+    }
     if (packed_slot(writer) != NULL) {
         return list_push(writer, pusher->end, value);
     }
@@ -412,9 +471,22 @@ enum store_status list_push_next(struct list_pusher *pusher, struct slice value)
     bool is_there = pusher->is_there || map_end(map, pusher->end, &pusher->at);
     enum store_status status = push_beside(writer, pusher->end, &pusher->at, is_there, true, value);
     /* Leaving the packed form goes over the whole map. */
-    pusher->is_there = is_there && status == STORE_OK && writer->has_list == is_packed;
+    bool is_same_form = writer->has_list == is_packed;
+    /* The first one into an empty map is not followed. */
+    pusher->is_there = is_there && status == STORE_OK && is_same_form;
+    if (pusher->is_there && --pusher->until_bulk == 0) {
+        begin_bulk(pusher);
+    }
     return status;
 }
+
+void list_push_end(struct list_pusher *pusher) {
+    if (pusher->is_in_bulk) {
+        end_bulk(pusher);
+    }
+}
+
+/* ---- inside, and taking out ---- */
 
 enum store_status list_insert(struct elements_writer *writer, uint64_t index, struct slice value) {
     const struct ordered_map *map = *writer_map(writer);

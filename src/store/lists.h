@@ -7,6 +7,8 @@
 #ifndef STORE_LISTS_H
 #define STORE_LISTS_H
 
+#include "containers/ordered_map_bulk.h"
+#include "crdt/list_position.h"
 #include "store/elements.h"
 
 enum list_end { LIST_LEFT, LIST_RIGHT };
@@ -36,17 +38,26 @@ bool list_step(struct list_cursor *cursor, enum list_end towards);
 uint64_t list_count(struct elements_writer *writer);
 /* Adds an element at an end. OUT_OF_MEMORY, NO_ROOM: nothing changed. */
 enum store_status list_push(struct elements_writer *writer, enum list_end end, struct slice value);
-/* The same for one value after the other, while nothing else is done with the writer. */
+/* The same for one value after the other, while nothing else is done with the writer and the list.
+ */
 struct list_pusher {
     struct elements_writer *writer;
     enum list_end end;
-    bool is_there; /* the cursor is on the element at the end */
+    bool is_there;      /* the cursor is on the element at the end */
+    bool is_in_bulk;    /* pushes go on in `bulk` */
+    unsigned until_bulk; /* so many more are pushed one by one before */
     struct ordered_map_cursor at;
+    struct ordered_map_bulk bulk;
+    struct list_position_run run; /* where the element pushed last is */
+    struct change change;         /* the last one */
+    uint64_t bulk_count;
 };
 /* `bytes`: about those of all the values that follow, and one for each; 0: not known. */
 void list_push_begin(struct list_pusher *pusher, struct elements_writer *writer, enum list_end end,
                      uint64_t bytes);
 enum store_status list_push_next(struct list_pusher *pusher, struct slice value);
+/* After the last one, whether or not all were pushed. */
+void list_push_end(struct list_pusher *pusher);
 /* Removes the element at an end, which is there, after handing its value to `take`. */
 void list_pop(struct elements_writer *writer, enum list_end end,
               void (*take)(void *udata, struct slice value), void *udata);

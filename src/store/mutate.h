@@ -114,6 +114,23 @@ static inline void mutate_record(struct store *store, const struct key *key,
     }
 }
 
+/* Records a SET or DELETE of an element, as mutate_collection_change() begins it. */
+static inline void mutate_record_element(struct store *store, const struct change *change) {
+    if (store->journal.is_on) {
+        mutate_hand_on_full(store);
+        change_writer_add_element(&store->journal, change);
+    }
+}
+
+/* A change of an element of the collection, without what differs from element to element. */
+static inline struct change mutate_collection_change(const struct collection *collection,
+                                                     enum change_kind kind) {
+    return (struct change){.kind = kind,
+                           .type = collection->type,
+                           .db = collection->database,
+                           .key = entry_key(collection->entry)};
+}
+
 /* The access field of a key that is used now for the first time. */
 static inline uint32_t mutate_first_access(const struct store *store) {
     if (store->uses_lfu) {

@@ -130,6 +130,17 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     return is_there;
 }
 
+/* Records the removal of the element at the cursor. */
+static void record_removal(struct elements_writer *writer, struct change *change,
+                           const struct ordered_map_cursor *cursor) {
+    change->stamp = mutate_stamp(writer->store);
+    change->element = cursor->element.name;
+    mutate_record_element(writer->store, change);
+    if (unlikely(writer->collection->pending != NULL)) {
+        xstream_pending_forget(writer->store, writer->collection, cursor);
+    }
+}
+
 /* Records the removal of plain elements from the cursor on, `count` at most, and moves it behind
  * them; returns how many. */
 static uint64_t record_removals(struct elements_writer *writer, struct ordered_map_cursor *cursor,
@@ -137,23 +148,22 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     struct store *store = writer->store;
     struct collection *collection = elements_writer_collection(writer);
     struct key place = {.db = writer->key.db, .in = collection}; /* nobody looks for it */
-    struct change change = {.kind = CHANGE_DELETE};
     uint64_t recorded = 0;
     bool is_there = true;
     char kind;
-    struct slice kept = kept_name(cursor->element.name, &kind);
+    place.name = kept_name(cursor->element.name, &kind);
+    before(writer, cursor->element.name);
+    struct change change = mutate_collection_change(collection, CHANGE_DELETE);
+    change.is_key_fresh = collection->is_key_fresh;
+    collection->is_key_fresh = false;
     for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
-        if (recorded == 0 || unlikely(collection->walks != NULL)) {
+        if (unlikely(collection->walks != NULL)) {
             before(writer, cursor->element.name);
         }
-        change.db = writer->key.db;
-        change.stamp = mutate_stamp(store);
-        place.name = cursor->element.name;
-        mutate_record(store, &place, &change);
-        xstream_pending_forget(store, collection, cursor);
+        record_removal(writer, &change, cursor);
+        change.is_key_fresh = false;
         is_there = ordered_map_next(collection->map, cursor);
     }
-    place.name = kept;
     store->stats.dirty += recorded - 1;
     after(writer, &place, change.stamp);
     return recorded;

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "containers/ordered_map_bulk.h"
+#include "store/elements_internal.h"
+#include "store/lists.h"
+#include "store/merge.h"
+#include "store/mutate.h"
+#include "store/notify.h"
+#include "store/sequence_write.h"
+#include "store/sorted_set.h"
+
+/* ---- element by element ---- */
+
+struct copy_walk {
+    struct elements_writer writer;
+    struct list_pusher pusher;
+    enum store_status status;
+};
+
+static void copy_visit(void *udata, const struct element *element) {
+    struct copy_walk *walk = (struct copy_walk *)udata;
+    bool is_new;
+    if (walk->status != STORE_OK) {
+        return;
+    }
+    if (walk->writer.type == VALUE_LIST) {
+        walk->status = list_push_next(&walk->pusher, element->value);
+        return;
+    }
+    if (walk->writer.type == VALUE_STREAM) {
+        walk->status = sequence_write_add(&walk->writer, element->name, element->value);
+        return;
+    }
+    walk->status = walk->writer.type == VALUE_SORTED_SET
+                       ? element_set_score(&walk->writer, element->name, element->score, &is_new)
+                       : element_set(&walk->writer, element->name, element->value, false, &is_new);
+    if (walk->status == STORE_OK && element->expire_unix_ms != 0) {
+        (void)element_expire(&walk->writer, element->name, element->expire_unix_ms);
+    }
+}
+
+/* Each member then comes behind those before. */
+static void copy_in_order(const struct elements *elements, struct copy_walk *walk) {
+    struct sorted_set_walk order;
+    struct element element = {.score = 0};
+    sorted_set_walk_init(&order, elements, (struct rank_range){0, elements->count}, false);
+    while (sorted_set_walk_next(&order, &element.name, &element.score)) {
+        copy_visit(walk, &element);
+    }
+}
+
+/* About how many there are in the values; 0: not many. */
+static uint64_t list_bytes(const struct elements *elements) {
+    return elements->collection != NULL ? ordered_map_memory_bytes(elements->collection->map) : 0;
+}
+
+static enum store_status copy_each(struct store *store, const struct elements *elements,
+                                   const struct key *to) {
+    struct copy_walk walk;
+    bool replaces = store_delete(store, to);
+    walk.status = elements_open(store, to, elements->type, &walk.writer);
+    if (walk.status != STORE_OK) {
+        return walk.status; /* it has expired, and must not be removed now: a pause */
+    }
+    walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
+    elements_expect(&walk.writer, elements->count, true);
+    list_push_begin(&walk.pusher, &walk.writer, LIST_RIGHT,
+                    elements->type == VALUE_LIST ? list_bytes(elements) : 0);
+    if (elements->type == VALUE_SORTED_SET) {
+        copy_in_order(elements, &walk);
+    } else {
+        elements_each(store, elements, copy_visit, &walk);
+    }
+    list_push_end(&walk.pusher);
+    elements_close(&walk.writer);
+    return walk.status;
+}
+
+/* ---- as a whole ---- */
+
+/* A copy of a list or stream, under no key; NULL: it has to be copied element by element. */
+static struct collection *copy_sequence(const struct store *store, const struct key *to,
+                                        const struct collection *source) {
+    if (!collection_is_sequence(source->type) || source->space.table.count > 0 ||
+        source->map == NULL || ordered_map_has_bytes(source->map) ||
+        store->pending_looks_max == 0) {
+        return NULL;
+    }
+    struct ordered_map *map = ordered_map_bulk_copy(source->map);
+    if (map == NULL) {
+        return NULL;
+    }
+    struct collection *copy = collection_new(store, source->type, store->dbs[to->db].number);
+    copy->map = map;
+    copy->is_large = source->is_large;
+    for (unsigned i = 0; i < source->newest_count; i++) {
+        collection_note(copy, source->newest[i].stamp);
+    }
+    return copy;
+}
+
+/* Where nobody hears of single elements, what is packed is copied as it lies, with its stamps: they
+ * are older than the key, and nothing but a snapshot that runs asks for that. False, with nothing
+ * done: it has to be done in the other way. */
+static bool copy_whole(struct store *store, const struct entry *source,
+                       const struct elements *elements, const struct key *to) {
+    uint64_t *target = mutate_slot(store, to);
+    if (!elements_is_silent(store) ||
+        (target != NULL && (mutate_is_invisible(store, table_item(*target)) ||
+                            merge_is_intricate(store, table_item(*target))))) {
+        return false;
+    }
+    struct entry_parts parts = {.key = to->name, .access = mutate_first_access(store)};
+    if (entry_kind(source) == ENTRY_PACKED) {
+        parts.kind = ENTRY_PACKED;
+        parts.bytes = elements->packed;
+    } else if (entry_kind(source) == ENTRY_COLLECTION) {
+        parts.kind = ENTRY_COLLECTION;
+        parts.collection = copy_sequence(store, to, entry_collection(source));
+    }
+    if (parts.bytes.size == 0 && parts.collection == NULL) {
+        return false;
+    }
+    bool replaces = store_delete(store, to);
+    require(mutate_slot(store, to) == NULL);
+    parts.stamp = mutate_stamp(store);
+    struct entry *created = entry_new(&parts);
+    require(created != NULL);
+    table_insert(&store->dbs[to->db].table, to->hash, created, false);
+    store->stats.dirty += elements->count - 1;
+    mutate_after(store, to);
+    if (!replaces) {
+        store_notify(store, NOTIFY_NEW, "new", to);
+    }
+    return true;
+}
+
+enum store_status elements_copy(struct store *store, const struct key *from, const struct key *to) {
+    struct entry *source = store_peek(store, from);
+    if (source == NULL) {
+        return STORE_ABSENT;
+    }
+    struct elements elements;
+    enum store_status status = STORE_OK;
+    elements_of(source, &elements);
+    uint64_t expire_unix_ms = entry_expire_unix_ms(source);
+    if (!copy_whole(store, source, &elements, to)) {
+        status = copy_each(store, &elements, to);
+    }
+    if (status == STORE_OK && expire_unix_ms != 0) {
+        (void)store_expire(store, to, expire_unix_ms);
+    }
+    return status;
+}
