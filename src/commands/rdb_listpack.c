@@ -100,15 +100,22 @@ bool rdb_listpack_take(struct slice *entries, struct rdb_packed_item *item) {
     return true;
 }
 
+bool rdb_listpack_open(struct slice bytes, struct slice *entries, uint64_t *count) {
+    require(bytes.size >= RDB_LISTPACK_HEAD_BYTES + 1);
+    *entries =
+        slice_make(bytes.data + RDB_LISTPACK_HEAD_BYTES, bytes.size - RDB_LISTPACK_HEAD_BYTES - 1);
+    *count = rdb_load_little_endian(bytes.data + 4, 2);
+    return *count != LISTPACK_COUNT_UNKNOWN;
+}
+
 bool rdb_listpack_check(struct slice bytes, struct slice *entries, uint64_t *count) {
     if (bytes.size < RDB_LISTPACK_HEAD_BYTES + 1 ||
         rdb_load_little_endian(bytes.data, 4) != bytes.size ||
         (uint8_t)bytes.data[bytes.size - 1] != LISTPACK_END) {
         return false;
     }
-    uint64_t claimed = rdb_load_little_endian(bytes.data + 4, 2);
-    *entries =
-        slice_make(bytes.data + RDB_LISTPACK_HEAD_BYTES, bytes.size - RDB_LISTPACK_HEAD_BYTES - 1);
+    uint64_t claimed;
+    bool is_told = rdb_listpack_open(bytes, entries, &claimed);
     *count = 0;
     for (struct slice walk = *entries; walk.size > 0; (*count)++) {
         struct rdb_packed_item item;
@@ -116,7 +123,7 @@ bool rdb_listpack_check(struct slice bytes, struct slice *entries, uint64_t *cou
             return false;
         }
     }
-    return claimed == LISTPACK_COUNT_UNKNOWN || claimed == *count;
+    return !is_told || claimed == *count;
 }
 
 /* ---- writing ---- */

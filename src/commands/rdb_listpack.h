@@ -29,6 +29,8 @@ enum {
 
 /* Checks that `bytes` are one whole listpack; tells where its entries are and how many. */
 bool rdb_listpack_check(struct slice bytes, struct slice *entries, uint64_t *count);
+/* The same of one that was checked, in O(1); false when its head does not tell how many. */
+bool rdb_listpack_open(struct slice bytes, struct slice *entries, uint64_t *count);
 /* Reads one entry from the front of `entries`; false when it is malformed. */
 bool rdb_listpack_take(struct slice *entries, struct rdb_packed_item *item);
 

@@ -124,6 +124,18 @@ bool rdb_packed_open(struct rdb_packed *packed, enum rdb_packed_kind kind, struc
     impossible("a kind without a case");
 }
 
+void rdb_packed_open_again(struct rdb_packed *packed, enum rdb_packed_kind kind,
+                           struct slice bytes) {
+    if (kind == RDB_PACKED_LISTPACK) {
+        *packed = (struct rdb_packed){.kind = kind};
+        if (rdb_listpack_open(bytes, &packed->rest, &packed->left)) {
+            return;
+        }
+    }
+    bool is_open = rdb_packed_open(packed, kind, bytes);
+    ensure(is_open);
+}
+
 static bool take(struct rdb_packed *packed, struct rdb_packed_item *item) {
     switch (packed->kind) {
     case RDB_PACKED_LISTPACK:

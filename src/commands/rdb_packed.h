@@ -41,6 +41,9 @@ struct rdb_packed {
 /* Checks `bytes`, which must be one whole sequence, and puts `packed` before its first item. The
  * bytes must outlive it. */
 bool rdb_packed_open(struct rdb_packed *packed, enum rdb_packed_kind kind, struct slice bytes);
+/* The same for bytes of which that went well before: they need not all be looked at again. */
+void rdb_packed_open_again(struct rdb_packed *packed, enum rdb_packed_kind kind,
+                           struct slice bytes);
 /* Reads the next item; false at the end. */
 bool rdb_packed_next(struct rdb_packed *packed, struct rdb_packed_item *item);
 /* Passes over `count` items; false when there are fewer. */

@@ -222,12 +222,20 @@ static enum rdb_walk step_string(struct rdb_reader *reader, struct rdb_item *ite
     return walk;
 }
 
+/* What is in the union is of streams, and as large as all the rest. */
+static void begin_item(struct rdb_item *item, enum rdb_item_kind kind) {
+    item->kind = kind;
+    item->name = item->value = (struct slice){0};
+    item->expire_unix_ms = 0;
+    item->score = 0;
+}
+
 static enum rdb_walk step(struct rdb_reader *reader, struct rdb_item *item) {
     enum rdb_walk walk = RDB_WALK_MALFORMED;
     if (reader->kind == RDB_KIND_STREAM) {
         walk = rdb_reader_stream_step(reader, item);
     } else {
-        *item = (struct rdb_item){.kind = item_kind(reader->kind)};
+        begin_item(item, item_kind(reader->kind));
         switch ((enum layout)TYPES[reader->type].layout) {
         case LAYOUT_STRING:
             walk = step_string(reader, item);
@@ -382,6 +390,11 @@ static enum rdb_walk check_all(struct rdb_reader *reader, struct hash_seed seed)
         while ((walk = step(reader, &item)) == RDB_WALK_ITEM &&
                (walk = check_name(reader, &names, &item)) == RDB_WALK_ITEM) {
             items_count++;
+            if (TYPES[reader->type].layout == LAYOUT_NODES) {
+                /* The elements of a node need no look each: opening it has checked them. */
+                items_count += reader->packed.left;
+                reader->packed.left = 0;
+            }
         }
         if (walk == RDB_WALK_END && items_count == 0) {
             walk = RDB_WALK_MALFORMED; /* Redis has no empty collections */
@@ -407,6 +420,7 @@ enum rdb_value_status rdb_reader_open(struct rdb_reader *reader, struct slice va
     reader->body = slice_skip(value, 1);
     switch (check_all(reader, seed)) {
     case RDB_WALK_END: {
+        reader->is_checked = true;
         enum rdb_walk walk = begin(reader);
         ensure(walk == RDB_WALK_ITEM);
         return RDB_VALUE_OK;

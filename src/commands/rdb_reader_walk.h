@@ -37,10 +37,14 @@ static inline enum rdb_walk rdb_reader_take_string(struct rdb_reader *reader,
 static inline enum rdb_walk rdb_reader_take_packed(struct rdb_reader *reader,
                                                    enum rdb_packed_kind kind) {
     enum rdb_walk walk = rdb_reader_take_string(reader, &reader->node);
-    if (walk == RDB_WALK_ITEM && !rdb_packed_open(&reader->packed, kind, reader->node.bytes)) {
-        walk = RDB_WALK_MALFORMED;
+    if (walk != RDB_WALK_ITEM) {
+        return walk;
     }
-    return walk;
+    if (reader->is_checked) {
+        rdb_packed_open_again(&reader->packed, kind, reader->node.bytes);
+        return walk;
+    }
+    return rdb_packed_open(&reader->packed, kind, reader->node.bytes) ? walk : RDB_WALK_MALFORMED;
 }
 
 /* Reads the number of parts that follow; each takes a byte at least. */

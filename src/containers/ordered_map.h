@@ -122,6 +122,12 @@ bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_curs
 bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *cursor,
                       uint64_t count, uint64_t *bytes_max);
 
+/* Passes over elements behind the one at the cursor, `count` at most, that have successive names
+ * (ordered_map_is_successor()) and no flags, as far as that is cheap to know; returns how many. If
+ * there were any, the cursor is fit only to go on from, with ordered_map_next(), and its `name` is
+ * that of the last one. */
+uint64_t ordered_map_skip_successors(struct ordered_map_cursor *cursor, uint64_t count);
+
 /* How many elements come before the one at the cursor. */
 uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor);
 

@@ -155,6 +155,11 @@ static uint32_t skip_plain(struct ordered_map_cursor *cursor, uint32_t count) {
     return passed;
 }
 
+uint64_t ordered_map_skip_successors(struct ordered_map_cursor *cursor, uint64_t count) {
+    uint32_t left = cursor->run->count - cursor->next_index;
+    return skip_plain(cursor, count < left ? (uint32_t)count : left);
+}
+
 /* As skip_plain() and packed_run_step() until the element with that index comes next. */
 static void skip_to(struct ordered_map_cursor *cursor, uint32_t index) {
     while (cursor->next_index < index) {

@@ -282,6 +282,7 @@ void change_writer_add_element(struct change_writer *writer, const struct change
     enum { SHORT_MAX = 127 }; /* numbers of one byte */
     uint64_t ticks = stamp_ticks(change->stamp) - writer->last_ticks;
     size_t value_size = change->kind == CHANGE_SET ? change->value.size : 0;
+    require(change->kind == CHANGE_SET || change->kind == CHANGE_DELETE);
     bool is_short = ticks <= SHORT_MAX && change->element.size <= SHORT_MAX &&
                     value_size <= SHORT_MAX && !change->is_key_fresh;
     if (!writer->is_on || !is_short || change->db != writer->last_db ||
@@ -305,6 +306,59 @@ void change_writer_add_element(struct change_writer *writer, const struct change
     writer->last_offset = writer->bytes.size;
     writer->last_ticks += ticks;
     put_end(writer, begin, at);
+}
+
+/* The number that the bytes are, big-endian, becomes so much less. */
+static void subtract(char *bytes, size_t size, uint64_t number) {
+    for (char *byte = bytes + size; number != 0;) {
+        require(byte > bytes);
+        byte--;
+        unsigned low = number & 0xFF, own = (uint8_t)*byte;
+        *byte = (char)(own - low);
+        number = (number >> 8) + (own < low);
+    }
+}
+
+static inline void increment(char *bytes, size_t size) {
+    for (char *byte = bytes + size - 1; ++*byte == 0;) {
+        byte--;
+    }
+}
+
+void change_writer_add_deletes(struct change_writer *writer, const struct change *last,
+                               uint64_t count) {
+    enum { AROUND_BYTES = 4 };
+    size_t size = last->element.size;
+    if (!writer->is_on || count <= 1) {
+        change_writer_add_element(writer, last);
+        return;
+    }
+    char name[CHANGE_RUN_NAME_BYTES_MAX];
+    require(last->kind == CHANGE_DELETE);
+    require(size <= sizeof(name));
+    memcpy(name, last->element.data, size);
+    subtract(name, size, count - 1);
+    struct change first = *last;
+    first.element.data = name;
+    first.stamp = stamp_make(stamp_ticks(last->stamp) - (count - 1), stamp_slot(last->stamp));
+    change_writer_add_element(writer, &first);
+    size_t added = (count - 1) * (AROUND_BYTES + size);
+    char *at = buffer_reserve(&writer->bytes, added);
+    for (uint64_t i = 1; i < count; i++) {
+        increment(name, size);
+        *at++ = (char)(CHANGE_DELETE | (unsigned)CHANGE_ELEMENT | (unsigned)CHANGE_GOES_ON);
+        *at++ = 1; /* tick */
+        *at++ = (char)(last->type | (unsigned)TYPE_SAME_KEY);
+        *at++ = (char)size;
+        /* The last byte apart: what reads bytes right after one of them was written waits. */
+        copy_bytes(at, name, size - 1);
+        at[size - 1] = name[size - 1];
+        at += size;
+    }
+    writer->bytes.size += added;
+    writer->last_offset = writer->bytes.size - (AROUND_BYTES + size);
+    writer->last_ticks += count - 1;
+    writer->changes_count += count - 1;
 }
 
 void change_writer_end_unit(struct change_writer *writer) {

@@ -102,6 +102,7 @@ enum {
     CHANGE_KEY_BYTES_MAX = 32 << 20,   /* longest key */
     CHANGE_NUMBER_BYTES_MAX = 8192,    /* longest increment of a float */
     CHANGE_DATABASES_MAX = 65536,
+    CHANGE_RUN_NAME_BYTES_MAX = 127, /* change_writer_add_deletes() */
     /* A batch is handed on once it is this long; one change more may come on top. */
     CHANGE_BATCH_BYTES = 1 << 20,
 };
@@ -178,6 +179,12 @@ void change_writer_add(struct change_writer *writer, const struct change *change
 /* The same as change_writer_add() of a SET or DELETE of an element, faster where one follows the
  * other under one key. */
 void change_writer_add_element(struct change_writer *writer, const struct change *change);
+/* As change_writer_add_element() for `count` DELETEs, each a tick after the one before and of the
+ * successor of its name (all bytes read as one big-endian number, plus 1). `last` is the last one;
+ * but whether the key is fresh it says of the first. Names are CHANGE_RUN_NAME_BYTES_MAX long at
+ * most, if there are more than one. */
+void change_writer_add_deletes(struct change_writer *writer, const struct change *last,
+                               uint64_t count);
 /* The same as change_writer_add() of a SET, SET_EXPIRING or SET_KEEPING of a key of strings,
  * faster: most of what a busy node writes is that. `value` is at most CHANGE_VALUE_BYTES_MAX long.
  */

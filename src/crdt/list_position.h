@@ -116,25 +116,25 @@ enum list_position_status list_position_between(struct list_positions *positions
 /* Positions at the end of a list, one behind the other, that list_position_between() would say as
  * well. From the first one on nothing else is done with the table. */
 struct list_position_run {
-    int64_t *last;       /* of the run, in the table */
-    int64_t index_max;   /* up to there indexes are as long */
-    struct list_position position;
+    int64_t *last;                 /* of the run, in the table */
+    int64_t index_max;             /* up to there indexes are as long */
+    struct list_position position; /* the next one, while there is one that is as long */
 };
 
 /* `position` was written last, at the end of a list. False: the next one goes another way. */
 bool list_position_run_begin(struct list_position_run *run, struct list_positions *positions,
                              struct slice position);
-/* On to the next position, the successor of the one before (ordered_map_is_successor()), for one
- * tick more; false, with nothing done, when its index would be longer. */
-static inline bool list_position_run_next(struct list_position_run *run) {
-    if (*run->last >= run->index_max) {
-        return false;
-    }
+static inline bool list_position_run_has_next(const struct list_position_run *run) {
+    return *run->last < run->index_max;
+}
+/* The next position was used, and took a tick: on to its successor (ordered_map_is_successor()). To
+ * be called behind all that reads it: what reads bytes right after a single one of them was written
+ * waits for the cache. */
+static inline void list_position_run_take(struct list_position_run *run) {
     ++*run->last;
     for (char *byte = run->position.bytes + run->position.size - 1; ++*byte == 0;) {
         byte--;
     }
-    return true;
 }
 
 /* Are these bytes from outside a position? */

@@ -286,15 +286,34 @@ static void put_stamp(struct buffer *out, uint64_t stamp, uint64_t base) {
     out->size += size;
 }
 
-static void put_element(struct buffer *out, const struct packed_reader *reader,
+static void put_element(struct buffer *out, enum value_type type, uint64_t base,
                         const struct packed_element *element) {
     codec_put_slice(out, element->name);
-    if (reader->type == VALUE_HASH) {
+    if (type == VALUE_HASH) {
         codec_put_slice(out, element->value);
-    } else if (reader->type == VALUE_SORTED_SET) {
+    } else if (type == VALUE_SORTED_SET) {
         put_score(out, element->score);
     }
-    put_stamp(out, element->stamp, reader->base);
+    put_stamp(out, element->stamp, base);
+}
+
+/* The head byte with the element, too. */
+static uint8_t head_with(uint8_t head, uint64_t base, const struct packed_element *element) {
+    int64_t integer;
+    if (element->stamp != base) {
+        head &= (uint8_t)~PACKED_HAS_ONE_STAMP;
+    }
+    if ((head & ~PACKED_HAS_ONE_STAMP) == VALUE_SET &&
+        !number_parse_integer(element->name, &integer)) {
+        head |= PACKED_HAS_TEXT;
+    }
+    return head;
+}
+
+static void put_head_bytes(struct buffer *out, uint8_t head, uint64_t count, uint64_t base) {
+    buffer_append_byte(out, head);
+    codec_put_varint(out, count);
+    buffer_append(out, &base, sizeof(base));
 }
 
 /* `element`: what is added, or NULL. */
@@ -302,17 +321,8 @@ static void put_head(struct buffer *out, const struct packed_reader *reader, uin
                      const struct packed_element *element) {
     uint8_t head = (uint8_t)(reader->bytes.size > 0 ? (uint8_t)reader->bytes.data[0]
                                                     : reader->type | PACKED_HAS_ONE_STAMP);
-    int64_t integer;
-    if (element != NULL && element->stamp != reader->base) {
-        head &= (uint8_t)~PACKED_HAS_ONE_STAMP;
-    }
-    if ((head & ~PACKED_HAS_ONE_STAMP) == VALUE_SET && element != NULL &&
-        !number_parse_integer(element->name, &integer)) {
-        head |= PACKED_HAS_TEXT;
-    }
-    buffer_append_byte(out, head);
-    codec_put_varint(out, count);
-    buffer_append(out, &reader->base, sizeof(reader->base));
+    put_head_bytes(out, element != NULL ? head_with(head, reader->base, element) : head, count,
+                   reader->base);
 }
 
 int packed_compare(const struct packed_element *a, const struct packed_element *b) {
@@ -357,7 +367,7 @@ void packed_put(struct buffer *out, struct slice packed, const struct packed_ele
     size_t place = find_place(&reader, old, element);
     put_head(out, &reader, reader.count + (old == NULL), element);
     put_range(out, packed, begin, place, old);
-    put_element(out, &reader, element);
+    put_element(out, reader.type, reader.base, element);
     put_range(out, packed, place, packed.size, old);
 }
 
@@ -374,7 +384,37 @@ void packed_append(struct buffer *packed, const struct packed_element *element) 
         packed->size += grown;
     }
     memcpy(packed->data, head.data, head.size);
-    put_element(packed, &reader, element);
+    put_element(packed, reader.type, reader.base, element);
+}
+
+void packed_build_begin(struct packed_builder *builder, enum value_type type, uint64_t base) {
+    require(type == VALUE_HASH || type == VALUE_SET || type == VALUE_SORTED_SET);
+    builder->type = type;
+    builder->head = (uint8_t)((unsigned)type | PACKED_HAS_ONE_STAMP);
+    builder->base = base;
+    builder->count = 0;
+    buffer_clear(&builder->elements);
+}
+
+void packed_build_add(struct packed_builder *builder, const struct packed_element *element) {
+    builder->head = head_with(builder->head, builder->base, element);
+    builder->count++;
+    put_element(&builder->elements, builder->type, builder->base, element);
+}
+
+void packed_build_at(const struct packed_builder *builder, size_t begin,
+                     struct packed_element *element) {
+    struct packed_reader reader = {.bytes = buffer_slice(&builder->elements),
+                                   .at = begin,
+                                   .base = builder->base,
+                                   .type = builder->type};
+    bool is_there = packed_next(&reader, element);
+    ensure(is_there);
+}
+
+void packed_build_put(const struct packed_builder *builder, struct buffer *out) {
+    put_head_bytes(out, builder->head, builder->count, builder->base);
+    buffer_append_slice(out, buffer_slice(&builder->elements));
 }
 
 bool packed_overwrite(char *packed, size_t size, const struct packed_element *old,
@@ -407,7 +447,7 @@ void packed_begin_with(struct buffer *out, enum value_type type,
     struct packed_reader reader = {.type = type, .base = element->stamp};
     require(type == VALUE_HASH || type == VALUE_SET || type == VALUE_SORTED_SET);
     put_head(out, &reader, 1, element);
-    put_element(out, &reader, element);
+    put_element(out, reader.type, reader.base, element);
 }
 
 void packed_remove(struct buffer *out, struct slice packed, const struct packed_range *range) {

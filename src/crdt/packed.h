@@ -97,6 +97,24 @@ void packed_put(struct buffer *out, struct slice packed, const struct packed_ele
 /* The same in the buffer itself for a new element that comes behind all others: in a sorted set, by
  * its order. */
 void packed_append(struct buffer *packed, const struct packed_element *element);
+/* Builds a packed collection from its first element to its last; a zeroed struct is empty. */
+struct packed_builder {
+    enum value_type type;
+    uint8_t head;
+    uint64_t base, count;
+    struct buffer elements; /* kept from one collection to the next */
+};
+void packed_build_begin(struct packed_builder *builder, enum value_type type, uint64_t base);
+void packed_build_add(struct packed_builder *builder, const struct packed_element *element);
+/* The element that begins there among the elements. */
+void packed_build_at(const struct packed_builder *builder, size_t begin,
+                     struct packed_element *element);
+/* As packed_has_text() of what there is. */
+static inline bool packed_build_has_text(const struct packed_builder *builder) {
+    return (builder->head & PACKED_HAS_TEXT) != 0;
+}
+/* Appends what was built. */
+void packed_build_put(const struct packed_builder *builder, struct buffer *out);
 /* Appends a packed collection of one element. */
 void packed_begin_with(struct buffer *out, enum value_type type,
                        const struct packed_element *element);

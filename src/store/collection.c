@@ -423,22 +423,32 @@ bool collection_is_plain(const struct store *store, const struct collection *col
            !collection_is_sequence(collection->type);
 }
 
+bool collection_may_delete_plain(const struct store *store, const struct collection *collection,
+                                 const struct entry *element) {
+    return collection_is_plain(store, collection) && !entry_is_hidden(element) &&
+           !mutate_is_expired(store, element) && !merge_is_intricate(store, element);
+}
+
+void collection_delete_unordered(struct store *store, const struct key *key, uint64_t *slot) {
+    struct collection *collection = key->in;
+    mutate_delete(store, key, slot);
+    uint64_t stamp = store->context.stamps[store->replicas.self];
+    collection_note(collection, stamp);
+    collection->entry->stamp = stamp;
+    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+}
+
 bool collection_delete_plain(struct store *store, const struct key *key, uint64_t *slot) {
     struct collection *collection = key->in;
     const struct entry *element = table_item(*slot);
-    if (!collection_is_plain(store, collection) || entry_is_hidden(element) ||
-        mutate_is_expired(store, element) || merge_is_intricate(store, element)) {
+    if (!collection_may_delete_plain(store, collection, element)) {
         return false;
     }
     if (collection->type == VALUE_SORTED_SET) {
         index_note(collection, element);
         index_update(collection, key->name, NULL);
     }
-    mutate_delete(store, key, slot);
-    uint64_t stamp = store->context.stamps[store->replicas.self];
-    collection_note(collection, stamp);
-    collection->entry->stamp = stamp;
-    collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
+    collection_delete_unordered(store, key, slot);
     return true;
 }
 
@@ -568,14 +578,17 @@ static void pack(struct store *store, struct collection *collection) {
         position = table_walk(&collection->space.table, position, pack_visit, walk);
     } while (position != 0);
     if (walk->is_plain) {
+        struct packed_builder builder = {0};
         struct buffer packed = {0};
         if (walk->has_scores) {
             qsort(walk->elements, walk->count, sizeof(walk->elements[0]), compare_packed);
         }
-        packed_begin(&packed, collection->type, walk->elements[0].stamp);
+        packed_build_begin(&builder, collection->type, walk->elements[0].stamp);
         for (unsigned i = 0; i < walk->count; i++) {
-            packed_append(&packed, &walk->elements[i]);
+            packed_build_add(&builder, &walk->elements[i]);
         }
+        packed_build_put(&builder, &packed);
+        buffer_deinit(&builder.elements);
         if (collection->has_text) {
             packed.data[0] = (char)(packed.data[0] | PACKED_HAS_TEXT);
         }

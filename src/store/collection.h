@@ -121,6 +121,12 @@ void collection_after_element(struct store *store, const struct key *key, struct
 /* Is nothing of it contested by other types, or told to a walk before it changes? Not of lists and
  * streams. */
 bool collection_is_plain(const struct store *store, const struct collection *collection);
+/* And may the element, which is there, be deleted as what follows does? */
+bool collection_may_delete_plain(const struct store *store, const struct collection *collection,
+                                 const struct entry *element);
+/* Deletes such an element as collection_delete_plain() does, after it was taken out of the order of
+ * its sorted set. */
+void collection_delete_unordered(struct store *store, const struct key *key, uint64_t *slot);
 /* Deletes the element at `slot` as store_delete() does, with all that is to be done around it, if
  * all is plain; false, with nothing done, if not. `key->name` may lie in the element. */
 bool collection_delete_plain(struct store *store, const struct key *key, uint64_t *slot);

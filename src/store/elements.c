@@ -608,11 +608,11 @@ void elements_put_list(struct store *store, const struct key *key, uint64_t *slo
 
 void elements_record_packed(struct elements_writer *writer, struct change *change) {
     struct store *store = writer->store;
-    change->db = writer->key.db;
+    change->db = store->dbs[writer->key.db].number;
     change->key = writer->key.name;
     change->type = writer->type;
     change->is_key_fresh = writer->is_key_fresh && !writer->has_written && !store->is_alone;
-    mutate_record(store, NULL, change);
+    mutate_record_element(store, change);
     writer->has_written = true;
 }
 
@@ -715,11 +715,15 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
     require(!isnan(score));
     /* One zero: -0 would print as such. The sum with 0 has no sign. */
     score += 0.0;
-    struct slice value = slice_make(text, number_format_double(text, score));
+    struct slice value = slice_make(text, 0);
     struct packed_element packed = {.name = name, .score = score};
+    if (store->journal.is_on) {
+        value.size = number_format_double(text, score);
+    }
     if (set_packed(writer, &packed, value, is_new)) {
         return STORE_OK;
     }
+    value.size = number_format_double(text, score);
     struct key place = writer_place(writer, name);
     uint64_t *slot = mutate_slot(store, &place);
     *is_new = slot == NULL || mutate_is_invisible(store, table_item(*slot));

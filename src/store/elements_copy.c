@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/number.h"
 #include "containers/ordered_map_bulk.h"
+#include "crdt/packed.h"
 #include "store/elements_internal.h"
 #include "store/lists.h"
 #include "store/merge.h"
@@ -12,7 +14,6 @@
 
 struct copy_walk {
     struct elements_writer writer;
-    struct list_pusher pusher;
     enum store_status status;
 };
 
@@ -20,10 +21,6 @@ static void copy_visit(void *udata, const struct element *element) {
     struct copy_walk *walk = (struct copy_walk *)udata;
     bool is_new;
     if (walk->status != STORE_OK) {
-        return;
-    }
-    if (walk->writer.type == VALUE_LIST) {
-        walk->status = list_push_next(&walk->pusher, element->value);
         return;
     }
     if (walk->writer.type == VALUE_STREAM) {
@@ -53,6 +50,27 @@ static uint64_t list_bytes(const struct elements *elements) {
     return elements->collection != NULL ? ordered_map_memory_bytes(elements->collection->map) : 0;
 }
 
+static void copy_list(struct store *store, const struct elements *elements,
+                      struct copy_walk *walk) {
+    struct list_pusher pusher;
+    struct list_cursor cursor;
+    struct ordered_map_cursor plain;
+    list_push_begin(&pusher, &walk->writer, LIST_RIGHT, list_bytes(elements));
+    if (elements->collection != NULL && elements->collection->space.table.count == 0) {
+        const struct ordered_map *map = elements->collection->map;
+        bool is_there = ordered_map_first(map, &plain);
+        for (; is_there && walk->status == STORE_OK; is_there = ordered_map_next(map, &plain)) {
+            walk->status = list_push_next(&pusher, plain.element.value);
+        }
+    } else {
+        bool is_there = list_seek(store, elements, 0, &cursor);
+        for (; is_there && walk->status == STORE_OK; is_there = list_step(&cursor, LIST_RIGHT)) {
+            walk->status = list_push_next(&pusher, cursor.element.value);
+        }
+    }
+    list_push_end(&pusher);
+}
+
 static enum store_status copy_each(struct store *store, const struct elements *elements,
                                    const struct key *to) {
     struct copy_walk walk;
@@ -63,14 +81,13 @@ static enum store_status copy_each(struct store *store, const struct elements *e
     }
     walk.writer.hides_new = replaces; /* as where a string is put in the place of another value */
     elements_expect(&walk.writer, elements->count, true);
-    list_push_begin(&walk.pusher, &walk.writer, LIST_RIGHT,
-                    elements->type == VALUE_LIST ? list_bytes(elements) : 0);
-    if (elements->type == VALUE_SORTED_SET) {
+    if (elements->type == VALUE_LIST) {
+        copy_list(store, elements, &walk);
+    } else if (elements->type == VALUE_SORTED_SET) {
         copy_in_order(elements, &walk);
     } else {
         elements_each(store, elements, copy_visit, &walk);
     }
-    list_push_end(&walk.pusher);
     elements_close(&walk.writer);
     return walk.status;
 }
@@ -98,13 +115,44 @@ static struct collection *copy_sequence(const struct store *store, const struct 
     return copy;
 }
 
-/* Where nobody hears of single elements, what is packed is copied as it lies, with its stamps: they
- * are older than the key, and nothing but a snapshot that runs asks for that. False, with nothing
- * done: it has to be done in the other way. */
+/* Records all elements of the packed collection as those of the key; returns the last one's stamp.
+ */
+static uint64_t record_packed(struct store *store, const struct key *key, struct slice packed) {
+    char text[64];
+    struct packed_reader reader;
+    struct packed_element element;
+    struct change change = {
+        .kind = CHANGE_SET, .db = store->dbs[key->db].number, .key = key->name};
+    packed_reader_init(&reader, packed);
+    change.type = reader.type;
+    while (packed_next(&reader, &element)) {
+        change.stamp = mutate_stamp(store);
+        change.element = element.name;
+        change.value = element.value;
+        if (reader.type == VALUE_SORTED_SET) {
+            change.value = slice_make(text, number_format_double(text, element.score));
+        }
+        mutate_record_element(store, &change);
+    }
+    return change.stamp;
+}
+
+/* May the entry's packed elements get stamps of their own by what is in front of them? */
+static bool may_record_packed(const struct store *store, const struct entry *source) {
+    return store->is_alone && store->walk == NULL && store->sync == NULL &&
+           entry_kind(source) == ENTRY_PACKED && entry_type(source) != VALUE_LIST &&
+           packed_has_one_stamp(entry_packed(source));
+}
+
+/* Copies what is packed as it lies, with its stamps: where nobody hears of single elements these
+ * may be older than the key, since nothing but a snapshot that runs asks for them. A lone node that
+ * has a log raises all of them at once. False, with nothing done: it has to be done in the other
+ * way. */
 static bool copy_whole(struct store *store, const struct entry *source,
                        const struct elements *elements, const struct key *to) {
     uint64_t *target = mutate_slot(store, to);
-    if (!elements_is_silent(store) ||
+    bool is_silent = elements_is_silent(store);
+    if ((!is_silent && !may_record_packed(store, source)) ||
         (target != NULL && (mutate_is_invisible(store, table_item(*target)) ||
                             merge_is_intricate(store, table_item(*target))))) {
         return false;
@@ -122,9 +170,13 @@ static bool copy_whole(struct store *store, const struct entry *source,
     }
     bool replaces = store_delete(store, to);
     require(mutate_slot(store, to) == NULL);
-    parts.stamp = mutate_stamp(store);
+    parts.stamp = is_silent ? mutate_stamp(store) : record_packed(store, to, parts.bytes);
     struct entry *created = entry_new(&parts);
     require(created != NULL);
+    if (!is_silent) {
+        struct slice packed = entry_packed(created);
+        packed_raise((char *)packed.data, packed.size, parts.stamp);
+    }
     table_insert(&store->dbs[to->db].table, to->hash, created, false);
     store->stats.dirty += elements->count - 1;
     mutate_after(store, to);

@@ -19,18 +19,18 @@ static_assert(COLLECTION_PACKED_MAX < UINT16_MAX, "numbers of elements fit into 
 
 struct gathered {
     const struct elements_writer *writer; /* NULL: nobody gathers */
-    struct buffer packed;                 /* of a sorted set in the order in which they came */
+    struct packed_builder builder;        /* of a sorted set in the order in which they came */
     bool is_ordered;
-    uint64_t expected, count;
+    uint64_t expected;
     uint64_t stamp;                         /* of the last one */
     uint64_t mask;                          /* of the places in use */
-    uint32_t starts[COLLECTION_PACKED_MAX]; /* of each element, behind the head */
+    uint32_t starts[COLLECTION_PACKED_MAX]; /* of each element */
     uint16_t places[GATHERED_PLACES];       /* by hash: 1 + the element's number, 0: none */
 };
 
 void gathered_free(struct gathered *gathered) {
     if (gathered != NULL) {
-        buffer_deinit(&gathered->packed);
+        buffer_deinit(&gathered->builder.elements);
         memory_free(gathered);
     }
 }
@@ -50,7 +50,7 @@ void gathered_begin(struct elements_writer *writer, uint64_t count, bool are_dis
     gathered->writer = writer;
     gathered->is_ordered = true;
     gathered->expected = count;
-    gathered->count = 0;
+    gathered->builder.count = 0;
     gathered->mask = 0;
     if (!are_distinct) {
         gathered->mask = 2 * GATHERED_MIN - 1;
@@ -59,18 +59,7 @@ void gathered_begin(struct elements_writer *writer, uint64_t count, bool are_dis
         }
         memset(gathered->places, 0, (gathered->mask + 1) * sizeof(gathered->places[0]));
     }
-    buffer_clear(&gathered->packed);
     writer->gathers = true;
-}
-
-/* The element whose number is known. */
-static void element_at(const struct gathered *gathered, uint64_t number,
-                       struct packed_element *element) {
-    struct packed_reader reader;
-    packed_reader_init(&reader, buffer_slice(&gathered->packed));
-    reader.at += gathered->starts[number];
-    bool is_there = packed_next(&reader, element);
-    ensure(is_there);
 }
 
 /* Where the name is or belongs; false: it is there already. */
@@ -82,7 +71,8 @@ static bool find_place(const struct gathered *gathered, struct slice name, uint6
     *place = hash_bytes(gathered->writer->store->element_seed, name) & gathered->mask;
     for (; gathered->places[*place] != 0; *place = (*place + 1) & gathered->mask) {
         struct packed_element other;
-        element_at(gathered, gathered->places[*place] - 1U, &other);
+        packed_build_at(&gathered->builder, gathered->starts[gathered->places[*place] - 1U],
+                        &other);
         if (slice_equal(other.name, name)) {
             return false;
         }
@@ -92,17 +82,26 @@ static bool find_place(const struct gathered *gathered, struct slice name, uint6
 
 static void append(struct gathered *gathered, enum value_type type,
                    const struct packed_element *element) {
+    struct packed_builder *builder = &gathered->builder;
     struct packed_element last;
-    struct packed_reader reader;
-    if (gathered->count == 0) {
-        packed_begin(&gathered->packed, type, element->stamp);
+    if (builder->count == 0) {
+        packed_build_begin(builder, type, element->stamp);
     } else if (type == VALUE_SORTED_SET && gathered->is_ordered) {
-        element_at(gathered, gathered->count - 1, &last);
+        packed_build_at(builder, gathered->starts[builder->count - 1], &last);
         gathered->is_ordered = packed_compare(&last, element) < 0;
     }
-    packed_reader_init(&reader, buffer_slice(&gathered->packed));
-    gathered->starts[gathered->count++] = (uint32_t)(gathered->packed.size - reader.at);
-    packed_append(&gathered->packed, element);
+    gathered->starts[builder->count] = (uint32_t)builder->elements.size;
+    packed_build_add(builder, element);
+}
+
+/* May it be packed with all that are expected? */
+static bool fits_with_others(const struct gathered *gathered, const struct store *store,
+                             const struct packed_element *element) {
+    enum value_type type = gathered->writer->type;
+    uint64_t entries_max = store->packing[type].entries_max;
+    return elements_fit_packed(store, type, SLICE(""), gathered->expected, element) &&
+           (type != VALUE_SET || gathered->expected <= entries_max ||
+            gathered->builder.count == 0 || !packed_build_has_text(&gathered->builder));
 }
 
 bool gathered_add(struct elements_writer *writer, struct packed_element *element,
@@ -114,9 +113,8 @@ bool gathered_add(struct elements_writer *writer, struct packed_element *element
         return false;
     }
     /* With as many others as are expected: else all of them would be unpacked in the end. */
-    bool fits = elements_fit_packed(store, writer->type, buffer_slice(&gathered->packed),
-                                    gathered->expected, element);
-    if (!fits || gathered->count == gathered->expected ||
+    bool fits = fits_with_others(gathered, store, element);
+    if (!fits || gathered->builder.count == gathered->expected ||
         !find_place(gathered, element->name, &place)) {
         uint64_t expected = gathered->expected;
         gathered_end(writer);
@@ -127,11 +125,10 @@ bool gathered_add(struct elements_writer *writer, struct packed_element *element
     }
     gathered->stamp = mutate_stamp(store);
     /* A lone node gives all of them the last one's in the end. */
-    element->stamp = store->is_alone && gathered->count > 0
-                         ? packed_base(buffer_slice(&gathered->packed))
-                         : gathered->stamp;
+    element->stamp = store->is_alone && gathered->builder.count > 0 ? gathered->builder.base
+                                                                     : gathered->stamp;
     append(gathered, writer->type, element);
-    gathered->places[place] = (uint16_t)gathered->count;
+    gathered->places[place] = (uint16_t)gathered->builder.count;
     struct change change = {
         .kind = CHANGE_SET, .stamp = gathered->stamp, .element = element->name, .value = recorded};
     elements_record_packed(writer, &change);
@@ -145,45 +142,46 @@ static int compare_elements(const void *a, const void *b) {
 }
 
 /* Puts the members in the order of their scores. */
-static void put_in_order(struct gathered *gathered) {
-    struct packed_element *elements = memory_alloc(gathered->count * sizeof(*elements));
-    struct packed_reader reader;
-    struct buffer ordered = {0};
-    packed_reader_init(&reader, buffer_slice(&gathered->packed));
-    for (uint64_t i = 0; i < gathered->count; i++) {
-        bool is_there = packed_next(&reader, &elements[i]);
-        ensure(is_there);
+static void put_in_order(struct packed_builder *builder, const uint32_t *starts) {
+    uint64_t count = builder->count;
+    struct packed_element *elements = memory_alloc(count * sizeof(*elements));
+    struct packed_builder ordered = {0};
+    for (uint64_t i = 0; i < count; i++) {
+        packed_build_at(builder, starts[i], &elements[i]);
     }
-    qsort(elements, gathered->count, sizeof(elements[0]), compare_elements);
-    packed_begin(&ordered, VALUE_SORTED_SET, reader.base);
-    for (uint64_t i = 0; i < gathered->count; i++) {
-        packed_append(&ordered, &elements[i]);
+    qsort(elements, count, sizeof(elements[0]), compare_elements);
+    packed_build_begin(&ordered, VALUE_SORTED_SET, builder->base);
+    for (uint64_t i = 0; i < count; i++) {
+        packed_build_add(&ordered, &elements[i]);
     }
     memory_free(elements);
-    buffer_deinit(&gathered->packed);
-    gathered->packed = ordered;
+    buffer_deinit(&builder->elements);
+    *builder = ordered;
 }
 
 void gathered_put(struct elements_writer *writer) {
     struct store *store = writer->store;
     struct gathered *gathered = store->gathered;
+    struct packed_builder *builder = &gathered->builder;
     writer->gathers = false;
     gathered->writer = NULL;
-    if (gathered->count == 0) {
+    if (builder->count == 0) {
         return;
     }
     if (!gathered->is_ordered) {
-        put_in_order(gathered);
+        put_in_order(builder, gathered->starts);
     }
     require(mutate_slot(store, &writer->key) == NULL);
+    struct buffer *packed = elements_begin_scratch(store);
+    packed_build_put(builder, packed);
     if (store->is_alone) {
-        packed_raise(gathered->packed.data, gathered->packed.size, gathered->stamp);
+        packed_raise(packed->data, packed->size, gathered->stamp);
     }
-    elements_put_packed(store, &writer->key, NULL, buffer_slice(&gathered->packed),
-                        gathered->stamp);
+    elements_put_packed(store, &writer->key, NULL, buffer_slice(packed), gathered->stamp);
+    elements_end_scratch(store);
     mutate_after(store, &writer->key);
-    store->stats.dirty += gathered->count - 1;
-    if (gathered->packed.capacity > GATHERED_KEPT_BYTES) {
-        buffer_deinit(&gathered->packed);
+    store->stats.dirty += builder->count - 1;
+    if (builder->elements.capacity > GATHERED_KEPT_BYTES) {
+        buffer_deinit(&builder->elements);
     }
 }

@@ -442,7 +442,7 @@ static void end_bulk(struct list_pusher *pusher) {
 /* False, and the bulk is at its end: the value is to be pushed in another way. */
 static bool push_in_bulk(struct list_pusher *pusher, struct slice value) {
     struct store *store = pusher->writer->store;
-    if (value.size > ORDERED_MAP_INLINE_BYTES || !list_position_run_next(&pusher->run)) {
+    if (value.size > ORDERED_MAP_INLINE_BYTES || !list_position_run_has_next(&pusher->run)) {
         end_bulk(pusher);
         return false;
     }
@@ -454,6 +454,7 @@ static bool push_in_bulk(struct list_pusher *pusher, struct slice value) {
     pusher->change.element = element.name;
     pusher->change.value = value;
     mutate_record_element(store, &pusher->change);
+    list_position_run_take(&pusher->run);
     pusher->bulk_count++;
     return true;
 }

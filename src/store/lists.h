@@ -48,7 +48,7 @@ struct list_pusher {
     unsigned until_bulk; /* so many more are pushed one by one before */
     struct ordered_map_cursor at;
     struct ordered_map_bulk bulk;
-    struct list_position_run run; /* where the element pushed last is */
+    struct list_position_run run;
     struct change change;         /* the last one */
     uint64_t bulk_count;
 };

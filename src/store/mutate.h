@@ -51,6 +51,13 @@ static inline uint64_t mutate_stamp(struct store *store) {
     return stamp;
 }
 
+/* As many new stamps, each a tick after the one before; returns the last. */
+static inline uint64_t mutate_stamps(struct store *store, uint64_t count) {
+    require(count > 0 && count <= STAMP_TICKS_MAX - store->clock.ticks);
+    store->clock.ticks += count - 1;
+    return mutate_stamp(store);
+}
+
 /* Tells running walks of the entry at `key`, or NULL, before it changes, comes or goes; of an
  * element also what it is in. From here on the change must not fail: what is told and stays as it
  * is may be told once more. Telling twice of one change does no harm. */

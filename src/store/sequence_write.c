@@ -130,15 +130,26 @@ bool sequence_write_remove(struct elements_writer *writer, struct ordered_map_cu
     return is_there;
 }
 
-/* Records the removal of the element at the cursor. */
-static void record_removal(struct elements_writer *writer, struct change *change,
-                           const struct ordered_map_cursor *cursor) {
-    change->stamp = mutate_stamp(writer->store);
-    change->element = cursor->element.name;
-    mutate_record_element(writer->store, change);
-    if (unlikely(writer->collection->pending != NULL)) {
-        xstream_pending_forget(writer->store, writer->collection, cursor);
+/* Records the removal of the element at the cursor and of those behind it whose names follow on its
+ * own, `count` at most; returns how many. The cursor is then fit to go on from. */
+static uint64_t record_run(struct elements_writer *writer, struct change *change,
+                           struct ordered_map_cursor *cursor, uint64_t count) {
+    struct store *store = writer->store;
+    struct collection *collection = writer->collection;
+    uint64_t recorded = 1;
+    if (unlikely(collection->pending != NULL)) {
+        xstream_pending_forget(store, collection, cursor);
+    } else if (cursor->name_size <= CHANGE_RUN_NAME_BYTES_MAX && collection->walks == NULL) {
+        recorded += ordered_map_skip_successors(cursor, count - 1);
     }
+    change->stamp = mutate_stamps(store, recorded);
+    change->element = slice_make(cursor->name, cursor->name_size);
+    if (store->journal.is_on) {
+        mutate_hand_on_full(store);
+        change_writer_add_deletes(&store->journal, change, recorded);
+    }
+    change->is_key_fresh = false;
+    return recorded;
 }
 
 /* Records the removal of plain elements from the cursor on, `count` at most, and moves it behind
@@ -156,12 +167,11 @@ static uint64_t record_removals(struct elements_writer *writer, struct ordered_m
     struct change change = mutate_collection_change(collection, CHANGE_DELETE);
     change.is_key_fresh = collection->is_key_fresh;
     collection->is_key_fresh = false;
-    for (; is_there && cursor->element.flags == 0 && recorded < count; recorded++) {
+    while (is_there && cursor->element.flags == 0 && recorded < count) {
         if (unlikely(collection->walks != NULL)) {
             before(writer, cursor->element.name);
         }
-        record_removal(writer, &change, cursor);
-        change.is_key_fresh = false;
+        recorded += record_run(writer, &change, cursor, count - recorded);
         is_there = ordered_map_next(collection->map, cursor);
     }
     store->stats.dirty += recorded - 1;

@@ -241,7 +241,9 @@ static bool remove_packed(struct elements_writer *writer, const struct elements 
 struct removal {
     const struct entry *elements[32];
     double scores[32];
+    uint64_t hashes[32]; /* of their names */
     unsigned count;
+    bool are_plain; /* collection_may_delete_plain() */
 };
 
 enum { REMOVAL_MAX = sizeof((struct removal){0}.elements) / sizeof(struct entry *) };
@@ -263,10 +265,37 @@ static void removal_look(struct removal *removal, const struct store *store,
             order_cursor_next(&cursor);
         }
     }
+    removal->are_plain = true;
     for (unsigned i = 0; i < removal->count; i++) {
-        uint64_t hash = hash_bytes(store->element_seed, entry_key(removal->elements[i]));
-        collection_prefetch_place(collection, &hash);
+        const struct entry *element = removal->elements[i];
+        removal->hashes[i] = hash_bytes(store->element_seed, entry_key(element));
+        removal->are_plain &= collection_may_delete_plain(store, collection, element);
+        collection_prefetch_place(collection, &removal->hashes[i]);
     }
+}
+
+/* Removes all of them, whose ranks begin with that one, if they are plain: out of the order at
+ * once. */
+static void remove_plain(struct elements_writer *writer, struct removal *removal, uint64_t rank,
+                         sorted_set_removed_fn removed, void *udata) {
+    struct store *store = writer->store;
+    struct collection *collection = writer->collection;
+    uint64_t taken = order_tree_remove_ranks(&collection->order, rank, rank + removal->count, NULL,
+                                             NULL);
+    ensure(taken == removal->count);
+    for (unsigned i = 0; i < removal->count; i++) {
+        struct key place = {.name = entry_key(removal->elements[i]),
+                            .hash = removal->hashes[i],
+                            .in = collection,
+                            .db = writer->key.db};
+        uint64_t *slot = mutate_slot(store, &place);
+        ensure(slot != NULL);
+        if (removed != NULL) {
+            removed(udata, place.name, removal->scores[i]);
+        }
+        collection_delete_unordered(store, &place, slot);
+    }
+    writer->has_written = true;
 }
 
 uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range range,
@@ -282,6 +311,13 @@ uint64_t sorted_set_remove(struct elements_writer *writer, struct rank_range ran
         struct removal removal;
         struct collection *collection = elements_writer_collection(writer);
         removal_look(&removal, writer->store, collection, range, is_backward);
+        if (removal.are_plain) {
+            uint64_t rank = is_backward ? range.to - removal.count : range.from;
+            remove_plain(writer, &removal, rank, removed, udata);
+            gone += removal.count;
+            range.to -= removal.count;
+            continue;
+        }
         for (unsigned i = 0; i < removal.count; i++) {
             struct slice name = entry_key(removal.elements[i]);
             if (removed != NULL) {
