@@ -95,7 +95,7 @@ struct rdb_reader {
     uint64_t count; /* of items of a collection, or entries of a stream */
     /* The rest is the reader's own. */
     enum rdb_type type;
-    bool is_checked; /* all of it was read once */
+    bool is_checked;         /* all of it was read once */
     struct slice body, rest; /* all after the type byte; what was not read of it */
     uint64_t bytes_max;
     uint64_t left; /* elements that were not read, or nodes that were not opened */

@@ -11,16 +11,24 @@
 
 /* ---- GET ---- */
 
+static bool have_globs(const struct slice *patterns, size_t count) {
+    bool are_literal = true;
+    for (size_t i = 0; i < count; i++) {
+        are_literal &= glob_is_literal(patterns[i]);
+    }
+    return !are_literal;
+}
+
 /* The name under which `candidate` is asked for, as it was typed; false when it is not. */
-static bool is_asked_for(const struct slice *patterns, size_t count, const char *candidate,
-                         bool is_hidden, struct slice *name) {
+static bool is_asked_for(const struct slice *patterns, size_t count, bool has_globs,
+                         const char *candidate, bool is_hidden, struct slice *name) {
     for (size_t i = 0; candidate != NULL && i < count; i++) {
-        if (glob_is_literal(patterns[i])) {
-            if (slice_is_word(patterns[i], candidate)) {
-                *name = patterns[i];
-                return true;
-            }
-        } else if (!is_hidden && glob_match(patterns[i], slice_of(candidate), true)) {
+        if (slice_is_word(patterns[i], candidate)) {
+            *name = patterns[i];
+            return true;
+        }
+        if (has_globs && !is_hidden && !glob_is_literal(patterns[i]) &&
+            glob_match(patterns[i], slice_of(candidate), true)) {
             *name = slice_of(candidate);
             return true;
         }
@@ -31,13 +39,14 @@ static bool is_asked_for(const struct slice *patterns, size_t count, const char 
 void config_get(const struct options *options, const struct slice *patterns, size_t patterns_count,
                 config_visit visit, void *udata) {
     struct buffer value = {0};
+    bool has_globs = have_globs(patterns, patterns_count);
     for (int id = 0; id < OPTIONS_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);
         const char *const names[] = {row->name, row->alias};
         bool is_hidden = (row->flags & OPT_HIDDEN) != 0;
         for (int i = 0; i < 2 && !(row->flags & OPT_FILE_ONLY); i++) {
             struct slice name;
-            if (is_asked_for(patterns, patterns_count, names[i], is_hidden, &name)) {
+            if (is_asked_for(patterns, patterns_count, has_globs, names[i], is_hidden, &name)) {
                 buffer_clear(&value);
                 option_format(options, (enum option_id)id, &value);
                 visit(udata, name, slice_of(buffer_text(&value)));

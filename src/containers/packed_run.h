@@ -25,8 +25,8 @@
  * and stamp: changes put new bytes for the head (control byte, name, stamp) of the one behind,
  * whose tail (flags, size, value) stays as it is.
  *
- * Only packed_tree.c, ordered_map.c and ordered_map_bulk.c use this. Runs hold what we wrote ourselves: bytes from
- * outside become elements first. */
+ * Only packed_tree.c, ordered_map.c and ordered_map_bulk.c use this. Runs hold what we wrote
+ * ourselves: bytes from outside become elements first. */
 #ifndef CONTAINERS_PACKED_RUN_H
 #define CONTAINERS_PACKED_RUN_H
 

@@ -5,7 +5,9 @@
 #include "node/info.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
+#include "base/number.h"
 #include "log/log_stream.h"
 #include "node/histogram.h"
 #include "node/memory_overview.h"
@@ -17,20 +19,58 @@ struct info_writer {
     struct memory_overview memory; /* taken once for all sections */
 };
 
-static void info_text(struct info_writer *w, const char *name, const char *value) {
-    buffer_printf(w->text, "%s:%s\r\n", name, value);
+/* Monitoring asks often, and there are hundreds of fields: most of them are put without printf().
+ */
+static void put_text(struct info_writer *w, const char *text) {
+    buffer_append(w->text, text, strlen(text));
 }
 
-static void info_count(struct info_writer *w, const char *name, uint64_t value) {
-    buffer_printf(w->text, "%s:%" PRIu64 "\r\n", name, value);
+static void info_text(struct info_writer *w, const char *name, const char *value) {
+    put_text(w, name);
+    put_text(w, ":");
+    put_text(w, value);
+    put_text(w, "\r\n");
 }
 
 static void info_signed(struct info_writer *w, const char *name, int64_t value) {
-    buffer_printf(w->text, "%s:%" PRId64 "\r\n", name, value);
+    char digits[NUMBER_INTEGER_BYTES_MAX + 1];
+    digits[number_format_integer(digits, value)] = '\0';
+    info_text(w, name, digits);
 }
 
-static void info_real(struct info_writer *w, const char *name, double value, int decimals) {
-    buffer_printf(w->text, "%s:%.*f\r\n", name, decimals, value);
+static void info_count(struct info_writer *w, const char *name, uint64_t value) {
+    if (value <= INT64_MAX) {
+        info_signed(w, name, (int64_t)value);
+    } else {
+        buffer_printf(w->text, "%s:%" PRIu64 "\r\n", name, value);
+    }
+}
+
+/* The number with so many digits behind the point, as printf() has it, up to the last digit. */
+static const char *info_fixed(char text[64], double value, unsigned decimals) {
+    enum { DECIMALS_MAX = 6 };
+    static const uint64_t SCALES[DECIMALS_MAX + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    require(decimals <= DECIMALS_MAX);
+    if (!(value >= 0 && value < 1e12)) {
+        (void)snprintf(text, 64, "%.*f", (int)decimals, value);
+        return text;
+    }
+    uint64_t scaled = (uint64_t)(value * (double)SCALES[decimals] + 0.5);
+    size_t size = number_format_integer(text, (int64_t)(scaled / SCALES[decimals]));
+    uint64_t rest = scaled % SCALES[decimals];
+    if (decimals > 0) {
+        text[size++] = '.';
+    }
+    for (unsigned i = decimals; i-- > 0; rest %= SCALES[i]) {
+        text[size++] = (char)('0' + rest / SCALES[i]);
+    }
+    text[size] = '\0';
+    return text;
+}
+
+static void info_real(struct info_writer *w, const char *name, double value, unsigned decimals) {
+    char text[64];
+    info_text(w, name, info_fixed(text, value, decimals));
 }
 
 /* A number of bytes, and the same for people. */
@@ -43,7 +83,12 @@ static void info_bytes(struct info_writer *w, const char *name, uint64_t bytes) 
         value /= 1024;
         unit++;
     }
-    buffer_printf(w->text, "%s_human:%.*f%c\r\n", name, unit == 0 ? 0 : 2, value, UNITS[unit]);
+    char text[64];
+    put_text(w, name);
+    put_text(w, "_human:");
+    put_text(w, info_fixed(text, value, unit == 0 ? 0 : 2));
+    buffer_append(w->text, &UNITS[unit], 1);
+    put_text(w, "\r\n");
 }
 
 static void info_zeros(struct info_writer *w, const char *const *names, size_t count) {
@@ -577,7 +622,9 @@ static bool info_is_meant(const struct info_section *section, const struct slice
 
 void info_write(struct node *node, const struct slice *words, size_t words_count,
                 struct buffer *text) {
+    enum { TEXT_BYTES = 8192 }; /* mostly it is a little less */
     struct info_writer writer = {.node = node, .text = text};
+    (void)buffer_reserve(text, words_count == 0 ? TEXT_BYTES : 0);
     memory_overview_take(node, &writer.memory);
     for (size_t i = 0; i < INFO_SECTIONS_COUNT; i++) {
         const struct info_section *section = &INFO_SECTIONS[i];

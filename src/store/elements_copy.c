@@ -121,8 +121,7 @@ static uint64_t record_packed(struct store *store, const struct key *key, struct
     char text[64];
     struct packed_reader reader;
     struct packed_element element;
-    struct change change = {
-        .kind = CHANGE_SET, .db = store->dbs[key->db].number, .key = key->name};
+    struct change change = {.kind = CHANGE_SET, .db = store->dbs[key->db].number, .key = key->name};
     packed_reader_init(&reader, packed);
     change.type = reader.type;
     while (packed_next(&reader, &element)) {

@@ -125,8 +125,8 @@ bool gathered_add(struct elements_writer *writer, struct packed_element *element
     }
     gathered->stamp = mutate_stamp(store);
     /* A lone node gives all of them the last one's in the end. */
-    element->stamp = store->is_alone && gathered->builder.count > 0 ? gathered->builder.base
-                                                                     : gathered->stamp;
+    element->stamp =
+        store->is_alone && gathered->builder.count > 0 ? gathered->builder.base : gathered->stamp;
     append(gathered, writer->type, element);
     gathered->places[place] = (uint16_t)gathered->builder.count;
     struct change change = {

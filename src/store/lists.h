@@ -43,13 +43,13 @@ enum store_status list_push(struct elements_writer *writer, enum list_end end, s
 struct list_pusher {
     struct elements_writer *writer;
     enum list_end end;
-    bool is_there;      /* the cursor is on the element at the end */
-    bool is_in_bulk;    /* pushes go on in `bulk` */
+    bool is_there;       /* the cursor is on the element at the end */
+    bool is_in_bulk;     /* pushes go on in `bulk` */
     unsigned until_bulk; /* so many more are pushed one by one before */
     struct ordered_map_cursor at;
     struct ordered_map_bulk bulk;
     struct list_position_run run;
-    struct change change;         /* the last one */
+    struct change change; /* the last one */
     uint64_t bulk_count;
 };
 /* `bytes`: about those of all the values that follow, and one for each; 0: not known. */

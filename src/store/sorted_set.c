@@ -280,8 +280,8 @@ static void remove_plain(struct elements_writer *writer, struct removal *removal
                          sorted_set_removed_fn removed, void *udata) {
     struct store *store = writer->store;
     struct collection *collection = writer->collection;
-    uint64_t taken = order_tree_remove_ranks(&collection->order, rank, rank + removal->count, NULL,
-                                             NULL);
+    uint64_t taken =
+        order_tree_remove_ranks(&collection->order, rank, rank + removal->count, NULL, NULL);
     ensure(taken == removal->count);
     for (unsigned i = 0; i < removal->count; i++) {
         struct key place = {.name = entry_key(removal->elements[i]),

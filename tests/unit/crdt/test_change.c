@@ -229,6 +229,84 @@ static void the_short_way_is_the_same(void **state) {
     change_writer_deinit(&shorter);
 }
 
+/* Elements under a few keys, whatever is around them: one by one in the short way, and deletions of
+ * successive names at once, they make the same bytes as in the long way. */
+static void elements_in_the_short_way(void **state) {
+    (void)state;
+    enum { ROUNDS = 4000, CHANGES_MAX = 20 };
+    struct prng prng;
+    seed_prng(&prng, "elements_in_the_short_way", 0);
+    struct change_writer longer = {.is_on = true}, shorter = {.is_on = true};
+    unsigned long runs = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t ticks = random_number(&prng) >> 12;
+        for (unsigned i = (unsigned)prng_below(&prng, CHANGES_MAX); i > 0; i--) {
+            static const size_t SIZES[] = {0, 1, 7, 8, 9, 16, 17, 18, 33, 64, 127};
+            char name[130];
+            ticks += 1 + (prng_below(&prng, 4) == 0 ? prng_below(&prng, 300) : 0);
+            if (prng_below(&prng, 8) == 0) {
+                struct change other = random_change(&prng, ticks);
+                ticks = stamp_ticks(other.stamp);
+                change_writer_add(&longer, &other);
+                change_writer_add(&shorter, &other);
+                continue;
+            }
+            size_t size =
+                SIZES[prng_below(&prng, sizeof(SIZES) / sizeof(SIZES[0]))] + prng_below(&prng, 3);
+            for (size_t at = 0; at < sizeof(name); at++) {
+                name[at] = (char)(prng_below(&prng, 2) == 0 ? 0xFF : prng_next(&prng));
+            }
+            struct change change = {.kind = prng_below(&prng, 2) == 0 ? CHANGE_SET : CHANGE_DELETE,
+                                    .stamp = stamp_make(ticks, SLOT),
+                                    .type = VALUE_LIST,
+                                    .db = prng_below(&prng, 6) == 0,
+                                    .key = prng_below(&prng, 4) == 0 ? SLICE("k") : SLICE("key"),
+                                    .is_key_fresh = prng_below(&prng, 6) == 0,
+                                    .element = slice_make(name, size)};
+            if (change.kind == CHANGE_SET) {
+                change.value = slice_make(text, prng_below(&prng, 200));
+            }
+            uint64_t count = 1;
+            if (change.kind == CHANGE_DELETE && size > 2 && size <= CHANGE_RUN_NAME_BYTES_MAX) {
+                name[0] = 'a'; /* does not come to its end */
+                count += prng_below(&prng, 3) * prng_below(&prng, 400);
+            }
+            struct change last = change;
+            change_writer_add(&longer, &change);
+            for (uint64_t n = 1; n < count; n++) {
+                change.is_key_fresh = false;
+                change.stamp = stamp_make(++ticks, SLOT);
+                for (char *byte = name + size - 1; ++*byte == 0;) {
+                    byte--;
+                }
+                change_writer_add(&longer, &change);
+            }
+            last.stamp = change.stamp;
+            if (last.kind == CHANGE_DELETE) {
+                change_writer_add_deletes(&shorter, &last, count);
+                runs += count > 1;
+            } else {
+                change_writer_add_element(&shorter, &last);
+            }
+            if (prng_below(&prng, 4) == 0) {
+                change_writer_end_unit(&longer);
+                change_writer_end_unit(&shorter);
+            }
+        }
+        assert_int_equal(shorter.bytes.size, longer.bytes.size);
+        assert_memory_equal(shorter.bytes.data, longer.bytes.data, longer.bytes.size);
+        assert_int_equal(shorter.changes_count, longer.changes_count);
+        assert_int_equal(shorter.last_ticks, longer.last_ticks);
+        assert_int_equal(shorter.last_offset, longer.last_offset);
+        assert_int_equal(shorter.is_unit_open, longer.is_unit_open);
+        change_writer_clear(&longer);
+        change_writer_clear(&shorter);
+    }
+    assert_true(runs > ROUNDS);
+    change_writer_deinit(&longer);
+    change_writer_deinit(&shorter);
+}
+
 /* ---- single cases ---- */
 
 static void a_zeroed_writer_writes_nothing(void **state) {
@@ -508,6 +586,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_batches_come_back),
         cmocka_unit_test(the_short_way_is_the_same),
+        cmocka_unit_test(elements_in_the_short_way),
         cmocka_unit_test(a_zeroed_writer_writes_nothing),
         cmocka_unit_test(the_layout),
         cmocka_unit_test(units_go_on_over_batches),

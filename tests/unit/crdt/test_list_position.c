@@ -696,6 +696,36 @@ static void indexes_of_all_sizes(void **state) {
     }
 }
 
+/* A run says the positions that list_position_between() says, and leaves the table as that does. */
+static void runs_go_on(void **state) {
+    (void)state;
+    static struct list_positions other;
+    for (uint64_t first = 1; first < 40000; first = 2 * first + 7) {
+        uint64_t ticks = first;
+        list_positions_init(&table, 1);
+        struct list_position position = position_make(ticks++, END, END);
+        struct list_position_run run;
+        uint64_t said = 0;
+        for (unsigned i = 0; i < 300 + first; i++) {
+            position = position_make(ticks++, list_position_slice(&position), END);
+        }
+        other = table;
+        struct list_position begun = position;
+        assert_true(list_position_run_begin(&run, &other, list_position_slice(&begun)));
+        while (said < 10000 && list_position_run_has_next(&run)) {
+            position = position_make(ticks++, list_position_slice(&position), END);
+            assert_int_equal(run.position.size, position.size);
+            assert_memory_equal(run.position.bytes, position.bytes, position.size);
+            list_position_run_take(&run);
+            assert_memory_equal(&other, &table, sizeof(table));
+            said++;
+        }
+        assert_true(said > 0);
+        /* One that is not the last of its run is none to go on from. */
+        assert_false(list_position_run_begin(&run, &other, list_position_slice(&begun)));
+    }
+}
+
 /* Bytes from outside: what is accepted has neighbours, whatever it says. */
 static void bytes_from_outside(void **state) {
     (void)state;
@@ -759,15 +789,11 @@ static void bytes_from_outside(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(indexes_of_all_sizes),
-        cmocka_unit_test(bytes_from_outside),
-        cmocka_unit_test(all_short_histories),
-        cmocka_unit_test(all_orders_of_scripts),
-        cmocka_unit_test(random_histories),
-        cmocka_unit_test(pushes_at_the_ends),
-        cmocka_unit_test(pushes_and_pops),
-        cmocka_unit_test(insertions_anywhere),
-        cmocka_unit_test(insertions_between_the_last_two),
+        cmocka_unit_test(indexes_of_all_sizes),  cmocka_unit_test(runs_go_on),
+        cmocka_unit_test(bytes_from_outside),    cmocka_unit_test(all_short_histories),
+        cmocka_unit_test(all_orders_of_scripts), cmocka_unit_test(random_histories),
+        cmocka_unit_test(pushes_at_the_ends),    cmocka_unit_test(pushes_and_pops),
+        cmocka_unit_test(insertions_anywhere),   cmocka_unit_test(insertions_between_the_last_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Copying collections: what is there is there under the other name, in the place of whatever was,
+ * and both go their own ways; whether all of it is copied as it lies or element by element, what is
+ * recorded makes the same again, and a snapshot that runs has what there was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "base/codec.h"
+#include "store/lists.h"
+#include "store/xstreams.h"
+#include "unit/store/merge_world.h"
+#include "unit/store/running_snapshot.h"
+
+enum { MANY = 1500, FEW = 6, TYPES_COUNT = 5 };
+
+static const enum value_type TYPES[TYPES_COUNT] = {VALUE_HASH, VALUE_SET, VALUE_SORTED_SET,
+                                                   VALUE_LIST, VALUE_STREAM};
+
+static void begin(struct store *store, bool is_recorded) {
+    struct replica_id id = {.node = {1}, .generation = 1};
+    struct store_opts opts = {.dbs_count = 2, .seed = 3};
+    store_init(store, &opts);
+    assert_true(store_begin_replica(store, &id));
+    store_set_now(store, INT64_C(1800000000000));
+    store->journal.is_on = is_recorded;
+}
+
+static void add(struct store *store, const struct key *key, enum value_type type, unsigned from,
+                unsigned count) {
+    struct elements_writer writer;
+    assert_int_equal(elements_open(store, key, type, &writer), STORE_OK);
+    for (unsigned i = from; i < from + count; i++) {
+        char text[24];
+        struct slice name = slice_make(text, (size_t)snprintf(text, sizeof(text), "element %u", i));
+        bool is_new;
+        if (type == VALUE_LIST) {
+            assert_int_equal(list_push(&writer, LIST_RIGHT, name), STORE_OK);
+        } else if (type == VALUE_STREAM) {
+            struct xstream_id id = {.ms = i + 1, .sequence = 1};
+            struct buffer value = {0};
+            codec_put_slice(&value, name);
+            codec_put_slice(&value, name);
+            assert_int_equal(xstream_add(&writer, id, &value), STORE_OK);
+            buffer_deinit(&value);
+        } else if (type == VALUE_SORTED_SET) {
+            assert_int_equal(element_set_score(&writer, name, i / 4.0, &is_new), STORE_OK);
+        } else {
+            struct slice value = type == VALUE_HASH ? name : slice_make("", 0);
+            assert_int_equal(element_set(&writer, name, value, false, &is_new), STORE_OK);
+        }
+    }
+    elements_close(&writer);
+    store_end_unit(store);
+}
+
+static void digest_of(struct store *store, const struct key *key, uint8_t digest[20]) {
+    assert_non_null(store_peek(store, key));
+    store_value_digest(store, store_peek(store, key), digest);
+}
+
+static void assert_is(struct store *store, const struct key *key, const uint8_t expected[20]) {
+    uint8_t digest[20];
+    digest_of(store, key, digest);
+    assert_memory_equal(digest, expected, 20);
+    store_check(store);
+}
+
+/* Another store that does what was recorded is like this one. */
+static void assert_replays(const struct store *store) {
+    struct store other;
+    struct change_reader reader;
+    struct change change;
+    uint8_t digests[2][20];
+    begin(&other, false);
+    assert_true(
+        change_reader_init(&reader, buffer_slice(&store->journal.bytes), store->replicas.self));
+    while (change_reader_next(&reader, &change) == CHANGE_OK) {
+        assert_int_equal(store_apply(&other, &change), STORE_OK);
+    }
+    store_check(&other);
+    store_digest(store, digests[0]);
+    store_digest(&other, digests[1]);
+    assert_memory_equal(digests[0], digests[1], 20);
+    store_deinit(&other);
+}
+
+/* To a name that is free, then to ones that are taken, one of them in another database. */
+static void copy_alone(enum value_type type, unsigned count, bool is_recorded) {
+    struct store store;
+    uint8_t before[20], copied[20];
+    begin(&store, is_recorded);
+    struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
+    struct key c = store_key(&store, 1, SLICE("c"));
+    uint64_t expire_unix_ms = (uint64_t)store.now_ms + 100000;
+    add(&store, &a, type, 0, count);
+    assert_true(store_expire(&store, &a, expire_unix_ms));
+    digest_of(&store, &a, before);
+    uint64_t dirty = store.stats.dirty;
+    assert_int_equal(store_copy(&store, &a, &b), STORE_OK);
+    assert_true(store.stats.dirty >= dirty + count);
+    store_end_unit(&store);
+    assert_is(&store, &a, before);
+    assert_is(&store, &b, before);
+    assert_int_equal(entry_expire_unix_ms(store_peek(&store, &b)), expire_unix_ms);
+    assert_true(store_peek(&store, &b)->stamp > store_peek(&store, &a)->stamp);
+    /* Each by itself, from here on. */
+    add(&store, &b, type, count, 3);
+    assert_is(&store, &a, before);
+    digest_of(&store, &b, copied);
+    assert_true(store_delete(&store, &a));
+    store_end_unit(&store);
+    assert_is(&store, &b, copied);
+    add(&store, &a, type, 0, 2);
+    digest_of(&store, &a, before);
+    assert_int_equal(strings_set(&store, &c, SLICE("other"), 0), STORE_OK);
+    assert_int_equal(store_copy(&store, &b, &c), STORE_OK);
+    assert_is(&store, &c, copied);
+    assert_int_equal(store_copy(&store, &a, &b), STORE_OK);
+    assert_is(&store, &b, before);
+    assert_is(&store, &c, copied);
+    store_end_unit(&store);
+    if (is_recorded) {
+        assert_replays(&store);
+    }
+    store_deinit(&store);
+}
+
+static void alone(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < TYPES_COUNT; i++) {
+        for (unsigned is_recorded = 0; is_recorded < 2; is_recorded++) {
+            copy_alone(TYPES[i], FEW, is_recorded != 0);
+            copy_alone(TYPES[i], MANY, is_recorded != 0);
+        }
+    }
+}
+
+/* What was copied as it lies is told by later changes as anything else is: a node that has a log
+ * from then on, or a snapshot that begins then. */
+static void what_comes_after(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < TYPES_COUNT; i++) {
+        struct store store;
+        static struct running_snapshot snapshot;
+        snapshot = (struct running_snapshot){.is_running = true};
+        begin(&store, false);
+        struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
+        struct key c = store_key(&store, 0, SLICE("c"));
+        add(&store, &a, TYPES[i], 0, MANY);
+        assert_int_equal(store_copy(&store, &a, &b), STORE_OK);
+        store_end_unit(&store);
+        store.journal.is_on = true;
+        store.elements_a_step = 50;
+        store_digest(&store, snapshot.digest);
+        snapshot.sum = running_snapshot_check_state(&store);
+        snapshot_walk_begin(&snapshot.walk, &store, running_snapshot_emit, &snapshot);
+        snapshot_walk_take_pieces(&snapshot.walk, running_snapshot_piece);
+        (void)snapshot_walk_step(&snapshot.walk, 100);
+        /* Now it goes element by element. */
+        assert_int_equal(store_copy(&store, &b, &c), STORE_OK);
+        store_end_unit(&store);
+        add(&store, &b, TYPES[i], MANY, 5);
+        assert_int_equal(store_copy(&store, &b, &a), STORE_OK);
+        store_end_unit(&store);
+        while (!snapshot_walk_step(&snapshot.walk, 100)) {
+        }
+        running_snapshot_end(&snapshot, &store);
+        store_check(&store);
+        store_deinit(&store);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alone),
+        cmocka_unit_test(what_comes_after),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
