@@ -96,7 +96,18 @@ size_t lzf_compress(struct slice input, char *output, size_t room) {
     return sink.is_full ? 0 : sink.size;
 }
 
+/* Copies in pieces of sixteen bytes, which may go beyond the end: there is room for one more on
+ * both sides, and what is there is written later. What overlaps lies sixteen bytes apart at least.
+ */
+static inline void copy_pieces(char *to, const char *from, size_t size) {
+    enum { PIECE = 16 };
+    for (size_t at = 0; at < size; at += PIECE) {
+        memcpy(to + at, from + at, PIECE);
+    }
+}
+
 bool lzf_expand(struct slice input, char *output, size_t size) {
+    enum { PIECE = 16 };
     const uint8_t *at = (const uint8_t *)input.data;
     const uint8_t *end = at + input.size;
     size_t made = 0;
@@ -107,7 +118,11 @@ bool lzf_expand(struct slice input, char *output, size_t size) {
             if (length > (size_t)(end - at) || length > size - made) {
                 return false;
             }
-            memcpy(output + made, at, length);
+            if (length + PIECE <= (size_t)(end - at) && length + PIECE <= size - made) {
+                copy_pieces(output + made, (const char *)at, length);
+            } else {
+                memcpy(output + made, at, length);
+            }
             at += length;
             made += length;
             continue;
@@ -123,6 +138,11 @@ bool lzf_expand(struct slice input, char *output, size_t size) {
         size_t distance = ((control & 31) << 8 | *at++) + 1;
         if (distance > made || length > size - made) {
             return false;
+        }
+        if (distance >= PIECE && length + PIECE <= size - made) {
+            copy_pieces(output + made, output + made - distance, length);
+            made += length;
+            continue;
         }
         if (distance >= length) {
             memcpy(output + made, output + made - distance, length);

@@ -16,17 +16,18 @@ enum {
     LISTPACK_INTEGER_32_BITS = 0xF3,
     LISTPACK_INTEGER_64_BITS = 0xF4,
     BACK_LENGTH_BYTES_MAX = 5,
+    BACK_LENGTH_SHORT_MAX = 127, /* up to here it is one byte */
 };
 
 /* Writes the back length of an entry of `size` bytes and returns how many bytes it took. From two
  * bytes on, the largest number that would fit is written with a byte more: Redis does so and
  * derives its steps from that. */
 static size_t back_length(char at[BACK_LENGTH_BYTES_MAX], uint64_t size) {
-    unsigned bytes = size <= 127         ? 1
-                     : size < 16383      ? 2
-                     : size < 2097151    ? 3
-                     : size < 268435455u ? 4
-                                         : 5;
+    unsigned bytes = size <= BACK_LENGTH_SHORT_MAX ? 1
+                     : size < 16383                ? 2
+                     : size < 2097151              ? 3
+                     : size < 268435455u           ? 4
+                                                   : 5;
     for (unsigned i = 0; i < bytes; i++) {
         unsigned group = (unsigned)(size >> (7 * (bytes - 1 - i))) & 127;
         at[i] = (char)(i == 0 ? group : group | 128);
@@ -89,13 +90,20 @@ bool rdb_listpack_take(struct slice *entries, struct rdb_packed_item *item) {
         return false;
     }
     size_t size = head + item->bytes.size;
+    item->bytes.data = entries->data + head;
+    if (likely(size <= BACK_LENGTH_SHORT_MAX)) {
+        if (entries->size == size || (uint8_t)entries->data[size] != size) {
+            return false;
+        }
+        *entries = slice_skip(*entries, size + 1);
+        return true;
+    }
     char back[BACK_LENGTH_BYTES_MAX];
     size_t back_bytes = back_length(back, size);
     if (entries->size - size < back_bytes || entries->data[size] != back[0] ||
         (back_bytes > 1 && memcmp(entries->data + size, back, back_bytes) != 0)) {
         return false;
     }
-    item->bytes.data = entries->data + head;
     *entries = slice_skip(*entries, size + back_bytes);
     return true;
 }

@@ -421,6 +421,11 @@ enum rdb_value_status rdb_reader_open(struct rdb_reader *reader, struct slice va
     switch (check_all(reader, seed)) {
     case RDB_WALK_END: {
         reader->is_checked = true;
+        if (TYPES[type].layout == LAYOUT_PACKED) {
+            /* It is open still, and need not be expanded again. */
+            rdb_packed_open_again(&reader->packed, TYPES[type].packed, reader->node.bytes);
+            return RDB_VALUE_OK;
+        }
         enum rdb_walk walk = begin(reader);
         ensure(walk == RDB_WALK_ITEM);
         return RDB_VALUE_OK;

@@ -62,8 +62,11 @@ static void expiring_visit(void *udata, const struct element *element) {
 /* False when all fields have expired. */
 static bool dump_hash(const struct store *store, const struct elements *elements,
                       struct rdb_writer *writer) {
-    struct dump_walk walk = {.expire_unix_ms_min = UINT64_MAX};
-    elements_each(store, elements, count_visit, &walk);
+    struct dump_walk walk = {.count = elements->count, .expire_unix_ms_min = UINT64_MAX};
+    if (elements->collection != NULL) { /* what is packed has no expiries */
+        walk.count = 0;
+        elements_each(store, elements, count_visit, &walk);
+    }
     if (walk.count == 0) {
         return false;
     }

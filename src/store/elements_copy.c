@@ -116,47 +116,79 @@ static struct collection *copy_sequence(const struct store *store, const struct 
 }
 
 /* Records all elements of the packed collection as those of the key; returns the last one's stamp.
- */
-static uint64_t record_packed(struct store *store, const struct key *key, struct slice packed) {
+ * `builder`, unless NULL, gets them with their stamps. */
+static uint64_t record_packed(struct store *store, const struct key *key, struct slice packed,
+                              struct packed_builder *builder) {
     char text[64];
     struct packed_reader reader;
     struct packed_element element;
-    struct change change = {.kind = CHANGE_SET, .db = store->dbs[key->db].number, .key = key->name};
+    struct change change = {.kind = CHANGE_SET,
+                            .db = store->dbs[key->db].number,
+                            .key = key->name,
+                            .is_key_fresh = !store->is_alone};
     packed_reader_init(&reader, packed);
     change.type = reader.type;
     while (packed_next(&reader, &element)) {
         change.stamp = mutate_stamp(store);
         change.element = element.name;
         change.value = element.value;
-        if (reader.type == VALUE_SORTED_SET) {
+        if (reader.type == VALUE_SORTED_SET && store->journal.is_on) {
             change.value = slice_make(text, number_format_double(text, element.score));
         }
         mutate_record_element(store, &change);
+        change.is_key_fresh = false;
+        if (builder != NULL) {
+            element.stamp = change.stamp;
+            if (builder->count == 0) {
+                packed_build_begin(builder, reader.type, change.stamp);
+            }
+            packed_build_add(builder, &element);
+        }
     }
     return change.stamp;
 }
 
-/* May the entry's packed elements get stamps of their own by what is in front of them? */
-static bool may_record_packed(const struct store *store, const struct entry *source) {
-    return store->is_alone && store->walk == NULL && store->sync == NULL &&
-           entry_kind(source) == ENTRY_PACKED && entry_type(source) != VALUE_LIST &&
-           packed_has_one_stamp(entry_packed(source));
+/* Which way a value is copied as a whole. */
+enum whole_copy {
+    WHOLE_COPY_NONE,   /* it goes element by element */
+    WHOLE_COPY_SILENT, /* as it lies, with its stamps */
+    WHOLE_COPY_RAISED, /* as it lies, with one stamp for all */
+    WHOLE_COPY_ANEW,   /* each packed element with a stamp of its own */
+};
+
+static enum whole_copy whole_copy_of(const struct store *store, const struct entry *source,
+                                     const struct entry *target) {
+    bool is_packed = entry_kind(source) == ENTRY_PACKED && entry_type(source) != VALUE_LIST;
+    if (store->walk != NULL || store->sync != NULL ||
+        (target != NULL &&
+         (mutate_is_invisible(store, target) || merge_is_intricate(store, target)))) {
+        return WHOLE_COPY_NONE;
+    }
+    if (elements_is_silent(store)) {
+        return WHOLE_COPY_SILENT;
+    }
+    if (!is_packed) {
+        return WHOLE_COPY_NONE;
+    }
+    if (!store->is_alone) {
+        /* Of what was there something may stay. */
+        return target == NULL ? WHOLE_COPY_ANEW : WHOLE_COPY_NONE;
+    }
+    return packed_has_one_stamp(entry_packed(source)) ? WHOLE_COPY_RAISED : WHOLE_COPY_NONE;
 }
 
-/* Copies what is packed as it lies, with its stamps: where nobody hears of single elements these
- * may be older than the key, since nothing but a snapshot that runs asks for them. A lone node that
- * has a log raises all of them at once. False, with nothing done: it has to be done in the other
- * way. */
+/* Copies what is packed in one go. Where nobody hears of single elements their stamps may be older
+ * than the key, since nothing but a snapshot that runs asks for them; a lone node that has a log
+ * raises all of them at once. False, with nothing done: it has to be done in the other way. */
 static bool copy_whole(struct store *store, const struct entry *source,
                        const struct elements *elements, const struct key *to) {
-    uint64_t *target = mutate_slot(store, to);
-    bool is_silent = elements_is_silent(store);
-    if ((!is_silent && !may_record_packed(store, source)) ||
-        (target != NULL && (mutate_is_invisible(store, table_item(*target)) ||
-                            merge_is_intricate(store, table_item(*target))))) {
+    const uint64_t *target = mutate_slot(store, to);
+    enum whole_copy way = whole_copy_of(store, source, target != NULL ? table_item(*target) : NULL);
+    if (way == WHOLE_COPY_NONE) {
         return false;
     }
     struct entry_parts parts = {.key = to->name, .access = mutate_first_access(store)};
+    struct packed_builder builder = {0};
     if (entry_kind(source) == ENTRY_PACKED) {
         parts.kind = ENTRY_PACKED;
         parts.bytes = elements->packed;
@@ -169,10 +201,21 @@ static bool copy_whole(struct store *store, const struct entry *source,
     }
     bool replaces = store_delete(store, to);
     require(mutate_slot(store, to) == NULL);
-    parts.stamp = is_silent ? mutate_stamp(store) : record_packed(store, to, parts.bytes);
+    if (way == WHOLE_COPY_SILENT) {
+        parts.stamp = mutate_stamp(store);
+    } else if (way == WHOLE_COPY_RAISED) {
+        parts.stamp = record_packed(store, to, parts.bytes, NULL);
+    } else {
+        struct buffer *packed = elements_begin_scratch(store);
+        parts.stamp = record_packed(store, to, parts.bytes, &builder);
+        packed_build_put(&builder, packed);
+        parts.bytes = buffer_slice(packed);
+        buffer_deinit(&builder.elements);
+    }
     struct entry *created = entry_new(&parts);
     require(created != NULL);
-    if (!is_silent) {
+    elements_end_scratch(store);
+    if (way == WHOLE_COPY_RAISED) {
         struct slice packed = entry_packed(created);
         packed_raise((char *)packed.data, packed.size, parts.stamp);
     }
