@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/number.h"
 #include "containers/ordered_map_bulk.h"
-#include "crdt/packed.h"
+#include "crdt/packed_list.h"
 #include "store/elements_internal.h"
 #include "store/lists.h"
 #include "store/merge.h"
@@ -192,6 +192,10 @@ static bool copy_whole(struct store *store, const struct entry *source,
     if (entry_kind(source) == ENTRY_PACKED) {
         parts.kind = ENTRY_PACKED;
         parts.bytes = elements->packed;
+        if (elements->type == VALUE_LIST) {
+            /* Two lists in the runs of one: neither tells alone which indexes are unused. */
+            packed_list_break((char *)parts.bytes.data);
+        }
     } else if (entry_kind(source) == ENTRY_COLLECTION) {
         parts.kind = ENTRY_COLLECTION;
         parts.collection = copy_sequence(store, to, entry_collection(source));

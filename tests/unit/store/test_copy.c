@@ -174,10 +174,114 @@ static void what_comes_after(void **state) {
     }
 }
 
+/* ---- positions ---- */
+
+enum { LISTS = 3, POSITIONS_MAX = 4096 };
+
+/* The positions that a list has had since others may have seen it. */
+struct positions {
+    struct list_position names[POSITIONS_MAX];
+    unsigned count;
+};
+
+static struct positions had[LISTS];
+
+static void note_position(unsigned list, struct slice name, bool is_new) {
+    struct positions *positions = &had[list];
+    for (unsigned i = 0; i < positions->count; i++) {
+        if (slice_equal(list_position_slice(&positions->names[i]), name)) {
+            assert_false(is_new);
+            return;
+        }
+    }
+    assert_true(positions->count < POSITIONS_MAX);
+    struct list_position *noted = &positions->names[positions->count++];
+    noted->size = name.size;
+    memcpy(noted->bytes, name.data, name.size);
+}
+
+static void drop_value(void *udata, struct slice value) {
+    (void)udata;
+    (void)value;
+}
+
+/* Pushes to the right, or pops from there, as long as two are left. */
+static void change_list(struct store *store, const struct key *key, unsigned list,
+                        struct prng *prng, bool is_seen) {
+    struct elements_writer writer;
+    bool pushes = prng_below(prng, 2) == 0;
+    assert_int_equal(elements_open(store, key, VALUE_LIST, &writer), STORE_OK);
+    for (uint64_t n = prng_below(prng, 8); n > 0; n--) {
+        if (pushes) {
+            assert_int_equal(list_push(&writer, LIST_RIGHT, SLICE("v")), STORE_OK);
+            struct elements elements;
+            struct list_cursor cursor;
+            elements_written(&writer, &elements);
+            assert_true(list_seek(store, &elements, elements.count - 1, &cursor));
+            if (is_seen) {
+                note_position(list, cursor.element.name, true);
+            }
+        } else if (list_count(&writer) > 2) {
+            list_pop(&writer, LIST_RIGHT, drop_value, NULL);
+        }
+    }
+    elements_close(&writer);
+    store_end_unit(store);
+    store_check(store);
+}
+
+/* Lists that are copies of one another go on in the same runs. Once others may see them, none of
+ * them ever has a position again that it had. */
+static void positions_are_used_once(void **state) {
+    (void)state;
+    for (unsigned part = 0; part < 300; part++) {
+        struct store store;
+        struct prng prng;
+        struct key keys[LISTS];
+        seed_prng(&prng, "positions_are_used_once", part);
+        begin(&store, false);
+        for (unsigned i = 0; i < LISTS; i++) {
+            static const char *const NAMES[LISTS] = {"a", "b", "c"};
+            keys[i] = store_key(&store, 0, slice_of(NAMES[i]));
+            add(&store, &keys[i], VALUE_LIST, 0, 3);
+            had[i].count = 0;
+        }
+        for (unsigned step = 0; step < 8; step++) {
+            unsigned from = (unsigned)prng_below(&prng, LISTS);
+            unsigned to = (from + 1 + (unsigned)prng_below(&prng, LISTS - 1)) % LISTS;
+            assert_int_equal(store_copy(&store, &keys[from], &keys[to]), STORE_OK);
+            store_end_unit(&store);
+            unsigned list = (unsigned)prng_below(&prng, LISTS);
+            change_list(&store, &keys[list], list, &prng, false);
+        }
+        store.is_alone = false;
+        store.journal.is_on = true;
+        for (unsigned i = 0; i < LISTS; i++) {
+            struct elements elements;
+            struct list_cursor cursor;
+            elements_of(store_peek(&store, &keys[i]), &elements);
+            for (bool is_there = list_seek(&store, &elements, 0, &cursor); is_there;
+                 is_there = list_step(&cursor, LIST_RIGHT)) {
+                note_position(i, cursor.element.name, false);
+            }
+        }
+        for (unsigned step = 0; step < 60; step++) {
+            unsigned list = (unsigned)prng_below(&prng, LISTS);
+            if (prng_below(&prng, 20) == 0 && store.list_positions != NULL) {
+                memory_free(store.list_positions); /* as after a start */
+                store.list_positions = NULL;
+            }
+            change_list(&store, &keys[list], list, &prng, true);
+        }
+        store_deinit(&store);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone),
         cmocka_unit_test(what_comes_after),
+        cmocka_unit_test(positions_are_used_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
