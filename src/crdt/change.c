@@ -151,10 +151,41 @@ static inline char *put_key(struct change_writer *writer, char *at, const char *
     return at;
 }
 
+static inline uint64_t load_8(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+static inline uint32_t load_4(const char *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Comparing short keys inline beats a call to memcmp(), as above. */
+static inline bool are_same_bytes(const char *a, const char *b, size_t size) {
+    if (size > 16) {
+        return memcmp(a, b, size) == 0;
+    }
+    if (size >= 8) {
+        return load_8(a) == load_8(b) && load_8(a + size - 8) == load_8(b + size - 8);
+    }
+    if (size >= 4) {
+        return load_4(a) == load_4(b) && load_4(a + size - 4) == load_4(b + size - 4);
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (a[i] != b[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Is it the key of the change before? */
 static inline bool is_same_key(const struct change_writer *writer, struct slice key) {
     return writer->has_key && key.size == writer->key_bytes &&
-           memcmp(key.data, writer->bytes.data + writer->key_offset, key.size) == 0;
+           are_same_bytes(key.data, writer->bytes.data + writer->key_offset, key.size);
 }
 
 static char *put_element(struct change_writer *writer, char *at, const char *begin,
