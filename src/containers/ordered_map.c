@@ -773,6 +773,10 @@ bool ordered_map_has_bytes(const struct ordered_map *map) {
     return map != NULL && !map_run(map)->is_tree && !map_run(map)->is_special;
 }
 
+bool ordered_map_fits_bytes(const struct ordered_map *map) {
+    return ordered_map_has_bytes(map) && map_run(map)->used <= SMALL_USED_MAX - VARINT_BYTES_MAX;
+}
+
 uint64_t ordered_map_best_base(const struct ordered_map *map) {
     require(ordered_map_has_bytes(map));
     return packed_run_best_base(map_run(map));

@@ -188,6 +188,9 @@ void ordered_map_remove_last(struct ordered_map **map, uint64_t count, ordered_m
 
 /* Can the map be told as bytes? The empty one cannot. */
 bool ordered_map_has_bytes(const struct ordered_map *map);
+/* And will it still be a small map when they are read again, whatever stamp its first element has
+ * by then? */
+bool ordered_map_fits_bytes(const struct ordered_map *map);
 /* The stamp against which the map is best told. */
 uint64_t ordered_map_best_base(const struct ordered_map *map);
 void ordered_map_put_bytes(struct buffer *out, const struct ordered_map *map, uint64_t base);

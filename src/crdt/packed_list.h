@@ -114,7 +114,7 @@ static inline void packed_list_raise(struct packed_list *list, uint64_t stamp) {
 }
 /* Can it be packed? */
 static inline bool packed_list_fits(const struct packed_list *list) {
-    return ordered_map_has_bytes(list->map);
+    return ordered_map_fits_bytes(list->map);
 }
 /* Appends the packed list. */
 void packed_list_put(struct buffer *out, const struct packed_list *list);

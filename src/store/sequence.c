@@ -34,7 +34,7 @@ struct entry *sequence_entry(const struct ordered_map_cursor *cursor) {
 }
 
 bool sequence_fits_packed(const struct store *store, const struct ordered_map *map) {
-    return ordered_map_has_bytes(map) &&
+    return ordered_map_fits_bytes(map) &&
            ordered_map_count(map) <= store->packing[VALUE_LIST].entries_max;
 }
 

@@ -553,6 +553,39 @@ static void authors_keep_their_numbers(void **state) {
     authors = kept;
 }
 
+/* Of one stamp, the first element tells it in full where it is read: by then it may be a longer
+ * one. */
+static void what_is_packed_fits_with_any_stamp(void **state) {
+    (void)state;
+    enum { ELEMENTS = 12, VALUE_BYTES = 30, LAST_BYTES_MAX = 120 };
+    static const char LETTERS[LAST_BYTES_MAX + 1] = "";
+    unsigned fitted = 0;
+    for (size_t last = 1; last <= LAST_BYTES_MAX; last++) {
+        struct packed_list list;
+        struct buffer packed = {0};
+        packed_list_open(&list, authors, SLICE(""), true);
+        for (unsigned i = 0; i < ELEMENTS; i++) {
+            char name[] = {'n', (char)('a' + i), '-'};
+            struct ordered_map_element element = {
+                .name = slice_make(name, sizeof(name)),
+                .value = slice_make(LETTERS, i + 1 < ELEMENTS ? VALUE_BYTES : last)};
+            element.stamp = packed_list_stamp(&list, stamp_make(1, 1));
+            assert_true(ordered_map_insert(&list.map, &element));
+        }
+        packed_list_raise(&list, stamp_make(STAMP_TICKS_MAX, 1));
+        if (packed_list_fits(&list)) {
+            struct ordered_map_block block;
+            packed_list_put(&packed, &list);
+            const struct ordered_map *map = packed_list_map(authors, buffer_slice(&packed), &block);
+            assert_int_equal(ordered_map_count(map), ELEMENTS);
+            fitted++;
+        }
+        buffer_deinit(&packed);
+        packed_list_close(&list);
+    }
+    assert_in_range(fitted, 1, LAST_BYTES_MAX - 1);
+}
+
 int main(void) {
     authors = packed_authors_new();
     const struct CMUnitTest tests[] = {
@@ -562,6 +595,7 @@ int main(void) {
         cmocka_unit_test(slow_pushes_are_short),
         cmocka_unit_test(lists_of_many_writers_are_short),
         cmocka_unit_test(authors_keep_their_numbers),
+        cmocka_unit_test(what_is_packed_fits_with_any_stamp),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     packed_authors_free(authors);
