@@ -126,6 +126,11 @@ static inline bool catchup_is_joining(const struct catchup *catchup) {
 static inline bool catchup_is_rebasing(const struct catchup *catchup) {
     return catchup->state == CATCHUP_PULLING && catchup->mode == MESH_JOIN_REBASE;
 }
+/* Of this node and the link's peer, both forgotten, does the peer compare first? It does if it has
+ * seen all that this node has, and not the other way round: what it has deleted since it makes
+ * known by that, and what this node made again it would not know for that. Else their ids decide.
+ */
+bool catchup_compares_first(const struct mesh_link *link);
 /* The link's peer cannot serve us from its log: decides who joins. `lacks_settled`: no log can,
  * since this node has not seen all that is settled there; `was_forgotten`: what this node wrote may
  * not have seen that. */

@@ -78,6 +78,17 @@ static bool awaits_authors(const struct mesh *mesh, const struct mesh_link *link
     return false;
 }
 
+bool catchup_compares_first(const struct mesh_link *link) {
+    const struct mesh *mesh = link->mesh;
+    struct context seen, own;
+    catchup_own_context(mesh, &own);
+    catchup_seen_context(link, &seen);
+    bool has_ours = context_covers_all(&seen, &own), is_ours = context_covers_all(&own, &seen);
+    return has_ours != is_ours
+               ? has_ours
+               : memcmp(link->peer.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) < 0;
+}
+
 /* Is there a peer that was forgotten, too, and compares first? What two of them make again of one
  * value at the same time is not the sum of what each of them knows of it: so one after the other,
  * and the second one with what the first has made again. */
@@ -86,13 +97,13 @@ static bool awaits_first(const struct mesh *mesh, const struct mesh_link *link) 
     struct context seen;
     catchup_seen_context(link, &seen);
     for (const struct mesh_link *first = mesh->links; first != NULL; first = first->next) {
-        if (first == link || !link_is_up(first) || first->member == NULL ||
-            memcmp(first->peer.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) > 0) {
+        if (first == link || !link_is_up(first) || first->member == NULL) {
             continue;
         }
         unsigned slot = replicas_find(replicas, first->member->ref);
-        if (first->catchup.rebases || (first->catchup.has_rebased && slot != 0 &&
-                                       member_seen(first->member, slot) > seen.stamps[slot])) {
+        bool is_made = first->catchup.has_rebased && slot != 0 &&
+                       member_seen(first->member, slot) > seen.stamps[slot];
+        if (is_made || (first->catchup.rebases && catchup_compares_first(first))) {
             return true;
         }
     }

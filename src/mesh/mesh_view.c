@@ -48,28 +48,28 @@ bool mesh_is_replica_alive(const struct mesh *mesh, unsigned slot, uint64_t with
            (member->heard_ms != 0 && mesh_now_ms(mesh) - member->heard_ms <= within_ms);
 }
 
-/* Does a living node with a smaller id have it, or had it until it took over another state? It is
- * enough if one of those makes it known. */
-static bool is_known_by_smaller(const struct mesh *mesh, uint64_t stamp) {
-    for (size_t i = 0; i < mesh->membership.members_count; i++) {
-        const struct member *member = mesh->membership.members[i];
-        if (!member->is_self && is_heard(member) && member->heard_ms != 0 &&
-            memcmp(member->node_id, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) < 0 &&
-            member_has_had(member, stamp_slot(stamp)) >= stamp) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Was the member forgotten, too, and compares after this node, with what that makes again? Then
  * what is here of it is made again here: one side may have folded it away, or seen and deleted it,
  * which cannot be told from two halves that each make again their own. */
 static bool compares_next(const struct mesh *mesh, const struct member *member) {
     const struct mesh_link *link = mesh_find_link(mesh, member);
     return catchup_is_rebasing(&mesh->catchup) && link != NULL && link_is_up(link) &&
-           link->catchup.rebases &&
-           memcmp(member->node_id, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) > 0;
+           link->catchup.rebases && !catchup_compares_first(link);
+}
+
+/* Does a living node with a smaller id have it, or had it until it took over another state? It is
+ * enough if one of those makes it known. */
+static bool is_known_by_smaller(const struct mesh *mesh, uint64_t stamp) {
+    for (size_t i = 0; i < mesh->membership.members_count; i++) {
+        const struct member *member = mesh->membership.members[i];
+        if (!member->is_self && is_heard(member) && member->heard_ms != 0 &&
+            !compares_next(mesh, member) &&
+            memcmp(member->node_id, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) < 0 &&
+            member_has_had(member, stamp_slot(stamp)) >= stamp) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Does its node make known itself what a replica wrote, if it was there within that time? */

@@ -1107,6 +1107,43 @@ static void m16_two_compare_with_a_third(struct story *story) {
     expect_all(story, "GET k4", "4");
 }
 
+/* A is wiped and begins alone, with more keys; for it both others have to compare. B has seen and
+ * deleted what C wrote, and C has not heard of it: B compares first, whatever their ids are, since
+ * C would make it again under a stamp that B's delete has not seen. */
+static void who_has_deleted_compares_first(struct story *story, unsigned deletes, unsigned writes) {
+    start(story, 3);
+    (void)say(story, writes, "SET gone 1");
+    (void)say(story, writes, "SET stays 1");
+    agree(story);
+    cut(story, B, C);
+    sim_kill(at(story, A));
+    (void)say(story, deletes, "DEL gone");
+    wait_ms(story, 2000);
+    sim_kill(at(story, B));
+    sim_kill(at(story, C));
+    sim_disk_wipe(&at(story, A)->disk);
+    sim_start(at(story, A));
+    wait_ms(story, 5000);
+    (void)say(story, A, "MSET k1 1 k2 2 k3 3 k4 4");
+    sim_start(at(story, B));
+    sim_start(at(story, C));
+    wait_ms(story, 2000);
+    mend(story, B, C);
+    wait_ms(story, 60000);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "EXISTS gone", "0");
+    expect_all(story, "MGET stays k1 k4", "1 1 4");
+}
+
+static void m16_b_has_deleted_and_compares_first(struct story *story) {
+    who_has_deleted_compares_first(story, B, C);
+}
+
+static void m16_c_has_deleted_and_compares_first(struct story *story) {
+    who_has_deleted_compares_first(story, C, B);
+}
+
 /* B is put back to before its first life ended, of which A has retired two by then. Alone it begins
  * another one, takes over what A has, and deletes that. A has those lives again while it replays
  * its log: there, too, the deletes have seen what they wrote. */
@@ -1661,6 +1698,8 @@ static const struct {
     STORY(m16_put_back_beside_one_that_lags),
     STORY(m16_put_back_beside_one_that_lags_without_a_log),
     STORY(m16_two_compare_with_a_third),
+    STORY(m16_b_has_deleted_and_compares_first),
+    STORY(m16_c_has_deleted_and_compares_first),
     STORY(m16_put_back_without_a_log),
     {"m16_deleted_by_one_that_was_put_back", m16_deleted_by_one_that_was_put_back, 2},
     {"m16_deleted_by_one_that_was_put_back_and_taken",
