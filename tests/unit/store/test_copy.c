@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "base/codec.h"
 #include "store/lists.h"
 #include "store/xstreams.h"
 #include "unit/store/merge_world.h"
+#include "unit/store/numbered_elements.h"
 #include "unit/store/running_snapshot.h"
 
 enum { MANY = 1500, FEW = 6, TYPES_COUNT = 5 };
@@ -27,34 +27,6 @@ static void begin(struct store *store, bool is_recorded) {
     assert_true(store_begin_replica(store, &id));
     store_set_now(store, INT64_C(1800000000000));
     store->journal.is_on = is_recorded;
-}
-
-static void add(struct store *store, const struct key *key, enum value_type type, unsigned from,
-                unsigned count) {
-    struct elements_writer writer;
-    assert_int_equal(elements_open(store, key, type, &writer), STORE_OK);
-    for (unsigned i = from; i < from + count; i++) {
-        char text[24];
-        struct slice name = slice_make(text, (size_t)snprintf(text, sizeof(text), "element %u", i));
-        bool is_new;
-        if (type == VALUE_LIST) {
-            assert_int_equal(list_push(&writer, LIST_RIGHT, name), STORE_OK);
-        } else if (type == VALUE_STREAM) {
-            struct xstream_id id = {.ms = i + 1, .sequence = 1};
-            struct buffer value = {0};
-            codec_put_slice(&value, name);
-            codec_put_slice(&value, name);
-            assert_int_equal(xstream_add(&writer, id, &value), STORE_OK);
-            buffer_deinit(&value);
-        } else if (type == VALUE_SORTED_SET) {
-            assert_int_equal(element_set_score(&writer, name, i / 4.0, &is_new), STORE_OK);
-        } else {
-            struct slice value = type == VALUE_HASH ? name : slice_make("", 0);
-            assert_int_equal(element_set(&writer, name, value, false, &is_new), STORE_OK);
-        }
-    }
-    elements_close(&writer);
-    store_end_unit(store);
 }
 
 static void digest_of(struct store *store, const struct key *key, uint8_t digest[20]) {
@@ -96,7 +68,7 @@ static void copy_alone(enum value_type type, unsigned count, bool is_recorded) {
     struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
     struct key c = store_key(&store, 1, SLICE("c"));
     uint64_t expire_unix_ms = (uint64_t)store.now_ms + 100000;
-    add(&store, &a, type, 0, count);
+    add_numbered(&store, &a, type, 0, count);
     assert_true(store_expire(&store, &a, expire_unix_ms));
     digest_of(&store, &a, before);
     uint64_t dirty = store.stats.dirty;
@@ -108,13 +80,13 @@ static void copy_alone(enum value_type type, unsigned count, bool is_recorded) {
     assert_int_equal(entry_expire_unix_ms(store_peek(&store, &b)), expire_unix_ms);
     assert_true(store_peek(&store, &b)->stamp > store_peek(&store, &a)->stamp);
     /* Each by itself, from here on. */
-    add(&store, &b, type, count, 3);
+    add_numbered(&store, &b, type, count, 3);
     assert_is(&store, &a, before);
     digest_of(&store, &b, copied);
     assert_true(store_delete(&store, &a));
     store_end_unit(&store);
     assert_is(&store, &b, copied);
-    add(&store, &a, type, 0, 2);
+    add_numbered(&store, &a, type, 0, 2);
     digest_of(&store, &a, before);
     assert_int_equal(strings_set(&store, &c, SLICE("other"), 0), STORE_OK);
     assert_int_equal(store_copy(&store, &b, &c), STORE_OK);
@@ -150,7 +122,7 @@ static void what_comes_after(void **state) {
         begin(&store, false);
         struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
         struct key c = store_key(&store, 0, SLICE("c"));
-        add(&store, &a, TYPES[i], 0, MANY);
+        add_numbered(&store, &a, TYPES[i], 0, MANY);
         assert_int_equal(store_copy(&store, &a, &b), STORE_OK);
         store_end_unit(&store);
         store.journal.is_on = true;
@@ -163,7 +135,7 @@ static void what_comes_after(void **state) {
         /* Now it goes element by element. */
         assert_int_equal(store_copy(&store, &b, &c), STORE_OK);
         store_end_unit(&store);
-        add(&store, &b, TYPES[i], MANY, 5);
+        add_numbered(&store, &b, TYPES[i], MANY, 5);
         assert_int_equal(store_copy(&store, &b, &a), STORE_OK);
         store_end_unit(&store);
         while (!snapshot_walk_step(&snapshot.walk, 100)) {
@@ -243,7 +215,7 @@ static void positions_are_used_once(void **state) {
         for (unsigned i = 0; i < LISTS; i++) {
             static const char *const NAMES[LISTS] = {"a", "b", "c"};
             keys[i] = store_key(&store, 0, slice_of(NAMES[i]));
-            add(&store, &keys[i], VALUE_LIST, 0, 3);
+            add_numbered(&store, &keys[i], VALUE_LIST, 0, 3);
             had[i].count = 0;
         }
         for (unsigned step = 0; step < 8; step++) {

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "base/codec.h"
 #include "store/lists.h"
 #include "store/xstreams.h"
 #include "unit/store/merge_world.h"
+#include "unit/store/numbered_elements.h"
 #include "unit/store/running_snapshot.h"
 
 enum { ELEMENTS = 300, TYPES_COUNT = 5 };
@@ -34,34 +34,6 @@ static void begin(struct store *store, const struct store_opts *opts) {
     assert_true(store_begin_replica(store, &id));
     store_set_now(store, INT64_C(1800000000000));
     unpack_soon(store);
-}
-
-static void add(struct store *store, const struct key *key, enum value_type type, unsigned from,
-                unsigned count) {
-    struct elements_writer writer;
-    assert_int_equal(elements_open(store, key, type, &writer), STORE_OK);
-    for (unsigned i = from; i < from + count; i++) {
-        char text[24];
-        struct slice name = slice_make(text, (size_t)snprintf(text, sizeof(text), "element %u", i));
-        bool is_new;
-        if (type == VALUE_LIST) {
-            assert_int_equal(list_push(&writer, LIST_RIGHT, name), STORE_OK);
-        } else if (type == VALUE_STREAM) {
-            struct xstream_id id = {.ms = i + 1, .sequence = 1};
-            struct buffer value = {0};
-            codec_put_slice(&value, name);
-            codec_put_slice(&value, name);
-            assert_int_equal(xstream_add(&writer, id, &value), STORE_OK);
-            buffer_deinit(&value);
-        } else if (type == VALUE_SORTED_SET) {
-            assert_int_equal(element_set_score(&writer, name, i / 4.0, &is_new), STORE_OK);
-        } else {
-            struct slice value = type == VALUE_HASH ? name : slice_make("", 0);
-            assert_int_equal(element_set(&writer, name, value, false, &is_new), STORE_OK);
-        }
-    }
-    elements_close(&writer);
-    store_end_unit(store);
 }
 
 static uint64_t count_of(struct store *store, const struct key *key) {
@@ -91,7 +63,7 @@ static void rename_alone(enum value_type type, bool is_recorded) {
     struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
     struct key c = store_key(&store, 1, SLICE("c"));
     uint8_t before[20];
-    add(&store, &a, type, 0, ELEMENTS);
+    add_numbered(&store, &a, type, 0, ELEMENTS);
     assert_true(store_expire(&store, &a, (uint64_t)store.now_ms + 1000));
     store_value_digest(&store, store_peek(&store, &a), before);
     const void *collection = entry_collection(store_peek(&store, &a));
@@ -106,8 +78,8 @@ static void rename_alone(enum value_type type, bool is_recorded) {
     assert_int_equal(store_rename(&store, &b, &c), STORE_OK);
     assert_true(is_as_before(&store, &c, before));
     store_check(&store);
-    add(&store, &c, type, ELEMENTS, 1);
-    add(&store, &a, type, 0, 2);
+    add_numbered(&store, &c, type, ELEMENTS, 1);
+    add_numbered(&store, &a, type, 0, 2);
     assert_int_equal(count_of(&store, &c), ELEMENTS + 1);
     assert_int_equal(count_of(&store, &a), 2);
     store_check(&store);
@@ -138,8 +110,8 @@ static void under_a_walk(void **state) {
         snapshot = (struct running_snapshot){.is_running = true};
         begin(&store, &opts);
         struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
-        add(&store, &a, TYPES[i], 0, ELEMENTS);
-        add(&store, &a, TYPES[i], ELEMENTS, 1);
+        add_numbered(&store, &a, TYPES[i], 0, ELEMENTS);
+        add_numbered(&store, &a, TYPES[i], ELEMENTS, 1);
         store.elements_a_step = 50;
         store_digest(&store, snapshot.digest);
         snapshot.sum = running_snapshot_check_state(&store);
@@ -166,7 +138,7 @@ static void with_fields_that_expire(void **state) {
         begin(&store, &opts);
         store.journal.is_on = is_recorded != 0;
         struct key a = store_key(&store, 0, SLICE("a")), b = store_key(&store, 0, SLICE("b"));
-        add(&store, &a, VALUE_HASH, 0, ELEMENTS);
+        add_numbered(&store, &a, VALUE_HASH, 0, ELEMENTS);
         assert_int_equal(elements_open(&store, &a, VALUE_HASH, &writer), STORE_OK);
         assert_true(element_expire(&writer, SLICE("element 7"), (uint64_t)store.now_ms + 50));
         elements_close(&writer);
@@ -210,11 +182,11 @@ static void on_all_nodes(void **state) {
         struct store *first = &world.nodes[0].store, *second = &world.nodes[1].store;
         struct key a = store_key(first, 0, SLICE("a")), b = store_key(first, 0, SLICE("b"));
         struct key other_a = store_key(second, 0, SLICE("a"));
-        add(first, &a, TYPES[i], 0, MANY);
-        add(first, &b, TYPES[i], 500, 3);
+        add_numbered(first, &a, TYPES[i], 0, MANY);
+        add_numbered(first, &b, TYPES[i], 500, 3);
         world_end(&world, 0);
         world_deliver_all(&world);
-        add(second, &other_a, TYPES[i], 1000, 2);
+        add_numbered(second, &other_a, TYPES[i], 1000, 2);
         struct elements_writer writer;
         assert_int_equal(elements_open(second, &other_a, TYPES[i], &writer), STORE_OK);
         assert_true(element_delete(&writer, SLICE("element 5")));
@@ -247,7 +219,7 @@ static void what_is_not_plain_is_copied(void **state) {
     struct key other_a = store_key(second, 0, SLICE("a"));
     struct elements_writer writer;
     int64_t result;
-    add(first, &a, VALUE_HASH, 0, 140);
+    add_numbered(first, &a, VALUE_HASH, 0, 140);
     world_end(&world, 0);
     world_deliver_all(&world);
     assert_int_equal(elements_open(first, &a, VALUE_HASH, &writer), STORE_OK);
