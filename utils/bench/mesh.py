@@ -84,11 +84,13 @@ class Group:
         """Until every peer has what the writer has."""
         deadline = time.monotonic() + wait_s
         if self.is_mesh:
+            self.wait_ready(deadline)
             tokens = [server.client.call("MESH", "TOKEN") for server in self.servers]
             for server in self.servers:
                 for token in tokens:
-                    if server.client.call("MESH", "WAITTOKEN", token, wait_s * 1000) != 1:
-                        raise Failure(f"{self.spec.name}: a peer does not catch up")
+                    while not self.has_seen(server, token, wait_s):
+                        if time.monotonic() > deadline:
+                            raise Failure(f"{self.spec.name}: a peer does not catch up")
             return
         while True:
             wanted = self.writer().client.info("replication")["master_repl_offset"]
@@ -98,6 +100,24 @@ class Group:
             if time.monotonic() > deadline:
                 raise Failure(f"{self.spec.name}: a replica does not catch up")
             time.sleep(0.02)
+
+    def wait_ready(self, deadline):
+        """Until none of them takes over a state."""
+        while any(server.client.info("persistence")["loading"] != "0" for server in self.servers):
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.spec.name}: a node does not become ready")
+            time.sleep(0.02)
+
+    @staticmethod
+    def has_seen(server, token, wait_s):
+        """It may begin to take over a state while it is asked."""
+        try:
+            return server.client.call("MESH", "WAITTOKEN", token, wait_s * 1000) == 1
+        except ReplyError as error:
+            if not str(error).startswith("LOADING"):
+                raise
+            time.sleep(0.02)
+            return False
 
     def settle(self, wait_s=60):
         """Until every node knows that everything is everywhere, and has tidied up after it; then
