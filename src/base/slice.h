@@ -57,6 +57,13 @@ static inline int slice_compare(struct slice a, struct slice b) {
     return a.size < b.size ? -1 : a.size > b.size;
 }
 
+/* The number that the bytes are, big-endian, becomes one more; they are not all 0xFF. */
+static inline void bytes_increment(char *bytes, size_t size) {
+    for (char *byte = bytes + size - 1; ++*byte == 0;) {
+        byte--;
+    }
+}
+
 /* How many of the first `size` bytes are the same in both, up to the first that differs. */
 static inline size_t slice_shared_front(const char *a, const char *b, size_t size) {
     size_t shared = 0;

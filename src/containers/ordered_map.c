@@ -10,42 +10,32 @@
 #include "containers/packed_tree.h"
 
 enum {
-    LEAF_USED_MAX = ORDERED_MAP_LEAF_BYTES - sizeof(struct packed_leaf),
-    LEAF_USED_FEW = LEAF_USED_MAX / 4,
-    LEAF_USED_JOINED_MAX = LEAF_USED_MAX * 3 / 4,
-    SMALL_USED_MAX = ORDERED_MAP_SMALL_BYTES - sizeof(struct packed_run),
-    SMALL_USED_AGAIN = SMALL_USED_MAX / 2, /* a tree below becomes a small map */
+    LEAF_USED_FEW = PACKED_LEAF_USED_MAX / 4,
+    LEAF_USED_JOINED_MAX = PACKED_LEAF_USED_MAX * 3 / 4,
+    SMALL_USED_AGAIN = PACKED_SMALL_USED_MAX / 2, /* a tree below becomes a small map */
     /* What one change can bring together at most: a full leaf, an element, and another head. */
     STAGED_BYTES_MAX = 2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX,
 };
 
-static_assert(2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX + LEAF_USED_MAX <
+static_assert(2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX + PACKED_LEAF_USED_MAX <
                   PACKED_RUN_BYTES_MAX,
               "a leaf that overflows is still a run");
-static_assert(PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX <= LEAF_USED_MAX,
-              "any element has room in a leaf of its own");
-
 /* A map is a run or a tree: both begin with a head that tells. */
 static struct packed_run *map_run(const struct ordered_map *map) {
     return (struct packed_run *)(uintptr_t)map;
-}
-
-static struct packed_tree *map_tree(const struct ordered_map *map) {
-    struct packed_run *head = map_run(map);
-    return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
 }
 
 /* Marks of reads in a small map, which keeps none. */
 #define NO_MARKS (&(struct packed_marks){.marks = {{.run = NULL}}})
 
 static struct packed_marks *run_marks(struct ordered_map **map) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     return tree != NULL ? &tree->marks : NULL;
 }
 
 /* Gives the run a block for `used` bytes, at least those that it has; returns where it is now. */
 static struct packed_run *run_fit(struct ordered_map **map, struct packed_run *run, size_t used) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     if (tree != NULL) {
         struct packed_leaf *leaf = packed_run_leaf(run);
         size_t capacity = memory_class_bytes(sizeof(struct packed_leaf) + used);
@@ -82,7 +72,7 @@ static struct packed_run *run_splice(struct ordered_map **map, struct packed_run
 }
 
 static void run_count(struct ordered_map **map, struct packed_run *run, int64_t change) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     if (tree != NULL) {
         packed_leaf_count(tree, packed_run_leaf(run), change);
     } else {
@@ -92,7 +82,7 @@ static void run_count(struct ordered_map **map, struct packed_run *run, int64_t 
 
 /* Frees the run's map, whose last element is gone. */
 static void map_free_empty(struct ordered_map **map) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     if (tree != NULL) {
         packed_tree_free(tree);
     } else {
@@ -107,7 +97,7 @@ static void map_free_empty(struct ordered_map **map) {
  * behind. Returns the first part, which may have moved. */
 static struct packed_leaf *leaf_split(struct ordered_map **map, struct packed_leaf *leaf,
                                       uint32_t index) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     struct ordered_map_cursor cursor;
     char head[PACKED_HEAD_BYTES_MAX];
     require(index < leaf->run.count && leaf->run.count > 1);
@@ -134,10 +124,10 @@ static struct packed_leaf *leaf_split(struct ordered_map **map, struct packed_le
 
 /* Moves all elements of the leaf behind into this one. */
 static void leaf_join(struct ordered_map **map, struct packed_leaf *leaf) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     struct packed_leaf *right = leaf->next;
     struct ordered_map_cursor last, first;
-    char staged[PACKED_HEAD_BYTES_MAX + LEAF_USED_MAX];
+    char staged[PACKED_HEAD_BYTES_MAX + PACKED_LEAF_USED_MAX];
     packed_run_seek(&leaf->run, &tree->marks, (int64_t)leaf->run.count - 1, &last);
     packed_run_begin(&right->run, &first);
     packed_run_step(&first);
@@ -159,13 +149,13 @@ static void leaf_join(struct ordered_map **map, struct packed_leaf *leaf) {
  * the cut is at their place and what lies behind goes on to the next leaf, so that leaves become
  * full; else each part gets half of the bytes. */
 static void leaf_divide(struct ordered_map **map, struct packed_leaf *leaf, uint32_t index) {
-    const struct packed_mark *mark = &map_tree(*map)->marks.marks[1];
+    const struct packed_mark *mark = &packed_map_tree(*map)->marks.marks[1];
     bool follows = mark->run == &leaf->run && (index == mark->index || index == mark->index + 1);
     leaf = leaf_split(map, leaf, follows ? index : 0);
     struct packed_leaf *right = leaf->next, *next = right->next;
     /* The first name there is told in other words, a little longer at most. */
     if (follows && next != NULL &&
-        right->run.used + next->run.used <= LEAF_USED_MAX - 2 * VARINT_BYTES_MAX) {
+        right->run.used + next->run.used <= PACKED_LEAF_USED_MAX - 2 * VARINT_BYTES_MAX) {
         leaf_join(map, right);
     }
 }
@@ -173,19 +163,19 @@ static void leaf_divide(struct ordered_map **map, struct packed_leaf *leaf, uint
 /* Splits a leaf that has too much, joins one that has little, makes a small map of a small tree.
  * True when elements may have moved to other runs. */
 static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     if (tree == NULL) {
-        if (run->used <= SMALL_USED_MAX) {
+        if (run->used <= PACKED_SMALL_USED_MAX) {
             return false;
         }
         packed_map_to_tree(map);
         return true;
     }
     struct packed_leaf *leaf = packed_run_leaf(run), *next = leaf->next;
-    bool is_changed = leaf->run.used > LEAF_USED_MAX;
+    bool is_changed = leaf->run.used > PACKED_LEAF_USED_MAX;
     while (is_changed && leaf != next) {
         /* A half may still have too much, since its first name is now told in full. */
-        leaf = leaf->run.used > LEAF_USED_MAX ? leaf_split(map, leaf, 0) : leaf->next;
+        leaf = leaf->run.used > PACKED_LEAF_USED_MAX ? leaf_split(map, leaf, 0) : leaf->next;
     }
     if (is_changed || leaf->run.used > LEAF_USED_FEW) {
         return is_changed;
@@ -210,7 +200,7 @@ static bool map_rebalance(struct ordered_map **map, struct packed_run *run) {
 static void block_free(struct ordered_map **map, const struct ordered_map_cursor *cursor) {
     void *block = packed_cursor_block(cursor);
     if (block != NULL) {
-        struct packed_tree *tree = map_tree(*map);
+        struct packed_tree *tree = packed_map_tree(*map);
         if (tree != NULL) {
             tree->bytes -= memory_class_bytes(cursor->element.value.size);
         }
@@ -232,7 +222,7 @@ bool ordered_map_copy_value(struct slice value, char **block) {
 }
 
 static void block_count(struct ordered_map **map, const char *block, size_t size) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     if (tree != NULL && block != NULL) {
         tree->bytes += memory_class_bytes(size);
     }
@@ -270,13 +260,13 @@ uint64_t ordered_map_count(const struct ordered_map *map) {
     if (map == NULL) {
         return 0;
     }
-    const struct packed_tree *tree = map_tree(map);
+    const struct packed_tree *tree = packed_map_tree(map);
     return tree != NULL ? tree->count : map_run(map)->count;
 }
 
 /* The run that holds `name` or is to hold it. */
 static struct packed_run *map_find(const struct ordered_map *map, struct slice name) {
-    const struct packed_tree *tree = map_tree(map);
+    const struct packed_tree *tree = packed_map_tree(map);
     if (tree == NULL) {
         return map_run(map);
     }
@@ -297,7 +287,7 @@ bool ordered_map_lower_bound(const struct ordered_map *map, struct slice name,
     if (map == NULL) {
         return false;
     }
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     struct packed_run *run = map_find(map, name);
     if (packed_run_lower_bound(run, tree != NULL ? &tree->marks : NO_MARKS, name, cursor)) {
         return true;
@@ -314,7 +304,7 @@ bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor 
     if (map == NULL) {
         return false;
     }
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     packed_run_begin(tree != NULL ? &tree->first->run : map_run(map), cursor);
     packed_run_step(cursor);
     return true;
@@ -330,7 +320,7 @@ bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
     if (rank >= ordered_map_count(map)) {
         return false;
     }
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     if (tree == NULL) {
         packed_run_seek(map_run(map), NO_MARKS, (int64_t)rank, cursor);
         return true;
@@ -351,13 +341,13 @@ bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *
     if (map == NULL) {
         return false;
     }
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     run_last(tree != NULL ? &tree->last->run : map_run(map), tree, cursor);
     return true;
 }
 
 void ordered_map_prefetch_ends(const struct ordered_map *map) {
-    const struct packed_tree *tree = map != NULL ? map_tree(map) : NULL;
+    const struct packed_tree *tree = map != NULL ? packed_map_tree(map) : NULL;
     if (tree != NULL) {
         prefetch_lines(tree->first, 2);
         prefetch_lines(tree->last, 2);
@@ -369,11 +359,11 @@ bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *
         packed_run_step(cursor);
         return true;
     }
-    return map_tree(map) != NULL && leaf_begin(packed_run_leaf(cursor->run)->next, cursor);
+    return packed_map_tree(map) != NULL && leaf_begin(packed_run_leaf(cursor->run)->next, cursor);
 }
 
 bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     if (cursor->next_index > 1) {
         packed_run_seek(cursor->run, tree != NULL ? &tree->marks : NO_MARKS,
                         (int64_t)cursor->next_index - 2, cursor);
@@ -389,7 +379,7 @@ bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_curs
 
 bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *cursor,
                       uint64_t count, uint64_t *bytes_max) {
-    struct packed_tree *tree = map_tree(map);
+    struct packed_tree *tree = packed_map_tree(map);
     struct packed_run *run = cursor->run;
     uint64_t index = cursor->next_index - 1 + count, bytes = 0, start = cursor->start;
     bool is_special = run->is_special;
@@ -411,7 +401,8 @@ bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *
 }
 
 uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor) {
-    uint64_t before = map_tree(map) != NULL ? packed_leaf_rank(packed_run_leaf(cursor->run)) : 0;
+    uint64_t before =
+        packed_map_tree(map) != NULL ? packed_leaf_rank(packed_run_leaf(cursor->run)) : 0;
     return before + cursor->next_index - 1;
 }
 
@@ -465,13 +456,13 @@ static bool run_place(struct ordered_map **map, const struct incoming *incoming,
 static bool leaf_overflow(struct ordered_map **map, const struct incoming *incoming,
                           const struct ordered_map_cursor *previous,
                           const struct ordered_map_cursor *next) {
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     struct packed_leaf *leaf = packed_run_leaf(previous->run);
     struct ordered_map_cursor begin, first;
     if (next == NULL && leaf->next != NULL) {
         packed_run_begin(&leaf->next->run, &begin);
         (void)leaf_begin(leaf->next, &first);
-        if (run_place(map, incoming, &begin, &first, LEAF_USED_MAX)) {
+        if (run_place(map, incoming, &begin, &first, PACKED_LEAF_USED_MAX)) {
             return true;
         }
     }
@@ -481,7 +472,7 @@ static bool leaf_overflow(struct ordered_map **map, const struct incoming *incom
     }
     leaf = packed_leaf_new(tree, leaf, next == NULL, incoming->tail_size);
     packed_run_begin(&leaf->run, &begin);
-    bool is_placed = run_place(map, incoming, &begin, NULL, LEAF_USED_MAX);
+    bool is_placed = run_place(map, incoming, &begin, NULL, PACKED_LEAF_USED_MAX);
     ensure(is_placed);
     return true;
 }
@@ -505,7 +496,8 @@ static bool map_place(struct ordered_map **map, const struct incoming *incoming)
     }
     const struct ordered_map_cursor *behind = is_inside ? &next : NULL;
     bool is_tree = marks != &none;
-    if (run_place(map, incoming, previous, behind, is_tree ? LEAF_USED_MAX : SMALL_USED_MAX)) {
+    if (run_place(map, incoming, previous, behind,
+                  is_tree ? PACKED_LEAF_USED_MAX : PACKED_SMALL_USED_MAX)) {
         return true;
     }
     if (is_tree) {
@@ -558,7 +550,8 @@ bool ordered_map_push_copied(struct ordered_map **map, const struct ordered_map_
     incoming.key = (struct packed_key){.name = element->name, .stamp = element->stamp};
     incoming.tail_size = packed_put_tail(incoming.tail, element, NULL, &incoming.control);
     incoming.is_special = false;
-    uint32_t used_max = map_tree(*map) != NULL ? LEAF_USED_MAX : SMALL_USED_MAX;
+    uint32_t used_max =
+        packed_map_tree(*map) != NULL ? PACKED_LEAF_USED_MAX : PACKED_SMALL_USED_MAX;
     bool is_placed;
     if (is_first) {
         packed_run_begin(end->run, &begin);
@@ -579,7 +572,7 @@ void ordered_map_follow(const struct ordered_map *map, struct ordered_map_cursor
         ensure(is_there);
         return;
     }
-    const struct packed_tree *tree = map_tree(map);
+    const struct packed_tree *tree = packed_map_tree(map);
     struct packed_run *run =
         tree == NULL ? map_run(map) : &(is_first ? tree->first : tree->last)->run;
     if (is_first) {
@@ -674,7 +667,7 @@ static struct packed_run *run_remove(struct ordered_map **map, struct packed_run
     if (from > 0 || to < run->count) {
         return run_cut(map, run, from, to);
     }
-    struct packed_tree *tree = map_tree(*map);
+    struct packed_tree *tree = packed_map_tree(*map);
     run_count(map, run, -(int64_t)to);
     if (tree == NULL || tree->levels == 0) {
         map_free_empty(map);
@@ -687,7 +680,7 @@ static struct packed_run *run_remove(struct ordered_map **map, struct packed_run
 }
 
 static bool has_run_behind(const struct ordered_map *map, struct packed_run *run) {
-    return map_tree(map) != NULL && packed_run_leaf(run)->next != NULL;
+    return packed_map_tree(map) != NULL && packed_run_leaf(run)->next != NULL;
 }
 
 bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cursor) {
@@ -743,7 +736,7 @@ bool ordered_map_remove_range(struct ordered_map **map, struct ordered_map_curso
 static void map_remove_end(struct ordered_map **map, uint64_t count, bool is_first,
                            ordered_map_visit_fn visit, void *udata) {
     while (count > 0 && *map != NULL) {
-        const struct packed_tree *tree = map_tree(*map);
+        const struct packed_tree *tree = packed_map_tree(*map);
         struct packed_run *run =
             tree == NULL ? map_run(*map) : &(is_first ? tree->first : tree->last)->run;
         uint32_t part = count < run->count ? (uint32_t)count : run->count;
@@ -774,7 +767,8 @@ bool ordered_map_has_bytes(const struct ordered_map *map) {
 }
 
 bool ordered_map_fits_bytes(const struct ordered_map *map) {
-    return ordered_map_has_bytes(map) && map_run(map)->used <= SMALL_USED_MAX - VARINT_BYTES_MAX;
+    return ordered_map_has_bytes(map) &&
+           map_run(map)->used <= PACKED_SMALL_USED_MAX - VARINT_BYTES_MAX;
 }
 
 uint64_t ordered_map_best_base(const struct ordered_map *map) {
@@ -815,7 +809,7 @@ uint64_t ordered_map_memory_bytes(const struct ordered_map *map) {
     if (map == NULL) {
         return 0;
     }
-    const struct packed_tree *tree = map_tree(map);
+    const struct packed_tree *tree = packed_map_tree(map);
     if (tree != NULL) {
         return tree->bytes;
     }
@@ -874,7 +868,7 @@ static void check_leaf(struct packed_leaf *leaf, void *udata) {
     struct checked *checked = (struct checked *)udata;
     require(leaf->previous == checked->previous); /* I4 */
     require(leaf->previous == NULL || leaf->previous->next == leaf);
-    require(leaf->run.used <= LEAF_USED_MAX);
+    require(leaf->run.used <= PACKED_LEAF_USED_MAX);
     require(sizeof(*leaf) + leaf->run.used <= leaf->capacity);
     checked->previous = leaf;
     checked->bytes += leaf->capacity;
@@ -885,11 +879,11 @@ void ordered_map_check(const struct ordered_map *map) {
     if (map == NULL) {
         return;
     }
-    struct checked checked = {.tree = map_tree(map)};
+    struct checked checked = {.tree = packed_map_tree(map)};
     const struct packed_tree *tree = checked.tree;
     if (tree == NULL) {
         struct packed_run *run = map_run(map);
-        require(run->used <= SMALL_USED_MAX);
+        require(run->used <= PACKED_SMALL_USED_MAX);
         checked.bytes = packed_small_bytes(run->used);
         check_run(&checked, run);
     } else {

@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "containers/ordered_map_bulk.h"
 
-#include <assert.h>
-
 #include "base/check.h"
 #include "base/memory.h"
 #include "containers/packed_tree.h"
-
-enum {
-    LEAF_USED_MAX = ORDERED_MAP_LEAF_BYTES - sizeof(struct packed_leaf),
-    SMALL_USED_MAX = ORDERED_MAP_SMALL_BYTES - sizeof(struct packed_run),
-};
-
-static_assert(PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX <= LEAF_USED_MAX,
-              "any element has room in a leaf of its own");
-
-static struct packed_tree *map_tree(const struct ordered_map *map) {
-    struct packed_run *head = (struct packed_run *)(uintptr_t)map;
-    return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
-}
 
 /* ---- copying ---- */
 
@@ -31,7 +16,7 @@ static void append_copy(struct packed_tree *tree, const struct packed_run *run) 
 }
 
 struct ordered_map *ordered_map_bulk_copy(const struct ordered_map *map) {
-    const struct packed_tree *tree = map_tree(map);
+    const struct packed_tree *tree = packed_map_tree(map);
     if (tree == NULL) {
         return ordered_map_has_bytes(map) ? ordered_map_copy(map) : NULL;
     }
@@ -62,18 +47,18 @@ static void begin_leaf(struct ordered_map_bulk *bulk, struct packed_leaf *leaf) 
     char *bytes = packed_run_bytes(&leaf->run);
     bulk->leaf = leaf;
     bulk->to = bytes + leaf->run.used;
-    bulk->end = bytes + LEAF_USED_MAX;
+    bulk->end = bytes + PACKED_LEAF_USED_MAX;
 }
 
 void ordered_map_bulk_begin(struct ordered_map_bulk *bulk, struct ordered_map **map) {
     struct ordered_map_cursor last;
     bool is_there = ordered_map_last(*map, &last);
     require(is_there);
-    if (map_tree(*map) == NULL) {
+    if (packed_map_tree(*map) == NULL) {
         packed_map_to_tree(map);
     }
     bulk->map = map;
-    bulk->tree = map_tree(*map);
+    bulk->tree = packed_map_tree(*map);
     bulk->count = 0;
     bulk->stamp = last.stamp;
     struct packed_leaf *leaf = bulk->tree->last;
@@ -90,7 +75,7 @@ void ordered_map_bulk_append(struct ordered_map_bulk *bulk,
         (size_t)(bulk->end - bulk->to) >= PACKED_AROUND_VALUE_BYTES_MAX + element->value.size;
     if (unlikely(!has_room)) {
         settle_leaf(bulk);
-        begin_leaf(bulk, packed_leaf_new(bulk->tree, bulk->leaf, true, LEAF_USED_MAX));
+        begin_leaf(bulk, packed_leaf_new(bulk->tree, bulk->leaf, true, PACKED_LEAF_USED_MAX));
         previous.stamp = 0; /* the first one follows on nothing */
     }
     bulk->to += packed_put_plain(bulk->to, &previous, element, has_room);
@@ -101,7 +86,7 @@ void ordered_map_bulk_append(struct ordered_map_bulk *bulk,
 void ordered_map_bulk_end(struct ordered_map_bulk *bulk) {
     settle_leaf(bulk);
     size_t used = bulk->leaf->run.used;
-    if (bulk->tree->levels == 0 && used <= SMALL_USED_MAX) {
+    if (bulk->tree->levels == 0 && used <= PACKED_SMALL_USED_MAX) {
         packed_map_to_small(bulk->map);
         return;
     }

@@ -49,12 +49,6 @@ static const char *take_name(struct ordered_map_cursor *cursor, const char *at) 
     return at + size;
 }
 
-static inline void increment_name(struct ordered_map_cursor *cursor) {
-    for (char *byte = cursor->name + cursor->name_size - 1; ++*byte == 0;) {
-        byte--;
-    }
-}
-
 static void take_tail(struct ordered_map_cursor *cursor, const char *at, unsigned code) {
     const char *bytes = packed_run_bytes(cursor->run);
     cursor->tail = (uint32_t)(at - bytes);
@@ -111,7 +105,7 @@ void packed_run_step(struct ordered_map_cursor *cursor) {
     cursor->previous_stamp = cursor->stamp;
     cursor->next_index++;
     if ((control & CONTROL_NAME_TOLD) == 0) {
-        increment_name(cursor);
+        bytes_increment(cursor->name, cursor->name_size);
     } else {
         at = take_name(cursor, at);
     }
@@ -700,9 +694,7 @@ void ordered_map_bytes_pop(struct buffer *out, struct slice bytes,
     }
     char *to = buffer_reserve(out, bytes.size + 1);
     size_t size = put_bytes_head(to, (uint8_t)bytes.data[0], end->element.name);
-    for (char *byte = to + size - 1; ++*byte == 0;) {
-        byte--;
-    }
+    bytes_increment(to, size);
     memcpy(to + size, bytes.data + end->to, bytes.size - end->to);
     out->size += size + bytes.size - end->to;
     *base = end->element.stamp;

@@ -8,6 +8,8 @@
 #ifndef CONTAINERS_PACKED_TREE_H
 #define CONTAINERS_PACKED_TREE_H
 
+#include <assert.h>
+
 #include "containers/packed_run.h"
 
 enum { PACKED_CHILDREN_MAX = 63 };
@@ -38,6 +40,20 @@ struct packed_tree {
     uint64_t bytes; /* of all blocks */
     struct packed_marks marks;
 };
+
+enum {
+    PACKED_LEAF_USED_MAX = ORDERED_MAP_LEAF_BYTES - sizeof(struct packed_leaf),
+    PACKED_SMALL_USED_MAX = ORDERED_MAP_SMALL_BYTES - sizeof(struct packed_run),
+};
+
+static_assert(PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX <= PACKED_LEAF_USED_MAX,
+              "any element has room in a leaf of its own");
+
+/* The tree that the map is; NULL: it is a small one. */
+static inline struct packed_tree *packed_map_tree(const struct ordered_map *map) {
+    struct packed_run *head = (struct packed_run *)(uintptr_t)map;
+    return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
+}
 
 static inline struct packed_leaf *packed_run_leaf(struct packed_run *run) {
     return (struct packed_leaf *)(void *)((char *)run - offsetof(struct packed_leaf, run));

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/varint.h"
 
@@ -151,28 +152,18 @@ static inline char *put_key(struct change_writer *writer, char *at, const char *
     return at;
 }
 
-static inline uint64_t load_8(const char *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-static inline uint32_t load_4(const char *at) {
-    uint32_t word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
 /* Comparing short keys inline beats a call to memcmp(), as above. */
 static inline bool are_same_bytes(const char *a, const char *b, size_t size) {
     if (size > 16) {
         return memcmp(a, b, size) == 0;
     }
     if (size >= 8) {
-        return load_8(a) == load_8(b) && load_8(a + size - 8) == load_8(b + size - 8);
+        return hash_load64(a) == hash_load64(b) &&
+               hash_load64(a + size - 8) == hash_load64(b + size - 8);
     }
     if (size >= 4) {
-        return load_4(a) == load_4(b) && load_4(a + size - 4) == load_4(b + size - 4);
+        return hash_load32(a) == hash_load32(b) &&
+               hash_load32(a + size - 4) == hash_load32(b + size - 4);
     }
     for (size_t i = 0; i < size; i++) {
         if (a[i] != b[i]) {
@@ -350,12 +341,6 @@ static void subtract(char *bytes, size_t size, uint64_t number) {
     }
 }
 
-static inline void increment(char *bytes, size_t size) {
-    for (char *byte = bytes + size - 1; ++*byte == 0;) {
-        byte--;
-    }
-}
-
 void change_writer_add_deletes(struct change_writer *writer, const struct change *last,
                                uint64_t count) {
     enum { AROUND_BYTES = 4 };
@@ -376,7 +361,7 @@ void change_writer_add_deletes(struct change_writer *writer, const struct change
     size_t added = (count - 1) * (AROUND_BYTES + size);
     char *at = buffer_reserve(&writer->bytes, added);
     for (uint64_t i = 1; i < count; i++) {
-        increment(name, size);
+        bytes_increment(name, size);
         *at++ = (char)(CHANGE_DELETE | (unsigned)CHANGE_ELEMENT | (unsigned)CHANGE_GOES_ON);
         *at++ = 1; /* tick */
         *at++ = (char)(last->type | (unsigned)TYPE_SAME_KEY);

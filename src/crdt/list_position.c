@@ -420,7 +420,6 @@ bool list_position_run_begin(struct list_position_run *run, struct list_position
     run->index_max = index_as_long(place.index);
     run->position.size = position.size;
     memcpy(run->position.bytes, position.data, position.size);
-    list_position_run_take(run);
-    --*run->last; /* it is the next one */
+    bytes_increment(run->position.bytes, run->position.size);
     return true;
 }

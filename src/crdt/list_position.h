@@ -132,9 +132,7 @@ static inline bool list_position_run_has_next(const struct list_position_run *ru
  * waits for the cache. */
 static inline void list_position_run_take(struct list_position_run *run) {
     ++*run->last;
-    for (char *byte = run->position.bytes + run->position.size - 1; ++*byte == 0;) {
-        byte--;
-    }
+    bytes_increment(run->position.bytes, run->position.size);
 }
 
 /* Are these bytes from outside a position? */

@@ -191,9 +191,7 @@ void packed_told_next(struct packed_told_reader *reader) {
     reader->ticks = take_ticks(before, what, &reader->at);
     size_t name_size = element->name.size;
     if ((what & NAME_MASK) == NAME_SUCCESSOR) {
-        for (char *byte = reader->name + name_size - 1; ++*byte == 0;) {
-            byte--;
-        }
+        bytes_increment(reader->name, name_size);
     } else {
         name_size = take_name(reader, before);
     }

@@ -39,11 +39,9 @@ static void info_signed(struct info_writer *w, const char *name, int64_t value) 
 }
 
 static void info_count(struct info_writer *w, const char *name, uint64_t value) {
-    if (value <= INT64_MAX) {
-        info_signed(w, name, (int64_t)value);
-    } else {
-        buffer_printf(w->text, "%s:%" PRIu64 "\r\n", name, value);
-    }
+    char digits[NUMBER_INTEGER_BYTES_MAX + 1];
+    digits[number_format_unsigned(digits, value)] = '\0';
+    info_text(w, name, digits);
 }
 
 /* The number with so many digits behind the point, as printf() has it, up to the last digit. */
