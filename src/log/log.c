@@ -328,6 +328,7 @@ void log_hold(struct log *log, bool holds, int64_t unix_ms, uint64_t monotonic_u
     log_set_now(log, unix_ms, monotonic_us);
     log->is_held = holds;
     ring_hold(&log->ring, holds);
+    log_trim_ring(log);
     if (holds) {
         log_snapshot_stop(log, false);
     } else if (log->removal.is_wanted_again && !log->removal.is_running) {

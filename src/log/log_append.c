@@ -136,6 +136,7 @@ static void append(struct log *log, unsigned slot, uint64_t last_ticks, uint64_t
                           stamp_ticks(log->logged.stamps[slot]), last_ticks, changes);
         ensure(log->ring.end_position == log->stream_position);
         ring_append(&log->ring, head, rest, &log->logged, log->store->replicas.slots_count);
+        log_trim_ring(log);
     }
     if (log->is_on) {
         append_to_segment(log, head, rest);

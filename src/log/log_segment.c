@@ -61,6 +61,7 @@ void log_segment_write_pending(struct log *log) {
 void log_write(struct log *log, uint64_t monotonic_us) {
     log->monotonic_us = monotonic_us;
     log_collect(log);
+    log_trim_ring(log); /* streams have read since */
     if (!log->is_on || !log_has_segment(log)) {
         return;
     }

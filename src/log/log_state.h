@@ -267,6 +267,8 @@ bool log_stream_owns(const struct disk_job *job);
 void log_stream_read_done(struct log *log, struct disk_job *job);
 /* The records of all streams lie behind a gap from now on. */
 void log_stream_lose_all(struct log *log);
+/* Drops what the ring has beyond its limit, but for what the streams have yet to read. */
+void log_trim_ring(struct log *log);
 
 /* ---- log_segment.c ---- */
 

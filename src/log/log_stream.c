@@ -291,6 +291,30 @@ void log_stream_lose_all(struct log *log) {
     }
 }
 
+/* The first place of the ring that a stream will read. UINT64_MAX: none will, or the segments have
+ * it as well. */
+static uint64_t needed_position(const struct log *log) {
+    uint64_t needed = UINT64_MAX;
+    if (log->is_on) {
+        return needed;
+    }
+    for (const struct log_stream *stream = log->streams; stream != NULL; stream = stream->next) {
+        if (stream->mode == STREAM_RING && stream->position < needed) {
+            needed = stream->position;
+        }
+    }
+    return needed;
+}
+
+/* What comes from others takes room that own records need, which peers have yet to read: where two
+ * sides of a partition bring each other all they did, either would lose the place and take over a
+ * state instead. */
+void log_trim_ring(struct log *log) {
+    if (ring_is_beyond_limit(&log->ring)) {
+        ring_trim(&log->ring, needed_position(log));
+    }
+}
+
 /* ---- lifecycle ---- */
 
 struct log_stream *log_stream_new(struct log *log) {
@@ -325,6 +349,7 @@ void log_set_ring_bytes(struct log *log, uint64_t bytes) {
     if (bytes > 0 && !was_on) {
         ring_clear(&log->ring, log->stream_position);
     }
+    log_trim_ring(log);
     log_update_recording(log);
 }
 
@@ -672,6 +697,10 @@ uint64_t log_stream_lag_bytes(const struct log_stream *stream) {
         }
     }
     return bytes > stream->position ? bytes - stream->position : 0;
+}
+
+uint64_t log_ring_excess_bytes(const struct log *log) {
+    return log->ring.bytes > log->ring.bytes_max ? log->ring.bytes - log->ring.bytes_max : 0;
 }
 
 void log_get_ring_stats(const struct log *log, struct log_ring_stats *stats) {

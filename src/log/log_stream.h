@@ -65,6 +65,8 @@ struct log_ring_stats {
     uint64_t streams_count, disk_reads;
     int64_t oldest_unix_ms; /* stamp of the oldest record; 0: empty */
 };
+/* What the ring has beyond its limit since streams have yet to read it. */
+uint64_t log_ring_excess_bytes(const struct log *log);
 void log_get_ring_stats(const struct log *log, struct log_ring_stats *stats);
 
 #endif

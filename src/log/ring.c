@@ -95,9 +95,15 @@ void ring_deinit(struct ring *ring) {
     *ring = (struct ring){0};
 }
 
-static void drop_to_limit(struct ring *ring) {
-    while (!ring->is_held && ring->bytes > ring->bytes_max &&
-           ring->end_number - ring->first_number > 1) {
+static bool first_is_needed(const struct ring *ring, uint64_t needed_position) {
+    const struct ring_chunk *first = ring_chunk(ring, ring->first_number);
+    return first->position + first->size > needed_position &&
+           ring->bytes / RING_NEEDED_FACTOR <= ring->bytes_max;
+}
+
+void ring_trim(struct ring *ring, uint64_t needed_position) {
+    while (ring_is_beyond_limit(ring) && ring->end_number - ring->first_number > 1 &&
+           !first_is_needed(ring, needed_position)) {
         drop_first(ring);
     }
 }
@@ -110,13 +116,11 @@ void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max) {
         ring->chunks = NULL;
         ring->chunks_capacity = 0;
     }
-    drop_to_limit(ring);
     drop_spare(ring);
 }
 
 void ring_hold(struct ring *ring, bool holds) {
     ring->is_held = holds;
-    drop_to_limit(ring);
 }
 
 static void reserve_numbers(struct ring *ring) {
@@ -154,7 +158,6 @@ static struct ring_chunk *add_chunk(struct ring *ring, size_t span, const struct
     reserve_numbers(ring);
     ring->chunks[ring->end_number++ % ring->chunks_capacity] = chunk;
     ring->bytes += chunk_cost(chunk);
-    drop_to_limit(ring);
     return chunk;
 }
 

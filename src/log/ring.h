@@ -12,8 +12,8 @@
  * the ring.
  *
  * Chunks are allocated when they are needed, so memory follows what was written. Beyond the limit
- * the oldest chunk goes, and its memory is that of the next one; the newest one always stays, so
- * that one record that is larger than the limit can still be passed on. */
+ * the oldest chunk goes (ring_trim()), and its memory is that of the next one; the newest one
+ * always stays, so that one record that is larger than the limit can still be passed on. */
 #ifndef LOG_RING_H
 #define LOG_RING_H
 
@@ -26,6 +26,7 @@ enum {
     RING_CHUNK_BYTES_FIRST_MAX = 64 << 10, /* while there are few */
     RING_CHUNK_BYTES_MIN = 256,
     RING_LENGTH_BYTES = 5,
+    RING_NEEDED_FACTOR = 2,
 };
 
 /* The entries of a context that are not 0, by slot. */
@@ -65,13 +66,20 @@ void ring_deinit(struct ring *ring);
 /* Forgets all; the next record has `position`. */
 void ring_clear(struct ring *ring, uint64_t position);
 void ring_set_bytes_max(struct ring *ring, uint64_t bytes_max);
-/* While it is held, no chunk goes for the limit's sake; when it is not any more, those do. */
+/* While it is held, no chunk goes for the limit's sake. */
 void ring_hold(struct ring *ring, bool holds);
-/* Appends a record that consists of two pieces. `context` is that before it. */
+/* Appends a record that consists of two pieces. `context` is that before it. The caller trims. */
 void ring_append(struct ring *ring, struct slice head, struct slice rest,
                  const struct context *context, unsigned slots_count);
 /* Clears the slot in all contexts: its replica was retired. */
 void ring_clear_slot(struct ring *ring, unsigned slot);
+
+static inline bool ring_is_beyond_limit(const struct ring *ring) {
+    return ring->bytes > ring->bytes_max && !ring->is_held;
+}
+/* Drops the oldest chunks beyond the limit. What lies at `needed_position` and behind it is still
+ * to be read (UINT64_MAX: nothing is): that goes only beyond RING_NEEDED_FACTOR times the limit. */
+void ring_trim(struct ring *ring, uint64_t needed_position);
 
 static inline struct ring_chunk *ring_chunk(const struct ring *ring, uint64_t number) {
     return ring->chunks[number % ring->chunks_capacity];

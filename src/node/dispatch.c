@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "log/log_stream.h"
 #include "node/histogram.h"
 #include "node/node_mesh.h"
 #include "node/publish.h"
@@ -173,12 +174,18 @@ static const struct command *resolve(struct node *node, struct client *client,
 
 /* ---- memory ---- */
 
+uint64_t node_memory_counted(const struct node *node) {
+    uint64_t used = node->host.memory_used(node->host.udata);
+    uint64_t excess = log_ring_excess_bytes(node->log);
+    return used > excess ? used - excess : 0;
+}
+
 bool node_make_room(struct node *node) {
     uint64_t limit = (uint64_t)node->options->maxmemory;
     if (limit == 0 || node->pause_until_ms > node->now_ms || node_is_loading(node)) {
         return true;
     }
-    uint64_t used = node->host.memory_used(node->host.udata);
+    uint64_t used = node_memory_counted(node);
     if (likely(used <= limit)) {
         return true;
     }
@@ -190,7 +197,7 @@ bool node_make_room(struct node *node) {
                          (unsigned)node->options->maxmemory_samples)) {
             break;
         }
-        used = node->host.memory_used(node->host.udata);
+        used = node_memory_counted(node);
         has_room = used <= limit;
         /* Much to evict (maxmemory was lowered): the rest goes with the next commands, so that no
          * single one stops the server. */

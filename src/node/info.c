@@ -234,7 +234,7 @@ static void info_memory(struct info_writer *w) {
     info_signed(w, "rss_overhead_bytes", memory->rss_overhead_bytes);
     info_real(w, "mem_fragmentation_ratio", memory->fragmentation_ratio, 2);
     info_signed(w, "mem_fragmentation_bytes", memory->fragmentation_bytes);
-    info_count(w, "mem_not_counted_for_evict", 0);
+    info_count(w, "mem_not_counted_for_evict", log_ring_excess_bytes(node->log));
     info_count(w, "mem_replication_backlog", memory->backlog_bytes);
     INFO_ZEROS(w, "mem_total_replication_buffers", "mem_clients_slaves");
     info_count(w, "mem_clients_normal", memory->clients_bytes);

@@ -323,6 +323,9 @@ void node_unwatch_all(struct client *client);
 bool node_write_is_denied(struct node *node, struct buffer *why);
 /* The same, and also for want of peers (NOQUORUM). */
 bool node_refuses_writes(struct node *node, struct buffer *why);
+/* What counts towards maxmemory: the memory used, but for what the backlog keeps beyond its limit
+ * for peers that read. To evict for that would make more changes for them to read. */
+uint64_t node_memory_counted(const struct node *node);
 /* Evicts until below maxmemory; false when that is not possible. */
 bool node_make_room(struct node *node);
 /* Takes over changed options (CONFIG SET): the config_apply hook. */

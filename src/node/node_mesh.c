@@ -76,12 +76,12 @@ static bool data_has_room(struct node *node) {
         return true;
     }
     uint64_t reserve = limit / RESERVE_DIVISOR;
-    uint64_t used = node->host.memory_used(node->host.udata);
+    uint64_t used = node_memory_counted(node);
     if (used <= limit + reserve) {
         return true;
     }
     (void)node_make_room(node);
-    used = node->host.memory_used(node->host.udata);
+    used = node_memory_counted(node);
     if (used <= limit + reserve) {
         return true;
     }

@@ -328,6 +328,43 @@ test "a joiner gets everything, answers LOADING meanwhile, and then only changes
     }
 }
 
+# Without a log on disk there is nothing else that a peer could read on from.
+test "what a slow peer has yet to read stays in memory for a while, at nobody's cost" {
+    start_mesh 2 {appendonly no mesh-backlog-size 8mb mesh-compression no} {
+        set value [string repeat x 100000]
+        set round {}
+        for {set i 0} {$i < 20} {incr i} {
+            lappend round [list set key:$i $value]
+        }
+        # The backlog is full, and nothing but it grows from here on.
+        for {set i 0} {$i < 6} {incr i} {
+            node A -pipeline $round
+            converged
+        }
+        expect [node_field A memory mem_not_counted_for_evict] 0
+        node A config set maxmemory-policy allkeys-random
+        node A config set maxmemory \
+            [expr {[node_field A memory used_memory] + (5 << 20)}]
+        set full [mesh_field A mesh_backlog_bytes]
+        set replies {}
+        exec kill -STOP [node_pid B]
+        for {set i 0} {$i < 7} {incr i} {
+            lappend replies {*}[node A -pipeline $round]
+        }
+        set beyond [mesh_field A mesh_backlog_bytes]
+        set not_counted [node_field A memory mem_not_counted_for_evict]
+        exec kill -CONT [node_pid B]
+        converged
+        expect [lsort -unique $replies] OK
+        expect_true {$full <= 8 << 20}
+        expect_true {$beyond > 10 << 20 && $beyond <= 17 << 20}
+        expect $not_counted [expr {$beyond - (8 << 20)}]
+        expect [node_field A stats evicted_keys] 0
+        expect [mesh_field B mesh_syncs_snapshot] 0
+        wait_until {[mesh_field A mesh_backlog_bytes] <= 8 << 20}
+    }
+}
+
 test "other clusters, secrets and too many databases are refused by name" {
     start_mesh 1 {mesh-auth sesame} {
         set refused 0

@@ -161,10 +161,10 @@ proc heal {args} {
     linked
 }
 
-# The fields of INFO mesh as a dict.
-proc mesh_info {name} {
+# The fields of a section of INFO as a dict.
+proc node_info {name section} {
     set fields {}
-    foreach line [split [node $name info mesh] \n] {
+    foreach line [split [node $name info $section] \n] {
         if {[regexp {^([a-z0-9_]+):(.*?)\r?$} $line all key value]} {
             dict set fields $key $value
         }
@@ -172,9 +172,17 @@ proc mesh_info {name} {
     return $fields
 }
 
-proc mesh_field {name field} {
-    set fields [mesh_info $name]
+proc mesh_info {name} {
+    return [node_info $name mesh]
+}
+
+proc node_field {name section field} {
+    set fields [node_info $name $section]
     return [expr {[dict exists $fields $field] ? [dict get $fields $field] : ""}]
+}
+
+proc mesh_field {name field} {
+    return [node_field $name mesh $field]
 }
 
 # Waits until each running node has a link with each other one.

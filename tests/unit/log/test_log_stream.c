@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Streams: whatever a reader has seen, it gets exactly what it lacks, in the order of the log, from
  * the ring, from segments, across rotations, snapshots and lives, or is told that it is lost. */
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/ring.h"
 #include "unit/log/log_flock.h"
 
 static uint64_t seen_ticks(const struct flock_node *node, const struct context *seen,
@@ -231,7 +233,9 @@ static void run_plan(const struct plan *plan, uint64_t seed) {
     struct log_ring_stats stats;
     log_get_ring_stats(flock->nodes[0].world.log, &stats);
     if (plan->ring_bytes > 0) {
-        assert_true(stats.bytes <= plan->ring_bytes + 32000); /* the newest chunk always stays */
+        /* The newest chunk always stays, and what is still to be read for a while. */
+        uint64_t most = plan->is_on ? plan->ring_bytes : RING_NEEDED_FACTOR * plan->ring_bytes;
+        assert_true(stats.bytes <= most + 32000);
     }
     for (unsigned i = 0; i < flock->count; i++) {
         flock_stop(flock, i);
@@ -558,6 +562,83 @@ static void test_switches(void **state) {
 }
 
 /* Suspended, the log keeps the old state; resumed, the new one. */
+/* Reads up to `count` records; false when the stream is lost. */
+static bool read_some(struct log_stream *stream, unsigned count) {
+    enum log_stream_status status = LOG_STREAM_RECORD;
+    while (count-- > 0 && status == LOG_STREAM_RECORD) {
+        struct stream_record record;
+        struct slice bytes;
+        status = log_stream_next(stream, &record, &bytes);
+    }
+    return status != LOG_STREAM_LOST;
+}
+
+/* Without segments a reader keeps its place while it reads, though others write, up to twice the
+ * ring's limit; a reader of segments costs the ring nothing. */
+static void test_a_reader_keeps_its_place(void **state) {
+    (void)state;
+    enum { RING_BYTES = 100000 };
+    for (int is_on = 0; is_on < 2; is_on++) {
+        struct plan plan = ON_DISK;
+        plan.ring_bytes = RING_BYTES;
+        plan.is_on = is_on == 1;
+        struct lone *lone = lone_new(&plan);
+        struct world *world = &lone->node->world;
+        struct log_ring_stats stats;
+        log_get_ring_stats(world->log, &stats);
+        struct log_stream *stream = lone->node->tap;
+        assert_int_equal(log_stream_seek(stream, &world->store.context, NULL), LOG_STREAM_END);
+        char value[1000] = {0};
+        memset(value, 'x', sizeof(value) - 1);
+        for (unsigned i = 0; i < 3 * RING_BYTES / 2 / sizeof(value); i++) {
+            world_set(world, i, value);
+            world_turn(world, 1000);
+            world_settle(world);
+        }
+        log_get_ring_stats(world->log, &stats);
+        assert_int_equal(stats.bytes > RING_BYTES, !plan.is_on);
+        if (!plan.is_on) {
+            assert_true(read_some(stream, 1));
+            for (unsigned i = 0; i < RING_BYTES / sizeof(value); i++) {
+                world_set(world, i, value);
+                world_turn(world, 1000);
+            }
+            assert_false(read_some(stream, 1)); /* a reader that stands still costs no more */
+        }
+        log_get_ring_stats(world->log, &stats);
+        assert_true(stats.bytes <= RING_NEEDED_FACTOR * RING_BYTES + 32000);
+        world_turn(world, 1000);
+        log_get_ring_stats(world->log, &stats);
+        assert_true(stats.bytes <= RING_BYTES);
+        lone_free(lone);
+    }
+}
+
+/* What was read goes in the next turn. */
+static void test_what_was_read_goes(void **state) {
+    (void)state;
+    enum { RING_BYTES = 100000 };
+    struct plan plan = {.ring_bytes = RING_BYTES, .is_on = false};
+    struct lone *lone = lone_new(&plan);
+    struct world *world = &lone->node->world;
+    struct log_stream *stream = lone->node->tap;
+    assert_int_equal(log_stream_seek(stream, &world->store.context, NULL), LOG_STREAM_END);
+    char value[1000] = {0};
+    memset(value, 'x', sizeof(value) - 1);
+    for (unsigned i = 0; i < 3 * RING_BYTES / 2 / sizeof(value); i++) {
+        world_set(world, i, value);
+        world_turn(world, 1000);
+    }
+    assert_true(read_some(stream, UINT_MAX));
+    struct log_ring_stats stats;
+    log_get_ring_stats(world->log, &stats);
+    assert_true(stats.bytes > RING_BYTES);
+    world_turn(world, 1000);
+    log_get_ring_stats(world->log, &stats);
+    assert_true(stats.bytes <= RING_BYTES);
+    lone_free(lone);
+}
+
 static void test_suspension(void **state) {
     (void)state;
     for (int resumes = 0; resumes < 2; resumes++) {
@@ -813,6 +894,8 @@ int main(void) {
         cmocka_unit_test(test_files_that_go),
         cmocka_unit_test(test_many_streams),
         cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_a_reader_keeps_its_place),
+        cmocka_unit_test(test_what_was_read_goes),
         cmocka_unit_test(test_suspension),
         cmocka_unit_test(test_another_replica),
         cmocka_unit_test(test_retired_before),

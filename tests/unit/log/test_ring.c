@@ -87,6 +87,7 @@ static void run(uint64_t seed, uint64_t bytes_max) {
         size_t head = 1 + (size_t)prng_below(&prng, size);
         ring_append(&ring, slice_make(bytes, head), slice_make(bytes + head, size - head), &context,
                     SLOTS);
+        ring_trim(&ring, UINT64_MAX);
         unsigned slot = 1 + (unsigned)prng_below(&prng, SLOTS - 1);
         context.stamps[slot] = stamp_make(i + 1, slot);
         memcpy(list[i].context_after, context.stamps, sizeof(list[i].context_after));
@@ -97,6 +98,7 @@ static void run(uint64_t seed, uint64_t bytes_max) {
     }
     /* The limit shrinks, a slot goes, all goes. */
     ring_set_bytes_max(&ring, bytes_max / 2);
+    ring_trim(&ring, UINT64_MAX);
     check_ring(&ring, list, RECORDS, 500);
     assert_true(ring.bytes <= bytes_max / 2 + largest + 512);
     ring_clear_slot(&ring, 3);
@@ -139,6 +141,7 @@ static void test_memory_is_used_again(void **state) {
         const struct ring_chunk *spare = ring.spare;
         uint64_t before = ring.end_number;
         ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+        ring_trim(&ring, UINT64_MAX);
         bool is_full = ring.first_number > 100;
         if (is_full && ring.end_number > before) {
             added++;
@@ -149,6 +152,34 @@ static void test_memory_is_used_again(void **state) {
     assert_int_equal(reused, added);
     ring_deinit(&ring);
     memory_free(bytes);
+}
+
+/* What is still to be read stays, up to a multiple of the limit. */
+static void test_needed_records_stay(void **state) {
+    (void)state;
+    enum { RING_BYTES = 64 << 10, RECORD_BYTES = 1000 };
+    struct ring ring = {0};
+    struct context context = {{0}};
+    char bytes[RECORD_BYTES] = {0};
+    ring_set_bytes_max(&ring, RING_BYTES);
+    uint64_t needed = 20 * ring_span(RECORD_BYTES);
+    while (ring.end_position < RING_NEEDED_FACTOR * RING_BYTES) {
+        ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+        ring_trim(&ring, needed);
+        assert_true(ring.end_position < needed || ring_covers(&ring, needed));
+    }
+    assert_true(ring.bytes > RING_BYTES + RING_BYTES / 2);
+    assert_true(ring.first_position > 0); /* nobody needs what lies before */
+    for (unsigned i = 0; i < 60; i++) {
+        ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+        ring_trim(&ring, needed);
+        assert_true(ring.bytes <= RING_NEEDED_FACTOR * RING_BYTES + 2 * RECORD_BYTES);
+    }
+    assert_true(!ring_covers(&ring, needed));
+    ring_trim(&ring, ring.end_position);
+    assert_true(ring.bytes <= RING_BYTES);
+    assert_true(ring.bytes > RING_BYTES / 2);
+    ring_deinit(&ring);
 }
 
 /* Who holds a chunk goes on reading what it had, as a frame carries it: the chunk may leave the
@@ -168,6 +199,7 @@ static void test_held_chunks_stay(void **state) {
     for (unsigned i = 0; i < RECORDS; i++) {
         memset(bytes, (char)i, sizeof(bytes));
         ring_append(&ring, slice_make(bytes, 1 + i), slice_make(bytes, i), &context, SLOTS);
+        ring_trim(&ring, UINT64_MAX);
         struct ring_chunk *chunk = ring_chunk(&ring, ring.end_number - 1);
         shared_block_hold(&chunk->shared);
         size_t span = (size_t)ring_span(1 + 2 * i);
@@ -231,6 +263,7 @@ static void test_memory_is_what_is_counted(void **state) {
         ring_set_bytes_max(&ring, bytes_max);
         while (ring.first_number < 2 * RING_CHUNK_BYTES_MIN) {
             ring_append(&ring, slice_make(bytes, RECORD_BYTES), (struct slice){0}, &context, SLOTS);
+            ring_trim(&ring, UINT64_MAX);
         }
         uint64_t taken = 0;
         for (uint64_t number = ring.first_number; number < ring.end_number; number++) {
@@ -246,6 +279,7 @@ static void test_memory_is_what_is_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_a_list),
+        cmocka_unit_test(test_needed_records_stay),
         cmocka_unit_test(test_held_chunks_stay),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_memory_follows_use),
