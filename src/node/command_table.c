@@ -65,44 +65,60 @@ static bool slice_is_name(struct slice a, const char *name) {
     return i == a.size && name[i] == '\0';
 }
 
-static void command_table_index_names(struct command_table *table) {
-    size_t slots_count = 64;
-    while (slots_count < 4 * table->count) {
-        slots_count *= 2;
+static void index_row(struct command_table *table, size_t index) {
+    size_t mask = table->slots_count - 1;
+    size_t by_row = row_hash(table->rows[index]) & mask;
+    while (table->row_slots[by_row] != 0) {
+        by_row = (by_row + 1) & mask;
     }
+    table->row_slots[by_row] = (uint32_t)index + 1;
+    if (table->rows[index]->parent != NULL || name_of(table, index)[0] == '\0') {
+        return;
+    }
+    struct slice name = slice_of(name_of(table, index));
+    struct command_slot slot = name_words(name);
+    size_t at = words_hash(&slot) & mask;
+    while (table->slots[at].index != 0) {
+        at = (at + 1) & mask;
+    }
+    slot.index = (uint32_t)index + 1;
+    slot.is_unsure = !has_own_words(name);
+    table->slots[at] = slot;
+}
+
+static void index_all(struct command_table *table, size_t slots_count) {
     memory_free(table->slots);
     memory_free(table->row_slots);
     table->slots = memory_alloc_zero(slots_count * sizeof(table->slots[0]));
     table->row_slots = memory_alloc_zero(slots_count * sizeof(table->row_slots[0]));
     table->slots_count = slots_count;
     for (size_t i = 0; i < table->count; i++) {
-        size_t by_row = row_hash(table->rows[i]) & (slots_count - 1);
-        while (table->row_slots[by_row] != 0) {
-            by_row = (by_row + 1) & (slots_count - 1);
-        }
-        table->row_slots[by_row] = (uint32_t)i + 1;
-        if (table->rows[i]->parent != NULL || name_of(table, i)[0] == '\0') {
-            continue;
-        }
-        struct slice name = slice_of(name_of(table, i));
-        struct command_slot slot = name_words(name);
-        size_t at = words_hash(&slot) & (slots_count - 1);
-        while (table->slots[at].index != 0) {
-            at = (at + 1) & (slots_count - 1);
-        }
-        slot.index = (uint32_t)i + 1;
-        slot.is_unsure = !has_own_words(name);
-        table->slots[at] = slot;
+        index_row(table, i);
+    }
+}
+
+/* Rows from `first` on are new. */
+static void index_new(struct command_table *table, size_t first) {
+    size_t slots_count = table->slots_count == 0 ? 64 : table->slots_count;
+    while (slots_count < 4 * table->count) {
+        slots_count *= 2;
+    }
+    if (slots_count != table->slots_count) {
+        index_all(table, slots_count);
+        return;
+    }
+    for (size_t i = first; i < table->count; i++) {
+        index_row(table, i);
     }
 }
 
 /* Puts the subcommand at `index` into the chain of its parent, which is in the table. */
 static void command_table_chain(struct command_table *table, size_t index) {
-    size_t parent = 0;
+    size_t parent = index; /* it is near, in the same family, and often before */
     while (table->rows[parent]->parent != NULL ||
            strcmp(table->rows[parent]->name, table->rows[index]->parent) != 0) {
-        parent++;
-        require(parent < table->count);
+        parent = (parent == 0 ? table->count : parent) - 1;
+        require(parent != index);
     }
     table->subs[index].next = table->subs[parent].first;
     table->subs[parent].first = (uint32_t)index + 1;
@@ -126,7 +142,7 @@ void command_table_add(struct command_table *table, const struct command_family 
             command_table_chain(table, i);
         }
     }
-    command_table_index_names(table);
+    index_new(table, before);
 }
 
 bool command_table_rename(struct command_table *table, struct slice from, const char *to) {
@@ -136,7 +152,7 @@ bool command_table_rename(struct command_table *table, struct slice from, const 
         return false;
     }
     table->names[command_table_index(table, row)] = to;
-    command_table_index_names(table);
+    index_all(table, table->slots_count);
     return true;
 }
 

@@ -289,7 +289,7 @@ enum sync_status sync_part_begin(struct sync *sync, unsigned part_number, unsign
         return SYNC_MALFORMED;
     }
     sync_part_reset(sync, part);
-    struct part_header *header = memory_alloc_zero(sizeof(*header));
+    struct part_header *header = memory_alloc(sizeof(*header)); /* large: what is taken is set */
     struct sync_intake *intake = memory_alloc_zero(sizeof(*intake));
     enum sync_status status = SYNC_OK;
     if (!part_header_take(header, sync->store, part_number, parts_count, header_bytes)) {

@@ -79,12 +79,16 @@ bool sim_has_converged(struct sim_world *world) {
     uint8_t first[20], other[20];
     bool is_any = false;
     for (unsigned i = 0; i < world->nodes_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        if (node->node != NULL && !node->is_out && node->node->mesh != NULL &&
+            mesh_is_joining(node->node->mesh)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < world->nodes_count; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->node == NULL || node->is_out) {
             continue;
-        }
-        if (node->node->mesh != NULL && mesh_is_joining(node->node->mesh)) {
-            return false;
         }
         node_digest(node, is_any ? other : first);
         if (is_any && memcmp(first, other, sizeof(first)) != 0) {
