@@ -170,7 +170,7 @@ bool elements_change_is_sound(const struct change *change);
 /* Applying a change of an element: elements_apply.c. */
 enum store_status elements_apply(struct store *store, const struct key *key,
                                  const struct change *change);
-/* Applying a recorded change, by kind of value: strings.c. */
+/* Applying a recorded change of a string: strings_apply.c. */
 enum store_status strings_apply(struct store *store, const struct key *key,
                                 const struct change *change);
 /* Does a DELETE by this writer take away all of the entry, which is a compact one? */

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Strings: registers, counters and blocks.
+/* Strings: registers and counters.
  *
  * Local writes and recorded changes meet in the same functions, which take the stamp as an
- * argument: put_register(), put_counter(), put_float_counter(), put_patch(). A local write computes
- * what to say, puts it and records it; strings_apply() puts what it is told. */
-#include "store/strings.h"
+ * argument: strings_put_register(), strings_put_counter(), strings_put_float_counter(), and
+ * strings_put_patch() and strings_put_registers() in strings_edit.c. A local write computes what to
+ * say, puts it and records it; strings_apply() puts what it is told. */
+#include "store/strings_internal.h"
 
 #include <math.h>
 
-#include "crdt/hyperloglog.h"
-#include "crdt/packed_list.h"
-#include "store/merge.h"
 #include "store/notify.h"
 
 enum {
@@ -18,9 +16,7 @@ enum {
     INTEGER_TEXT_BYTES_MAX = 20,
 };
 
-/* The entry at `slot`, treating an expired one as absent: it is removed first, recorded. A hidden
- * one counts as absent, too, but keeps its slot: it is intricate. */
-static struct entry *strings_current(struct store *store, const struct key *key, uint64_t **slot) {
+struct entry *strings_current(struct store *store, const struct key *key, uint64_t **slot) {
     *slot = mutate_slot(store, key);
     if (*slot == NULL) {
         return NULL;
@@ -38,20 +34,8 @@ static struct entry *strings_current(struct store *store, const struct key *key,
     }
     return entry;
 }
-
-/* Does a local write have to go the long way? */
-static bool strings_is_intricate(const struct store *store, const uint64_t *slot) {
-    return unlikely(!store->is_alone) && slot != NULL &&
-           merge_is_intricate(store, table_item(*slot));
-}
-
-static bool strings_is_string(const struct entry *entry) {
-    return entry_kind(entry) < ENTRY_CONTESTED || entry_type(entry) == VALUE_STRING;
-}
-
-/* Fills in expiry and access as the new entry shall have them. */
-static void parts_inherit(const struct store *store, const struct entry *old,
-                          struct entry_parts *parts, uint64_t expire_unix_ms) {
+void strings_inherit(const struct store *store, const struct entry *old, struct entry_parts *parts,
+                     uint64_t expire_unix_ms) {
     parts->access = old != NULL && store->uses_lfu ? entry_access(old) : mutate_first_access(store);
     if (expire_unix_ms == STRINGS_KEEP_EXPIRY) {
         if (old != NULL) {
@@ -89,11 +73,9 @@ static bool put_in_place(struct store *store, struct entry *old, uint64_t stamp,
     return true;
 }
 
-/* Puts a register: the whole value, with `expire_unix_ms` as strings_set() takes it. `flags` is 0
- * or ENTRY_EDITED. */
-static enum store_status put_register(struct store *store, const struct key *key, uint64_t *slot,
-                                      uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
-                                      uint32_t flags) {
+enum store_status strings_put_register(struct store *store, const struct key *key, uint64_t *slot,
+                                       uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
+                                       uint32_t flags) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     int64_t integer = 0;
     bool is_integer =
@@ -122,7 +104,7 @@ static enum store_status put_register(struct store *store, const struct key *key
                                 .bytes = value,
                                 .integer = integer,
                                 .large = large};
-    parts_inherit(store, old, &parts, expire_unix_ms);
+    strings_inherit(store, old, &parts, expire_unix_ms);
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
     mutate_put(store, key, slot, entry);
@@ -159,7 +141,8 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
         return merge_set(store, key, value, expire_unix_ms);
     }
     uint64_t stamp = mutate_stamp(store);
-    enum store_status status = put_register(store, key, slot, stamp, value, expire_unix_ms, 0);
+    enum store_status status =
+        strings_put_register(store, key, slot, stamp, value, expire_unix_ms, 0);
     if (status != STORE_OK) {
         return status;
     }
@@ -193,9 +176,8 @@ struct entry *strings_add(struct store *store, const struct key *key, struct sli
 
 /* ---- counters ---- */
 
-/* Puts this replica's part of an integer counter; `old` is an integer of some kind or absent. */
-static void put_counter(struct store *store, const struct key *key, uint64_t *slot, uint64_t stamp,
-                        uint64_t start_ticks, int64_t total) {
+void strings_put_counter(struct store *store, const struct key *key, uint64_t *slot, uint64_t stamp,
+                         uint64_t start_ticks, int64_t total) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     enum entry_kind kind = old != NULL ? entry_kind(old) : ENTRY_BYTES;
     mutate_before(store, key, old);
@@ -220,7 +202,7 @@ static void put_counter(struct store *store, const struct key *key, uint64_t *sl
         parts.register_stamp = old->stamp;
         (void)entry_integer(old, &parts.integer);
     }
-    parts_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
+    strings_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);
     mutate_put(store, key, slot, entry);
@@ -235,8 +217,7 @@ static long double float_as_text(long double value) {
     return rounded;
 }
 
-/* What a float counter would take over from the entry: its register and the part so far. */
-static bool float_base(const struct entry *entry, struct entry_parts *parts) {
+bool strings_float_base(const struct entry *entry, struct entry_parts *parts) {
     struct entry_parts old;
     entry_take_apart(entry, &old);
     parts->register_stamp = old.stamp;
@@ -270,7 +251,7 @@ static bool float_base(const struct entry *entry, struct entry_parts *parts) {
 /* Adding `delta` to a float counter, as strings_add_float() does: would its value be `wanted`? */
 static bool float_would_be(const struct entry *entry, int64_t delta, int64_t wanted) {
     struct entry_parts parts = {0};
-    return float_base(entry, &parts) &&
+    return strings_float_base(entry, &parts) &&
            parts.float_register + float_as_text(parts.float_total + (long double)delta) ==
                (long double)wanted;
 }
@@ -437,17 +418,17 @@ enum store_status strings_add_integer(struct store *store, const struct key *key
                             .total = total,
                             .increment = delta};
     mutate_record(store, key, &change);
-    put_counter(store, key, slot, stamp, start_ticks, total);
+    strings_put_counter(store, key, slot, stamp, start_ticks, total);
     return STORE_OK;
 }
 
-static void put_float_counter(struct store *store, const struct key *key, uint64_t *slot,
-                              struct entry_parts *parts) {
+void strings_put_float_counter(struct store *store, const struct key *key, uint64_t *slot,
+                               struct entry_parts *parts) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     mutate_before(store, key, old);
     parts->kind = ENTRY_FLOAT_COUNTER;
     parts->key = key->name;
-    parts_inherit(store, old, parts, STRINGS_KEEP_EXPIRY);
+    strings_inherit(store, old, parts, STRINGS_KEEP_EXPIRY);
     struct entry *entry = entry_new(parts);
     require(entry != NULL);
     mutate_put(store, key, slot, entry);
@@ -466,7 +447,7 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
         (unlikely(!store->is_alone) && old != NULL && float_loses_text(old))) {
         return add_float_merged(store, key, old, delta, result);
     }
-    if (old != NULL && !float_base(old, &parts)) {
+    if (old != NULL && !strings_float_base(old, &parts)) {
         return STORE_NOT_FLOAT;
     }
     long double total = parts.float_total + delta;
@@ -492,495 +473,6 @@ enum store_status strings_add_float(struct store *store, const struct key *key, 
     }
     mutate_record(store, key, &change);
     *result = parts.float_register + parts.float_total;
-    put_float_counter(store, key, slot, &parts);
+    strings_put_float_counter(store, key, slot, &parts);
     return STORE_OK;
-}
-
-/* ---- large strings ---- */
-
-/* Makes the value at `slot` (NULL: an absent key) a large one of at least `size` bytes. NULL, with
- * nothing changed, when memory is out: so a running walk is told only after allocating. */
-static struct entry *put_large(struct store *store, const struct key *key, uint64_t *slot,
-                               uint64_t stamp, size_t size) {
-    struct entry *old = slot != NULL ? table_item(*slot) : NULL;
-    if (old != NULL && entry_kind(old) == ENTRY_LARGE) {
-        struct large_string *large = entry_large(old);
-        bool has_room = large_string_reserve(&large, size);
-        entry_store64(entry_body(old), (uint64_t)(uintptr_t)large);
-        if (!has_room) {
-            return NULL;
-        }
-        mutate_before(store, key, old);
-        large_string_extend(large, size);
-        return old;
-    }
-    struct entry_scratch scratch;
-    struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
-    size = size > value.size ? size : value.size;
-    size_t capacity = size;
-    /* Zeroed by the system: a SETBIT far out does not touch the pages in between. */
-    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
-    if (large == NULL) {
-        return NULL;
-    }
-    if (old != NULL) {
-        mutate_before(store, key, old);
-    }
-    large->size = size;
-    large->capacity = capacity;
-    if (value.size > 0) {
-        memcpy(large->bytes, value.data, value.size);
-    }
-    struct entry_parts parts = {.kind = ENTRY_LARGE,
-                                .stamp = stamp,
-                                .flags = ENTRY_EDITED,
-                                .key = key->name,
-                                .large = large};
-    parts_inherit(store, old, &parts, STRINGS_KEEP_EXPIRY);
-    struct entry *entry = entry_new(&parts);
-    require(entry != NULL);
-    mutate_put(store, key, slot, entry);
-    return entry;
-}
-
-static enum store_status put_patch(struct store *store, const struct key *key, uint64_t *slot,
-                                   uint64_t stamp, uint64_t offset, struct slice bytes) {
-    struct entry *entry = put_large(store, key, slot, stamp, offset + bytes.size);
-    if (entry == NULL) {
-        return STORE_OUT_OF_MEMORY;
-    }
-    struct large_string *large = entry_large(entry);
-    if (bytes.size > 0) {
-        memcpy(large->bytes + offset, bytes.data, bytes.size);
-    }
-    entry->stamp = stamp;
-    entry->meta |= ENTRY_EDITED;
-    if (!store->uses_lfu) {
-        entry_set_access(entry, mutate_first_access(store));
-    }
-    mutate_after(store, key);
-    return STORE_OK;
-}
-
-/* Puts and records a value that was edited, in the place of a compact one or none. */
-static enum store_status put_whole(struct store *store, const struct key *key, uint64_t *slot,
-                                   struct slice value) {
-    uint64_t stamp = mutate_stamp(store);
-    uint64_t keeping = slot == NULL && !store->is_alone ? 0 : STRINGS_KEEP_EXPIRY;
-    enum store_status status =
-        put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
-    if (status == STORE_OK) {
-        uint64_t last = mutate_record_value(store, key, stamp, value, keeping);
-        if (unlikely(last != stamp)) {
-            struct entry *entry = table_item(*mutate_slot(store, key));
-            entry->stamp = last;
-        }
-    }
-    return status;
-}
-
-/* A patch of a value that stays small: it is recorded as the whole value. */
-static enum store_status patch_small(struct store *store, const struct key *key, uint64_t *slot,
-                                     uint64_t offset, struct slice bytes, size_t size) {
-    char value[ENTRY_INLINE_VALUE_BYTES_MAX];
-    size_t old_size = 0;
-    if (slot != NULL) {
-        struct entry_scratch scratch;
-        /* Of a hidden one it is empty. */
-        struct slice old = entry_value(table_item(*slot), &scratch);
-        old_size = old.size;
-        if (old_size > 0) {
-            memcpy(value, old.data, old_size);
-        }
-    }
-    if (offset > old_size) {
-        memset(value + old_size, 0, offset - old_size);
-    }
-    if (bytes.size > 0) {
-        memcpy(value + offset, bytes.data, bytes.size);
-    }
-    if (strings_is_intricate(store, slot)) {
-        return merge_set(store, key, slice_make(value, size), STRINGS_KEEP_EXPIRY);
-    }
-    return put_whole(store, key, slot, slice_make(value, size));
-}
-
-/* A patch that others may have to merge: an edit, or the whole value where that is simpler. */
-static enum store_status patch_merged(struct store *store, const struct key *key,
-                                      const struct entry *old, uint64_t offset, struct slice bytes,
-                                      size_t size) {
-    struct entry_scratch scratch;
-    struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
-    bool is_intricate = old != NULL && merge_is_intricate(store, old);
-    bool is_contested = old != NULL && entry_kind(old) == ENTRY_CONTESTED;
-    const struct contested *contested = is_contested ? entry_contested(old) : NULL;
-    /* Parts of counters lie above the register, where no edit goes. */
-    bool is_number = old != NULL && entry_kind(old) != ENTRY_BYTES &&
-                     entry_kind(old) != ENTRY_LARGE && entry_kind(old) != ENTRY_INTEGER &&
-                     (!is_contested || contested->parts_count > 0);
-    bool is_full =
-        bytes.size > CONTESTED_EDIT_BYTES_MAX ||
-        (is_contested && (contested->edits_count >= CONTESTED_EDITS_MAX ||
-                          contested->edits_bytes + bytes.size > CONTESTED_EDIT_BYTES_MAX));
-    bool is_whole = is_number || is_full || contested_is_hyperloglog(value) ||
-                    (offset < HYPERLOGLOG_HEADER_BYTES && size <= HYPERLOGLOG_SPARSE_BYTES_LIMIT);
-    if (!is_whole) {
-        struct change change = {.kind = CHANGE_PATCH,
-                                .db = key->db,
-                                .is_fresh = old == NULL,
-                                .key = key->name,
-                                .offset = offset,
-                                .value = bytes};
-        return merge_write_over_types(store, key, &change);
-    }
-    struct large_string *whole = large_string_new(value.size, size);
-    if (whole == NULL) {
-        return STORE_OUT_OF_MEMORY;
-    }
-    if (value.size > 0) {
-        memcpy(whole->bytes, value.data, value.size);
-    }
-    large_string_extend(whole, size);
-    if (bytes.size > 0) {
-        memcpy(whole->bytes + offset, bytes.data, bytes.size);
-    }
-    struct slice all = slice_make(whole->bytes, whole->size);
-    enum store_status status = is_intricate ? merge_set(store, key, all, STRINGS_KEEP_EXPIRY)
-                                            : put_whole(store, key, mutate_slot(store, key), all);
-    large_string_free(whole);
-    return status;
-}
-
-enum store_status strings_patch(struct store *store, const struct key *key, uint64_t offset,
-                                struct slice bytes, uint64_t *size) {
-    uint64_t *slot;
-    struct entry *old = strings_current(store, key, &slot);
-    if (old != NULL && !strings_is_string(old)) {
-        return STORE_WRONG_TYPE;
-    }
-    size_t old_size = old != NULL ? entry_value_bytes(old) : 0;
-    size_t new_size = offset + bytes.size > old_size ? offset + bytes.size : old_size;
-    if (size != NULL) {
-        *size = new_size;
-    }
-    bool is_large = old != NULL && entry_kind(old) == ENTRY_LARGE;
-    if (!is_large && new_size <= ENTRY_INLINE_VALUE_BYTES_MAX) {
-        return patch_small(store, key, slot, offset, bytes, new_size);
-    }
-    if (!store->is_alone) {
-        return patch_merged(store, key, old, offset, bytes, new_size);
-    }
-    if (bytes.size > CHANGE_VALUE_BYTES_MAX) {
-        /* All the room first: later parts must not fail when the first one is in place. */
-        if (put_large(store, key, slot, mutate_stamp(store), new_size) == NULL) {
-            return STORE_OUT_OF_MEMORY;
-        }
-        slot = mutate_slot(store, key);
-    }
-    size_t done = 0;
-    do {
-        size_t part = bytes.size - done;
-        part = part < CHANGE_VALUE_BYTES_MAX ? part : CHANGE_VALUE_BYTES_MAX;
-        struct slice piece = slice_make(bytes.data + done, part);
-        uint64_t stamp = mutate_stamp(store);
-        enum store_status status = put_patch(store, key, slot, stamp, offset + done, piece);
-        if (status != STORE_OK) {
-            return status;
-        }
-        struct change change = {.kind = CHANGE_PATCH,
-                                .db = key->db,
-                                .stamp = stamp,
-                                .key = key->name,
-                                .offset = offset + done,
-                                .value = piece};
-        mutate_record(store, key, &change);
-        slot = mutate_slot(store, key);
-        done += part;
-    } while (done < bytes.size);
-    return STORE_OK;
-}
-
-/* ---- HyperLogLog ---- */
-
-/* Raises registers of the HyperLogLog at `slot`: dense ones in place. */
-static enum store_status put_registers(struct store *store, const struct key *key, uint64_t *slot,
-                                       uint64_t stamp, struct slice pairs) {
-    struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
-    if (entry == NULL || !strings_is_string(entry)) {
-        return STORE_MALFORMED;
-    }
-    struct entry_scratch scratch;
-    struct slice old = entry_value(entry, &scratch);
-    if (hyperloglog_check(old) != HYPERLOGLOG_OK) {
-        return STORE_MALFORMED;
-    }
-    if (entry_kind(entry) != ENTRY_LARGE || !hyperloglog_is_dense(old)) {
-        struct buffer value = {0};
-        enum store_status status = STORE_MALFORMED;
-        if (hyperloglog_raise_pairs(&value, old, pairs)) {
-            status = put_register(store, key, slot, stamp, buffer_slice(&value),
-                                  STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
-        }
-        buffer_deinit(&value);
-        return status;
-    }
-    struct large_string *large = entry_large(entry);
-    mutate_before(store, key, entry);
-    if (!hyperloglog_join_pairs(large->bytes, large->size, pairs)) {
-        return STORE_MALFORMED;
-    }
-    entry->stamp = stamp;
-    entry->meta |= ENTRY_EDITED;
-    if (!store->uses_lfu) {
-        entry_set_access(entry, mutate_first_access(store));
-    }
-    mutate_after(store, key);
-    return STORE_OK;
-}
-
-/* Records which registers rise; where others have to merge them, the value's form follows from the
- * registers (contested.c). Only another form of equal registers is recorded as a whole. */
-static enum store_status raise_merged(struct store *store, const struct key *key,
-                                      const struct entry *old, struct slice value) {
-    uint8_t before[HYPERLOGLOG_REGISTERS_COUNT] = {0}, after[HYPERLOGLOG_REGISTERS_COUNT] = {0};
-    struct entry_scratch scratch;
-    bool is_sound = hyperloglog_check(value) == HYPERLOGLOG_OK &&
-                    hyperloglog_join(after, value) == HYPERLOGLOG_OK;
-    if (old != NULL) {
-        struct slice stored = entry_value(old, &scratch);
-        is_sound = is_sound && contested_is_hyperloglog(stored) &&
-                   hyperloglog_join(before, stored) == HYPERLOGLOG_OK;
-    }
-    struct buffer raised = {0};
-    for (unsigned i = 0; i < HYPERLOGLOG_REGISTERS_COUNT && is_sound; i++) {
-        if (after[i] > before[i]) {
-            hyperloglog_pair_put(&raised, (struct hyperloglog_place){.index = i, .rank = after[i]});
-        }
-        is_sound = after[i] >= before[i];
-    }
-    const struct contested *contested =
-        old != NULL && entry_kind(old) == ENTRY_CONTESTED ? entry_contested(old) : NULL;
-    bool is_full =
-        contested != NULL && (contested->edits_count >= CONTESTED_EDITS_MAX ||
-                              contested->edits_bytes + raised.size > CONTESTED_EDIT_BYTES_MAX);
-    bool is_number = contested != NULL && contested->parts_count > 0;
-    enum store_status status;
-    if (!is_sound || is_full || is_number || (old != NULL && raised.size == 0)) {
-        status = strings_set(store, key, value, STRINGS_KEEP_EXPIRY);
-    } else {
-        struct change change = {.kind = CHANGE_REGISTERS,
-                                .db = key->db,
-                                .is_fresh = old == NULL,
-                                .key = key->name,
-                                .value = raised.size > 0 ? buffer_slice(&raised) : SLICE("")};
-        status = merge_write_over_types(store, key, &change);
-    }
-    buffer_deinit(&raised);
-    return status;
-}
-
-enum store_status strings_set_registers(struct store *store, const struct key *key,
-                                        struct slice value, struct slice pairs) {
-    uint64_t *slot;
-    struct entry *old = strings_current(store, key, &slot);
-    if (!store->is_alone) {
-        return raise_merged(store, key, old, value);
-    }
-    uint64_t stamp = mutate_stamp(store);
-    enum store_status status;
-    if (old != NULL && pairs.size > 0 && pairs.size < value.size) {
-        status = put_registers(store, key, slot, stamp, pairs);
-        if (status == STORE_OK) {
-            struct change change = {.kind = CHANGE_REGISTERS,
-                                    .db = key->db,
-                                    .stamp = stamp,
-                                    .key = key->name,
-                                    .value = pairs};
-            mutate_record(store, key, &change);
-        }
-        return status;
-    }
-    status = put_register(store, key, slot, stamp, value, STRINGS_KEEP_EXPIRY, ENTRY_EDITED);
-    if (status == STORE_OK) {
-        (void)mutate_record_value(store, key, stamp, value, STRINGS_KEEP_EXPIRY);
-    }
-    return status;
-}
-
-/* ---- recorded changes ---- */
-
-static enum store_status apply_float_counter(struct store *store, const struct key *key,
-                                             uint64_t *slot, const struct change *change) {
-    struct entry_parts parts = {0};
-    if (slot != NULL && !float_base(table_item(*slot), &parts)) {
-        return STORE_MALFORMED;
-    }
-    if (!number_parse_float(change->value, &parts.float_total)) {
-        return STORE_MALFORMED;
-    }
-    parts.start_ticks = change->start_ticks;
-    parts.stamp = change->stamp;
-    put_float_counter(store, key, slot, &parts);
-    return STORE_OK;
-}
-
-/* Applying when there is no other writer: the entry is what all of it was seen from. */
-static enum store_status apply_alone(struct store *store, const struct key *key, uint64_t *slot,
-                                     const struct change *change) {
-    int64_t integer;
-    bool is_whole = change->kind == CHANGE_SET || change->kind == CHANGE_SET_EXPIRING ||
-                    change->kind == CHANGE_SET_KEEPING;
-    if (!is_whole && slot != NULL && !strings_is_string(table_item(*slot))) {
-        return STORE_MALFORMED;
-    }
-    switch (change->kind) {
-    case CHANGE_SET:
-        return put_register(store, key, slot, change->stamp, change->value, 0, 0);
-    case CHANGE_SET_EXPIRING:
-        return put_register(store, key, slot, change->stamp, change->value, change->expire_unix_ms,
-                            0);
-    case CHANGE_SET_KEEPING:
-        return put_register(store, key, slot, change->stamp, change->value, STRINGS_KEEP_EXPIRY, 0);
-    case CHANGE_COUNTER:
-        if (slot != NULL && !entry_integer(table_item(*slot), &integer)) {
-            return STORE_MALFORMED;
-        }
-        put_counter(store, key, slot, change->stamp, change->start_ticks, change->total);
-        return STORE_OK;
-    case CHANGE_FLOAT_COUNTER:
-        return apply_float_counter(store, key, slot, change);
-    case CHANGE_PATCH:
-        if (change->offset > SIZE_MAX / 4) {
-            return STORE_MALFORMED;
-        }
-        return put_patch(store, key, slot, change->stamp, change->offset, change->value);
-    case CHANGE_MORE:
-        if (slot == NULL) {
-            return STORE_MALFORMED;
-        }
-        return put_patch(store, key, slot, change->stamp, entry_value_bytes(table_item(*slot)),
-                         change->value);
-    case CHANGE_REGISTERS:
-        return put_registers(store, key, slot, change->stamp, change->value);
-    case CHANGE_TAKE:
-        return STORE_OK; /* there are no others */
-    case CHANGE_DELETE:
-    case CHANGE_EXPIRE:
-    case CHANGE_FLUSH:
-    case CHANGE_FLUSH_ALL:
-    case CHANGE_SWAP:
-    case CHANGE_LIFE_END:
-        break;
-    }
-    impossible("not a change of a string");
-}
-
-static bool packed_is_covered(const struct store *store, struct slice packed, unsigned author) {
-    struct packed_walk walk;
-    struct packed_element element;
-    packed_walk_init(&walk, store->replicas.authors, packed);
-    while (packed_walk_next(&walk, &element)) {
-        if (!mutate_has_seen(store, author, element.stamp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Is all of a compact entry but its expiry covered by what the change's writer had seen or wrote?
- */
-static bool value_is_covered(const struct store *store, const struct entry *entry,
-                             unsigned author) {
-    struct entry_parts parts;
-    switch (entry_kind(entry)) {
-    case ENTRY_BYTES:
-    case ENTRY_INTEGER:
-    case ENTRY_LARGE:
-        return mutate_has_seen(store, author, entry->stamp);
-    case ENTRY_COUNTER:
-        return stamp_slot(entry->stamp) == author;
-    case ENTRY_COUNTER_REGISTER:
-    case ENTRY_FLOAT_COUNTER:
-        entry_take_apart(entry, &parts);
-        return stamp_slot(entry->stamp) == author &&
-               mutate_has_seen(store, author, parts.register_stamp);
-    case ENTRY_PACKED:
-        return packed_is_covered(store, entry_packed(entry), author);
-    case ENTRY_COLLECTION:
-        return collection_is_covered(store, entry_collection(entry), author);
-    case ENTRY_CONTESTED:
-        break;
-    }
-    return false;
-}
-
-static bool expiry_is_covered(const struct store *store, const struct entry *entry,
-                              unsigned author) {
-    return (entry->meta & (ENTRY_HAS_EXPIRY | ENTRY_HAS_EXPIRY_STAMP)) == 0 ||
-           mutate_has_seen(store, author, entry_expire_stamp(entry));
-}
-
-bool strings_is_covered(const struct store *store, const struct entry *entry, unsigned author) {
-    return value_is_covered(store, entry, author) && expiry_is_covered(store, entry, author);
-}
-
-bool strings_expiry_is_covered(const struct store *store, const struct entry *entry,
-                               unsigned author) {
-    return entry_kind(entry) != ENTRY_CONTESTED && expiry_is_covered(store, entry, author);
-}
-
-/* Does putting the writer's part into the entry leave a compact one that says all? */
-static bool fits_counter(const struct entry *entry, const struct change *change) {
-    unsigned author = stamp_slot(change->stamp);
-    enum entry_kind kind = entry_kind(entry);
-    int64_t integer;
-    if (kind >= ENTRY_CONTESTED || change->is_fresh) {
-        return false;
-    }
-    if (kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER || kind == ENTRY_FLOAT_COUNTER) {
-        return stamp_slot(entry->stamp) == author &&
-               (change->kind == CHANGE_FLOAT_COUNTER || kind != ENTRY_FLOAT_COUNTER);
-    }
-    long double number;
-    struct entry_scratch scratch;
-    return entry_integer(entry, &integer) ||
-           (change->kind == CHANGE_FLOAT_COUNTER && kind == ENTRY_BYTES &&
-            number_parse_float(entry_value(entry, &scratch), &number) &&
-            contested_is_plain_float(entry_value(entry, &scratch), number));
-}
-
-enum store_status strings_apply(struct store *store, const struct key *key,
-                                const struct change *change) {
-    uint64_t *slot = mutate_slot(store, key);
-    if (store->is_alone) {
-        return apply_alone(store, key, slot, change);
-    }
-    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
-    unsigned author = stamp_slot(change->stamp);
-    bool is_plain = false;
-    switch (change->kind) {
-    case CHANGE_SET:
-    case CHANGE_SET_EXPIRING:
-        is_plain = entry == NULL || strings_is_covered(store, entry, author);
-        break;
-    case CHANGE_SET_KEEPING:
-        is_plain = entry == NULL || value_is_covered(store, entry, author);
-        break;
-    case CHANGE_COUNTER:
-    case CHANGE_FLOAT_COUNTER:
-        is_plain = entry == NULL || fits_counter(entry, change);
-        break;
-    case CHANGE_PATCH:
-    case CHANGE_REGISTERS:
-    case CHANGE_TAKE:
-    case CHANGE_MORE:
-    case CHANGE_DELETE:
-    case CHANGE_EXPIRE:
-    case CHANGE_FLUSH:
-    case CHANGE_FLUSH_ALL:
-    case CHANGE_SWAP:
-    case CHANGE_LIFE_END:
-        break;
-    }
-    return is_plain ? apply_alone(store, key, slot, change) : merge_apply(store, key, change);
 }
