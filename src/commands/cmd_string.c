@@ -122,7 +122,7 @@ static void set_generic(struct command_context *ctx, struct slice value, unsigne
             return;
         }
     }
-    enum store_status status = strings_set(ctx->store, &key, value, expire_unix_ms);
+    enum store_status status = strings_set_lent(ctx->store, &key, value, expire_unix_ms, ctx->lent);
     if (status == STORE_OK) {
         notify_set(ctx, &key, expire_unix_ms);
     }
@@ -178,7 +178,7 @@ static void cmd_setnx(struct command_context *ctx) {
         reply_integer(ctx->reply, 0);
         return;
     }
-    enum store_status status = strings_set(ctx->store, &key, ctx->args[2], 0);
+    enum store_status status = strings_set_lent(ctx->store, &key, ctx->args[2], 0, ctx->lent);
     if (status != STORE_OK) {
         command_reply_status(ctx, status);
         return;
@@ -348,7 +348,7 @@ static void cmd_append(struct command_context *ctx) {
     }
     if (entry == NULL) {
         /* The first APPEND is a SET: the value is as if set, integer encoding and all. */
-        enum store_status status = strings_set(ctx->store, &key, ctx->args[2], 0);
+        enum store_status status = strings_set_lent(ctx->store, &key, ctx->args[2], 0, ctx->lent);
         if (status != STORE_OK) {
             command_reply_status(ctx, status);
             return;

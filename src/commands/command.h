@@ -174,6 +174,7 @@ struct command_context {
     bool in_transaction; /* inside EXEC: must not block */
     bool is_blocked;     /* command_block() was called; `wait` has for what */
     struct command_wait *wait;
+    struct lent_block *lent;     /* the block that a large argument came in, or NULL: strings.h */
     const struct key *ready_key; /* that changed, for a request that is executed again; or NULL */
 };
 

@@ -490,6 +490,7 @@ void node_call(struct node *node, struct client *client, const struct command *r
         .has_first_key_hash = has_first_key_hash && row->keys.first > 0,
         .in_transaction = (client->flags & CLIENT_IN_TRANSACTION) != 0,
         .is_blocked = false,
+        .lent = node->lent,
         .wait = &node->blocking.wait,
         .ready_key = NULL,
     };

@@ -184,6 +184,7 @@ struct node {
     struct client *running;       /* whose request is being executed */
     struct buffer running_pushes; /* messages to it: they come after its reply */
 
+    struct lent_block *lent;       /* the block that the running request came in, or NULL */
     struct request_args turn_args; /* scratch of the running batch */
     struct buffer turn_scratch;
 
@@ -258,6 +259,9 @@ struct client *node_client_open(struct node *node, const struct client_opts *opt
                                 const char **refusal);
 /* Room for bytes from the connection: at least 16 KiB, more for a large argument under way. */
 char *node_client_input_space(struct client *client, size_t *room);
+/* Is what was read just now one large request, whole? Then it is to be executed before more is
+ * read: its block is free to become that of a value. */
+bool node_client_has_large_request(const struct client *client);
 /* `size` bytes were put there. */
 void node_client_input(struct client *client, size_t size);
 /* Parses and executes what came in, then writes the log. */

@@ -21,6 +21,8 @@ enum {
     BATCH = 64,
     INPUT_BYTES_MIN = 16 << 10,
     INPUT_BYTES_STEP = 256 << 10,
+    INPUT_BYTES_BEHIND = 64,     /* room behind a large argument, for the options of SET */
+    INPUT_BYTES_LENT = 32 << 10, /* at least: a block of input that may become a value's */
     OUTPUT_BYTES_MIN = 16 << 10,
     OUTPUT_BYTES_MAX_UNAUTHENTICATED = 17 << 10,
     SPARE_BUFFERS_MAX = 64,
@@ -292,30 +294,54 @@ void turn_make_ready(struct client *client) {
     node->ready_last = client;
 }
 
+/* Of the request that the input ends with. What was not parsed yet is looked at once a buffer is
+ * full of it, and then only the first request of it; before AUTH, not at all. */
+static struct request_outlook look_ahead(const struct client *client) {
+    struct slice rest =
+        slice_make(client->in.data + client->in_parsed, client->in.size - client->in_parsed);
+    bool is_parsed = client->parser.bulk_bytes > 0;
+    bool may_look = rest.size >= INPUT_BYTES_MIN && (client->flags & CLIENT_AUTHENTICATED) != 0;
+    return is_parsed || may_look ? request_look_ahead(&client->parser, rest)
+                                 : (struct request_outlook){0};
+}
+
+bool node_client_has_large_request(const struct client *client) {
+    return client->in.size - client->in_parsed >= INPUT_BYTES_LENT &&
+           look_ahead(client).end == client->in.size - client->in_parsed;
+}
+
 char *node_client_input_space(struct client *client, size_t *room) {
     struct buffer *in = &client->in;
     if (in->capacity == 0) {
         buffer_lend(client->node, in, INPUT_BYTES_MIN);
     }
     /* A large argument gets its room as it arrives, doubling: a mere claim costs little. */
-    size_t missing = request_bytes_missing(&client->parser, in->size - client->in_parsed);
+    size_t missing = look_ahead(client).missing;
     size_t wanted = in->size > INPUT_BYTES_STEP ? in->size : INPUT_BYTES_STEP;
     wanted = missing < wanted ? missing : wanted;
     wanted = wanted > INPUT_BYTES_MIN ? wanted : INPUT_BYTES_MIN;
-    /* Made for this argument, which is nearly here: what comes behind it can wait. */
-    bool is_exact = missing > 0 && in->capacity - in->size == missing;
+    /* Made for this argument, which is nearly here: what comes behind it can wait. So the block may
+     * become the value's, as it is: block_to_lend(). */
+    size_t left = in->capacity - in->size;
+    bool is_exact = missing > 0 && left >= missing && left <= missing + INPUT_BYTES_BEHIND;
+    if (missing == 0 && left > 0 && left <= INPUT_BYTES_BEHIND && in->size >= INPUT_BYTES_LENT) {
+        *room = left;
+        return in->data + in->size;
+    }
     if (!is_exact && in->capacity - in->size < (in->size == 0 ? INPUT_BYTES_MIN : wanted)) {
         if (missing > INPUT_BYTES_MIN || in->size > INPUT_BYTES_STEP) {
             /* The steps to a large argument grow by themselves, and the last one is exact. Many
              * small ones grow by a quarter at least: doubling much is room for nothing. */
             size_t quarter = missing > INPUT_BYTES_MIN ? 0 : in->size / 4;
+            is_exact = missing > 0 && missing == wanted;
             in->capacity = in->size + (wanted > quarter ? wanted : quarter);
+            in->capacity += is_exact ? INPUT_BYTES_BEHIND : 0;
             in->data = memory_resize(in->data, in->capacity);
         } else {
             (void)buffer_reserve(in, wanted);
         }
     }
-    *room = in->capacity - in->size;
+    *room = is_exact ? missing : in->capacity - in->size;
     return in->data + in->size;
 }
 
@@ -513,14 +539,31 @@ static void batch_finish_reply(struct node *node, struct client *client) {
     }
 }
 
+/* The client's input, if it is large and nothing is in there that comes after the request. */
+static struct lent_block block_to_lend(const struct batch_request *request) {
+    const struct buffer *in = &request->client->in;
+    bool is_last = in->capacity >= INPUT_BYTES_LENT && in->size == request->input_end;
+    return is_last ? (struct lent_block){.data = in->data, .capacity = in->capacity}
+                   : (struct lent_block){0};
+}
+
+/* The input became a value, whose entry may go with the next command: arguments are gone, too. */
+static void batch_forget_input(struct client *client) {
+    client->in = (struct buffer){0};
+    client->in_used = client->in_parsed = 0;
+}
+
 static void batch_execute_one(struct node *node, const struct batch_request *request) {
     struct client *client = request->client;
+    struct lent_block lent = block_to_lend(request);
     lend_output(node, client);
     size_t out_before = client->out.size;
     bool skips_this = (client->flags & CLIENT_REPLY_SKIP) != 0;
     node->running = client;
+    node->lent = lent.data != NULL ? &lent : NULL;
     node_dispatch(node, client, node->turn_args.items + request->args_first, request->args_count,
                   request->row, request->hash, request->has_hash);
+    node->lent = NULL;
     node->running = NULL;
     if (unlikely((client->flags & CLIENT_PAUSED) != 0)) {
         batch_send(node, client);
@@ -528,6 +571,9 @@ static void batch_execute_one(struct node *node, const struct batch_request *req
         return;
     }
     client->in_used = request->input_end;
+    if (unlikely(lent.is_taken)) {
+        batch_forget_input(client);
+    }
     if (unlikely((client->flags &
                   (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)) != 0)) {
         if (skips_this || (client->flags & CLIENT_REPLY_OFF) != 0) {

@@ -64,8 +64,12 @@ enum request_status request_parse(struct request_parser *parser, struct slice by
                                   size_t *used, struct buffer *scratch,
                                   char error[REQUEST_ERROR_BYTES_MAX]);
 
-/* How many bytes more the argument being read needs at least; 0 when unknown. A hint for reading
- * large values without growing the buffer step by step. */
-size_t request_bytes_missing(const struct request_parser *parser, size_t bytes_count);
+/* What is known of the request at the front of `bytes`, parsed so far or not: a hint for reading
+ * large values into room that is made for them. */
+struct request_outlook {
+    size_t missing; /* the argument being read needs so many bytes more; 0: unknown */
+    size_t end;     /* of the request, which is whole; 0: it is not, or that is unknown */
+};
+struct request_outlook request_look_ahead(const struct request_parser *parser, struct slice bytes);
 
 #endif

@@ -404,7 +404,8 @@ static void on_readable(void *udata, struct connection *connection, void *owner)
             return;
         }
         node_client_input(client, (size_t)size);
-        if ((size_t)size < room || (client->flags & CLIENT_CLOSE_NOW) != 0) {
+        if ((size_t)size < room || (client->flags & CLIENT_CLOSE_NOW) != 0 ||
+            node_client_has_large_request(client)) {
             return;
         }
         total += (size_t)size;

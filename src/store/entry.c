@@ -379,7 +379,28 @@ struct large_string *large_string_new(size_t size, size_t capacity) {
     if (large == NULL) {
         return NULL;
     }
-    *large = (struct large_string){.size = size, .capacity = capacity};
+    *large =
+        (struct large_string){.size = size, .capacity = capacity, .bytes = (char *)(large + 1)};
+    return large;
+}
+
+struct large_string *large_string_new_zero(size_t size) {
+    if (size > SIZE_MAX / 2) {
+        return NULL;
+    }
+    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + size);
+    if (large == NULL) {
+        return NULL;
+    }
+    *large = (struct large_string){.size = size, .capacity = size, .bytes = (char *)(large + 1)};
+    return large;
+}
+
+struct large_string *large_string_adopt(void *block, char *bytes, size_t size, size_t capacity) {
+    require(size <= capacity);
+    struct large_string *large = memory_alloc(sizeof(*large));
+    *large =
+        (struct large_string){.size = size, .capacity = capacity, .bytes = bytes, .block = block};
     return large;
 }
 
@@ -393,11 +414,22 @@ bool large_string_reserve(struct large_string **at, size_t size) {
     }
     /* Doubling keeps APPEND cheap; beyond 64 MiB an eighth is enough. */
     size_t capacity = size + (size < ((size_t)64 << 20) ? size : size / 8);
+    if (large->block != NULL) {
+        struct large_string *own = large_string_new(large->size, capacity);
+        if (own == NULL) {
+            return false;
+        }
+        memcpy(own->bytes, large->bytes, large->size);
+        large_string_free(large);
+        *at = own;
+        return true;
+    }
     large = memory_try_resize(large, sizeof(struct large_string) + capacity);
     if (large == NULL) {
         return false;
     }
     large->capacity = capacity;
+    large->bytes = (char *)(large + 1);
     *at = large;
     return true;
 }
@@ -410,5 +442,8 @@ void large_string_extend(struct large_string *large, size_t size) {
 }
 
 void large_string_free(struct large_string *large) {
+    if (large != NULL) {
+        memory_free(large->block);
+    }
     memory_free(large);
 }

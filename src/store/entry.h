@@ -68,11 +68,13 @@ struct entry {
 
 static_assert(offsetof(struct entry, tail) == ENTRY_TAIL_OFFSET, "layout");
 
-/* A long value; it is patched in place. */
+/* A long value; it is patched in place. Its bytes lie behind it, or in a block of their own, not
+ * necessarily at its beginning: one in which they came. */
 struct large_string {
     size_t size;
     size_t capacity;
-    char bytes[];
+    char *bytes;
+    void *block; /* or NULL: behind */
 };
 
 struct contested;
@@ -215,6 +217,10 @@ static inline struct collection *entry_collection(const struct entry *entry) {
 }
 /* A large string with room for `capacity` bytes, or NULL; freed by large_string_free(). */
 struct large_string *large_string_new(size_t size, size_t capacity);
+/* The same of zeros, by the system where it is large: pages that nobody touches cost nothing. */
+struct large_string *large_string_new_zero(size_t size);
+/* One of bytes that lie in `block`, which it takes over, with so much room from there on. */
+struct large_string *large_string_adopt(void *block, char *bytes, size_t size, size_t capacity);
 /* Gives it room for `size` bytes, and more to grow; false, with nothing changed, when memory is
  * out.
  */

@@ -152,13 +152,11 @@ static enum store_status take_large(struct slice *bytes, struct entry_parts *par
     if (!varint_take(bytes, &size) || size > CHANGE_STRING_BYTES_MAX) {
         return STORE_MALFORMED;
     }
-    /* Zeroed by the system, so a size that lies costs no memory until it is written to. */
-    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + size);
+    /* Zeros: a size that lies costs no memory until it is written to. */
+    struct large_string *large = large_string_new_zero(size);
     if (large == NULL) {
         return STORE_OUT_OF_MEMORY;
     }
-    large->size = size;
-    large->capacity = size;
     struct slice first;
     if (!varint_take_slice(bytes, &first) || first.size > size) {
         large_string_free(large);

@@ -168,13 +168,11 @@ static enum store_status take_large(struct element_reader *reader) {
     if (!comes_last(reader, false)) {
         return STORE_MALFORMED;
     }
-    /* Zeroed by the system, so a size that lies costs no memory until it is written to. */
-    struct large_string *large = memory_try_alloc_zero(sizeof(*large) + size);
+    /* Zeros: a size that lies costs no memory until it is written to. */
+    struct large_string *large = large_string_new_zero(size);
     if (large == NULL) {
         return STORE_OUT_OF_MEMORY;
     }
-    large->size = size;
-    large->capacity = size;
     if (first.size > 0) {
         memcpy(large->bytes, first.data, first.size);
     }

@@ -73,20 +73,44 @@ static bool put_in_place(struct store *store, struct entry *old, uint64_t stamp,
     return true;
 }
 
-enum store_status strings_put_register(struct store *store, const struct key *key, uint64_t *slot,
-                                       uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
-                                       uint32_t flags) {
+/* Does the value lie in the block, and is it most of that? */
+static bool fills(struct slice value, const struct lent_block *lent) {
+    uintptr_t begin = (uintptr_t)lent->data, at = (uintptr_t)value.data;
+    return at >= begin && at - begin <= lent->capacity &&
+           value.size <= lent->capacity - (at - begin) &&
+           lent->capacity - value.size <= lent->capacity / LENT_WASTE_DIVISOR;
+}
+
+/* The value as a large one: in the block that it lies in, if that is lent, else copied. NULL when
+ * memory is out. */
+static struct large_string *make_large(struct slice value, struct lent_block *lent) {
+    if (lent != NULL && fills(value, lent)) {
+        size_t offset = (size_t)(value.data - lent->data);
+        lent->is_taken = true;
+        return large_string_adopt(lent->data, lent->data + offset, value.size,
+                                  lent->capacity - offset);
+    }
+    struct large_string *large = large_string_new(value.size, value.size);
+    if (large != NULL) {
+        memcpy(large->bytes, value.data, value.size);
+    }
+    return large;
+}
+
+/* strings_put_register(); `lent` as strings_set_lent() takes it. */
+static enum store_status put_register(struct store *store, const struct key *key, uint64_t *slot,
+                                      uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
+                                      uint32_t flags, struct lent_block *lent) {
     struct entry *old = slot != NULL ? table_item(*slot) : NULL;
     int64_t integer = 0;
     bool is_integer =
         flags == 0 && value.size <= INTEGER_TEXT_BYTES_MAX && number_parse_integer(value, &integer);
     struct large_string *large = NULL;
     if (value.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
-        large = large_string_new(value.size, value.size);
+        large = make_large(value, lent);
         if (large == NULL) {
             return STORE_OUT_OF_MEMORY;
         }
-        memcpy(large->bytes, value.data, value.size);
     }
     mutate_before(store, key, old);
     if (old != NULL && large == NULL &&
@@ -112,6 +136,12 @@ enum store_status strings_put_register(struct store *store, const struct key *ke
     return STORE_OK;
 }
 
+enum store_status strings_put_register(struct store *store, const struct key *key, uint64_t *slot,
+                                       uint64_t stamp, struct slice value, uint64_t expire_unix_ms,
+                                       uint32_t flags) {
+    return put_register(store, key, slot, stamp, value, expire_unix_ms, flags, NULL);
+}
+
 /* A value is about to take the place of an expired one, which nobody removes before: for who is
  * told of it, that one goes and a new key comes. */
 static void tell_replaced(struct store *store, const struct key *key, const uint64_t *slot) {
@@ -123,8 +153,8 @@ static void tell_replaced(struct store *store, const struct key *key, const uint
     }
 }
 
-enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
-                              uint64_t expire_unix_ms) {
+enum store_status strings_set_lent(struct store *store, const struct key *key, struct slice value,
+                                   uint64_t expire_unix_ms, struct lent_block *lent) {
     uint64_t *slot;
     if (expire_unix_ms == STRINGS_KEEP_EXPIRY) {
         if (strings_current(store, key, &slot) == NULL && !store->is_alone) {
@@ -142,7 +172,7 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
     }
     uint64_t stamp = mutate_stamp(store);
     enum store_status status =
-        strings_put_register(store, key, slot, stamp, value, expire_unix_ms, 0);
+        put_register(store, key, slot, stamp, value, expire_unix_ms, 0, lent);
     if (status != STORE_OK) {
         return status;
     }
@@ -152,6 +182,11 @@ enum store_status strings_set(struct store *store, const struct key *key, struct
         entry->stamp = last;
     }
     return STORE_OK;
+}
+
+enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
+                              uint64_t expire_unix_ms) {
+    return strings_set_lent(store, key, value, expire_unix_ms, NULL);
 }
 
 struct entry *strings_add(struct store *store, const struct key *key, struct slice value) {

@@ -10,8 +10,21 @@
 #define STRINGS_KEEP_EXPIRY UINT64_MAX
 enum store_status strings_set(struct store *store, const struct key *key, struct slice value,
                               uint64_t expire_unix_ms);
-/* The same where there is no entry, not even a hidden one, no walk is running, and the value has at
- * most ENTRY_INLINE_VALUE_BYTES_MAX. Returns the entry. */
+enum { LENT_WASTE_DIVISOR = 16 /* so much of a block, at most, may be no part of the value */ };
+
+/* A block from memory_alloc() that an argument came in, and that may become that of a value. */
+struct lent_block {
+    char *data;
+    size_t capacity;
+    bool is_taken; /* who lent it has it no more */
+};
+/* The same for a value that lies in `lent`: it may take that over instead of copying itself. What
+ * else lies in there, such as the key's name, stays readable as long as the entry lives. NULL: as
+ * strings_set(). */
+enum store_status strings_set_lent(struct store *store, const struct key *key, struct slice value,
+                                   uint64_t expire_unix_ms, struct lent_block *lent);
+/* strings_set() where there is no entry, not even a hidden one, no walk is running, and the value
+ * has at most ENTRY_INLINE_VALUE_BYTES_MAX. Returns the entry. */
 struct entry *strings_add(struct store *store, const struct key *key, struct slice value);
 /* Adds to an integer (an absent key counts as 0); `*result` is the new value. NOT_INTEGER,
  * OVERFLOW, WRONG_TYPE: nothing changed. */

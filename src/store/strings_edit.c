@@ -29,17 +29,14 @@ static struct entry *put_large(struct store *store, const struct key *key, uint6
     struct entry_scratch scratch;
     struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
     size = size > value.size ? size : value.size;
-    size_t capacity = size;
-    /* Zeroed by the system: a SETBIT far out does not touch the pages in between. */
-    struct large_string *large = memory_try_alloc_zero(sizeof(struct large_string) + capacity);
+    /* Zeros: a SETBIT far out does not touch the pages in between. */
+    struct large_string *large = large_string_new_zero(size);
     if (large == NULL) {
         return NULL;
     }
     if (old != NULL) {
         mutate_before(store, key, old);
     }
-    large->size = size;
-    large->capacity = capacity;
     if (value.size > 0) {
         memcpy(large->bytes, value.data, value.size);
     }

@@ -28,7 +28,9 @@ static bool parse_all(struct request_parser *parser, struct slice bytes, bool is
         } else if (status == REQUEST_INVALID) {
             buffer_append(out, error, strlen(error));
         } else if (status == REQUEST_INCOMPLETE) {
-            (void)request_bytes_missing(parser, bytes.size - *used_all);
+            struct slice rest = slice_skip(bytes, *used_all);
+            struct request_outlook outlook = request_look_ahead(parser, rest);
+            require(outlook.end == 0); /* it is not whole */
         }
         if (status == REQUEST_COMPLETE || status == REQUEST_EMPTY) {
             require(used > 0 && used <= bytes.size - *used_all);

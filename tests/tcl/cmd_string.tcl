@@ -700,6 +700,72 @@ start_server {} {
             expect_error "ERR value is not a valid float" { r incrbyfloat k 1 }
         }
     }
+    # A large value may go on living in the block that it came in.
+    test "large values: whatever came with them, and whatever becomes of them" {
+        foreach size {33000 100000 300000 1200000} {
+            set value [numbered $size]
+            r del k j
+            expect [r set k $value] OK
+            expect [r get k] $value
+            expect [r strlen k] $size
+            expect_true {[r memory usage k] >= $size && [r memory usage k] < $size * 1.3 + 400}
+            expect [r set k $value get] $value
+            expect [r set k $value ex 100] OK
+            expect_true {[r ttl k] > 90}
+            expect [r set k $value keepttl] OK
+            expect_true {[r ttl k] > 90}
+            expect [r set k $value xx get px 100000] $value
+            expect [r getset k $value] $value
+            expect [r ttl k] -1
+            expect [r setnx j $value] 1
+            expect [r setnx j small] 0
+            expect [r append j tail] [expr {$size + 4}]
+            expect [r get j] ${value}tail
+            expect [r setrange j 5 middle] [expr {$size + 4}]
+            expect [r getrange j 0 15] [string range [with_range $value 5 middle] 0 15]
+            expect [r setbit k 0 1] 0
+            expect [r setbit k 0 0] 1
+            expect [r get k] $value
+            expect [r setex k 100 $value] OK
+            expect [r copy k j replace] 1
+            r restore restored 0 [r dump k] replace
+            foreach key {k j restored} {
+                expect [r get $key] $value
+            }
+            expect [r rename k renamed] OK
+            expect [r getdel renamed] $value
+            expect [r append k $value] $size
+            expect [r get k] $value
+            # What comes in one piece, and deletes what came before it in there.
+            set other [numbered 40000]
+            expect [r -pipeline [list [list set k $value] {del k} [list set k $other] {strlen k} \
+                [list mset k $value j $value] {strlen k} [list set k $value] [list get k] \
+                [list set k $value] {set k small} {get k}]] \
+                [list OK 1 OK 40000 OK $size OK $value OK OK small]
+            expect [r -pipeline [list {multi} [list set k $value] {strlen k} [list set k $other] \
+                {exec}]] [list OK QUEUED QUEUED QUEUED [list OK $size OK]]
+            r multi
+            r set k $value
+            r append k x
+            expect [r exec] [list OK [expr {$size + 1}]]
+            # Seen by others while it happens.
+            set watcher [connect]
+            $watcher subscribe __keyspace@0__:k
+            with_config {notify-keyspace-events KEA slowlog-log-slower-than 0} {
+                r slowlog reset
+                expect [r set k $value px 100000] OK
+                expect [$watcher -receive] {message __keyspace@0__:k set}
+                expect [$watcher -receive] {message __keyspace@0__:k expire}
+                expect [lrange [lindex [r slowlog get 1] 0 3] 0 1] {set k}
+            }
+            $watcher -close
+            expect [r get k] $value
+        }
+        r -raw "set k [string repeat v 60000]\r\n"
+        expect [r -receive] OK
+        expect [r strlen k] 60000
+        r flushall
+    }
     test "100 MB by SETRANGE, and a small change to it" {
         expect [r setrange k 104857599 x] 104857600
         expect [r setrange k 52428800 middle] 104857600

@@ -675,8 +675,105 @@ static void a_large_argument_takes_its_size(void **state) {
     world_deinit(&world);
 }
 
+static const struct entry *entry_of(struct world *world, const char *name) {
+    struct store *store = &world->node->store;
+    struct key key = {.name = slice_of(name), .hash = store_hash(store, slice_of(name))};
+    return store_peek(store, &key);
+}
+
+/* Puts a request in as a connection does, which reads until there is no more or a large one is
+ * whole; returns the block that it came in. */
+static const char *input_as_read(struct world *world, struct slice bytes, size_t *block_bytes) {
+    struct client *client = world->ends[0].client;
+    while (bytes.size > 0) {
+        size_t room;
+        char *at = node_client_input_space(client, &room);
+        size_t size = bytes.size < room ? bytes.size : room;
+        memcpy(at, bytes.data, size);
+        node_client_input(client, size);
+        bytes = slice_skip(bytes, size);
+        if (node_client_has_large_request(client)) {
+            break;
+        }
+    }
+    assert_int_equal(bytes.size, 0);
+    *block_bytes = client->in.capacity;
+    return client->in.data;
+}
+
+static void put_argument(struct buffer *request, size_t size, char byte) {
+    buffer_printf(request, "$%zu\r\n", size);
+    memset(buffer_reserve(request, size), byte, size);
+    request->size += size;
+    buffer_append(request, "\r\n", 2);
+}
+
+/* The block that a large value came in becomes the value's, with options behind it as well; not
+ * where another request lies in there, nor where it would be much larger than the value. */
+static void a_large_value_keeps_its_block(void **state) {
+    (void)state;
+    static const struct {
+        const char *before, *after, *reply;
+        size_t size;
+        bool keeps;
+    } cases[] = {
+        {"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", "", "+OK\r\n", 40000, true},
+        {"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", "", "+OK\r\n", 1000000, true},
+        {"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", "", "+OK\r\n", 30000, false},
+        {"*5\r\n$3\r\nSET\r\n$1\r\nk\r\n", "$2\r\nEX\r\n$2\r\n10\r\n", "+OK\r\n", 90000, true},
+        {"*4\r\n$5\r\nSETEX\r\n$1\r\nk\r\n$2\r\n10\r\n", "", "+OK\r\n", 90000, true},
+        {"*3\r\n$5\r\nSETNX\r\n$1\r\nk\r\n", "", ":1\r\n", 90000, true},
+        {"*3\r\n$6\r\nGETSET\r\n$1\r\nk\r\n", "", "$-1\r\n", 90000, true},
+        {"*3\r\n$6\r\nAPPEND\r\n$1\r\nk\r\n", "", ":90000\r\n", 90000, true},
+        {"*5\r\n$4\r\nMSET\r\n$1\r\nk\r\n", "$1\r\nj\r\n$1\r\nv\r\n", "+OK\r\n", 90000, false},
+        {"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n", "*1\r\n$4\r\nPING\r\n", "+OK\r\n+PONG\r\n", 90000,
+         false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static struct world world;
+        world_init(&world, false);
+        struct buffer request = {0};
+        buffer_append_slice(&request, slice_of(cases[i].before));
+        put_argument(&request, cases[i].size, 'v');
+        buffer_append_slice(&request, slice_of(cases[i].after));
+        struct client *client = world.ends[0].client;
+        const char *block;
+        size_t block_bytes = 0, head = request.size - strlen(cases[i].after);
+        if (strcmp(cases[i].after, "") == 0 || cases[i].keeps) {
+            block = input_as_read(&world, slice_make(request.data, head), &block_bytes);
+            if (head < request.size) {
+                block =
+                    input_as_read(&world, slice_skip(buffer_slice(&request), head), &block_bytes);
+            }
+        } else {
+            world_input(&world, 0, buffer_slice(&request));
+            block = client->in.data;
+            block_bytes = client->in.capacity;
+        }
+        world_run(&world, false);
+        assert_received(&world, 0, cases[i].reply);
+        struct entry_scratch scratch;
+        struct slice value = entry_value(entry_of(&world, "k"), &scratch);
+        assert_int_equal(value.size, cases[i].size);
+        for (size_t at = 0; at < value.size; at++) {
+            assert_int_equal(value.data[at], 'v');
+        }
+        uintptr_t begin = (uintptr_t)block, at = (uintptr_t)value.data;
+        assert_int_equal(at >= begin && at < begin + block_bytes, cases[i].keeps);
+        if (cases[i].keeps) {
+            assert_int_equal(client->in.capacity, 0);
+        }
+        say(&world, 0, "DEL k\r\nPING\r\n");
+        world_run(&world, false);
+        assert_received(&world, 0, ":1\r\n+PONG\r\n");
+        buffer_deinit(&request);
+        world_deinit(&world);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_value_keeps_its_block),
         cmocka_unit_test(a_large_argument_takes_its_size),
         cmocka_unit_test(any_cut_gives_the_same_replies),
         cmocka_unit_test(transactions_are_whole),

@@ -281,7 +281,7 @@ static void the_largest_bulk_there_can_be(void **state) {
     connection.limits.bulk_bytes_max = INT64_MAX;
     connection_feed(&connection, SLICE("*1\r\n$9223372036854775807\r\nabc"));
     assert_text(&connection, "");
-    assert_int_equal(request_bytes_missing(&connection.parser, connection.kept.size),
+    assert_int_equal(request_look_ahead(&connection.parser, buffer_slice(&connection.kept)).missing,
                      (size_t)INT64_MAX + 2 - 3);
     connection_deinit(&connection);
 }
@@ -291,10 +291,43 @@ static void missing_bytes_are_told(void **state) {
     struct connection connection;
     connection_init(&connection);
     connection_feed(&connection, SLICE("*2\r\n$100\r\nabc"));
-    assert_int_equal(request_bytes_missing(&connection.parser, connection.kept.size), 99);
+    assert_int_equal(request_look_ahead(&connection.parser, buffer_slice(&connection.kept)).missing,
+                     99);
     connection_feed(&connection, SLICE("d"));
-    assert_int_equal(request_bytes_missing(&connection.parser, connection.kept.size), 98);
+    assert_int_equal(request_look_ahead(&connection.parser, buffer_slice(&connection.kept)).missing,
+                     98);
     connection_deinit(&connection);
+}
+
+static struct request_outlook look(struct slice bytes) {
+    struct request_parser parser = {0};
+    return request_look_ahead(&parser, bytes);
+}
+
+/* Also of what was not parsed yet. */
+static void what_comes_is_seen_ahead(void **state) {
+    (void)state;
+    static const char set[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n";
+    size_t size = sizeof(set) - 1, value = size - 7;
+    for (size_t i = 0; i < size; i++) {
+        struct request_outlook outlook = look(slice_make(set, i));
+        assert_int_equal(outlook.end, 0);
+        if (i >= value) {
+            assert_int_equal(outlook.missing, size - i);
+        }
+    }
+    assert_int_equal(look(slice_make(set, size)).end, size);
+    assert_int_equal(look(SLICE("*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPI")).end, 14);
+    assert_int_equal(look(SLICE("*2\r\n$100\r\nabc")).missing, 99);
+    assert_int_equal(look(SLICE("*2\r\n$1\r\na\r\n")).missing, 0);
+    assert_int_equal(look(SLICE("*0\r\n")).end, 4);
+    static const char *const unknown[] = {
+        "", "*", "*2", "*-1\r\n", "*x\r\n", "*1\r\n$-1\r\n", "*1\r\n:1\r\n", "SET k v\r\n"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        struct request_outlook outlook = look(slice_of(unknown[i]));
+        assert_int_equal(outlook.end, 0);
+        assert_int_equal(outlook.missing, 0);
+    }
 }
 
 /* A header that claims a million arguments takes no room for them. */
@@ -466,6 +499,7 @@ int main(void) {
         cmocka_unit_test(the_longest_line),
         cmocka_unit_test(the_largest_bulk_there_can_be),
         cmocka_unit_test(missing_bytes_are_told),
+        cmocka_unit_test(what_comes_is_seen_ahead),
         cmocka_unit_test(claims_cost_nothing),
         cmocka_unit_test(many_arguments_byte_by_byte),
         cmocka_unit_test(any_cut_gives_the_same_requests),

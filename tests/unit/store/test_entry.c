@@ -115,6 +115,31 @@ static void all_kinds_come_back(void **state) {
     large_string_free(large);
 }
 
+/* Bytes in the middle of a block that came from elsewhere; they leave it when they outgrow it. */
+static void large_strings_in_a_block(void **state) {
+    (void)state;
+    enum { BEFORE = 13, SIZE = 7000, ROOM = 100 };
+    char *block = memory_alloc(BEFORE + SIZE + ROOM);
+    memset(block, 'b', BEFORE + SIZE + ROOM);
+    memset(block + BEFORE, 'v', SIZE);
+    struct large_string *large = large_string_adopt(block, block + BEFORE, SIZE, SIZE + ROOM);
+    struct large_string *same = large;
+    assert_true(large_string_reserve(&large, SIZE + ROOM));
+    assert_ptr_equal(large, same);
+    large_string_extend(large, SIZE + ROOM);
+    assert_int_equal(large->bytes[SIZE - 1], 'v');
+    assert_int_equal(large->bytes[SIZE], '\0');
+    assert_true(large_string_reserve(&large, SIZE + ROOM + 1));
+    large_string_extend(large, SIZE + ROOM + 1);
+    assert_null(large->block);
+    for (size_t i = 0; i < SIZE; i++) {
+        assert_int_equal(large->bytes[i], 'v');
+    }
+    assert_true(large_string_reserve(&large, 100 * SIZE)); /* and grow by themselves */
+    assert_int_equal(large->bytes[SIZE - 1], 'v');
+    large_string_free(large);
+}
+
 /* A stamp of the expiry that equals the value's takes no place. */
 static void an_equal_stamp_takes_no_place(void **state) {
     (void)state;
@@ -221,8 +246,11 @@ static void overwriting_in_place(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_kinds_come_back),    cmocka_unit_test(an_equal_stamp_takes_no_place),
-        cmocka_unit_test(a_small_entry_is_small), cmocka_unit_test(values_of_numbers),
+        cmocka_unit_test(all_kinds_come_back),
+        cmocka_unit_test(large_strings_in_a_block),
+        cmocka_unit_test(an_equal_stamp_takes_no_place),
+        cmocka_unit_test(a_small_entry_is_small),
+        cmocka_unit_test(values_of_numbers),
         cmocka_unit_test(overwriting_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
