@@ -94,6 +94,8 @@ void collection_set_expiring(struct store *store, struct collection *collection,
 /* Takes in the elements of a collection that was built outside of the store's tables: lists what is
  * contested, builds the order index. Its key is in the table. */
 void collection_adopt(struct store *store, struct collection *collection);
+/* Puts an element that has come into the order of a sorted set, where that is kept up. */
+void collection_index(struct collection *collection, struct entry *element);
 
 /* The place of the element of that name. `db` is the index of the owner's database. */
 struct key collection_key(const struct store *store, struct collection *collection, unsigned db,
