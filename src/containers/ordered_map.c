@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/prefetch.h"
 #include "base/varint.h"
 #include "containers/packed_tree.h"
 
@@ -20,13 +19,6 @@ enum {
 static_assert(2 * PACKED_HEAD_BYTES_MAX + PACKED_TAIL_BYTES_MAX + PACKED_LEAF_USED_MAX <
                   PACKED_RUN_BYTES_MAX,
               "a leaf that overflows is still a run");
-/* A map is a run or a tree: both begin with a head that tells. */
-static struct packed_run *map_run(const struct ordered_map *map) {
-    return (struct packed_run *)(uintptr_t)map;
-}
-
-/* Marks of reads in a small map, which keeps none. */
-#define NO_MARKS (&(struct packed_marks){.marks = {{.run = NULL}}})
 
 static struct packed_marks *run_marks(struct ordered_map **map) {
     struct packed_tree *tree = packed_map_tree(*map);
@@ -86,7 +78,7 @@ static void map_free_empty(struct ordered_map **map) {
     if (tree != NULL) {
         packed_tree_free(tree);
     } else {
-        memory_free_sized(*map, packed_small_bytes(map_run(*map)->used));
+        memory_free_sized(*map, packed_small_bytes(packed_map_run(*map)->used));
     }
     *map = NULL;
 }
@@ -221,7 +213,7 @@ bool ordered_map_copy_value(struct slice value, char **block) {
     return true;
 }
 
-static void block_count(struct ordered_map **map, const char *block, size_t size) {
+static inline void block_count(struct ordered_map **map, const char *block, size_t size) {
     struct packed_tree *tree = packed_map_tree(*map);
     if (tree != NULL && block != NULL) {
         tree->bytes += memory_class_bytes(size);
@@ -252,158 +244,6 @@ static void run_release(struct ordered_map **map, struct packed_run *run, uint32
 void ordered_map_free(struct ordered_map **map, ordered_map_visit_fn visit, void *udata) {
     ordered_map_remove_first(map, UINT64_MAX, visit, udata);
     ensure(*map == NULL);
-}
-
-/* ---- reads ---- */
-
-uint64_t ordered_map_count(const struct ordered_map *map) {
-    if (map == NULL) {
-        return 0;
-    }
-    const struct packed_tree *tree = packed_map_tree(map);
-    return tree != NULL ? tree->count : map_run(map)->count;
-}
-
-/* The run that holds `name` or is to hold it. */
-static struct packed_run *map_find(const struct ordered_map *map, struct slice name) {
-    const struct packed_tree *tree = packed_map_tree(map);
-    if (tree == NULL) {
-        return map_run(map);
-    }
-    return &packed_tree_find(tree, name)->run;
-}
-
-static bool leaf_begin(struct packed_leaf *leaf, struct ordered_map_cursor *cursor) {
-    if (leaf == NULL) {
-        return false;
-    }
-    packed_run_begin(&leaf->run, cursor);
-    packed_run_step(cursor);
-    return true;
-}
-
-bool ordered_map_lower_bound(const struct ordered_map *map, struct slice name,
-                             struct ordered_map_cursor *cursor) {
-    if (map == NULL) {
-        return false;
-    }
-    struct packed_tree *tree = packed_map_tree(map);
-    struct packed_run *run = map_find(map, name);
-    if (packed_run_lower_bound(run, tree != NULL ? &tree->marks : NO_MARKS, name, cursor)) {
-        return true;
-    }
-    return tree != NULL && leaf_begin(packed_run_leaf(run)->next, cursor);
-}
-
-bool ordered_map_find(const struct ordered_map *map, struct slice name,
-                      struct ordered_map_cursor *cursor) {
-    return ordered_map_lower_bound(map, name, cursor) && slice_equal(cursor->element.name, name);
-}
-
-bool ordered_map_first(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    if (map == NULL) {
-        return false;
-    }
-    struct packed_tree *tree = packed_map_tree(map);
-    packed_run_begin(tree != NULL ? &tree->first->run : map_run(map), cursor);
-    packed_run_step(cursor);
-    return true;
-}
-
-static void run_last(struct packed_run *run, struct packed_tree *tree,
-                     struct ordered_map_cursor *cursor) {
-    packed_run_seek(run, tree != NULL ? &tree->marks : NO_MARKS, (int64_t)run->count - 1, cursor);
-}
-
-bool ordered_map_at(const struct ordered_map *map, uint64_t rank,
-                    struct ordered_map_cursor *cursor) {
-    if (rank >= ordered_map_count(map)) {
-        return false;
-    }
-    struct packed_tree *tree = packed_map_tree(map);
-    if (tree == NULL) {
-        packed_run_seek(map_run(map), NO_MARKS, (int64_t)rank, cursor);
-        return true;
-    }
-    if (rank == 0) {
-        return ordered_map_first(map, cursor);
-    }
-    if (rank == tree->count - 1) {
-        run_last(&tree->last->run, tree, cursor);
-        return true;
-    }
-    struct packed_leaf *leaf = packed_tree_at(tree, &rank);
-    packed_run_seek(&leaf->run, &tree->marks, (int64_t)rank, cursor);
-    return true;
-}
-
-bool ordered_map_last(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    if (map == NULL) {
-        return false;
-    }
-    struct packed_tree *tree = packed_map_tree(map);
-    run_last(tree != NULL ? &tree->last->run : map_run(map), tree, cursor);
-    return true;
-}
-
-void ordered_map_prefetch_ends(const struct ordered_map *map) {
-    const struct packed_tree *tree = map != NULL ? packed_map_tree(map) : NULL;
-    if (tree != NULL) {
-        prefetch_lines(tree->first, 2);
-        prefetch_lines(tree->last, 2);
-    }
-}
-
-bool ordered_map_next(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    if (cursor->next_index < cursor->run->count) {
-        packed_run_step(cursor);
-        return true;
-    }
-    return packed_map_tree(map) != NULL && leaf_begin(packed_run_leaf(cursor->run)->next, cursor);
-}
-
-bool ordered_map_previous(const struct ordered_map *map, struct ordered_map_cursor *cursor) {
-    struct packed_tree *tree = packed_map_tree(map);
-    if (cursor->next_index > 1) {
-        packed_run_seek(cursor->run, tree != NULL ? &tree->marks : NO_MARKS,
-                        (int64_t)cursor->next_index - 2, cursor);
-        return true;
-    }
-    struct packed_leaf *leaf = tree != NULL ? packed_run_leaf(cursor->run)->previous : NULL;
-    if (leaf == NULL) {
-        return false;
-    }
-    run_last(&leaf->run, tree, cursor);
-    return true;
-}
-
-bool ordered_map_skip(const struct ordered_map *map, struct ordered_map_cursor *cursor,
-                      uint64_t count, uint64_t *bytes_max) {
-    struct packed_tree *tree = packed_map_tree(map);
-    struct packed_run *run = cursor->run;
-    uint64_t index = cursor->next_index - 1 + count, bytes = 0, start = cursor->start;
-    bool is_special = run->is_special;
-    while (index >= run->count) {
-        struct packed_leaf *next = tree != NULL ? packed_run_leaf(run)->next : NULL;
-        index -= run->count;
-        bytes += run->used - start;
-        start = 0;
-        if (next == NULL) {
-            *bytes_max = is_special ? UINT64_MAX : bytes;
-            return false;
-        }
-        run = &next->run;
-        is_special |= run->is_special;
-    }
-    packed_run_seek(run, tree != NULL ? &tree->marks : NO_MARKS, (int64_t)index, cursor);
-    *bytes_max = is_special ? UINT64_MAX : bytes + cursor->start - start;
-    return true;
-}
-
-uint64_t ordered_map_rank(const struct ordered_map *map, const struct ordered_map_cursor *cursor) {
-    uint64_t before =
-        packed_map_tree(map) != NULL ? packed_leaf_rank(packed_run_leaf(cursor->run)) : 0;
-    return before + cursor->next_index - 1;
 }
 
 /* ---- changes ---- */
@@ -461,7 +301,7 @@ static bool leaf_overflow(struct ordered_map **map, const struct incoming *incom
     struct ordered_map_cursor begin, first;
     if (next == NULL && leaf->next != NULL) {
         packed_run_begin(&leaf->next->run, &begin);
-        (void)leaf_begin(leaf->next, &first);
+        (void)packed_leaf_begin(leaf->next, &first);
         if (run_place(map, incoming, &begin, &first, PACKED_LEAF_USED_MAX)) {
             return true;
         }
@@ -485,7 +325,7 @@ static bool map_place(struct ordered_map **map, const struct incoming *incoming)
     if (marks == NULL) {
         marks = &none;
     }
-    struct packed_run *run = map_find(*map, incoming->key.name);
+    struct packed_run *run = packed_map_find(*map, incoming->key.name);
     struct ordered_map_cursor next, before;
     const struct ordered_map_cursor *previous = &next;
     bool is_inside = packed_run_lower_bound(run, marks, incoming->key.name, &next);
@@ -574,7 +414,7 @@ void ordered_map_follow(const struct ordered_map *map, struct ordered_map_cursor
     }
     const struct packed_tree *tree = packed_map_tree(map);
     struct packed_run *run =
-        tree == NULL ? map_run(map) : &(is_first ? tree->first : tree->last)->run;
+        tree == NULL ? packed_map_run(map) : &(is_first ? tree->first : tree->last)->run;
     if (is_first) {
         packed_run_begin(run, end);
     }
@@ -709,7 +549,7 @@ bool ordered_map_remove(struct ordered_map **map, struct ordered_map_cursor *cur
         ensure(is_there);
     } else {
         struct packed_marks *marks = run_marks(map);
-        packed_run_seek(run, marks != NULL ? marks : NO_MARKS, index, cursor);
+        packed_run_seek(run, marks != NULL ? marks : PACKED_NO_MARKS, index, cursor);
     }
     return true;
 }
@@ -738,7 +578,7 @@ static void map_remove_end(struct ordered_map **map, uint64_t count, bool is_fir
     while (count > 0 && *map != NULL) {
         const struct packed_tree *tree = packed_map_tree(*map);
         struct packed_run *run =
-            tree == NULL ? map_run(*map) : &(is_first ? tree->first : tree->last)->run;
+            tree == NULL ? packed_map_run(*map) : &(is_first ? tree->first : tree->last)->run;
         uint32_t part = count < run->count ? (uint32_t)count : run->count;
         uint32_t from = is_first ? 0 : run->count - part;
         run_release(map, run, from, from + part, visit, udata);
@@ -763,22 +603,22 @@ void ordered_map_remove_last(struct ordered_map **map, uint64_t count, ordered_m
 /* ---- small maps as bytes ---- */
 
 bool ordered_map_has_bytes(const struct ordered_map *map) {
-    return map != NULL && !map_run(map)->is_tree && !map_run(map)->is_special;
+    return map != NULL && !packed_map_run(map)->is_tree && !packed_map_run(map)->is_special;
 }
 
 bool ordered_map_fits_bytes(const struct ordered_map *map) {
     return ordered_map_has_bytes(map) &&
-           map_run(map)->used <= PACKED_SMALL_USED_MAX - VARINT_BYTES_MAX;
+           packed_map_run(map)->used <= PACKED_SMALL_USED_MAX - VARINT_BYTES_MAX;
 }
 
 uint64_t ordered_map_best_base(const struct ordered_map *map) {
     require(ordered_map_has_bytes(map));
-    return packed_run_best_base(map_run(map));
+    return packed_run_best_base(packed_map_run(map));
 }
 
 void ordered_map_put_bytes(struct buffer *out, const struct ordered_map *map, uint64_t base) {
     require(ordered_map_has_bytes(map));
-    packed_run_put_bytes(out, map_run(map), base);
+    packed_run_put_bytes(out, packed_map_run(map), base);
 }
 
 const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block,
@@ -792,7 +632,7 @@ const struct ordered_map *ordered_map_read_bytes(struct ordered_map_block *block
 
 struct ordered_map *ordered_map_copy(const struct ordered_map *map) {
     require(ordered_map_has_bytes(map));
-    const struct packed_run *from = map_run(map);
+    const struct packed_run *from = packed_map_run(map);
     struct packed_run *run = memory_alloc(packed_small_bytes(from->used));
     memcpy(run, from, sizeof(*from) + from->used);
     return (struct ordered_map *)(void *)run;
@@ -813,90 +653,6 @@ uint64_t ordered_map_memory_bytes(const struct ordered_map *map) {
     if (tree != NULL) {
         return tree->bytes;
     }
-    return packed_small_bytes(map_run(map)->used) + packed_run_block_bytes(map_run(map));
-}
-
-/* What a check found on its way. */
-struct checked {
-    const struct packed_tree *tree; /* NULL: a small map */
-    struct packed_leaf *previous;
-    uint64_t bytes;
-    uint32_t name_size; /* of the last name */
-    bool has_name;
-    unsigned marks_count;
-    char name[ORDERED_MAP_NAME_BYTES_MAX];
-};
-
-static void check_marks(struct checked *checked, const struct ordered_map_cursor *cursor) {
-    for (unsigned i = 0; checked->tree != NULL && i < PACKED_MARKS_COUNT; i++) {
-        const struct packed_mark *mark = &checked->tree->marks.marks[i];
-        if (mark->run == cursor->run && mark->offset == cursor->end) {
-            require(mark->index == cursor->next_index); /* I5 */
-            require(mark->stamp == cursor->stamp);
-            require(mark->name_size == cursor->name_size);
-            require(memcmp(mark->name, cursor->name, mark->name_size) == 0);
-            checked->marks_count++;
-        }
-    }
-}
-
-static void check_run(struct checked *checked, struct packed_run *run) {
-    struct ordered_map_cursor cursor;
-    require(!run->is_tree);
-    require(run->count > 0); /* I2 */
-    packed_run_begin(run, &cursor);
-    check_marks(checked, &cursor);
-    while (cursor.next_index < run->count) {
-        packed_run_step(&cursor);
-        require(cursor.end <= run->used);
-        check_marks(checked, &cursor);
-        struct slice name = cursor.element.name;
-        require(!checked->has_name ||
-                slice_compare(slice_make(checked->name, checked->name_size), name) < 0); /* I1 */
-        checked->has_name = true;
-        checked->name_size = cursor.name_size;
-        memcpy(checked->name, name.data, name.size);
-        void *block = packed_cursor_block(&cursor);
-        require((block != NULL) == (cursor.element.value.size > ORDERED_MAP_INLINE_BYTES));
-        require(run->is_special || (block == NULL && cursor.element.flags == 0));
-        checked->bytes += block != NULL ? memory_class_bytes(cursor.element.value.size) : 0;
-    }
-    require(cursor.end == run->used); /* I2 */
-}
-
-static void check_leaf(struct packed_leaf *leaf, void *udata) {
-    struct checked *checked = (struct checked *)udata;
-    require(leaf->previous == checked->previous); /* I4 */
-    require(leaf->previous == NULL || leaf->previous->next == leaf);
-    require(leaf->run.used <= PACKED_LEAF_USED_MAX);
-    require(sizeof(*leaf) + leaf->run.used <= leaf->capacity);
-    checked->previous = leaf;
-    checked->bytes += leaf->capacity;
-    check_run(checked, &leaf->run);
-}
-
-void ordered_map_check(const struct ordered_map *map) {
-    if (map == NULL) {
-        return;
-    }
-    struct checked checked = {.tree = packed_map_tree(map)};
-    const struct packed_tree *tree = checked.tree;
-    if (tree == NULL) {
-        struct packed_run *run = map_run(map);
-        require(run->used <= PACKED_SMALL_USED_MAX);
-        checked.bytes = packed_small_bytes(run->used);
-        check_run(&checked, run);
-    } else {
-        uint64_t bytes = packed_tree_check(tree, check_leaf, &checked); /* I3 */
-        checked.bytes += bytes;
-        require(checked.previous == tree->last); /* I4 */
-        require(tree->last->next == NULL);
-        require(tree->first->previous == NULL);
-        unsigned marks = 0;
-        for (unsigned i = 0; i < PACKED_MARKS_COUNT; i++) {
-            marks += tree->marks.marks[i].run != NULL;
-        }
-        require(marks == checked.marks_count); /* I5: none lies elsewhere */
-    }
-    require(checked.bytes == ordered_map_memory_bytes(map)); /* I6 */
+    return packed_small_bytes(packed_map_run(map)->used) +
+           packed_run_block_bytes(packed_map_run(map));
 }

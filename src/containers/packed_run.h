@@ -66,6 +66,8 @@ struct packed_mark {
 struct packed_marks {
     struct packed_mark marks[PACKED_MARKS_COUNT];
 };
+/* Marks of reads in a small map, which keeps none. */
+#define PACKED_NO_MARKS (&(struct packed_marks){.marks = {{.run = NULL}}})
 
 /* What an element hands on to the next one; all zero before the first. */
 struct packed_key {

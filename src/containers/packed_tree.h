@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The tree of a larger ordered map: leaves, linked in order, and inner nodes that count what is
- * below each child. What is inside a leaf is ordered_map.c's; the tree moves whole leaves.
+ * below each child. What is inside a leaf is up to the map; the tree moves whole leaves.
  *
  * Inner nodes hold no names: a search looks at the first name of leaves, which is told in full
- * there. They split in halves, and join a neighbour when a quarter is left. Only ordered_map.c and
- * ordered_map_bulk.c use this. */
+ * there. They split in halves, and join a neighbour when a quarter is left. Only the files
+ * ordered_map*.c use this. */
 #ifndef CONTAINERS_PACKED_TREE_H
 #define CONTAINERS_PACKED_TREE_H
 
@@ -55,6 +55,11 @@ static inline struct packed_tree *packed_map_tree(const struct ordered_map *map)
     return head->is_tree ? (struct packed_tree *)(void *)head : NULL;
 }
 
+/* The run that a small map is. A map is a run or a tree: both begin with a head that tells. */
+static inline struct packed_run *packed_map_run(const struct ordered_map *map) {
+    return (struct packed_run *)(uintptr_t)map;
+}
+
 static inline struct packed_leaf *packed_run_leaf(struct packed_run *run) {
     return (struct packed_leaf *)(void *)((char *)run - offsetof(struct packed_leaf, run));
 }
@@ -83,6 +88,25 @@ struct packed_leaf *packed_tree_find(const struct packed_tree *tree, struct slic
 struct packed_leaf *packed_tree_at(const struct packed_tree *tree, uint64_t *rank);
 /* How many elements are in the leaves before. */
 uint64_t packed_leaf_rank(const struct packed_leaf *leaf);
+
+/* The run that holds `name` or is to hold it. */
+static inline struct packed_run *packed_map_find(const struct ordered_map *map, struct slice name) {
+    const struct packed_tree *tree = packed_map_tree(map);
+    if (tree == NULL) {
+        return packed_map_run(map);
+    }
+    return &packed_tree_find(tree, name)->run;
+}
+
+/* The first element of the leaf; false: there is no leaf. */
+static inline bool packed_leaf_begin(struct packed_leaf *leaf, struct ordered_map_cursor *cursor) {
+    if (leaf == NULL) {
+        return false;
+    }
+    packed_run_begin(&leaf->run, cursor);
+    packed_run_step(cursor);
+    return true;
+}
 
 /* ---- changes ---- */
 
