@@ -93,6 +93,7 @@ SPEED = [
 COLUMNS = {
     "throughput": SPEED,
     "aof": SPEED,
+    "values": SPEED,
     "memory": [
         ("bytes/key", "bytes_per_key", digits(1), VALUE),
         ("ratio", "bytes_per_key", digits(2), RATIO),
@@ -182,6 +183,7 @@ COLUMNS = {
 TITLES = {
     "throughput": "Requests",
     "aof": "Requests with appendonly yes, appendfsync everysec",
+    "values": "Requests of values of some sizes",
     "memory": "Memory",
     "snapshot": "Snapshot under load",
     "start": "Start",

@@ -51,10 +51,15 @@ def speed_round(bench, server, test, pipeline, seed):
     requests = bench.scaled(SPEED_REQUESTS.get(pipeline, 1_000_000))
     if bench.generator == "redis-benchmark":
         return redis_benchmark(bench, server, test, pipeline, requests)
-    got = load(server, bench.load_cpu, test=test, keys=SPEED_KEYS, pipeline=pipeline,
-               prefix=COUNTER_PREFIX if test == "incr" else "key:", connections=CONNECTIONS,
-               value_bytes=SPEED_VALUE_BYTES, requests=requests, warmup_requests=requests // 10,
-               seed=seed)
+    return requests_round(bench, server, test=test, keys=SPEED_KEYS, pipeline=pipeline,
+                          prefix=COUNTER_PREFIX if test == "incr" else "key:",
+                          connections=CONNECTIONS, value_bytes=SPEED_VALUE_BYTES,
+                          requests=requests, seed=seed)
+
+
+def requests_round(bench, server, test, requests, **options):
+    got = load(server, bench.load_cpu, test=test, requests=requests,
+               warmup_requests=requests // 10, **options)
     expected = {"get": "bulk", "set": "simple", "incr": "integer"}[test]
     if got["replies"][expected] != got["requests"]:
         raise Failure(f"{server.spec.name} answered {test} with {got['replies']}")
@@ -117,6 +122,32 @@ def aof(bench):
     return speed(bench, bench.tests(["set", "incr"]), bench.pipelines([16, 64]),
                  {"appendonly": "yes", "appendfsync": "everysec",
                   "auto-aof-rewrite-percentage": "0"})
+
+
+VALUES_BYTES = [1_000, 10_000, 100_000, 1_000_000]
+VALUES_KEYS = 50
+VALUES_BYTES_SENT = 2_000_000_000  # of a round, and at most so many requests:
+VALUES_REQUESTS_MAX = 200_000
+
+
+def values(bench):
+    """SET and GET of 50 keys with values of some sizes, 10 connections."""
+    rows = Rows()
+    for number in range(bench.rounds(5)):
+        for value_bytes in VALUES_BYTES:
+            requests = bench.scaled(min(VALUES_REQUESTS_MAX, VALUES_BYTES_SENT // value_bytes))
+            for spec in bench.specs:
+                with bench.server(spec, {}) as server:
+                    bench.say(f"round {number + 1}, {value_bytes:,} bytes, {spec.name}")
+                    fill(bench, server, VALUES_KEYS, value_bytes)
+                    for pipeline in bench.pipelines([1, 8]):
+                        for test in bench.tests(["set", "get"]):
+                            work = f"{test.upper()} of {value_bytes:,} bytes, pipeline {pipeline}"
+                            rows.add(work, spec.name, **requests_round(
+                                bench, server, test=test, keys=VALUES_KEYS, pipeline=pipeline,
+                                connections=10, value_bytes=value_bytes, requests=requests,
+                                seed=100 + number))
+    return rows
 
 
 # ---- memory ----
@@ -458,8 +489,8 @@ def ideal_hit_ratio(keys, exponent):
     return sum(weights[:int(keys * ZIPF_SHARE)]) / sum(weights)
 
 
-SCENARIOS = {"throughput": throughput, "aof": aof, "memory": memory, "snapshot": snapshot,
-             "start": start, "idle": idle, "zipf": zipf, **of_collections.SCENARIOS,
+SCENARIOS = {"throughput": throughput, "aof": aof, "values": values, "memory": memory,
+             "snapshot": snapshot, "start": start, "idle": idle, "zipf": zipf, **of_collections.SCENARIOS,
              **of_large_keys.SCENARIOS, **mesh.SCENARIOS}
 
 
