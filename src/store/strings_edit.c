@@ -120,7 +120,8 @@ static enum store_status patch_merged(struct store *store, const struct key *key
                                       size_t size) {
     struct entry_scratch scratch;
     struct slice value = old != NULL ? entry_value(old, &scratch) : slice_make("", 0);
-    bool is_intricate = old != NULL && merge_is_intricate(store, old);
+    /* Where `old` is NULL there may be a hidden one. */
+    bool is_intricate = strings_is_intricate(store, mutate_slot(store, key));
     bool is_contested = old != NULL && entry_kind(old) == ENTRY_CONTESTED;
     const struct contested *contested = is_contested ? entry_contested(old) : NULL;
     /* Parts of counters lie above the register, where no edit goes. */

@@ -520,6 +520,32 @@ static void row_onto_itself(void **state) {
     assert_all(shown);
 }
 
+/* A large value is begun by an edit where a counter was deleted, whose parts are hidden there. */
+static void row_edit_of_hidden(void **state) {
+    (void)state;
+    static char bytes[ENTRY_INLINE_VALUE_BYTES_MAX + 2];
+    memset(bytes, 'x', sizeof(bytes) - 1);
+    assert_int_equal(add(A, 1), STORE_OK);
+    assert_int_equal(add(B, 2), STORE_OK);
+    deliver(B, A);
+    assert_true(del(A));
+    struct key key = world_key(&world, A, 0);
+    struct store *store = &world.nodes[A].store;
+    assert_null(store_peek(store, &key));
+    assert_non_null(mutate_slot(store, &key));
+    uint64_t size;
+    assert_int_equal(strings_patch(store, &key, 0, slice_of(bytes), &size), STORE_OK);
+    world_end(&world, A);
+    world_converge(&world);
+    for (unsigned node = A; node <= C; node++) {
+        struct entry_scratch scratch;
+        key = world_key(&world, node, 0);
+        struct entry *entry = store_peek(&world.nodes[node].store, &key);
+        assert_non_null(entry);
+        assert_true(slice_equal(entry_value(entry, &scratch), slice_of(bytes)));
+    }
+}
+
 /* Commands copy what entry_value() gives, wherever it lies. */
 static void row_empty(void **state) {
     (void)state;
@@ -540,10 +566,17 @@ static void row_empty(void **state) {
 int main(void) {
 #define ROW(name) cmocka_unit_test_setup_teardown(row_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROW(S1), ROW(S2),  ROW(S3),  ROW(S4),  ROW(S5), ROW(S6),  ROW(S7),          ROW(S8),
-        ROW(S9), ROW(S10), ROW(S11), ROW(C1),  ROW(C2), ROW(C3),  ROW(C4),          ROW(C5),
-        ROW(C6), ROW(C7),  ROW(C8),  ROW(C11), ROW(P1), ROW(P2),  ROW(T1),          ROW(T2),
-        ROW(T3), ROW(T4),  ROW(T5),  ROW(K3),  ROW(K4), ROW(K10), ROW(onto_itself), ROW(empty),
+        ROW(S1),          ROW(S2),    ROW(S3),
+        ROW(S4),          ROW(S5),    ROW(S6),
+        ROW(S7),          ROW(S8),    ROW(S9),
+        ROW(S10),         ROW(S11),   ROW(C1),
+        ROW(C2),          ROW(C3),    ROW(C4),
+        ROW(C5),          ROW(C6),    ROW(C7),
+        ROW(C8),          ROW(C11),   ROW(P1),
+        ROW(P2),          ROW(T1),    ROW(T2),
+        ROW(T3),          ROW(T4),    ROW(T5),
+        ROW(K3),          ROW(K4),    ROW(K10),
+        ROW(onto_itself), ROW(empty), ROW(edit_of_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
