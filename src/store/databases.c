@@ -109,6 +109,13 @@ void databases_take_order(struct store *store, uint64_t stamp, struct slice byte
     memory_free(order);
 }
 
+void databases_follow_order(struct store *store, const struct store *other) {
+    require(store->dbs_count == other->dbs_count);
+    unsigned *order = copy_order(other);
+    set_order(store, order);
+    memory_free(order);
+}
+
 void store_swap(struct store *store, unsigned db, unsigned other_db) {
     if (db == other_db) {
         return;

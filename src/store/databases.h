@@ -19,6 +19,8 @@ void databases_put_order(const struct store *store, struct buffer *out);
 bool databases_check_order(const struct store *store, struct slice order);
 /* Takes over an order that was checked, written with `stamp`: the greatest stamp wins. */
 void databases_take_order(struct store *store, uint64_t stamp, struct slice order);
+/* Puts the databases of a store aside into the order of `other`, so that a key has one index. */
+void databases_follow_order(struct store *store, const struct store *other);
 /* Applies a recorded SWAP; MALFORMED when it has no order. */
 enum store_status databases_apply_swap(struct store *store, const struct change *change);
 

@@ -2,6 +2,7 @@
 #include "store/rebase.h"
 
 #include "crdt/hyperloglog.h"
+#include "store/databases.h"
 #include "store/rebase_compare.h"
 #include "store/rebase_elements.h"
 #include "store/strings.h"
@@ -48,9 +49,11 @@ static struct store *rebase_aside(struct sync *sync) {
         rebase->has_aside = true;
     }
     sync_aside_lend(&rebase->aside, sync->store);
-    /* What is kept from a joining before may lie there by another seed. */
+    /* What is kept from a joining before may lie there by another seed, and in another order: the
+     * end of that joining took over the mesh's. */
     bool is_taken = sync_take_seed(&rebase->aside, sync->store->seed);
     ensure(is_taken);
+    databases_follow_order(&rebase->aside, sync->store);
     return &rebase->aside;
 }
 

@@ -338,6 +338,42 @@ static void what_was_kept_is_compared_again(void **state) {
     teardown();
 }
 
+/* Likewise where the databases were swapped meanwhile: the first joining ends with that, and what
+ * is kept of it lies by the order before. */
+static void what_was_kept_follows_a_swap(void **state) {
+    (void)state;
+    setup(2);
+    set(0, "settled", "1");
+    deliver_all();
+    set(0, "own", "mine");
+    store_swap(&peers[1].store, 0, 1);
+    store_end_unit(&peers[1].store);
+    begin_life(&peers[0], 98);
+    struct sync *sync = sync_begin(&peers[0].store, SYNC_REBASE, NULL, NULL);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(sync, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(sync, &peers[0]);
+    peers[0].store.sync = NULL;
+    set(0, "later", "mine");
+    begin_life(&peers[0], 97);
+    struct sync *anew = sync_begin(&peers[0].store, SYNC_REBASE, NULL, NULL);
+    sync_keep_rebase(anew, sync);
+    sync_free(sync);
+    for (unsigned part = 0; part < PARTS; part++) {
+        assert_int_equal(pull(anew, &peers[1], part, NULL, false), SYNC_OK);
+    }
+    finish(anew, &peers[0]);
+    assert_true(sync_reissue_some(anew, 1000));
+    sync_free(anew);
+    expect(0, "later", "mine");
+    struct store *store = &peers[0].store;
+    struct key own = store_key(store, 1, SLICE("own"));
+    assert_non_null(store_peek(store, &own));
+    store_check(store);
+    teardown();
+}
+
 static enum sync_fate make_again(void *udata, uint64_t stamp) {
     (void)udata;
     (void)stamp;
@@ -669,6 +705,7 @@ int main(void) {
         cmocka_unit_test(who_saw_what_is_void_takes_the_rest),
         cmocka_unit_test(an_end_that_was_not_told_is_taken_back),
         cmocka_unit_test(what_was_kept_is_compared_again),
+        cmocka_unit_test(what_was_kept_follows_a_swap),
         cmocka_unit_test(who_was_taken_for_gone_comes_back),
         cmocka_unit_test(who_was_taken_for_gone_has_more),
         cmocka_unit_test(no_life_ends_itself),
