@@ -57,6 +57,16 @@ void catchup_link_closed(struct mesh_link *link) {
 
 /* ---- what may go wrong ---- */
 
+/* They would hear by the next ping that this node joins no more, and that is later than the next of
+ * them stops joining. */
+static void tell_peers(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link)) {
+            link_ping(link);
+        }
+    }
+}
+
 /* All linked peers are joining, too: one must not, or nobody has anything to take over. The one
  * with most to give ends first; who has nothing left to give, since parts came, does not. */
 static void look_for_tie(struct mesh *mesh) {
@@ -67,7 +77,7 @@ static void look_for_tie(struct mesh *mesh) {
         if (link_is_up(link)) {
             up++;
             is_any_ready |= !link->peer_is_joining;
-            better += catchup_compare_with_peer(link) < 0;
+            better += catchup_compare_as_told(link) < 0;
         }
     }
     if (up == 0 || is_any_ready || catchup->has_sync) {
@@ -81,6 +91,7 @@ static void look_for_tie(struct mesh *mesh) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         catchup_stop_joining(mesh);
+        tell_peers(mesh);
     }
 }
 

@@ -62,17 +62,23 @@ uint64_t catchup_company(const struct mesh_link *link) {
     return count;
 }
 
-int catchup_compare_with_peer(const struct mesh_link *link) {
-    const struct mesh *mesh = link->mesh;
-    uint64_t company = catchup_company(link);
-    uint64_t keys = mesh->data.keys_count(mesh->data.udata);
+static int compare(const struct mesh_link *link, uint64_t company, uint64_t keys) {
     if (company != link->peer_members && link->peer_members != 0) {
         return company < link->peer_members ? -1 : 1;
     }
     if (keys != link->peer_keys) {
         return keys < link->peer_keys ? -1 : 1;
     }
-    return memcmp(mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES);
+    return memcmp(link->mesh->opts.node_id, link->peer.node, REPLICA_NODE_ID_BYTES);
+}
+
+int catchup_compare_with_peer(const struct mesh_link *link) {
+    const struct mesh *mesh = link->mesh;
+    return compare(link, catchup_company(link), mesh->data.keys_count(mesh->data.udata));
+}
+
+int catchup_compare_as_told(const struct mesh_link *link) {
+    return compare(link, link->told_members, link->told_keys);
 }
 
 bool catchup_has_seen(struct mesh *mesh, const struct context *wanted) {

@@ -18,6 +18,8 @@ bool catchup_has_unsent(const struct mesh_link *link, uint64_t generation);
 void catchup_seen_by_links(struct mesh *mesh, bool has_joining, struct context *all);
 /* Below 0: this node has less to give than the peer, whose LOST told of it. */
 int catchup_compare_with_peer(const struct mesh_link *link);
+/* The same by what the two have told each other last: the peer comes to the opposite result. */
+int catchup_compare_as_told(const struct mesh_link *link);
 
 /* ---- catchup_join.c: from the decision to the end ---- */
 

@@ -82,8 +82,10 @@ static void send_hello(struct mesh_link *link) {
     codec_put_u64(&hello, seed[0]);
     codec_put_u64(&hello, seed[1]);
     codec_put_slice(&hello, slice_of(mesh->opts.version));
-    codec_put_varint(&hello, mesh->membership.members_count);
-    codec_put_varint(&hello, mesh->data.keys_count(mesh->data.udata));
+    link->told_members = mesh->membership.members_count;
+    link->told_keys = mesh->data.keys_count(mesh->data.udata);
+    codec_put_varint(&hello, link->told_members);
+    codec_put_varint(&hello, link->told_keys);
     codec_put_varint(&hello, (has_secret(mesh) ? HELLO_HAS_SECRET : 0U) |
                                  (mesh_is_joining(mesh) ? HELLO_IS_JOINING : 0U));
     link_send(link, MESH_FRAME_HELLO, buffer_slice(&hello));

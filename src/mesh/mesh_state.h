@@ -150,6 +150,7 @@ struct mesh_link {
     char peer_version[32];
     const char *detail;               /* of a refusal, while it is noted; or NULL */
     uint64_t peer_members, peer_keys; /* also from LOST */
+    uint64_t told_members, told_keys; /* what the peer was told of this node, likewise */
     uint64_t peer_seed[2];
     bool peer_is_joining, peer_is_rebasing;
     uint64_t contexts_sent, contexts_taken;

@@ -136,8 +136,10 @@ static bool is_sent(struct mesh_link *link, unsigned slot) {
 static void send_lost(struct mesh_link *link, unsigned flags) {
     struct mesh *mesh = link->mesh;
     struct buffer payload = {0};
-    codec_put_varint(&payload, catchup_company(link));
-    codec_put_varint(&payload, mesh->data.keys_count(mesh->data.udata));
+    link->told_members = catchup_company(link);
+    link->told_keys = mesh->data.keys_count(mesh->data.udata);
+    codec_put_varint(&payload, link->told_members);
+    codec_put_varint(&payload, link->told_keys);
     codec_put_varint(&payload, link->contexts_taken);
     codec_put_varint(&payload, flags);
     if ((flags & MESH_LOST_WAS_PUT_BACK) != 0) {

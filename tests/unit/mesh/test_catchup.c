@@ -441,10 +441,13 @@ static void what_a_peer_dropped_is_not_waited_for(void **state) {
 
 /* ---- joiners that wait for each other ---- */
 
-enum rank { BY_ID, BY_KEYS, BY_COMPANY };
+enum rank { BY_ID, BY_KEYS, BY_COMPANY, BY_ID_AS_ALONE };
 
 /* All three begin to join at the same moment, and were told by one another what each has to give:
- * as much, so that the ids rank them 0, 1, 2, or node 0 more keys or company than the others. */
+ * as much, so that the ids rank them 0, 1, 2, or node 0 more keys or company than the others.
+ * AS_ALONE: they had all lost and forgotten each other, were alone when they told it, and are going
+ * to compare.
+ */
 static struct world *begin_tied(enum rank rank, uint64_t seed) {
     struct world *world = begin_world(3, 3, seed);
     write_all(world, 3, 20, 1);
@@ -454,10 +457,21 @@ static struct world *begin_tied(enum rank rank, uint64_t seed) {
             int more = i == 0 ? -1 : link->peer.node[15] == 0 ? 1 : 0;
             link->peer_members = catchup_company(link) + (uint64_t)(rank == BY_COMPANY ? more : 0);
             link->peer_keys = data_keys(&world->nodes[i]) + (uint64_t)(rank == BY_KEYS ? more : 0);
+            link->told_members = catchup_company(link);
+            link->told_keys = data_keys(&world->nodes[i]);
+            if (rank == BY_ID_AS_ALONE) {
+                link->told_members = link->peer_members = 1;
+            }
         }
     }
     for (unsigned i = 0; i < 3; i++) {
-        catchup_consider(world->nodes[i].mesh->links, true, false);
+        struct mesh *mesh = world->nodes[i].mesh;
+        if (rank == BY_ID_AS_ALONE) {
+            mesh->was_forgotten = true;
+            catchup_tick(mesh);
+        } else {
+            catchup_consider(mesh->links, true, false);
+        }
         assert_int_equal(world->nodes[i].mesh->catchup.state, CATCHUP_PULLING);
     }
     return world;
@@ -498,6 +512,22 @@ static void the_best_joiner_gives(void **state) {
         assert_true(world_is_equal(world));
         world_free(world);
     }
+}
+
+/* Each has company by now that none had when they told each other: nevertheless one gives, and not
+ * all at once. The others hear of it before their time comes, though they ask for no parts yet. */
+static void one_joiner_gives_of_all_that_were_alone(void **state) {
+    (void)state;
+    struct world *world = begin_tied(BY_ID_AS_ALONE, 33);
+    uint64_t ms;
+    assert_int_equal(first_ready(world, &ms), 2);
+    /* That all join they know by pings. */
+    assert_in_range(ms, CATCHUP_TIED_MS, CATCHUP_TIED_MS + MESH_PING_MS + 200);
+    world_run_ms(world, 3 * CATCHUP_TIED_MS);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(world_said(&world->nodes[i], "has the most to give"), i == 2);
+    }
+    world_free(world);
 }
 
 /* Who has taken over some parts already has nothing whole to give: the next one does, in its time.
@@ -648,6 +678,7 @@ int main(void) {
         cmocka_unit_test(what_was_retired_is_not_waited_for),
         cmocka_unit_test(what_a_peer_dropped_is_not_waited_for),
         cmocka_unit_test(the_best_joiner_gives),
+        cmocka_unit_test(one_joiner_gives_of_all_that_were_alone),
         cmocka_unit_test(the_next_joiner_gives),
         cmocka_unit_test(who_is_refused_again_merges),
         cmocka_unit_test(joiners_that_need_each_other_end),
