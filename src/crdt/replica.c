@@ -246,6 +246,20 @@ void replicas_note_retired(struct replicas *replicas, const struct retired_repli
     }
 }
 
+void replicas_limit_retired(struct replicas *replicas, const struct retired_replica *limit) {
+    unsigned slot = replicas_find(replicas, limit->ref);
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        struct retired_replica *retired = &replicas->retired[i];
+        if (retired->ref == limit->ref && retired->ticks > limit->ticks) {
+            retired->ticks = limit->ticks;
+            replicas->version++;
+        }
+    }
+    if (slot != 0) {
+        mark_retired(replicas, slot);
+    }
+}
+
 /* Whoever retired it had perhaps seen more; of that nothing is to be told. */
 static void ended_changed(struct replicas *replicas, uint64_t ref) {
     unsigned slot = replicas_find(replicas, ref);

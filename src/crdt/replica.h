@@ -125,6 +125,8 @@ void replicas_retire(struct replicas *replicas, unsigned slot, uint64_t ticks);
 unsigned replicas_release(struct replicas *replicas, uint64_t version_max);
 /* Remembers a retired replica that was heard of, or more of it. */
 void replicas_note_retired(struct replicas *replicas, const struct retired_replica *retired);
+/* No more was seen of this retired replica than that, whatever was noted. */
+void replicas_limit_retired(struct replicas *replicas, const struct retired_replica *limit);
 /* What the replica of `end->ref` wrote above `end->ticks` is void. Of two ends the earlier one
  * counts, and the later `made_ticks`. */
 void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end);

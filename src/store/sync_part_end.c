@@ -210,13 +210,28 @@ static bool all_parts_have_seen(const struct sync *sync, uint64_t stamp) {
     return true;
 }
 
-/* One that was introduced meanwhile has a slot here, which headers did not know of: what came in
+static bool all_parts_have_retired(const struct sync *sync, const struct sync_retired *retired) {
+    unsigned part = 0;
+    while (part < sync->parts_count && sync_has_retired(retired, part)) {
+        part++;
+    }
+    return part == sync->parts_count;
+}
+
+/* Who compared stands on the mesh's state: what it had seen of a life before it forgot that, and
+ * the mesh has not, is not here any more, and its author is to make it again. To tell of it would
+ * be to be held for one that was forgotten, again and again, and to have the author leave it out.
+ *
+ * One that was introduced meanwhile has a slot here, which headers did not know of: what came in
  * parts is without it all the same, and whoever takes that from here has to know. Where a part had
  * not seen all of it, peers say that it lacks it, and parts are pulled anew. */
 void sync_take_retired(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (size_t i = 0; i < sync->retired_count; i++) {
         const struct sync_retired *retired = &sync->retired[i];
+        if (sync->mode == SYNC_REBASE && all_parts_have_retired(sync, retired)) {
+            replicas_limit_retired(replicas, &retired->replica);
+        }
         unsigned slot = replicas_find(replicas, retired->replica.ref);
         if (slot == 0) {
             replicas_note_retired(replicas, &retired->replica);

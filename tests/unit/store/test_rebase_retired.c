@@ -431,6 +431,27 @@ static void what_is_retired_in_parts_is_noted(void **state) {
     teardown();
 }
 
+/* Two have forgotten a third one, and who compares had seen more of that. The state that it stands
+ * on is without it, so it has not seen it any more. */
+static void what_was_seen_of_a_forgotten_one_is_not_told(void **state) {
+    (void)state;
+    setup(3);
+    unsigned old = peers[2].author;
+    set(2, "k", "1");
+    deliver_all();
+    set(2, "k", "2");
+    deliver(2, 1);
+    settle_and_retire(&peers[0], old);
+    settle_and_retire(&peers[1], old);
+    uint64_t ref = authors[old].ref;
+    uint64_t ticks = replicas_find_retired(&peers[0].store.replicas, ref)->ticks;
+    assert_true(replicas_find_retired(&peers[1].store.replicas, ref)->ticks > ticks);
+    begin_life(&peers[1], 60);
+    join(&peers[1], &peers[0], SYNC_REBASE);
+    assert_true(replicas_find_retired(&peers[1].store.replicas, ref)->ticks == ticks);
+    teardown();
+}
+
 /* The peer is about to retire a life that all have seen. It keeps a part of that above a register
  * that not all have seen, and the joiner has the part without the register. */
 static void a_part_stays_above_what_is_unseen(void **state) {
@@ -606,6 +627,7 @@ int main(void) {
         cmocka_unit_test(a_life_without_changes_leaves_no_stamp),
         cmocka_unit_test(what_is_older_than_an_unheard_life_was_seen),
         cmocka_unit_test(what_is_retired_in_parts_is_noted),
+        cmocka_unit_test(what_was_seen_of_a_forgotten_one_is_not_told),
         cmocka_unit_test(a_part_stays_above_what_is_unseen),
         cmocka_unit_test(a_part_was_folded_with_an_unseen_one),
         cmocka_unit_test(a_part_was_folded_with_the_beginning_of_one),
