@@ -291,15 +291,13 @@ void log_stream_lose_all(struct log *log) {
     }
 }
 
-/* The first place of the ring that a stream will read. UINT64_MAX: none will, or the segments have
- * it as well. */
+/* The first place of the ring that a stream will read and that no segment has. UINT64_MAX: there is
+ * none. */
 static uint64_t needed_position(const struct log *log) {
     uint64_t needed = UINT64_MAX;
-    if (log->is_on) {
-        return needed;
-    }
     for (const struct log_stream *stream = log->streams; stream != NULL; stream = stream->next) {
-        if (stream->mode == STREAM_RING && stream->position < needed) {
+        if (stream->mode == STREAM_RING && stream->position < needed &&
+            log_span_at(log, stream->position) == NULL) {
             needed = stream->position;
         }
     }

@@ -614,7 +614,7 @@ static void test_a_reader_keeps_its_place(void **state) {
     }
 }
 
-/* What was read goes in the next turn. */
+/* What was read goes in the next turn; also while the log is switched on. */
 static void test_what_was_read_goes(void **state) {
     (void)state;
     enum { RING_BYTES = 100000 };
@@ -629,6 +629,13 @@ static void test_what_was_read_goes(void **state) {
         world_set(world, i, value);
         world_turn(world, 1000);
     }
+    /* Segments that begin now do not have what it has yet to read. */
+    assert_int_equal(log_set_on(world->log, true, world->unix_ms, world->monotonic_us), LOG_OK);
+    for (int i = 0; i < 1000 && log_snapshot_is_running(world->log); i++) {
+        (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
+        world_settle(world);
+    }
+    world_turn(world, 1000);
     assert_true(read_some(stream, UINT_MAX));
     struct log_ring_stats stats;
     log_get_ring_stats(world->log, &stats);
