@@ -427,7 +427,7 @@ struct request_outlook request_look_ahead(const struct request_parser *parser, s
     bool has_header = parser->bulk_bytes > 0;
     for (int i = 0; i < ARGS_LOOKED_AT_MAX && args_left > 0; i++) {
         if (has_header) {
-            size = (int64_t)parser->bulk_bytes - 1;
+            size = (int64_t)(parser->bulk_bytes - 1);
         } else if (at >= bytes.size || bytes.data[at] != '$' ||
                    read_number(bytes, at + 1, &size, &at) != LINE_OK || size < 0) {
             return unknown;
