@@ -25,6 +25,19 @@ static void cut_all(struct sim_run *run, const struct plan_fault *fault, bool is
     }
 }
 
+/* Of two sides, or of each node from each other one. */
+static void set_apart(struct sim_run *run, const struct plan_fault *fault, bool is_cut) {
+    unsigned count = run->plan->nodes_count;
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = 0; j < count; j++) {
+            bool is_between = (fault->value >> i & 1) != (fault->value >> j & 1);
+            if (i != j && (fault->value == 0 || is_between)) {
+                sim_network_cut(&run->world, i, j, is_cut);
+            }
+        }
+    }
+}
+
 /* From when on may this node have lost what it acknowledged? */
 static uint64_t loss_since(struct sim_run *run, const struct sim_node *node) {
     uint64_t now_us = run->world.now_us, trouble_us = run->disk_trouble_us[node->index];
@@ -148,6 +161,9 @@ void fault_begin(struct sim_run *run, const struct plan_fault *fault) {
                       (1ULL << 20) + MEMORY_KEY_BYTES * (fault->value % 40));
         node->memory_key_bytes = MEMORY_KEY_BYTES;
         break;
+    case FAULT_APART:
+        set_apart(run, fault, true);
+        break;
     case FAULTS_COUNT:
         impossible("no fault");
     }
@@ -176,6 +192,9 @@ void fault_end(struct sim_run *run, const struct plan_fault *fault) {
         break;
     case FAULT_PARTITION:
         cut_all(run, fault, false);
+        break;
+    case FAULT_APART:
+        set_apart(run, fault, false);
         break;
     case FAULT_RESET:
         sim_network_reset(world, fault->a, fault->b);

@@ -2,6 +2,7 @@
 /* The simulator's command line: many seeds in several processes, and one seed closely.
  *
  *   sim [--seed N] [--runs N] [--jobs N] [--ops N] [--nodes N] [--faults PERCENT] [--alone]
+ *       [--apart]                       nodes that lose each other for good while all write
  *   sim --seed N --verbose [--keep-ops 1-9,12] [--keep-faults 0,3]   replays one
  *   sim --stories [--only NAME]
  *   sim --large NODES                                                a large mesh
@@ -239,6 +240,9 @@ static void print_replay(uint64_t seed, const struct plan_opts *opts, const stru
     if (opts->is_alone) {
         (void)printf(" --alone");
     }
+    if (opts->is_apart) {
+        (void)printf(" --apart");
+    }
     if (sim_mutation > 0) {
         (void)printf(" --mutation %u", sim_mutation);
     }
@@ -415,15 +419,23 @@ static int replay(const struct arguments *arguments) {
 }
 
 static int parse(int argc, char **argv, struct arguments *arguments) {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},     {"runs", required_argument, NULL, 'r'},
-        {"jobs", required_argument, NULL, 'j'},     {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'n'},    {"faults", required_argument, NULL, 'f'},
-        {"alone", no_argument, NULL, 'a'},          {"verbose", no_argument, NULL, 'v'},
-        {"keep-ops", required_argument, NULL, 'O'}, {"keep-faults", required_argument, NULL, 'F'},
-        {"stories", no_argument, NULL, 'S'},        {"only", required_argument, NULL, 'y'},
-        {"large", required_argument, NULL, 'L'},    {"mutations", no_argument, NULL, 'M'},
-        {"mutation", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"runs", required_argument, NULL, 'r'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"ops", required_argument, NULL, 'o'},
+                                            {"nodes", required_argument, NULL, 'n'},
+                                            {"faults", required_argument, NULL, 'f'},
+                                            {"apart", no_argument, NULL, 'p'},
+                                            {"alone", no_argument, NULL, 'a'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"keep-ops", required_argument, NULL, 'O'},
+                                            {"keep-faults", required_argument, NULL, 'F'},
+                                            {"stories", no_argument, NULL, 'S'},
+                                            {"only", required_argument, NULL, 'y'},
+                                            {"large", required_argument, NULL, 'L'},
+                                            {"mutations", no_argument, NULL, 'M'},
+                                            {"mutation", required_argument, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         uint64_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
@@ -448,6 +460,9 @@ static int parse(int argc, char **argv, struct arguments *arguments) {
             break;
         case 'a':
             arguments->opts.is_alone = true;
+            break;
+        case 'p':
+            arguments->opts.is_apart = true;
             break;
         case 'v':
             arguments->is_verbose = true;

@@ -37,6 +37,7 @@ static const char *const FAULT_NAMES[FAULTS_COUNT] = {
     [FAULT_DISK_FULL] = "disk-full",
     [FAULT_DISK_SLOW] = "disk-slow",
     [FAULT_MEMORY] = "memory",
+    [FAULT_APART] = "apart",
 };
 
 const char *op_name(enum op_kind kind) {
@@ -155,6 +156,17 @@ static void make_faults(struct plan *plan, struct prng *prng, unsigned count) {
     sort_by_time(plan);
 }
 
+static void make_apart(struct plan *plan, struct prng *prng) {
+    struct plan_fault *fault = &plan->faults[plan->faults_count++];
+    uint64_t at_us = 2 * SIM_SECOND + prng_below(prng, 6 * SIM_SECOND);
+    *fault =
+        (struct plan_fault){.kind = FAULT_APART,
+                            .at_us = at_us,
+                            .until_us = at_us + 15 * SIM_SECOND + prng_below(prng, 15 * SIM_SECOND),
+                            .value = prng_below(prng, 2) == 0 ? 0 : prng_next(prng)};
+    sort_by_time(plan);
+}
+
 void plan_make(struct plan *plan, uint64_t seed, const struct plan_opts *opts) {
     struct prng prng;
     prng_init(&prng, seed * 2 + 1);
@@ -174,5 +186,9 @@ void plan_make(struct plan *plan, uint64_t seed, const struct plan_opts *opts) {
     plan->always_percent = (unsigned)prng_below(&prng, 3) * 50;
     unsigned faults = (unsigned)(prng_below(&prng, 16) * opts->faults_percent / 100);
     make_ops(plan, &prng, opts->ops_count);
-    make_faults(plan, &prng, faults < RUN_FAULTS_MAX ? faults : RUN_FAULTS_MAX);
+    plan->is_apart = opts->is_apart;
+    make_faults(plan, &prng, faults < RUN_FAULTS_MAX ? faults : RUN_FAULTS_MAX - 1);
+    if (plan->is_apart) {
+        make_apart(plan, &prng);
+    }
 }

@@ -143,7 +143,8 @@ static void check_bounds(struct sim_node *node) {
     bool is_complete = true, has_all = true;
     for (unsigned i = 0; i < run->plan->faults_count; i++) {
         enum fault_kind kind = run->plan->faults[i].kind;
-        is_complete = is_complete && kind != FAULT_WIPE && kind != FAULT_FORGET;
+        is_complete =
+            is_complete && kind != FAULT_WIPE && kind != FAULT_FORGET && kind != FAULT_APART;
         has_all = has_all && kind != FAULT_WIPE;
     }
     if (has_all && (stats.waiting_records > 0 || stats.waiting_bytes > 0)) {
@@ -209,7 +210,7 @@ static void first_write(struct sim_world *world, void *object, uint64_t number) 
 static bool forgets_nodes(const struct plan *plan) {
     bool forgets = false;
     for (unsigned i = 0; i < plan->faults_count; i++) {
-        forgets |= plan->faults[i].kind == FAULT_FORGET;
+        forgets |= plan->faults[i].kind == FAULT_FORGET || plan->faults[i].kind == FAULT_APART;
     }
     return forgets;
 }
@@ -222,6 +223,9 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         "databases 4\nappendonly yes\nappendfsync %s\nsave \"\"\nnotify-keyspace-events KEA\n"
         "enable-debug-command yes\n",
         is_always ? "always" : "everysec");
+    if (plan->is_apart) {
+        sim_configure(node, "mesh-forget-after 3\n");
+    }
     if (plan->has_eviction) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
     }

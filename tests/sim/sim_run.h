@@ -65,6 +65,7 @@ enum fault_kind {
     FAULT_DISK_FULL,
     FAULT_DISK_SLOW,
     FAULT_MEMORY,
+    FAULT_APART, /* all, or two sides, lose each other for so long that they forget each other */
     FAULTS_COUNT
 };
 
@@ -85,6 +86,7 @@ struct plan {
     unsigned faults_count;
     bool is_wild; /* FLUSHALL and SWAPDB may hit all keys: less can be promised */
     bool is_alone;
+    bool is_apart;      /* nodes that lose each other forget each other soon */
     bool has_small_log; /* catching up takes snapshots */
     bool has_frame_faults;
     bool has_eviction;
@@ -97,6 +99,7 @@ struct plan_opts {
     unsigned ops_count;
     uint64_t faults_percent; /* of the usual number */
     bool is_alone;
+    bool is_apart;
 };
 
 void plan_make(struct plan *plan, uint64_t seed, const struct plan_opts *opts);
