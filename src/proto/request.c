@@ -417,12 +417,12 @@ enum request_status request_parse(struct request_parser *parser, struct slice by
 
 struct request_outlook request_look_ahead(const struct request_parser *parser, struct slice bytes) {
     enum { ARGS_LOOKED_AT_MAX = 8 };
-    struct request_outlook unknown = {0}, known = {0};
+    struct request_outlook outlook = {0};
     int64_t args_left = (int64_t)parser->args_total - parser->args_done, size = 0;
     size_t at = parser->position;
     if (bytes.size == 0 || bytes.data[0] != '*' ||
         (parser->args_total == 0 && read_number(bytes, 1, &args_left, &at) != LINE_OK)) {
-        return unknown;
+        return outlook;
     }
     bool has_header = parser->bulk_bytes > 0;
     for (int i = 0; i < ARGS_LOOKED_AT_MAX && args_left > 0; i++) {
@@ -430,16 +430,16 @@ struct request_outlook request_look_ahead(const struct request_parser *parser, s
             size = (int64_t)(parser->bulk_bytes - 1);
         } else if (at >= bytes.size || bytes.data[at] != '$' ||
                    read_number(bytes, at + 1, &size, &at) != LINE_OK || size < 0) {
-            return unknown;
+            return outlook;
         }
         if ((uint64_t)size + 2 > bytes.size - at) {
-            known.missing = (size_t)size + 2 - (bytes.size - at);
-            return known;
+            outlook.missing = (size_t)size + 2 - (bytes.size - at);
+            return outlook;
         }
         at += (size_t)size + 2;
         has_header = false;
         args_left--;
     }
-    known.end = args_left == 0 ? at : 0;
-    return known;
+    outlook.end = args_left == 0 ? at : 0;
+    return outlook;
 }

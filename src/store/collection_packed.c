@@ -172,9 +172,8 @@ struct entry *collection_packed_entry(const struct store *store, enum value_type
     }
     if (parts.bytes.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
         parts.kind = ENTRY_LARGE;
-        parts.large = large_string_new(parts.bytes.size, parts.bytes.size);
+        parts.large = large_string_copy(parts.bytes);
         require(parts.large != NULL);
-        memcpy(parts.large->bytes, parts.bytes.data, parts.bytes.size);
     }
     struct entry *entry = entry_new(&parts);
     require(entry != NULL);

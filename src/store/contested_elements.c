@@ -186,11 +186,10 @@ static bool copy_bytes(struct slice bytes, char **copy) {
 bool contested_add_register(const struct store *store, struct contested *contested, uint64_t stamp,
                             struct slice bytes) {
     if (bytes.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
-        struct large_string *large = large_string_new(bytes.size, bytes.size);
+        struct large_string *large = large_string_copy(bytes);
         if (large == NULL) {
             return false;
         }
-        memcpy(large->bytes, bytes.data, bytes.size);
         contested_add_large(store, contested, stamp, large);
         return true;
     }

@@ -396,6 +396,14 @@ struct large_string *large_string_new_zero(size_t size) {
     return large;
 }
 
+struct large_string *large_string_copy(struct slice bytes) {
+    struct large_string *large = large_string_new(bytes.size, bytes.size);
+    if (large != NULL && bytes.size > 0) {
+        memcpy(large->bytes, bytes.data, bytes.size);
+    }
+    return large;
+}
+
 struct large_string *large_string_adopt(void *block, char *bytes, size_t size, size_t capacity) {
     require(size <= capacity);
     struct large_string *large = memory_alloc(sizeof(*large));

@@ -219,6 +219,8 @@ static inline struct collection *entry_collection(const struct entry *entry) {
 struct large_string *large_string_new(size_t size, size_t capacity);
 /* The same of zeros, by the system where it is large: pages that nobody touches cost nothing. */
 struct large_string *large_string_new_zero(size_t size);
+/* One with a copy of the bytes, and no more room; or NULL. */
+struct large_string *large_string_copy(struct slice bytes);
 /* One of bytes that lie in `block`, which it takes over, with so much room from there on. */
 struct large_string *large_string_adopt(void *block, char *bytes, size_t size, size_t capacity);
 /* Gives it room for `size` bytes, and more to grow; false, with nothing changed, when memory is

@@ -211,13 +211,10 @@ static bool put_aside(const struct compare_walk *walk, struct store *aside, cons
         struct entry_parts parts;
         entry_take_apart(side->entry, &parts);
         if (parts.kind == ENTRY_LARGE) {
-            const struct large_string *large = parts.large;
-            parts.large = large_string_new(large->size, large->size);
+            parts.large = large_string_copy(slice_make(parts.large->bytes, parts.large->size));
             if (parts.large == NULL) {
                 return false;
             }
-            memcpy(parts.large->bytes, large->bytes, large->size);
-            parts.large->size = large->size;
         }
         entry = entry_new(&parts);
     }

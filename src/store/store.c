@@ -511,11 +511,10 @@ static enum store_status store_copy_parts(const struct entry *entry, struct entr
         parts->kind = ENTRY_BYTES;
         if (parts->bytes.size > ENTRY_INLINE_VALUE_BYTES_MAX) {
             parts->kind = ENTRY_LARGE;
-            parts->large = large_string_new(parts->bytes.size, parts->bytes.size);
+            parts->large = large_string_copy(parts->bytes);
             if (parts->large == NULL) {
                 return STORE_OUT_OF_MEMORY;
             }
-            memcpy(parts->large->bytes, parts->bytes.data, parts->bytes.size);
         }
         break;
     case ENTRY_PACKED:

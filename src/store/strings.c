@@ -90,11 +90,7 @@ static struct large_string *make_large(struct slice value, struct lent_block *le
         return large_string_adopt(lent->data, lent->data + offset, value.size,
                                   lent->capacity - offset);
     }
-    struct large_string *large = large_string_new(value.size, value.size);
-    if (large != NULL) {
-        memcpy(large->bytes, value.data, value.size);
-    }
-    return large;
+    return large_string_copy(value);
 }
 
 /* strings_put_register(); `lent` as strings_set_lent() takes it. */

@@ -14,24 +14,13 @@ static struct sim_node *fault_node(struct sim_run *run, unsigned index) {
     return &run->world.nodes[index];
 }
 
+/* Between two sides, by a bit for each node; 0: between each node and each other one. */
 static void cut_all(struct sim_run *run, const struct plan_fault *fault, bool is_cut) {
     unsigned count = run->plan->nodes_count;
     for (unsigned i = 0; i < count; i++) {
         for (unsigned j = 0; j < count; j++) {
-            if ((fault->value >> i & 1) != (fault->value >> j & 1)) {
-                sim_network_cut(&run->world, i, j, is_cut);
-            }
-        }
-    }
-}
-
-/* Of two sides, or of each node from each other one. */
-static void set_apart(struct sim_run *run, const struct plan_fault *fault, bool is_cut) {
-    unsigned count = run->plan->nodes_count;
-    for (unsigned i = 0; i < count; i++) {
-        for (unsigned j = 0; j < count; j++) {
             bool is_between = (fault->value >> i & 1) != (fault->value >> j & 1);
-            if (i != j && (fault->value == 0 || is_between)) {
+            if (i != j && (is_between || fault->value == 0)) {
                 sim_network_cut(&run->world, i, j, is_cut);
             }
         }
@@ -109,6 +98,7 @@ void fault_begin(struct sim_run *run, const struct plan_fault *fault) {
         sim_network_cut(world, fault->a, fault->b, true);
         break;
     case FAULT_PARTITION:
+    case FAULT_APART:
         cut_all(run, fault, true);
         break;
     case FAULT_RESET:
@@ -161,9 +151,6 @@ void fault_begin(struct sim_run *run, const struct plan_fault *fault) {
                       (1ULL << 20) + MEMORY_KEY_BYTES * (fault->value % 40));
         node->memory_key_bytes = MEMORY_KEY_BYTES;
         break;
-    case FAULT_APART:
-        set_apart(run, fault, true);
-        break;
     case FAULTS_COUNT:
         impossible("no fault");
     }
@@ -191,10 +178,8 @@ void fault_end(struct sim_run *run, const struct plan_fault *fault) {
         sim_network_cut(world, fault->a, fault->b, false);
         break;
     case FAULT_PARTITION:
-        cut_all(run, fault, false);
-        break;
     case FAULT_APART:
-        set_apart(run, fault, false);
+        cut_all(run, fault, false);
         break;
     case FAULT_RESET:
         sim_network_reset(world, fault->a, fault->b);

@@ -521,6 +521,13 @@ static void test_many_streams(void **state) {
 }
 
 /* Ring and log are switched off and on under a stream. */
+static void finish_snapshot(struct world *world) {
+    for (int i = 0; i < 1000 && log_snapshot_is_running(world->log); i++) {
+        (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
+        world_settle(world);
+    }
+}
+
 static void test_switches(void **state) {
     (void)state;
     struct lone *lone = lone_new(&ON_DISK);
@@ -539,10 +546,7 @@ static void test_switches(void **state) {
     lone_write(lone, 10);
     assert_true(reads_all(lone));
     assert_int_equal(log_set_on(world->log, true, world->unix_ms, world->monotonic_us), LOG_OK);
-    for (int i = 0; i < 1000 && log_snapshot_is_running(world->log); i++) {
-        (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
-        world_settle(world);
-    }
+    finish_snapshot(world);
     lone_write(lone, 10);
     assert_true(reads_all(lone)); /* from segments over the ring */
     /* Without either there is a hole, and it is told. */
@@ -573,6 +577,17 @@ static bool read_some(struct log_stream *stream, unsigned count) {
     return status != LOG_STREAM_LOST;
 }
 
+/* Writes values of a thousand bytes, each in a turn of its own. */
+static void write_bytes(struct world *world, size_t bytes) {
+    char value[1000] = {0};
+    memset(value, 'x', sizeof(value) - 1);
+    for (unsigned i = 0; i < bytes / sizeof(value); i++) {
+        world_set(world, i, value);
+        world_turn(world, 1000);
+        world_settle(world);
+    }
+}
+
 /* Without segments a reader keeps its place while it reads, though others write, up to twice the
  * ring's limit; a reader of segments costs the ring nothing. */
 static void test_a_reader_keeps_its_place(void **state) {
@@ -588,21 +603,12 @@ static void test_a_reader_keeps_its_place(void **state) {
         log_get_ring_stats(world->log, &stats);
         struct log_stream *stream = lone->node->tap;
         assert_int_equal(log_stream_seek(stream, &world->store.context, NULL), LOG_STREAM_END);
-        char value[1000] = {0};
-        memset(value, 'x', sizeof(value) - 1);
-        for (unsigned i = 0; i < 3 * RING_BYTES / 2 / sizeof(value); i++) {
-            world_set(world, i, value);
-            world_turn(world, 1000);
-            world_settle(world);
-        }
+        write_bytes(world, 3 * RING_BYTES / 2);
         log_get_ring_stats(world->log, &stats);
         assert_int_equal(stats.bytes > RING_BYTES, !plan.is_on);
         if (!plan.is_on) {
             assert_true(read_some(stream, 1));
-            for (unsigned i = 0; i < RING_BYTES / sizeof(value); i++) {
-                world_set(world, i, value);
-                world_turn(world, 1000);
-            }
+            write_bytes(world, RING_BYTES);
             assert_false(read_some(stream, 1)); /* a reader that stands still costs no more */
         }
         log_get_ring_stats(world->log, &stats);
@@ -623,18 +629,10 @@ static void test_what_was_read_goes(void **state) {
     struct world *world = &lone->node->world;
     struct log_stream *stream = lone->node->tap;
     assert_int_equal(log_stream_seek(stream, &world->store.context, NULL), LOG_STREAM_END);
-    char value[1000] = {0};
-    memset(value, 'x', sizeof(value) - 1);
-    for (unsigned i = 0; i < 3 * RING_BYTES / 2 / sizeof(value); i++) {
-        world_set(world, i, value);
-        world_turn(world, 1000);
-    }
+    write_bytes(world, 3 * RING_BYTES / 2);
     /* Segments that begin now do not have what it has yet to read. */
     assert_int_equal(log_set_on(world->log, true, world->unix_ms, world->monotonic_us), LOG_OK);
-    for (int i = 0; i < 1000 && log_snapshot_is_running(world->log); i++) {
-        (void)log_snapshot_step(world->log, 100, world->unix_ms, world->monotonic_us);
-        world_settle(world);
-    }
+    finish_snapshot(world);
     world_turn(world, 1000);
     assert_true(read_some(stream, UINT_MAX));
     struct log_ring_stats stats;
