@@ -72,6 +72,7 @@ struct departed_life {
     struct replica_id id;
     bool is_forgotten;
     uint64_t left_ticks; /* of one that left: the last it wrote */
+    uint64_t unix_ms;    /* when that was noted first; 0: not known */
 };
 
 struct replicas {

@@ -12,8 +12,9 @@
 
 enum {
     RECORD_HEADER_BYTES = 9,
-    RECORD_FORMAT_VERSION = 5,
-    RECORD_FORMAT_VERSION_MIN = 4, /* is read, too: it knows no departed lives */
+    RECORD_FORMAT_VERSION = 6,
+    RECORD_FORMAT_VERSION_MIN =
+        4, /* is read, too: it knows no departed lives; 5 not when they left */
     RECORD_NODE_ID_BYTES = 16,
     RECORD_SEGMENT_HEADER_BYTES = 64,
     RECORD_SNAPSHOT_HEADER_BYTES = 96,

@@ -11,7 +11,14 @@
 
 static_assert((int)RECORD_NODE_ID_BYTES == (int)REPLICA_NODE_ID_BYTES, "one kind of node id");
 
-enum { FLAG_ALONE = 1, FLAG_ENDED = 2, FLAG_BORN = 4, FLAG_DEPARTED = 8, FLAGS_ALL = 15 };
+enum {
+    FLAG_ALONE = 1,
+    FLAG_ENDED = 2,
+    FLAG_BORN = 4,
+    FLAG_DEPARTED = 8,
+    FLAG_NOTED = 16,
+    FLAGS_ALL = 31
+};
 
 /* ---- writing ---- */
 
@@ -61,6 +68,9 @@ static void put_departed(struct buffer *out, const struct replicas *replicas) {
         codec_put_varint(out, life->id.generation);
         codec_put_varint(out, life->is_forgotten ? 0 : life->left_ticks + 1);
     }
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        codec_put_varint(out, replicas->departed[i].unix_ms);
+    }
 }
 
 static unsigned count_present(const struct replicas *replicas) {
@@ -81,9 +91,9 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     static const struct replica unmarked;
     bool has_ended = replicas->ended_count > 0, has_born = replicas->retired_count > 0;
     bool has_departed = replicas->departed_count > 0;
-    buffer_append_byte(out,
-                       (uint8_t)((store->is_alone ? FLAG_ALONE : 0) | (has_ended ? FLAG_ENDED : 0) |
-                                 (has_born ? FLAG_BORN : 0) | (has_departed ? FLAG_DEPARTED : 0)));
+    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
+                                      (has_ended ? FLAG_ENDED : 0) | (has_born ? FLAG_BORN : 0) |
+                                      (has_departed ? FLAG_DEPARTED | FLAG_NOTED : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -169,10 +179,12 @@ bool replicas_record_next_ended(struct slice *ended, struct ended_replica *repli
            take_ticks(ended, &replica->made_ticks);
 }
 
-bool replicas_record_next_departed(struct slice *departed, struct departed_life *life) {
+bool replicas_record_next_departed(struct slice *departed, struct slice *noted,
+                                   struct departed_life *life) {
     uint64_t word;
     *life = (struct departed_life){0};
-    if (!take_node_and_generation(departed, &life->id) || !varint_take(departed, &word)) {
+    if (!take_node_and_generation(departed, &life->id) || !varint_take(departed, &word) ||
+        (noted->size > 0 && !varint_take(noted, &life->unix_ms))) {
         return false;
     }
     life->is_forgotten = word == 0;
@@ -196,19 +208,27 @@ static bool take_ended(struct slice *bytes, struct replicas_record *record) {
     return true;
 }
 
-static bool take_departed(struct slice *bytes, struct replicas_record *record) {
+static bool take_departed(struct slice *bytes, bool has_noted, struct replicas_record *record) {
     if (!varint_take(bytes, &record->departed_count) ||
         record->departed_count > REPLICA_DEPARTED_MAX) {
         return false;
     }
-    struct slice rest = *bytes;
+    struct slice rest = *bytes, nothing = {0};
     for (uint64_t i = 0; i < record->departed_count; i++) {
         struct departed_life life;
-        if (!replicas_record_next_departed(&rest, &life)) {
+        if (!replicas_record_next_departed(&rest, &nothing, &life)) {
             return false;
         }
     }
     record->departed = slice_make(bytes->data, bytes->size - rest.size);
+    *bytes = rest;
+    for (uint64_t i = 0; i < record->departed_count && has_noted; i++) {
+        uint64_t unix_ms;
+        if (!varint_take(&rest, &unix_ms)) {
+            return false;
+        }
+    }
+    record->noted = slice_make(bytes->data, bytes->size - rest.size);
     *bytes = rest;
     return true;
 }
@@ -258,6 +278,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     bool has_ended = (bytes->data[0] & FLAG_ENDED) != 0;
     bool has_born = (bytes->data[0] & FLAG_BORN) != 0;
     bool has_departed = (bytes->data[0] & FLAG_DEPARTED) != 0;
+    bool has_noted = (bytes->data[0] & FLAG_NOTED) != 0;
     *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
@@ -271,7 +292,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     }
     if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record)) ||
         (has_born && !take_born(bytes, record)) ||
-        (has_departed && !take_departed(bytes, record))) {
+        (has_departed && !take_departed(bytes, has_noted, record))) {
         replicas_record_deinit(record);
         return false;
     }
@@ -366,10 +387,10 @@ static const char *take_table(const struct replicas_record *record, struct store
 
 /* All of them, as they were then: one that came back is departed no more. */
 static void take_over_departed(const struct replicas_record *record, struct replicas *replicas) {
-    struct slice departed = record->departed;
+    struct slice departed = record->departed, noted = record->noted;
     struct departed_life life;
     replicas_clear_departed(replicas);
-    while (replicas_record_next_departed(&departed, &life)) {
+    while (replicas_record_next_departed(&departed, &noted, &life)) {
         replicas_note_departed(replicas, &life);
     }
 }

@@ -4,7 +4,7 @@
  *
  *   flags (1): bit 0 there never was a peer, and changes were applied so (store.is_alone);
  *              bit 1 ended replicas follow in the end; bit 2 and when retired ones began; bit 3
- *              and departed lives
+ *              and departed lives; bit 4 and when they were noted
  *   replicas (varint count): slot (varint) | node id (16) | generation (varint) |
  *                            context ticks (varint) | marks (varint count): slot, ticks (varints)
  *   self (varint slot)
@@ -14,6 +14,7 @@
  *   born ticks (varint, 0 where they are not known) of each retired replica
  *   departed (varint count): node id (16) | generation (varint) | 0 forgotten, else the last ticks
  *                            before it left, and one (varint)
+ *   noted (varint, Unix milliseconds, 0 where that is not known) of each departed life
  *
  * It is the payload of REPLICAS records in segments, without marks, since replaying the segment
  * brings them about, and the beginning of a snapshot's CONTENTS, with marks. */
@@ -42,7 +43,7 @@ struct replicas_record {
     uint64_t ended_count;
     struct slice ended;
     uint64_t departed_count;
-    struct slice departed;
+    struct slice departed, noted; /* `noted` may be empty */
     uint64_t order_stamp;
     struct slice order;
 };
@@ -57,9 +58,10 @@ void replicas_record_deinit(struct replicas_record *record);
 /* The next retired replica, removed from the front of `retired` and `born`; false at the end. */
 bool replicas_record_next_retired(struct slice *retired, struct slice *born,
                                   struct retired_replica *replica);
-/* Likewise, of `ended` and `departed`. */
+/* Likewise, of `ended`, and of `departed` and `noted`. */
 bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica);
-bool replicas_record_next_departed(struct slice *departed, struct departed_life *life);
+bool replicas_record_next_departed(struct slice *departed, struct slice *noted,
+                                   struct departed_life *life);
 /* Brings the store's table, self and order of databases up to the record, whose place in the log
  * the store has reached. NULL, or words for what does not fit. */
 const char *replicas_record_apply(const struct replicas_record *record, struct store *store);

@@ -279,6 +279,8 @@ void membership_admit_life(struct member *member);
  * frontier as it was last asked for. */
 bool membership_retirable(const struct membership *membership, const struct replicas *replicas,
                           const struct context *context, unsigned slot);
+/* Has another member retired that replica? */
+bool membership_is_retired_elsewhere(const struct membership *membership, uint64_t ref);
 /* The slot was retired: nothing here speaks of it any more. */
 void membership_slot_retired(struct membership *membership, unsigned slot);
 

@@ -371,6 +371,21 @@ static bool is_yet_to_come(const struct membership *membership, const struct rep
     return member == NULL || id->generation > member->generation;
 }
 
+/* Has another member retired the replica? NULL: none has. */
+static const struct membership_retired *find_retired(const struct membership *membership,
+                                                     uint64_t ref) {
+    for (size_t i = 0; i < membership->retired_count; i++) {
+        if (membership->retired[i].ref == ref) {
+            return &membership->retired[i];
+        }
+    }
+    return NULL;
+}
+
+bool membership_is_retired_elsewhere(const struct membership *membership, uint64_t ref) {
+    return find_retired(membership, ref) != NULL;
+}
+
 bool membership_retirable(const struct membership *membership, const struct replicas *replicas,
                           const struct context *context, unsigned slot) {
     require(slot < replicas->slots_count);
@@ -379,11 +394,9 @@ bool membership_retirable(const struct membership *membership, const struct repl
         is_yet_to_come(membership, &replicas->slots[slot].id) || context->stamps[slot] > settled) {
         return false;
     }
-    for (size_t i = 0; i < membership->retired_count; i++) {
-        if (membership->retired[i].ref == ref &&
-            membership->retired[i].ticks <= stamp_ticks(settled)) {
-            return true;
-        }
+    const struct membership_retired *retired = find_retired(membership, ref);
+    if (retired != NULL && retired->ticks <= stamp_ticks(settled)) {
+        return true;
     }
     for (size_t i = 1; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];

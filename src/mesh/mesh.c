@@ -164,7 +164,8 @@ void mesh_configure(struct mesh *mesh, const struct mesh_settings *settings) {
 static void keep_departure(struct mesh *mesh, enum membership_event event,
                            const struct member *member) {
     struct replicas *replicas = get_replicas(mesh);
-    struct departed_life life = {.id.generation = member->generation};
+    struct departed_life life = {.id.generation = member->generation,
+                                 .unix_ms = mesh->unix_ms > 0 ? (uint64_t)mesh->unix_ms : 0};
     memcpy(life.id.node, member->node_id, REPLICA_NODE_ID_BYTES);
     switch (event) {
     case MEMBERSHIP_JOINED:
@@ -515,11 +516,32 @@ static void retire_on(struct mesh *mesh) {
     }
 }
 
-/* A life that nobody has admitted yet may have to compare what it has with what peers have. For
- * that it has to know who wrote what; only where slots run out they are given up all the same. */
-static bool may_retire(const struct mesh *mesh) {
-    return mesh->is_admitted || mesh->settings.seeds_count == 0 ||
-           get_replicas(mesh)->slots_count > STAMP_SLOTS_COUNT / 2;
+/* Was a node forgotten that may live, alone or with others, and come back? */
+static bool awaits_forgotten(const struct mesh *mesh) {
+    const struct replicas *replicas = get_replicas(mesh);
+    for (size_t i = 0; i < replicas->departed_count; i++) {
+        const struct departed_life *life = &replicas->departed[i];
+        if (life->is_forgotten &&
+            (uint64_t)mesh->unix_ms < life->unix_ms + mesh->settings.retire_after_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A life that nobody has admitted yet may have to compare what it has with what peers have, and
+ * who lives apart from nodes that have forgotten him will. For that both have to know who wrote
+ * what: a counter of which each has folded the other's part into a number cannot be told apart. So
+ * they wait, but where slots run out; what others have retired is retired here in any case. */
+static bool may_retire(const struct mesh *mesh, unsigned slot) {
+    const struct replicas *replicas = get_replicas(mesh);
+    if (replicas->slots_count > STAMP_SLOTS_COUNT / 2) {
+        return true;
+    }
+    return (mesh->is_admitted || mesh->settings.seeds_count == 0) &&
+           (slot == mesh->retiring_slot ||
+            membership_is_retired_elsewhere(&mesh->membership, replicas->slots[slot].ref) ||
+            !awaits_forgotten(mesh));
 }
 
 /* What is below the frontier is settled; replicas that are gone for good give up their slots. */
@@ -530,13 +552,14 @@ static void settle(struct mesh *mesh) {
         return;
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
-    for (unsigned slot = 1; slot < replicas->slots_count && may_retire(mesh); slot++) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
-            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
+            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot) &&
+            may_retire(mesh, slot)) {
             mesh->retiring_slot = slot;
             mesh->retiring_ref = replicas->slots[slot].ref;
         }
-        if (slot == mesh->retiring_slot) {
+        if (slot == mesh->retiring_slot && may_retire(mesh, slot)) {
             retire_on(mesh);
         }
     }

@@ -196,7 +196,7 @@ struct mesh_settings {
     const char *const *seeds;     /* "host:port" */
     size_t seeds_count;
     struct slice secret; /* mesh-auth; empty: none */
-    uint64_t gossip_interval_ms, forget_after_ms, max_clock_drift_ms;
+    uint64_t gossip_interval_ms, forget_after_ms, retire_after_ms, max_clock_drift_ms;
     uint64_t max_frame_bytes, max_waiting_bytes;
     unsigned full_links;
     enum { MESH_COMPRESSION_NO, MESH_COMPRESSION_YES, MESH_COMPRESSION_AUTO } compression;

@@ -403,6 +403,7 @@ static struct mesh_settings settings_of(struct node *node) {
         .secret = slice_of(options->mesh_auth),
         .gossip_interval_ms = (uint64_t)options->mesh_gossip_interval,
         .forget_after_ms = (uint64_t)options->mesh_forget_after * 1000,
+        .retire_after_ms = (uint64_t)options->mesh_retire_after * 1000,
         .max_clock_drift_ms = (uint64_t)options->mesh_max_clock_drift,
         .max_frame_bytes = (uint64_t)options->mesh_max_frame,
         .max_waiting_bytes = (uint64_t)options->mesh_max_waiting,

@@ -225,6 +225,8 @@ static void node_options(struct sim_run *run, struct sim_node *node) {
         is_always ? "always" : "everysec");
     if (plan->is_apart) {
         sim_configure(node, "mesh-forget-after 3\n");
+    } else if (plan->seed % 2 == 0) {
+        sim_configure(node, "mesh-retire-after 0\n");
     }
     if (plan->has_eviction) {
         sim_configure(node, "maxmemory-policy volatile-random\n");
