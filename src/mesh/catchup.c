@@ -67,8 +67,24 @@ static void tell_peers(struct mesh *mesh) {
     }
 }
 
+/* Is there somebody who lives, and is not linked so far? */
+static bool is_any_out_of_reach(const struct mesh *mesh) {
+    const struct membership *membership = &mesh->membership;
+    for (size_t i = 0; i < membership->members_count; i++) {
+        const struct member *member = membership->members[i];
+        if (!member->is_self && member->state <= MEMBER_SUSPECT && !dials_are_partial(mesh)) {
+            const struct mesh_link *link = mesh_find_link(mesh, member);
+            if (link == NULL || !link_is_up(link)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* All linked peers are joining, too: one must not, or nobody has anything to take over. The one
- * with most to give ends first; who has nothing left to give, since parts came, does not. */
+ * with most to give ends first; who has nothing left to give, since parts came, does not. Somebody
+ * who is not linked yet may be ready, or have more: for him it waits longer. */
 static void look_for_tie(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     unsigned up = 0, better = 0;
@@ -87,7 +103,9 @@ static void look_for_tie(struct mesh *mesh) {
     if (catchup->tied_us == 0) {
         catchup->tied_us = mesh->monotonic_us;
     }
-    if (mesh->monotonic_us - catchup->tied_us >= (1 + better) * CATCHUP_TIED_MS * 1000ULL) {
+    uint64_t wait_ms = (1 + better) * (uint64_t)CATCHUP_TIED_MS +
+                       (is_any_out_of_reach(mesh) ? CATCHUP_UNLINKED_MS : 0);
+    if (mesh->monotonic_us - catchup->tied_us >= wait_ms * 1000) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         catchup_stop_joining(mesh);

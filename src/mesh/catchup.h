@@ -48,7 +48,8 @@ enum {
     CATCHUP_FIRST_MS = 20000,      /* of another one that compares first */
     CATCHUP_ALONE_MS = 3000,       /* a fresh node that reaches nobody begins by itself */
     CATCHUP_TIED_MS =
-        2000, /* of all peers joining, before one of them stops: for each that has more */
+        2000, /* of all peers joining, before one of them stops: for each that has more ... */
+    CATCHUP_UNLINKED_MS = 10000, /* ... and this long for somebody who lives and is not linked */
 };
 
 /* A part that a peer asked for. */
