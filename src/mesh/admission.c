@@ -4,22 +4,41 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "mesh/mesh_state.h"
+#include "mesh/catchup_internal.h"
+
+/* What this node has. Who joins is going to have what its peers have, too, and may not let in by
+ * then who lacks what they have settled: but for what that one's own lives wrote. */
+static void own_and_coming(struct mesh *mesh, const struct member *member, struct context *all) {
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    const struct context *own = mesh->data.context(mesh->data.udata);
+    *all = *own;
+    if (!mesh_is_joining(mesh)) {
+        return;
+    }
+    catchup_seen_by_links(mesh, true, all);
+    context_join(all, own);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (memcmp(replicas->slots[slot].id.node, member->node_id, REPLICA_NODE_ID_BYTES) == 0) {
+            all->stamps[slot] = own->stamps[slot];
+        }
+    }
+}
 
 void admission_note_life(struct mesh *mesh, struct member *member, bool is_new) {
-    const struct context *own = mesh->data.context(mesh->data.udata);
+    struct context own;
+    own_and_coming(mesh, member, &own);
     if (member->owes_all) {
         member->owes_all = false;
         member->owes_from = 0;
-        membership_owe(member, own);
+        membership_owe(member, &own);
     } else if (is_new && member->owed == NULL) {
         member->owes_from = 0;
-        membership_owe(member, &mesh->frontier);
+        membership_owe(member, &mesh->floor);
     }
     /* Nobody who counts this node has settled what it has not seen: changes of the member's own
      * earlier lives, most of all, that it may have made anew. */
     if (member->owed != NULL) {
-        context_meet(member->owed, own);
+        context_meet(member->owed, &own);
     }
 }
 
@@ -33,7 +52,7 @@ void admission_judge(struct mesh_link *link, const struct context *context, unsi
         return;
     }
     if (context_covers_all(context, member->owed) ||
-        (is_admitted && context_covers_all(context, &mesh->frontier))) {
+        (is_admitted && context_covers_all(context, &mesh->floor))) {
         membership_admit_life(member);
         return;
     }

@@ -215,7 +215,7 @@ static bool is_joiner_by_right(const struct mesh_link *link) {
     catchup_seen_context(link, &seen);
     return link->was_retired && catchup_company(link) == link->peer_members &&
            !link->peer_lacks_retired && !link->peer_was_forgotten &&
-           context_covers_all(&seen, &link->mesh->frontier);
+           context_covers_all(&seen, &link->mesh->floor);
 }
 
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
@@ -234,6 +234,10 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     if (catchup->state == CATCHUP_ADVANCING) {
+        if (catchup->mode == MESH_JOIN_REBASE &&
+            !context_covers_all(&seen, mesh->data.context(mesh->data.udata))) {
+            return; /* it is on the side that this node has left, and has to follow */
+        }
         /* While parts came, the peers' logs went on beyond the first of them. */
         catchup_need(catchup, &seen);
         catchup->wants_anew = true;

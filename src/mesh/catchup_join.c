@@ -141,14 +141,20 @@ void catchup_finish_parts(struct mesh *mesh) {
         catchup_begin(mesh, catchup->mode == MESH_JOIN_TAKE ? MESH_JOIN_MERGE : catchup->mode);
         return;
     }
-    /* It stands on the mesh's state: what it had settled by itself is nobody's concern any more. */
+    /* It stands on the mesh's state: what it had settled by itself is nobody's concern any more. If
+     * others had forgotten it, or it them, they have not settled what it has, and may have seen
+     * nothing of it. */
     for (size_t i = 0; i < mesh->membership.members_count; i++) {
         membership_admit_life(mesh->membership.members[i]);
     }
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         link->peer_was_forgotten = link->peer_was_retired = link->peer_is_behind = false;
     }
-    membership_limit_frontier(&mesh->membership, mesh->data.context(mesh->data.udata));
+    static const struct context nothing;
+    const struct context *context = mesh->data.context(mesh->data.udata);
+    membership_limit_frontier(&mesh->membership,
+                              catchup->mode == MESH_JOIN_TAKE ? context : &nothing);
+    context_meet(&mesh->floor, context);
     catchup->state = CATCHUP_ADVANCING;
     catchup->warned_us = mesh->monotonic_us;
     mesh_say(mesh, MESH_LEVEL_VERBOSE, "Mesh: %u parts are here after %.3f s; the rest by streams",

@@ -87,6 +87,7 @@ static void follow_retired_slots(struct mesh *mesh) {
         if (mesh->slot_refs[slot] != 0 && mesh->slot_refs[slot] != ref) {
             streamer_forget_slot(mesh, slot);
             membership_slot_retired(&mesh->membership, slot);
+        mesh->floor.stamps[slot] = 0;
         }
         mesh->slot_refs[slot] = ref;
     }
@@ -548,6 +549,7 @@ static bool may_retire(const struct mesh *mesh, unsigned slot) {
 static void settle(struct mesh *mesh) {
     struct replicas *replicas = get_replicas(mesh);
     membership_frontier(&mesh->membership, replicas, get_context(mesh), &mesh->frontier);
+    context_join(&mesh->floor, &mesh->frontier);
     if (mesh_is_joining(mesh)) {
         return;
     }

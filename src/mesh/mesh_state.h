@@ -210,6 +210,9 @@ struct mesh {
     uint64_t next_gossip_us;
     unsigned answers_left; /* digests that may still be answered in this round */
     struct context frontier;
+    /* What a peer has to have seen that is new here, and wrote: the frontier, and what had been
+     * settled here before this node took over a state in which it may not be. */
+    struct context floor;
     unsigned retiring_slot; /* 0: none; what has begun is carried through */
     uint64_t retiring_ref;
     uint64_t *slot_refs; /* as they were when the table of replicas was last looked at */

@@ -5,6 +5,7 @@
 #include "log/log_stream.h"
 #include "store/counter_history.h"
 #include "store/seen_changes.h"
+#include "store/unsent_edits.h"
 
 enum { STEP_RECORDS = 256 };
 
@@ -12,7 +13,8 @@ struct history_read {
     struct log_stream *stream;
     struct counter_history *history;
     struct seen_changes *seen;  /* NULL: nothing is unsure */
-    struct stream_mark *limits; /* what is asked of counters: of which lives, and at which ticks */
+    struct unsent_edits *edits;
+    struct stream_mark *limits; /* of which lives is more to be told, and after which ticks? */
     size_t limits_count;
     bool has_begun;
 };
@@ -21,6 +23,7 @@ struct history_read *history_read_new(struct log *log) {
     struct history_read *read = memory_alloc_zero(sizeof(*read));
     read->stream = log_stream_new(log);
     read->history = counter_history_new();
+    read->edits = unsent_edits_new();
     return read;
 }
 
@@ -31,18 +34,18 @@ void history_read_free(struct history_read *read) {
     log_stream_free(read->stream);
     counter_history_free(read->history);
     seen_changes_free(read->seen);
+    unsent_edits_free(read->edits);
     memory_free(read->limits);
     memory_free(read);
 }
 
-/* What the mesh has of replicas of which it has seen the beginning and not all, and whose rest is
- * made again here. */
+/* What the mesh has of replicas of which it has not seen all, and whose rest is made again here. */
 static void note_limits(struct history_read *read, const struct sync *sync,
                         const struct store *store) {
     const struct replicas *replicas = &store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t ticks;
-        if (sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks) && ticks > 0 &&
+        if (sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks) &&
             ticks < stamp_ticks(store->context.stamps[slot])) {
             read->limits =
                 memory_resize(read->limits, (read->limits_count + 1) * sizeof(read->limits[0]));
@@ -55,6 +58,9 @@ static void note_limits(struct history_read *read, const struct sync *sync,
 static void note(struct history_read *read, const struct stream_record *record) {
     for (size_t i = 0; i < read->limits_count; i++) {
         if (read->limits[i].ref == record->ref) {
+            unsent_edits_note(read->edits, record, read->limits[i].ticks);
+        }
+        if (read->limits[i].ref == record->ref && read->limits[i].ticks > 0) {
             counter_history_note(read->history, record, read->limits[i].ticks);
         }
     }
@@ -83,9 +89,10 @@ bool history_read_some(struct history_read *read, struct sync *sync, const struc
         case LOG_STREAM_WAIT:
             return false;
         case LOG_STREAM_END:
-            sync_set_history(sync, read->history, read->seen);
+            sync_set_history(sync, read->history, read->seen, read->edits);
             read->history = NULL;
             read->seen = NULL;
+            read->edits = NULL;
             return true;
         case LOG_STREAM_LOST:
             return true; /* a total that is missing is not the newest that was noted */

@@ -105,7 +105,8 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     if (sync->rebase->is_kept && rebase_entry_at(rebase_aside(sync), key) != NULL) {
         return true; /* it is to be set again to what it was before the joining before this one */
     }
-    switch (state_merge_quick(merge, ours, theirs)) {
+    switch (rebase_is_edited(sync, key) ? STATE_MERGE_DEEP
+                                        : state_merge_quick(merge, ours, theirs)) {
     case STATE_MERGE_TAKE:
     case STATE_MERGE_DROP:
         return true;
@@ -134,13 +135,19 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     return true;
 }
 
+/* Values into which both sides have folded edits may have one stamp and other bytes. */
+static bool is_equal(const struct entry *here, const struct entry *there) {
+    struct entry_scratch ours, theirs;
+    return state_merge_is_equal(here, there) &&
+           slice_equal(entry_value(here, &ours), entry_value(there, &theirs));
+}
+
 bool rebase_key(struct sync *sync, const struct sync_part *part, const struct key *key,
                 uint64_t *here, struct store *staged, uint64_t *there) {
     struct state_merge merge = sync_merge_of(sync, part);
     sync->rebase->newest_ticks =
         there != NULL ? stamp_ticks(entry_newest_stamp(table_item(*there))) : 0;
-    if (here != NULL && there != NULL &&
-        state_merge_is_equal(table_item(*here), table_item(*there))) {
+    if (here != NULL && there != NULL && is_equal(table_item(*here), table_item(*there))) {
         return true;
     }
     struct entry *ours = here != NULL ? table_item(*here) : NULL;

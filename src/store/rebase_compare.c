@@ -662,6 +662,78 @@ static void judge_plain(const struct view *ours, const struct view *theirs,
     }
 }
 
+/* Leaves `value` in the store aside, to be set. False when memory is out. */
+static bool put_wanted(const struct rebase_place *place, struct slice value, uint64_t stamp) {
+    rebase_drop(place->aside, place->key);
+    struct contested *wanted = contested_open(place->aside, place->key, NULL);
+    bool is_done = contested_add_register(place->aside, wanted, stamp, value);
+    contested_close(place->aside, place->key, stamp);
+    return is_done;
+}
+
+/* The HyperLogLog that the mesh has, with what was added here, or if that is not known with all that
+ * is here. False: there is none on both sides, or memory is out. */
+static bool judge_hyperloglogs(const struct rebase_place *place, const struct view *ours,
+                               const struct view *theirs, struct slice pairs,
+                               struct rebase_verdict *verdict) {
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    struct buffer raised = {0};
+    bool is_done = contested_is_hyperloglog(theirs->bytes);
+    if (is_done && pairs.size > 0) {
+        is_done = hyperloglog_raise_pairs(&raised, theirs->bytes, pairs);
+    } else if (is_done) {
+        is_done = contested_is_hyperloglog(ours->bytes) &&
+                  hyperloglog_join(registers, theirs->bytes) == HYPERLOGLOG_OK &&
+                  hyperloglog_join(registers, ours->bytes) == HYPERLOGLOG_OK;
+        hyperloglog_set_registers(&raised, registers, hyperloglog_is_dense(theirs->bytes),
+                                  HYPERLOGLOG_SPARSE_BYTES_LIMIT);
+    }
+    if (is_done && !slice_equal(buffer_slice(&raised), theirs->bytes)) {
+        const struct entry *entry = rebase_entry_at(place->theirs, place->key);
+        is_done = put_wanted(place, buffer_slice(&raised), entry->stamp);
+        verdict->kind = REBASE_SET;
+    }
+    buffer_deinit(&raised);
+    return is_done;
+}
+
+/* Where nothing but edits was done to a string here, these are made again, whatever has become of
+ * their stamps. HyperLogLogs are joined. False: it is neither. */
+static bool judge_edits(struct sync *sync, const struct rebase_place *place,
+                        const struct view *ours, const struct view *wanted,
+                        const struct view *theirs, struct rebase_verdict *verdict) {
+    struct slice patches = {0}, pairs = {0};
+    if (!place->can_patch || !ours->is_there || !theirs->is_there) {
+        return false;
+    }
+    bool is_edited =
+        unsent_edits_find(sync->unsent_edits, sync->store->dbs[place->key->db].number,
+                          place->key->name, &patches, &pairs);
+    if (!is_edited && !contested_is_hyperloglog(ours->bytes)) {
+        return false;
+    }
+    uint64_t expire_unix_ms = wanted->is_there ? wanted->expire_unix_ms : theirs->expire_unix_ms;
+    bool is_expiry_same = expire_unix_ms == theirs->expire_unix_ms;
+    *verdict = (struct rebase_verdict){.kind = is_expiry_same ? REBASE_NOTHING : REBASE_EXPIRE,
+                                       .was_there = true,
+                                       .expire_unix_ms = expire_unix_ms};
+    if (patches.size == 0) {
+        return judge_hyperloglogs(place, ours, theirs, pairs, verdict);
+    }
+    if (pairs.size == 0) {
+        verdict->kind = REBASE_PATCH;
+        verdict->sets_expiry = !is_expiry_same;
+        buffer_append_slice(&verdict->patches, patches);
+    }
+    return pairs.size == 0;
+}
+
+bool rebase_is_edited(const struct sync *sync, const struct key *key) {
+    struct slice patches, pairs;
+    return unsent_edits_find(sync->unsent_edits, sync->store->dbs[key->db].number, key->name,
+                             &patches, &pairs);
+}
+
 bool rebase_compare(struct sync *sync, const struct state_merge *merge,
                     const struct rebase_place *place, struct rebase_verdict *verdict) {
     const struct entry *their_entry = rebase_entry_at(place->theirs, place->key);
@@ -683,7 +755,11 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
             differ_by_edits(wanted.bytes, theirs.bytes, buffer_slice(&difference.edits));
     }
     buffer_deinit(&difference.edits);
-    if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
+    if (judge_edits(sync, place, &ours, &wanted, &theirs, verdict)) {
+        sync->stats.keys_merged++;
+        buffer_deinit(&difference.patches);
+        difference.patches = verdict->patches;
+    } else if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
         judge_plain(&ours, &theirs, verdict);
     } else {
         sync->stats.keys_unclear += difference.is_unclear;

@@ -57,6 +57,8 @@ bool rebase_was_logged(const struct sync *sync, const struct key *key, enum valu
 bool rebase_all_was_logged(const struct sync *sync, const struct state_merge *merge,
                            const struct key *key, enum value_type type, struct slice element,
                            const struct entry *entry);
+/* Has the log edits of the string that the mesh lacks, and nothing else that was done to it? */
+bool rebase_is_edited(const struct sync *sync, const struct key *key);
 struct entry *rebase_entry_at(const struct store *store, const struct key *key);
 /* Removes what is in the store under the key, if anything. */
 void rebase_drop(struct store *store, const struct key *key);

@@ -102,12 +102,14 @@ uint64_t sync_unsure_ticks(const struct sync *sync) {
     return ticks;
 }
 
-void sync_set_history(struct sync *sync, struct counter_history *history,
-                      struct seen_changes *seen) {
+void sync_set_history(struct sync *sync, struct counter_history *history, struct seen_changes *seen,
+                      struct unsent_edits *edits) {
     counter_history_free(sync->history);
     seen_changes_free(sync->seen_changes);
+    unsent_edits_free(sync->unsent_edits);
     sync->history = history;
     sync->seen_changes = seen;
+    sync->unsent_edits = edits;
 }
 
 void sync_abandon(struct sync *sync) {
@@ -152,6 +154,7 @@ void sync_free(struct sync *sync) {
     memory_free(sync->parts);
     counter_history_free(sync->history);
     seen_changes_free(sync->seen_changes);
+    unsent_edits_free(sync->unsent_edits);
     for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
         memory_free(sync->marks[slot].marks);
     }

@@ -10,6 +10,7 @@
 #include "store/rebase.h"
 #include "store/seen_changes.h"
 #include "store/sync.h"
+#include "store/unsent_edits.h"
 
 /* What a replica had seen, as a header tells it. */
 struct sync_marks {
@@ -86,6 +87,7 @@ struct sync {
     struct rebase *rebase;
     struct counter_history *history;   /* NULL: none was handed over */
     struct seen_changes *seen_changes; /* likewise */
+    struct unsent_edits *unsent_edits; /* likewise */
     struct sync_stats stats;
 };
 

@@ -61,7 +61,7 @@ static void who_was_never_heard_owes_the_frontier(void **state) {
         const struct member *member = member_of(world, i, 2);
         assert_non_null(member);
         if (member->owed != NULL) { /* the other one may be linked a moment later */
-            assert_true(context_covers_all(member->owed, &world->nodes[i].mesh->frontier));
+            assert_true(context_covers_all(member->owed, &world->nodes[i].mesh->floor));
         }
     }
     assert_non_null(member_of(world, 0, 2)->owed);
@@ -239,7 +239,7 @@ static void rule_by_rule(void **state) {
     struct context settled = all, beyond = all;
     settled.stamps[own] -= UINT64_C(1) << STAMP_SLOT_BITS;
     beyond.stamps[own] += UINT64_C(1) << STAMP_SLOT_BITS;
-    mesh->frontier = settled;
+    mesh->floor = settled;
 
     /* Never heard of: what is settled. */
     set_owed(member, NULL);

@@ -18,6 +18,7 @@
 #include "store/seen_changes.h"
 #include "store/strings.h"
 #include "store/sync.h"
+#include "store/unsent_edits.h"
 #include "unit/seed.h"
 #include "unit/store/random_elements.h"
 
@@ -39,6 +40,7 @@ struct author {
     struct buffer *records;
     uint64_t *ticks; /* last of each */
     unsigned count;
+    unsigned logged; /* of them and those behind, which only its own log has */
     uint64_t previous_ticks;
     struct context told; /* marks so far, by the author's own slots */
 };
@@ -106,7 +108,7 @@ static inline void teardown(void) {
         store_deinit(&peers[i].store);
     }
     for (unsigned i = 0; i < authors_count; i++) {
-        for (unsigned j = 0; j < authors[i].count; j++) {
+        for (unsigned j = 0; j < authors[i].logged; j++) {
             buffer_deinit(&authors[i].records[j]);
         }
         memory_free(authors[i].records);
@@ -152,8 +154,12 @@ static inline void collect(struct peer *peer) {
     author->records =
         memory_resize(author->records, (author->count + 1) * sizeof(author->records[0]));
     author->ticks = memory_resize(author->ticks, (author->count + 1) * sizeof(author->ticks[0]));
+    while (author->logged > author->count) {
+        buffer_deinit(&author->records[--author->logged]);
+    }
     author->records[author->count] = bytes;
     author->ticks[author->count++] = record.last_ticks;
+    author->logged = author->count;
 }
 
 /* The next record of `from` that `to` lacks; false when there is none or it has to wait. */
@@ -437,7 +443,7 @@ static inline struct counter_history *read_history(const struct sync *sync,
         uint64_t ticks;
         bool is_asked =
             slot != 0 && sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks);
-        for (unsigned at = 0; is_asked && at < authors[i].count; at++) {
+        for (unsigned at = 0; is_asked && at < authors[i].logged; at++) {
             struct stream_record record;
             assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
             counter_history_note(history, &record, ticks);
@@ -451,7 +457,7 @@ static inline struct seen_changes *read_seen(const struct sync *sync, const stru
     for (unsigned i = 0; i < authors_count; i++) {
         unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
         uint64_t ticks = stamp_ticks(joiner->store.context.stamps[slot]);
-        for (unsigned at = 0; slot != 0 && at < authors[i].count && authors[i].ticks[at] <= ticks;
+        for (unsigned at = 0; slot != 0 && at < authors[i].logged && authors[i].ticks[at] <= ticks;
              at++) {
             struct stream_record record;
             assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
@@ -461,10 +467,28 @@ static inline struct seen_changes *read_seen(const struct sync *sync, const stru
     return seen;
 }
 
+static inline struct unsent_edits *read_edits(const struct sync *sync, const struct peer *joiner) {
+    struct unsent_edits *edits = unsent_edits_new();
+    for (unsigned i = 0; i < authors_count; i++) {
+        unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
+        uint64_t seen = stamp_ticks(joiner->store.context.stamps[slot]), ticks;
+        bool is_asked =
+            slot != 0 && sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks);
+        for (unsigned at = 0; is_asked && at < authors[i].logged && authors[i].ticks[at] <= seen;
+             at++) {
+            struct stream_record record;
+            assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
+            unsent_edits_note(edits, &record, ticks);
+        }
+    }
+    return edits;
+}
+
 static inline void finish(struct sync *sync, struct peer *joiner) {
     struct context before = joiner->store.context;
     if (reads_history) {
-        sync_set_history(sync, read_history(sync, joiner), read_seen(sync, joiner));
+        sync_set_history(sync, read_history(sync, joiner), read_seen(sync, joiner),
+                         read_edits(sync, joiner));
     }
     while (!sync_merge_some(sync)) {
     }
@@ -506,7 +530,7 @@ static inline void drop_unsent(unsigned from) {
         }
     }
     while (author->count > 0 && author->ticks[author->count - 1] > known) {
-        buffer_deinit(&author->records[--author->count]);
+        author->count--;
     }
 }
 

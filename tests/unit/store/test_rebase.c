@@ -634,6 +634,105 @@ static void patches_of_two_forgotten_ones_stay(void **state) {
     }
 }
 
+static void settle_alone(unsigned peer) {
+    struct context frontier = peers[peer].store.context;
+    collect(&peers[peer]);
+    while (!store_settle(&peers[peer].store, &frontier, 1000)) {
+    }
+}
+
+/* Both sides had forgotten each other, and each has settled what it had patched: no stamp tells
+ * whose bytes are whose. The last patch may be one that all had seen (`is_late_seen`), or both may
+ * have folded others below one and the same (`is_last_same`). */
+static void patches_that_were_settled_apart_stay(void **state) {
+    (void)state;
+    enum { LARGE_BYTES = 70000 };
+    for (unsigned round = 0; round < 3; round++) {
+        bool is_late_seen = round == 1, is_last_same = round == 2;
+        setup(3);
+        reads_history = true;
+        patch(0, "large", LARGE_BYTES - 1, "x");
+        deliver_all();
+        patch(1, "large", 291, "y");
+        patch(2, "large", 194, "z");
+        if (is_late_seen) {
+            patch(0, "large", 100, "w");
+            deliver(0, 1);
+            deliver(0, 2);
+        }
+        if (is_last_same) {
+            patch(1, "large", 292, "w");
+            patch(2, "large", 193, "v");
+        }
+        settle_alone(1);
+        settle_alone(2);
+        rejoin(2, 1);
+        deliver_all();
+        check_equal();
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(byte_at(i, 291), 'y');
+            assert_int_equal(byte_at(i, 194), 'z');
+            assert_int_equal(byte_at(i, LARGE_BYTES - 1), 'x');
+            assert_int_equal(byte_at(i, 193), is_last_same ? 'v' : 0);
+            assert_int_equal(byte_at(i, 100), is_late_seen ? 'w' : 0);
+        }
+        teardown();
+    }
+    reads_history = false;
+}
+
+static void raise_hyperloglog(unsigned peer, const char *name, unsigned index) {
+    struct key key = key_of(peer, name);
+    struct buffer value = {0}, pairs = {0};
+    struct entry_scratch scratch;
+    struct hyperloglog_place place = {.index = index, .rank = 3};
+    buffer_append_slice(&value, entry_value(store_peek(&peers[peer].store, &key), &scratch));
+    assert_int_equal(hyperloglog_raise(&value, place, HYPERLOGLOG_SPARSE_BYTES_LIMIT),
+                     HYPERLOGLOG_RAISED);
+    hyperloglog_pair_put(&pairs, place);
+    assert_int_equal(strings_set_registers(&peers[peer].store, &key, buffer_slice(&value),
+                                           buffer_slice(&pairs)),
+                     STORE_OK);
+    store_end_unit(&peers[peer].store);
+    buffer_deinit(&value);
+    buffer_deinit(&pairs);
+}
+
+static void registers_that_were_settled_apart_are_joined(void **state) {
+    (void)state;
+    for (unsigned has_log = 0; has_log < 2; has_log++) {
+        setup(3);
+        reads_history = has_log;
+        begin_hyperloglog(0, "h", 7);
+        store_end_unit(&peers[0].store);
+        deliver_all();
+        raise_hyperloglog(1, "h", 8);
+        raise_hyperloglog(2, "h", 9);
+        if (has_log) { /* else nothing tells of those that it is folded over */
+            raise_hyperloglog(0, "h", 10);
+            deliver(0, 1);
+            deliver(0, 2);
+        }
+        settle_alone(1);
+        settle_alone(2);
+        rejoin(2, 1);
+        deliver_all();
+        check_equal();
+        for (unsigned i = 0; i < 3; i++) {
+            struct key key = key_of(i, "h");
+            struct entry_scratch scratch;
+            uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+            struct slice value = entry_value(store_peek(&peers[i].store, &key), &scratch);
+            assert_int_equal(hyperloglog_join(registers, value), HYPERLOGLOG_OK);
+            for (unsigned index = 7; index <= 9 + has_log; index++) {
+                assert_int_equal(registers[index], 3);
+            }
+        }
+        teardown();
+    }
+    reads_history = false;
+}
+
 /* Two that were alone meet: both have data, neither log reaches the other. */
 static void two_that_were_alone(void **state) {
     (void)state;
@@ -694,6 +793,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_forgotten_keep_what_is_theirs),
         cmocka_unit_test(patches_of_two_forgotten_ones_stay),
+        cmocka_unit_test(patches_that_were_settled_apart_stay),
+        cmocka_unit_test(registers_that_were_settled_apart_are_joined),
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(unsent_increments_of_floats_count),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
