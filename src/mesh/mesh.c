@@ -87,7 +87,7 @@ static void follow_retired_slots(struct mesh *mesh) {
         if (mesh->slot_refs[slot] != 0 && mesh->slot_refs[slot] != ref) {
             streamer_forget_slot(mesh, slot);
             membership_slot_retired(&mesh->membership, slot);
-        mesh->floor.stamps[slot] = 0;
+            mesh->floor.stamps[slot] = 0;
         }
         mesh->slot_refs[slot] = ref;
     }

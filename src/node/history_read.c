@@ -12,7 +12,7 @@ enum { STEP_RECORDS = 256 };
 struct history_read {
     struct log_stream *stream;
     struct counter_history *history;
-    struct seen_changes *seen;  /* NULL: nothing is unsure */
+    struct seen_changes *seen; /* NULL: nothing is unsure */
     struct unsent_edits *edits;
     struct stream_mark *limits; /* of which lives is more to be told, and after which ticks? */
     size_t limits_count;

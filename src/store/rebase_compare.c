@@ -439,6 +439,66 @@ static bool take_folded(const struct sync *sync, const struct state_merge *merge
     return is_done;
 }
 
+static bool has_same_register(const struct contested *contested, uint64_t stamp) {
+    for (unsigned i = 0; i < contested->registers_count; i++) {
+        if (state_merge_is_same(contested->registers[i].stamp, stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_edit(const struct contested *contested, uint64_t stamp) {
+    for (unsigned i = 0; i < contested->edits_count; i++) {
+        if (state_merge_is_same(contested->edits[i].stamp, stamp)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the mesh has of the register with that stamp: that, or if it has it as an edit, all that was
+ * seen here, which is in the register here. False when memory is out. */
+static bool take_form(const struct state_merge *merge, struct contested *contested, uint64_t stamp,
+                      const struct contested *there) {
+    bool is_edit = has_edit(there, stamp), is_done = true;
+    for (unsigned i = 0; i < there->registers_count; i++) {
+        const struct contested_register *reg = &there->registers[i];
+        if (state_merge_is_same(reg->stamp, stamp) ||
+            (is_edit && state_merge_covers_here(merge, reg->stamp))) {
+            is_done &= add_copy(merge, contested, reg);
+        }
+    }
+    for (unsigned i = 0; i < there->edits_count && is_edit; i++) {
+        const struct contested_edit *edit = &there->edits[i];
+        if (state_merge_covers_here(merge, edit->stamp) && !has_edit(contested, edit->stamp)) {
+            is_done &= contested_add_edit(merge->store, contested, edit);
+        }
+    }
+    return is_done;
+}
+
+/* Both sides may have folded edits below one and the same into their registers, or one has not
+ * folded that one: then the mesh's value has what was never seen here, and counts. What it lacks
+ * the log tells, or nothing does. Numbers are no such registers. False when memory is out. */
+static bool take_edited(const struct state_merge *merge, struct contested *contested,
+                        const struct contested *there) {
+    bool is_done = true;
+    for (unsigned i = there != NULL ? contested->registers_count : 0; i-- > 0;) {
+        const struct contested_register *reg = &contested->registers[i];
+        uint64_t stamp = reg->stamp;
+        struct entry_scratch scratch;
+        long double number;
+        bool is_number = reg->form == CONTESTED_NUMBER ||
+                         number_parse_float(contested_register_bytes(reg, &scratch), &number);
+        if (!is_number && (has_same_register(there, stamp) || has_edit(there, stamp))) {
+            contested_drop_register(contested, i);
+            is_done &= take_form(merge, contested, stamp, there);
+        }
+    }
+    return is_done;
+}
+
 /* Has the mesh written nothing to the key that was not seen here? */
 static bool was_all_seen(const struct sync *sync, const struct state_merge *merge,
                          const struct entry *there) {
@@ -545,7 +605,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     bool is_left_out = false;
     bool has_patches = note_edits(merge, wanted, &difference.edits);
     difference.is_memory_out |= !take_number(merge, wanted, theirs, &is_left_out) ||
-                                !take_folded(sync, merge, wanted, theirs);
+                                !take_folded(sync, merge, wanted, theirs) ||
+                                !take_edited(merge, wanted, theirs);
     state_merge_retire(merge, wanted, staged, theirs);
     struct state_merge rest = *merge;
     if (drop_others(sync, merge, wanted)) {
@@ -671,8 +732,8 @@ static bool put_wanted(const struct rebase_place *place, struct slice value, uin
     return is_done;
 }
 
-/* The HyperLogLog that the mesh has, with what was added here, or if that is not known with all that
- * is here. False: there is none on both sides, or memory is out. */
+/* The HyperLogLog that the mesh has, with what was added here, or if that is not known with all
+ * that is here. False: there is none on both sides, or memory is out. */
 static bool judge_hyperloglogs(const struct rebase_place *place, const struct view *ours,
                                const struct view *theirs, struct slice pairs,
                                struct rebase_verdict *verdict) {
@@ -706,9 +767,8 @@ static bool judge_edits(struct sync *sync, const struct rebase_place *place,
     if (!place->can_patch || !ours->is_there || !theirs->is_there) {
         return false;
     }
-    bool is_edited =
-        unsent_edits_find(sync->unsent_edits, sync->store->dbs[place->key->db].number,
-                          place->key->name, &patches, &pairs);
+    bool is_edited = unsent_edits_find(sync->unsent_edits, sync->store->dbs[place->key->db].number,
+                                       place->key->name, &patches, &pairs);
     if (!is_edited && !contested_is_hyperloglog(ours->bytes)) {
         return false;
     }

@@ -21,8 +21,7 @@ bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp) {
                : covers(merge->seen_there, merge->seen_there_count, stamp);
 }
 
-/* Do the stamps name one element? */
-static bool is_same(uint64_t a, uint64_t b) {
+bool state_merge_is_same(uint64_t a, uint64_t b) {
     return a == b || (stamp_ticks(a) == stamp_ticks(b) &&
                       (stamp_slot(a) == STAMP_SLOT_SETTLED || stamp_slot(b) == STAMP_SLOT_SETTLED));
 }
@@ -73,7 +72,7 @@ static bool share_a_stamp(const uint64_t *a, unsigned a_count, const uint64_t *b
                           unsigned b_count) {
     for (unsigned i = 0; i < a_count; i++) {
         for (unsigned j = 0; j < b_count; j++) {
-            if (is_same(a[i], b[j])) {
+            if (state_merge_is_same(a[i], b[j])) {
                 return true;
             }
         }
@@ -128,7 +127,7 @@ enum state_merge_quick state_merge_quick(const struct state_merge *merge, const 
 
 static bool has_register(const struct contested *contested, uint64_t stamp) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
-        if (is_same(contested->registers[i].stamp, stamp)) {
+        if (state_merge_is_same(contested->registers[i].stamp, stamp)) {
             return true;
         }
     }
@@ -149,7 +148,7 @@ static bool has_edit(const struct contested *contested, uint64_t stamp) {
     for (; low < contested->edits_count &&
            stamp_ticks(contested->edits[low].stamp) == stamp_ticks(stamp);
          low++) {
-        if (is_same(contested->edits[low].stamp, stamp)) {
+        if (state_merge_is_same(contested->edits[low].stamp, stamp)) {
             return true;
         }
     }
@@ -172,7 +171,7 @@ static bool take_folded(const struct state_merge *merge, struct contested *here,
                         const struct contested *there) {
     for (unsigned i = here->registers_count; i-- > 0;) {
         for (unsigned j = 0; j < there->registers_count; j++) {
-            if (is_same(here->registers[i].stamp, there->registers[j].stamp)) {
+            if (state_merge_is_same(here->registers[i].stamp, there->registers[j].stamp)) {
                 contested_drop_register(here, i);
                 if (!add_register(merge, here, &there->registers[j])) {
                     return false;
@@ -248,7 +247,7 @@ static bool add_missing(const struct state_merge *merge, struct contested *here,
 
 static bool has_expiry(const struct contested *contested, uint64_t stamp) {
     for (unsigned i = 0; i < contested->expiries_count; i++) {
-        if (is_same(contested->expiries[i].stamp, stamp)) {
+        if (state_merge_is_same(contested->expiries[i].stamp, stamp)) {
             return true;
         }
     }

@@ -31,6 +31,8 @@ struct state_merge {
     const bool *is_retired_there; /* by slot, STAMP_SLOTS_COUNT */
 };
 
+/* Do the stamps name one element? */
+bool state_merge_is_same(uint64_t a, uint64_t b);
 bool state_merge_covers_here(const struct state_merge *merge, uint64_t stamp);
 bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp);
 

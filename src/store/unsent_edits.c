@@ -120,8 +120,8 @@ static bool was_flushed(const struct unsent_edits *edits, unsigned number) {
 
 static void note_flush(struct unsent_edits *edits, unsigned number) {
     if (!was_flushed(edits, number)) {
-        edits->flushed = memory_resize(edits->flushed,
-                                       (edits->flushed_count + 1) * sizeof(edits->flushed[0]));
+        edits->flushed =
+            memory_resize(edits->flushed, (edits->flushed_count + 1) * sizeof(edits->flushed[0]));
         edits->flushed[edits->flushed_count++] = number;
     }
 }

@@ -311,9 +311,6 @@ static void check_cause(struct sim_run *run, struct sim_node *node, struct buffe
 }
 
 static void check_large(struct sim_run *run, struct sim_node *node, struct buffer *text) {
-    if (run->plan->is_apart) {
-        return; /* one side's patches go where both have forgotten the other: docs/mesh.md */
-    }
     for (unsigned i = 0; i < RUN_OPS_MAX && !sim_has_failed(&run->world); i++) {
         if (run->oracle.large[i] != OUTCOME_DONE) {
             continue;

@@ -690,9 +690,9 @@ static void raise_hyperloglog(unsigned peer, const char *name, unsigned index) {
     assert_int_equal(hyperloglog_raise(&value, place, HYPERLOGLOG_SPARSE_BYTES_LIMIT),
                      HYPERLOGLOG_RAISED);
     hyperloglog_pair_put(&pairs, place);
-    assert_int_equal(strings_set_registers(&peers[peer].store, &key, buffer_slice(&value),
-                                           buffer_slice(&pairs)),
-                     STORE_OK);
+    assert_int_equal(
+        strings_set_registers(&peers[peer].store, &key, buffer_slice(&value), buffer_slice(&pairs)),
+        STORE_OK);
     store_end_unit(&peers[peer].store);
     buffer_deinit(&value);
     buffer_deinit(&pairs);
