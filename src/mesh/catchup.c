@@ -57,16 +57,6 @@ void catchup_link_closed(struct mesh_link *link) {
 
 /* ---- what may go wrong ---- */
 
-/* They would hear by the next ping that this node joins no more, and that is later than the next of
- * them stops joining. */
-static void tell_peers(struct mesh *mesh) {
-    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (link_is_up(link)) {
-            link_ping(link);
-        }
-    }
-}
-
 /* Is there somebody who lives, and is not linked so far? */
 static bool is_any_out_of_reach(const struct mesh *mesh) {
     const struct membership *membership = &mesh->membership;
@@ -109,7 +99,7 @@ static void look_for_tie(struct mesh *mesh) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
         catchup_stop_joining(mesh);
-        tell_peers(mesh);
+        catchup_tell_peers(mesh);
     }
 }
 

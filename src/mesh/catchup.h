@@ -74,6 +74,8 @@ struct link_catchup {
     uint64_t ends_told_us;           /* when it was last told which lives are ended */
     bool rebases;                    /* the peer compares, or makes again what is missing */
     bool has_rebased;                /* it has done so while this node joined, or before */
+    bool compares;                   /* it has begun to */
+    uint64_t rank, told_rank;        /* catchup_tell_rank(): the peer's, and what it was told */
     bool pulls;                      /* the peer takes over the state of this node, among others */
     uint64_t pulled_us;              /* when the last bytes of a part came */
     uint64_t retry_us;               /* not to be asked before */
@@ -95,7 +97,8 @@ struct catchup {
     bool is_fresh;    /* WAITING: it has no data, and does without none that peers may have */
     bool has_begun;   /* the data were told: sync_begin() */
     bool has_sync;    /* they were, by now or before it was begun anew: that has to be finished */
-    bool was_refused; /* begun anew once, since parts that fitted did not go with what peers had */
+    bool is_comparing; /* what is here with parts, or made again what came of that */
+    bool was_refused;  /* begun anew once, since parts that fitted did not go with what peers had */
     bool was_merging; /* MERGE was tried in place of REBASE, since it was put back */
     bool leaves_void; /* it was begun for what is void: catchup_void.h */
     bool has_seed;    /* `seed` is that of all parts */
@@ -127,10 +130,14 @@ static inline bool catchup_is_joining(const struct catchup *catchup) {
 static inline bool catchup_is_rebasing(const struct catchup *catchup) {
     return catchup->state == CATCHUP_PULLING && catchup->mode == MESH_JOIN_REBASE;
 }
+/* How much this node has seen: more than another one if it has seen all that that one has, and not
+ * the other way round. For the link's peer, which is told so. */
+uint64_t catchup_tell_rank(struct mesh_link *link);
 /* Of this node and the link's peer, both forgotten, does the peer compare first? It does if it has
- * seen all that this node has, and not the other way round: what it has deleted since it makes
- * known by that, and what this node made again it would not know for that. Else their ids decide.
- */
+ * begun to, and this node has not; else by rank. Who has seen more has deleted some of it, perhaps,
+ * and makes that known so; what the other one made again it would not know for that. By what they
+ * have told each other, so that the peer comes to the opposite result, and of several each knows
+ * its place: by what each knows of others' contexts, all of them may wait for each other. */
 bool catchup_compares_first(const struct mesh_link *link);
 /* The link's peer cannot serve us from its log: decides who joins. `lacks_settled`: no log can,
  * since this node has not seen all that is settled there; `was_forgotten`: what this node wrote may

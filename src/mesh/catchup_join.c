@@ -63,6 +63,14 @@ void catchup_begin(struct mesh *mesh, enum mesh_join mode) {
                                        : "");
 }
 
+void catchup_tell_peers(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link)) {
+            link_ping(link);
+        }
+    }
+}
+
 void catchup_begin_anew(struct mesh *mesh) {
     enum mesh_join mode = mesh->catchup.mode;
     catchup_begin(mesh, mode == MESH_JOIN_REBASE ? MESH_JOIN_TAKE : mode);
@@ -91,7 +99,8 @@ void catchup_become_ready(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
-    catchup->is_fresh = catchup->has_sync = catchup->was_refused = catchup->leaves_void =
+    bool has_compared = catchup->is_comparing;
+    catchup->is_fresh = catchup->has_sync = catchup->is_comparing = catchup->was_refused = catchup->leaves_void =
         catchup->was_merging = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
@@ -101,6 +110,9 @@ void catchup_become_ready(struct mesh *mesh) {
     catchup->sourceless_us = catchup->stuck_us = 0;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         link->catchup.has_rebased = false;
+    }
+    if (has_compared) {
+        catchup_tell_peers(mesh);
     }
 }
 

@@ -53,6 +53,10 @@ static bool settle_seed(struct mesh_link *link, const uint64_t seed[2]) {
         streamer_pause(mesh);
         mesh->data.sync_begin(mesh->data.udata, catchup->mode);
         catchup->has_begun = catchup->has_sync = true;
+        if (catchup->mode == MESH_JOIN_REBASE && !catchup->is_comparing) {
+            catchup->is_comparing = true;
+            catchup_tell_peers(mesh);
+        }
     }
     if (!catchup->has_seed) {
         if (!mesh->data.sync_takes_seed(mesh->data.udata, seed)) {

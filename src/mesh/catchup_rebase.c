@@ -78,14 +78,32 @@ static bool awaits_authors(const struct mesh *mesh, const struct mesh_link *link
     return false;
 }
 
+uint64_t catchup_tell_rank(struct mesh_link *link) {
+    const struct mesh *mesh = link->mesh;
+    const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    struct context own;
+    uint64_t rank = 0;
+    catchup_own_context(mesh, &own);
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        rank += stamp_ticks(own.stamps[slot]);
+    }
+    for (size_t i = 0; i < replicas->retired_count; i++) {
+        const struct retired_replica *retired = &replicas->retired[i];
+        unsigned slot = replicas_find(replicas, retired->ref);
+        rank += slot == 0 || own.stamps[slot] == 0 ? retired->ticks : 0;
+    }
+    link->catchup.told_rank = rank;
+    return rank;
+}
+
 bool catchup_compares_first(const struct mesh_link *link) {
     const struct mesh *mesh = link->mesh;
-    struct context seen, own;
-    catchup_own_context(mesh, &own);
-    catchup_seen_context(link, &seen);
-    bool has_ours = context_covers_all(&seen, &own), is_ours = context_covers_all(&own, &seen);
-    return has_ours != is_ours
-               ? has_ours
+    const struct link_catchup *peer = &link->catchup;
+    if (mesh->catchup.is_comparing != peer->compares) {
+        return peer->compares;
+    }
+    return peer->rank != peer->told_rank
+               ? peer->rank > peer->told_rank
                : memcmp(link->peer.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES) < 0;
 }
 

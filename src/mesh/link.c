@@ -354,7 +354,7 @@ static bool check_clock_ahead(struct mesh_link *link, uint64_t peer_unix_ms) {
     return true;
 }
 
-enum { PING_IS_JOINING = 1, PING_IS_REBASING = 2 }; /* flags */
+enum { PING_IS_JOINING = 1, PING_IS_REBASING = 2, PING_IS_COMPARING = 4 }; /* flags */
 
 static void send_ping(struct mesh_link *link, enum mesh_frame type, uint64_t number) {
     struct buffer payload = {0};
@@ -362,7 +362,9 @@ static void send_ping(struct mesh_link *link, enum mesh_frame type, uint64_t num
     codec_put_varint(&payload, (uint64_t)link->mesh->unix_ms);
     const struct catchup *catchup = &link->mesh->catchup;
     buffer_append_byte(&payload, (catchup_is_joining(catchup) ? PING_IS_JOINING : 0) |
-                                     (catchup_is_rebasing(catchup) ? PING_IS_REBASING : 0));
+                                     (catchup_is_rebasing(catchup) ? PING_IS_REBASING : 0) |
+                                     (catchup->is_comparing ? PING_IS_COMPARING : 0));
+    codec_put_varint(&payload, catchup_tell_rank(link));
     link_send(link, type, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -373,7 +375,12 @@ static bool ping_frame(struct mesh_link *link, unsigned type, struct slice paylo
         return false;
     }
     unsigned flags = payload.size > 0 ? (uint8_t)payload.data[0] : 0;
+    payload = slice_skip(payload, payload.size > 0);
     catchup_note_peer(link, (flags & PING_IS_JOINING) != 0, (flags & PING_IS_REBASING) != 0);
+    link->catchup.compares = (flags & PING_IS_COMPARING) != 0;
+    if (!varint_take(&payload, &link->catchup.rank)) {
+        link->catchup.rank = 0;
+    }
     if (type == MESH_FRAME_PING) {
         if (check_clock_ahead(link, peer_unix_ms)) {
             streamer_acknowledge(link->mesh);

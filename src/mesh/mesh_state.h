@@ -41,7 +41,7 @@
  *   CHECK_PULL   number | ranges
  *   CHECK        number | context | count | (u64)...
  *   LEAVE        last ticks
- *   PING, PONG   number | Unix ms
+ *   PING, PONG   number | Unix ms | flags: I join, compare, have begun to | how much I have seen
  *   BROADCAST    broadcast.h
  *   LAG          changes: so many are here that you have not acknowledged; in gossip rounds
  *   ENDS         count | (ref u64, ticks, made ticks)...: lives that are ended (catchup_void.h)
