@@ -94,14 +94,14 @@ struct catchup {
     unsigned served_count; /* links that are served a part */
     uint64_t turns_count;  /* frames of parts that were sent */
     enum mesh_join mode;
-    bool is_fresh;    /* WAITING: it has no data, and does without none that peers may have */
-    bool has_begun;   /* the data were told: sync_begin() */
-    bool has_sync;    /* they were, by now or before it was begun anew: that has to be finished */
+    bool is_fresh;     /* WAITING: it has no data, and does without none that peers may have */
+    bool has_begun;    /* the data were told: sync_begin() */
+    bool has_sync;     /* they were, by now or before it was begun anew: that has to be finished */
     bool is_comparing; /* what is here with parts, or made again what came of that */
     bool was_refused;  /* begun anew once, since parts that fitted did not go with what peers had */
-    bool was_merging; /* MERGE was tried in place of REBASE, since it was put back */
-    bool leaves_void; /* it was begun for what is void: catchup_void.h */
-    bool has_seed;    /* `seed` is that of all parts */
+    bool was_merging;  /* MERGE was tried in place of REBASE, since it was put back */
+    bool leaves_void;  /* it was begun for what is void: catchup_void.h */
+    bool has_seed;     /* `seed` is that of all parts */
     uint64_t seed[2];
     unsigned parts_done;
     uint8_t *part_states; /* 0 open, 1 under way, 2 done */

@@ -206,10 +206,10 @@ void catchup_wait(struct mesh_link *link) {
     }
 }
 
-/* Has the peer retired a life of which there is more here, and seen all that is settled here? Then
- * it is this node that joins, if no more nodes live on its side. Else who was forgotten, and has
- * more keys, would have the other one compare, and that has settled by now what it deleted: what
- * was unsent here of counters would bring back what they were then. */
+/* Had the peer forgotten this node, or retired a life of which there is more here, and has it seen
+ * all that is settled here? Then it is this node that joins, if no more nodes live on its side.
+ * Else who was forgotten, and has more keys, would have the other one compare, and that has settled
+ * by now what it deleted: what was unsent here of counters would bring back what they were then. */
 static bool is_joiner_by_right(const struct mesh_link *link) {
     struct context seen;
     catchup_seen_context(link, &seen);

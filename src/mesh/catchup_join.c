@@ -100,8 +100,8 @@ void catchup_become_ready(struct mesh *mesh) {
     catchup->state = CATCHUP_IDLE;
     catchup->mode = MESH_JOIN_TAKE;
     bool has_compared = catchup->is_comparing;
-    catchup->is_fresh = catchup->has_sync = catchup->is_comparing = catchup->was_refused = catchup->leaves_void =
-        catchup->was_merging = false;
+    catchup->is_fresh = catchup->has_sync = catchup->is_comparing = catchup->was_refused =
+        catchup->leaves_void = catchup->was_merging = false;
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);

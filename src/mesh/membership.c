@@ -308,6 +308,7 @@ void membership_owe(struct member *member, const struct context *context) {
 void membership_admit_life(struct member *member) {
     memory_free(member->owed);
     member->owed = NULL;
+    member->came_back = false;
 }
 
 /* A life of the node begins that was not known. */
@@ -319,7 +320,7 @@ static void begin_life(struct membership *membership, struct member *member, uin
     uint64_t share = hash_share(member);
     struct context claimed;
     if (was_forgotten || had_left) {
-        member->owes_all = true;
+        member->owes_all = member->came_back = true;
     } else if (member->claim != NULL) {
         if (member->owed == NULL) {
             member->owes_from = member->generation + 1;

@@ -77,6 +77,7 @@ struct member {
      * or nothing any more. OWES_ALL: whatever this node has, for its owner to put. admission.h */
     struct context *owed;
     bool owes_all;
+    bool came_back; /* it had left, or was forgotten here, and owes what it missed since */
     /* The generation from which on its lives owe that: those before were counted here, and what
      * they wrote is taken as ever. */
     uint64_t owes_from;

@@ -155,7 +155,7 @@ struct mesh_link {
     bool peer_is_joining, peer_is_rebasing;
     uint64_t contexts_sent, contexts_taken;
     bool peer_was_retired;   /* likewise: it has more of a life than is noted here as retired */
-    bool was_retired;        /* the peer said so of this node */
+    bool was_retired;        /* the peer said so of this node, or that it had forgotten it */
     bool peer_was_forgotten; /* it was settled without it, and it may have written meanwhile */
     bool peer_is_behind;     /* it has written nothing, and must not before it has caught up */
     /* The generation from which on the peer's lives owe something here, and ours there, as it said;

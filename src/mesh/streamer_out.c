@@ -164,10 +164,11 @@ static void stream_lost(struct mesh_link *link) {
         return; /* this node takes over others' state: nobody needs its own */
     }
     bool lacks_settled = link->peer_lacks_retired || link->peer_is_behind;
-    send_lost(link, (lacks_settled ? MESH_LOST_LACKS_SETTLED : 0U) |
-                        (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U) |
-                        (link->peer_was_retired ? MESH_LOST_WAS_RETIRED : 0U) |
-                        (link->peer_owes_from != 0 ? MESH_LOST_WAS_PUT_BACK : 0U));
+    send_lost(link,
+              (lacks_settled ? MESH_LOST_LACKS_SETTLED : 0U) |
+                  (link->peer_was_forgotten ? MESH_LOST_WAS_FORGOTTEN : 0U) |
+                  (link->peer_was_retired || link->member->came_back ? MESH_LOST_WAS_RETIRED : 0U) |
+                  (link->peer_owes_from != 0 ? MESH_LOST_WAS_PUT_BACK : 0U));
 }
 
 /* False when the log does not reach back. */

@@ -9,12 +9,19 @@
 
 enum { STEP_RECORDS = 256 };
 
+/* Of a replica: what it had done by these ticks is asked of counters, and what it did after them to
+ * strings if that is made again. */
+struct history_limit {
+    uint64_t ref, ticks;
+    bool is_made_again;
+};
+
 struct history_read {
     struct log_stream *stream;
     struct counter_history *history;
     struct seen_changes *seen; /* NULL: nothing is unsure */
     struct unsent_edits *edits;
-    struct stream_mark *limits; /* of which lives is more to be told, and after which ticks? */
+    struct history_limit *limits;
     size_t limits_count;
     bool has_begun;
 };
@@ -39,29 +46,40 @@ void history_read_free(struct history_read *read) {
     memory_free(read);
 }
 
-/* What the mesh has of replicas of which it has not seen all, and whose rest is made again here. */
+static void add_limit(struct history_read *read, uint64_t ref, uint64_t ticks, bool is_made_again) {
+    read->limits = memory_resize(read->limits, (read->limits_count + 1) * sizeof(read->limits[0]));
+    read->limits[read->limits_count++] =
+        (struct history_limit){.ref = ref, .ticks = ticks, .is_made_again = is_made_again};
+}
+
+/* What the mesh has of replicas of which it has not seen all, and whose rest is made again here;
+ * and what this node has of those of which the mesh has more. */
 static void note_limits(struct history_read *read, const struct sync *sync,
                         const struct store *store) {
     const struct replicas *replicas = &store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
-        uint64_t ticks;
-        if (sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks) &&
-            ticks < stamp_ticks(store->context.stamps[slot])) {
-            read->limits =
-                memory_resize(read->limits, (read->limits_count + 1) * sizeof(read->limits[0]));
-            read->limits[read->limits_count++] =
-                (struct stream_mark){.ref = replicas->slots[slot].ref, .ticks = ticks};
+        uint64_t ticks, seen = stamp_ticks(store->context.stamps[slot]);
+        if (sync_makes_again(sync, slot)) {
+            if (sync_known_ticks(sync, slot, &ticks) && ticks < seen) {
+                add_limit(read, replicas->slots[slot].ref, ticks, true);
+            }
+        } else if (seen > 0 && sync_shown_ticks(sync, slot, &ticks) && ticks > seen) {
+            add_limit(read, replicas->slots[slot].ref, seen, false);
         }
     }
 }
 
 static void note(struct history_read *read, const struct stream_record *record) {
     for (size_t i = 0; i < read->limits_count; i++) {
-        if (read->limits[i].ref == record->ref) {
-            unsent_edits_note(read->edits, record, read->limits[i].ticks);
+        const struct history_limit *limit = &read->limits[i];
+        if (limit->ref != record->ref) {
+            continue;
         }
-        if (read->limits[i].ref == record->ref && read->limits[i].ticks > 0) {
-            counter_history_note(read->history, record, read->limits[i].ticks);
+        if (limit->is_made_again) {
+            unsent_edits_note(read->edits, record, limit->ticks);
+        }
+        if (limit->ticks > 0) {
+            counter_history_note(read->history, record, limit->ticks);
         }
     }
     if (read->seen != NULL) {

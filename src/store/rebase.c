@@ -97,6 +97,18 @@ static bool is_all_reissued(const struct sync *sync, const struct entry *entry) 
            (parts.register_stamp == 0 || rebase_is_ours(sync, parts.register_stamp));
 }
 
+/* Is it a counter of which some was perhaps seen here, and removed? */
+static bool was_begun(const struct state_merge *merge, const struct entry *theirs) {
+    struct entry_parts parts;
+    if (theirs == NULL ||
+        (entry_kind(theirs) != ENTRY_COUNTER && entry_kind(theirs) != ENTRY_COUNTER_REGISTER &&
+         entry_kind(theirs) != ENTRY_FLOAT_COUNTER)) {
+        return false;
+    }
+    entry_take_apart(theirs, &parts);
+    return rebase_was_begun(merge, parts.start_ticks, theirs->stamp);
+}
+
 /* Notes what is to be made again; afterwards the entry here means nothing any more. */
 static bool compare(struct sync *sync, const struct state_merge *merge, const struct key *key,
                     uint64_t *here, struct store *staged, uint64_t *there) {
@@ -105,8 +117,8 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     if (sync->rebase->is_kept && rebase_entry_at(rebase_aside(sync), key) != NULL) {
         return true; /* it is to be set again to what it was before the joining before this one */
     }
-    switch (rebase_is_edited(sync, key) ? STATE_MERGE_DEEP
-                                        : state_merge_quick(merge, ours, theirs)) {
+    bool is_deep = rebase_is_edited(sync, key) || was_begun(merge, theirs);
+    switch (is_deep ? STATE_MERGE_DEEP : state_merge_quick(merge, ours, theirs)) {
     case STATE_MERGE_TAKE:
     case STATE_MERGE_DROP:
         return true;

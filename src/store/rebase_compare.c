@@ -50,6 +50,11 @@ bool rebase_is_ours(const struct sync *sync, uint64_t stamp) {
     return sync_makes_again(sync, slot);
 }
 
+bool rebase_was_begun(const struct state_merge *merge, uint64_t start_ticks, uint64_t stamp) {
+    return !state_merge_covers_here(merge, stamp) &&
+           state_merge_covers_here(merge, stamp_make(start_ticks, stamp_slot(stamp)));
+}
+
 bool rebase_was_logged(const struct sync *sync, const struct key *key, enum value_type type,
                        struct slice element, uint64_t stamp) {
     struct seen_place place = {.number = sync->store->dbs[key->db].number,
@@ -232,25 +237,31 @@ static bool is_made_in_part(const struct sync *sync, const struct contested_part
            part->start_ticks <= replicas->slots[stamp_slot(part->stamp)].made_ticks;
 }
 
+/* The total that the log has of a part; false: it is not known. */
+static bool find_total(const struct sync *sync, const struct rebase_place *place, unsigned slot,
+                       uint64_t start_ticks, struct counter_total *total) {
+    struct counter_place at = {.ref = sync->store->replicas.slots[slot].ref,
+                               .number = sync->store->dbs[place->owner->db].number,
+                               .type = place->type,
+                               .key = place->owner->name,
+                               .start_ticks = start_ticks};
+    if (place->type != VALUE_STRING) {
+        at.element = place->key->name;
+    }
+    return sync->history != NULL && counter_history_find(sync->history, &at, total);
+}
+
 /* The log has the total of the part that the mesh saw, or that somebody has made again. Leaves the
  * rest in the part, whatever became of what was seen. */
 static bool split_noted(struct sync *sync, const struct state_merge *merge,
                         const struct rebase_place *place, struct contested *contested,
                         struct contested_part *part, const struct contested *there) {
-    const struct replicas *replicas = &sync->store->replicas;
     struct counter_total seen;
-    if (sync->history == NULL || part->off_seen != 0) {
+    if (part->off_seen != 0) {
         return false;
     }
-    struct counter_place at = {.ref = replicas->slots[stamp_slot(part->stamp)].ref,
-                               .number = sync->store->dbs[place->owner->db].number,
-                               .type = place->type,
-                               .key = place->owner->name,
-                               .start_ticks = part->start_ticks};
-    if (place->type != VALUE_STRING) {
-        at.element = place->key->name;
-    }
-    if (!counter_history_find(sync->history, &at, &seen) || (seen.is_float && !part->is_float)) {
+    if (!find_total(sync, place, stamp_slot(part->stamp), part->start_ticks, &seen) ||
+        (seen.is_float && !part->is_float)) {
         return false;
     }
     if (part->is_float) {
@@ -581,6 +592,37 @@ static bool join_hyperloglogs(const struct store *store, struct contested *conte
     return is_done;
 }
 
+/* Of which replicas are parts here? */
+static void note_parts(const struct contested *contested, bool is_here[STAMP_SLOTS_COUNT]) {
+    memset(is_here, 0, STAMP_SLOTS_COUNT * sizeof(is_here[0]));
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        is_here[stamp_slot(contested->parts[i].stamp)] = true;
+    }
+}
+
+/* Parts that were removed here, as far as they had been seen: nothing is left of that once it has
+ * settled. The mesh has more of them by now; the log has what they were. */
+static void take_off_removed(const struct sync *sync, const struct state_merge *merge,
+                             const struct rebase_place *place, struct contested *wanted,
+                             const bool is_here[STAMP_SLOTS_COUNT]) {
+    for (unsigned i = 0; i < wanted->parts_count; i++) {
+        struct contested_part *part = &wanted->parts[i];
+        unsigned slot = stamp_slot(part->stamp);
+        uint64_t seen = merge->seen_here->stamps[slot];
+        struct counter_total total;
+        if (is_here[slot] || rebase_is_ours(sync, part->stamp) || part->off_seen >= seen ||
+            !rebase_was_begun(merge, part->start_ticks, part->stamp) ||
+            replicas_is_void(&sync->store->replicas, seen) ||
+            !find_total(sync, place, slot, part->start_ticks, &total) ||
+            (total.is_float && !part->is_float)) {
+            continue;
+        }
+        part->off = total.total;
+        part->float_off = total.is_float ? total.float_total : (long double)total.total;
+        part->off_seen = part->off_by = seen;
+    }
+}
+
 /* Leaves in the store aside what merging would make of the key. */
 static struct difference merge_aside(struct sync *sync, const struct state_merge *merge,
                                      const struct rebase_place *place) {
@@ -602,7 +644,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
         difference.is_memory_out |= !state_merge_elements(&copy, wanted, ours);
         contested_close(place->ours, key, our_stamp);
     }
-    bool is_left_out = false;
+    bool is_left_out = false, is_here[STAMP_SLOTS_COUNT];
+    note_parts(wanted, is_here);
     bool has_patches = note_edits(merge, wanted, &difference.edits);
     difference.is_memory_out |= !take_number(merge, wanted, theirs, &is_left_out) ||
                                 !take_folded(sync, merge, wanted, theirs) ||
@@ -623,6 +666,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
                            note_patches(merge, wanted, &difference.patches);
     difference.is_memory_out |=
         !state_merge_elements(&rest, wanted, theirs) || !join_hyperloglogs(aside, wanted);
+    take_off_removed(sync, merge, place, wanted, is_here);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);

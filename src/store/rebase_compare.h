@@ -48,6 +48,8 @@ void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
                        struct rebase_verdict *verdict);
 /* Is a change that the mesh lacks made again by this node? */
 bool rebase_is_ours(const struct sync *sync, uint64_t stamp);
+/* Had this node seen the beginning of a part of a counter, and not all that the mesh has of it? */
+bool rebase_was_begun(const struct state_merge *merge, uint64_t start_ticks, uint64_t stamp);
 /* Has the log a change of the key, or of an element (`type` is the owner's, else VALUE_STRING),
  * with the ticks of this stamp? */
 bool rebase_was_logged(const struct sync *sync, const struct key *key, enum value_type type,

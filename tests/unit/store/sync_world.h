@@ -440,10 +440,12 @@ static inline struct counter_history *read_history(const struct sync *sync,
     struct counter_history *history = counter_history_new();
     for (unsigned i = 0; i < authors_count; i++) {
         unsigned slot = replicas_find(&joiner->store.replicas, authors[i].ref);
-        uint64_t ticks;
+        uint64_t seen = stamp_ticks(joiner->store.context.stamps[slot]), ticks = seen;
         bool is_asked =
-            slot != 0 && sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks);
-        for (unsigned at = 0; is_asked && at < authors[i].logged; at++) {
+            slot != 0 &&
+            (sync_makes_again(sync, slot) ? sync_known_ticks(sync, slot, &ticks) : seen > 0);
+        for (unsigned at = 0; is_asked && at < authors[i].logged && authors[i].ticks[at] <= seen;
+             at++) {
             struct stream_record record;
             assert_true(stream_record_take(buffer_slice(&authors[i].records[at]), &record));
             counter_history_note(history, &record, ticks);

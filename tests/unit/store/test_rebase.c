@@ -681,6 +681,35 @@ static void patches_that_were_settled_apart_stay(void **state) {
     reads_history = false;
 }
 
+/* What was seen of a counter when it was deleted stays deleted, whichever side compares: of the
+ * part that the mesh still has, this node has nothing any more. */
+static void a_deleted_counter_keeps_what_came_later(void **state) {
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        bool is_settled = round % 2 != 0, is_set = round >= 2;
+        setup(3);
+        reads_history = true;
+        add(0, "c", 10);
+        deliver_all();
+        add(0, "c", 5);
+        deliver(0, 1);
+        delete (2, "c");
+        if (is_set) {
+            set(2, "c", "100");
+        }
+        if (is_settled) {
+            settle_alone(2);
+        }
+        settle_alone(1);
+        rejoin(2, 1);
+        deliver_all();
+        check_equal();
+        expect_all("c", is_set ? "105" : "5");
+        teardown();
+    }
+    reads_history = false;
+}
+
 static void raise_hyperloglog(unsigned peer, const char *name, unsigned index) {
     struct key key = key_of(peer, name);
     struct buffer value = {0}, pairs = {0};
@@ -795,6 +824,7 @@ int main(void) {
         cmocka_unit_test(patches_of_two_forgotten_ones_stay),
         cmocka_unit_test(patches_that_were_settled_apart_stay),
         cmocka_unit_test(registers_that_were_settled_apart_are_joined),
+        cmocka_unit_test(a_deleted_counter_keeps_what_came_later),
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(unsent_increments_of_floats_count),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
