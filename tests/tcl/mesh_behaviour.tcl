@@ -536,6 +536,70 @@ test "What a forgotten node makes again counts once, though another brings the o
     }
 }
 
+# A partition that lasts longer than mesh-forget-after: all write, all settle without the other side,
+# and what only one side knows is there afterwards, once.
+test "Two sides that forgot each other while both wrote lose nothing" {
+    start_mesh 3 {appendonly yes mesh-forget-after 1} {
+        set large [string repeat . 40000]
+        foreach key {n gone set} { node A incrby $key 10 }
+        node B hincrby h f 10
+        node B zincrby z 10 m
+        node A set large $large
+        node A pfadd hll a
+        node A sadd s both gone
+        converged
+        foreach name {B C} { node $name incrby n 100 }
+        converged
+        cut A
+        node A incrby n 1000
+        node B incrby n 10000
+        node C incrby n 100000
+        foreach {name delta} {A 1 B 2 C 4} {
+            node $name hincrby h f $delta
+            node $name zincrby z $delta m
+            node $name setrange large [expr {$delta * 100}] $name
+            node $name pfadd hll $name
+            node $name sadd s only-$name
+            node $name incrby new $delta
+            node $name rpush l $name
+        }
+        node A del gone
+        node C incrby gone 5
+        node B set set 500
+        node A incrby set 7
+        node B srem s gone
+        foreach {name other} {A B A C B A C A} {
+            wait_until { [node_row $name [mesh_address $other]] eq {} } 60
+        }
+        foreach name {A B C} {
+            node $name incrby n 1000000
+            node $name setrange large [expr {[scan $name %c] * 10}] late
+        }
+        heal
+        foreach name {A B C} {
+            wait_until { [catch { node $name ping }] == 0 && [mesh_field $name mesh_joining] == 0 } 90
+            wait_until { [catch { node $name get n } n] == 0 && $n == 3111210 } 90
+        }
+        linked 30
+        converged 30
+        everywhere 3111210 get n
+        everywhere 17 hget h f
+        everywhere 17 zscore z m
+        everywhere 5 get gone
+        everywhere 507 get set
+        everywhere 7 get new
+        everywhere 4 pfcount hll
+        everywhere {both only-A only-B only-C} sort s alpha
+        everywhere {A B C} sort l alpha
+        foreach {delta name} {1 A 2 B 4 C} {
+            everywhere $name getrange large [expr {$delta * 100}] [expr {$delta * 100}]
+            set at [expr {[scan $name %c] * 10}]
+            everywhere late getrange large $at [expr {$at + 3}]
+        }
+        everywhere 40000 strlen large
+    }
+}
+
 test "DEBUG RELOAD keeps what several nodes count, and ghosts" {
     start_mesh 3 {appendonly yes} {
         # C is away, so nothing settles.
