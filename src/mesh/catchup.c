@@ -98,6 +98,7 @@ static void look_for_tie(struct mesh *mesh) {
     if (mesh->monotonic_us - catchup->tied_us >= wait_ms * 1000) {
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: all peers are joining, and this node has the most to give: ready");
+        catchup_owe_comparing(mesh, false);
         catchup_stop_joining(mesh);
         catchup_tell_peers(mesh);
     }

@@ -130,6 +130,10 @@ static inline bool catchup_is_joining(const struct catchup *catchup) {
 static inline bool catchup_is_rebasing(const struct catchup *catchup) {
     return catchup->state == CATCHUP_PULLING && catchup->mode == MESH_JOIN_REBASE;
 }
+/* Was this node told that it was forgotten, in this life or one before, and has not compared since?
+ * It may have heard meanwhile what others had settled, and looks as if it had when it wrote. It is
+ * noted as a departed life of its own, which a restart finds. */
+bool catchup_owes_comparing(const struct mesh *mesh);
 /* How much this node has seen: more than another one if it has seen all that that one has, and not
  * the other way round. For the link's peer, which is told so. */
 uint64_t catchup_tell_rank(struct mesh_link *link);

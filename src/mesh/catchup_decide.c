@@ -256,6 +256,10 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     if (was_forgotten && catchup_compare_with_peer(link) > 0 && !is_joiner_by_right(link)) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
         link->peer_was_forgotten = true;
+        if (catchup_owes_comparing(mesh)) {
+            catchup_owe_comparing(mesh, false);
+            handshake_send_context(link);
+        }
         streamer_out_seek(link);
         return;
     }

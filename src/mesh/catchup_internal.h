@@ -30,6 +30,8 @@ void catchup_need(struct catchup *catchup, const struct context *needed);
 /* Pulls a state, in that way, from the first part on. A life whose own changes are going to be made
  * again ends. */
 void catchup_begin(struct mesh *mesh, enum mesh_join mode);
+/* Notes, or forgets, that this node owes it: catchup_owes_comparing(). */
+void catchup_owe_comparing(struct mesh *mesh, bool owes);
 /* They would hear by the next ping that this node joins no more, or compares: that is later than
  * the next of them stops joining, or begins. */
 void catchup_tell_peers(struct mesh *mesh);

@@ -28,6 +28,16 @@ static bool has_written(const struct mesh *mesh) {
     return mesh->data.context(mesh->data.udata)->stamps[replicas->self] != 0;
 }
 
+/* Did a peer say that it takes what was written before this node was put back? */
+static bool was_put_back(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link) && link->owes_from > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void catchup_begin(struct mesh *mesh, enum mesh_join mode) {
     struct catchup *catchup = &mesh->catchup;
     if (catchup->state == CATCHUP_IDLE || mode != catchup->mode) {
@@ -38,6 +48,9 @@ void catchup_begin(struct mesh *mesh, enum mesh_join mode) {
     }
     catchup->state = CATCHUP_PULLING;
     catchup->mode = mode;
+    if (mode == MESH_JOIN_REBASE && !was_put_back(mesh)) {
+        catchup_owe_comparing(mesh, true);
+    }
     catchup->begun_us = mesh->monotonic_us;
     catchup->wants_anew = false;
     mesh->retiring_slot = 0;
@@ -112,6 +125,7 @@ void catchup_become_ready(struct mesh *mesh) {
         link->catchup.has_rebased = false;
     }
     if (has_compared) {
+        catchup_owe_comparing(mesh, false);
         catchup_tell_peers(mesh);
     }
 }

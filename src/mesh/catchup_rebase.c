@@ -78,6 +78,22 @@ static bool awaits_authors(const struct mesh *mesh, const struct mesh_link *link
     return false;
 }
 
+bool catchup_owes_comparing(const struct mesh *mesh) {
+    return replicas_find_departed(mesh->data.replicas(mesh->data.udata), mesh->opts.node_id) !=
+           NULL;
+}
+
+void catchup_owe_comparing(struct mesh *mesh, bool owes) {
+    struct departed_life life = {.id.generation = mesh->opts.generation, .is_forgotten = true};
+    memcpy(life.id.node, mesh->opts.node_id, REPLICA_NODE_ID_BYTES);
+    struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
+    if (owes && !catchup_owes_comparing(mesh)) {
+        replicas_note_departed(replicas, &life);
+    } else if (!owes) {
+        replicas_drop_departed(replicas, &life.id);
+    }
+}
+
 uint64_t catchup_tell_rank(struct mesh_link *link) {
     const struct mesh *mesh = link->mesh;
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);

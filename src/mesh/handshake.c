@@ -31,6 +31,7 @@ enum {
     HELLO_HAS_SECRET = 1,
     HELLO_IS_JOINING = 2,
     CONTEXT_IS_ADMITTED = 1,
+    CONTEXT_WAS_FORGOTTEN = 2, /* catchup_owes_comparing() */
     PROOF_BYTES = 32,
     PROTOCOL_MINOR = 0,
 };
@@ -127,7 +128,10 @@ void handshake_send_context(struct mesh_link *link) {
     struct buffer payload = {0};
     uint64_t count = 0;
     codec_put_varint(&payload, (uint64_t)mesh->unix_ms);
-    buffer_append_byte(&payload, mesh->is_admitted ? CONTEXT_IS_ADMITTED : 0);
+    buffer_append_byte(&payload, (mesh->is_admitted ? CONTEXT_IS_ADMITTED : 0) |
+                                     (catchup_owes_comparing(mesh) && !mesh->catchup.is_comparing
+                                          ? CONTEXT_WAS_FORGOTTEN
+                                          : 0));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         count += replicas->slots[slot].ref != 0;
     }
@@ -545,7 +549,11 @@ static bool context_frame(struct mesh_link *link, struct slice payload) {
         mesh_want_generation(mesh, newest + 1);
     }
     look_for_self(link, &context);
-    admission_judge(link, &context, unknown, (flags & CONTEXT_IS_ADMITTED) != 0);
+    if ((flags & CONTEXT_WAS_FORGOTTEN) != 0) {
+        link->peer_was_forgotten = true;
+    } else {
+        admission_judge(link, &context, unknown, (flags & CONTEXT_IS_ADMITTED) != 0);
+    }
     membership_note_context(link->member, &context);
     if (is_first) {
         come_up(link);

@@ -522,7 +522,7 @@ static bool awaits_forgotten(const struct mesh *mesh) {
     const struct replicas *replicas = get_replicas(mesh);
     for (size_t i = 0; i < replicas->departed_count; i++) {
         const struct departed_life *life = &replicas->departed[i];
-        if (life->is_forgotten &&
+        if (life->is_forgotten && life->unix_ms > 0 &&
             (uint64_t)mesh->unix_ms < life->unix_ms + mesh->settings.retire_after_ms) {
             return true;
         }

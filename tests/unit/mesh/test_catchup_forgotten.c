@@ -45,6 +45,33 @@ static void who_was_forgotten_waits(void **state) {
     world_free(world);
 }
 
+/* It was told so and restarts before it has compared. It has heard all by then that others have settled, and
+ * looks as if it had when it wrote; so it says that it owes that, and no more once it is done. */
+static void who_restarts_has_yet_to_compare(void **state) {
+    (void)state;
+    for (unsigned owes = 0; owes < 2; owes++) {
+        struct world *world = begin_world(3, 3, 31);
+        struct world_node *node = &world->nodes[2];
+        write_all(world, 3, 20, 1);
+        world_run_ms(world, 3000);
+        if (owes) {
+            node->mesh->was_forgotten = true;
+            while (node->mesh->catchup.state != CATCHUP_PULLING) {
+                world_step(world);
+            }
+            assert_true(catchup_owes_comparing(node->mesh));
+        }
+        world_stop(world, 2);
+        sides[2].begins = 0;
+        start(world, 2);
+        assert_true(becomes_ready(world, 2, 2 * CATCHUP_REBASE_MS));
+        assert_int_equal(sides[2].rebased, owes);
+        assert_false(catchup_owes_comparing(node->mesh));
+        assert_int_equal(sides[2].begins, owes);
+        world_free(world);
+    }
+}
+
 /* It compares with who has all of its lives that anybody has. */
 static void who_was_forgotten_asks_who_knows_its_lives(void **state) {
     (void)state;
@@ -346,6 +373,7 @@ static void what_is_void_everywhere_stays(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_was_forgotten_waits),
+        cmocka_unit_test(who_restarts_has_yet_to_compare),
         cmocka_unit_test(who_was_forgotten_asks_who_knows_its_lives),
         cmocka_unit_test(who_was_forgotten_does_not_wait_forever),
         cmocka_unit_test(the_forgotten_compare_one_after_the_other),
