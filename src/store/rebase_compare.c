@@ -842,7 +842,6 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
                     const struct rebase_place *place, struct rebase_verdict *verdict) {
     const struct entry *their_entry = rebase_entry_at(place->theirs, place->key);
     struct view ours, wanted, theirs;
-    view_init(&ours, sync->store, rebase_entry_at(place->ours, place->key));
     bool was_seen = was_all_seen(sync, merge, their_entry);
     struct difference difference = merge_aside(sync, merge, place);
     if (difference.is_memory_out) {
@@ -850,6 +849,7 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
         buffer_deinit(&difference.edits);
         return false;
     }
+    view_init(&ours, sync->store, rebase_entry_at(place->ours, place->key)); /* it may have moved */
     view_init(&wanted, sync->store, rebase_entry_at(place->aside, place->key));
     view_init(&theirs, sync->store, rebase_entry_at(place->theirs, place->key));
     /* What is a register on the one side may be an edit on the other: then the bytes tell. The
