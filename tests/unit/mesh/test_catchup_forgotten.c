@@ -45,8 +45,9 @@ static void who_was_forgotten_waits(void **state) {
     world_free(world);
 }
 
-/* It was told so and restarts before it has compared. It has heard all by then that others have settled, and
- * looks as if it had when it wrote; so it says that it owes that, and no more once it is done. */
+/* It was told so and restarts before it has compared. It has heard all by then that others have
+ * settled, and looks as if it had when it wrote; so it says that it owes that, and no more once it
+ * is done. */
 static void who_restarts_has_yet_to_compare(void **state) {
     (void)state;
     for (unsigned owes = 0; owes < 2; owes++) {
