@@ -135,7 +135,7 @@ static inline bool catchup_is_rebasing(const struct catchup *catchup) {
  * noted as a departed life of its own, which a restart finds. */
 bool catchup_owes_comparing(const struct mesh *mesh);
 /* How much this node has seen: more than another one if it has seen all that that one has, and not
- * the other way round. For the link's peer, which is told so. */
+ * the other way round. For the link's peer, which is told so; 0 while it compares nothing. */
 uint64_t catchup_tell_rank(struct mesh_link *link);
 /* Of this node and the link's peer, both forgotten, does the peer compare first? It does if it has
  * begun to, and this node has not; else by rank. Who has seen more has deleted some of it, perhaps,

@@ -99,6 +99,10 @@ uint64_t catchup_tell_rank(struct mesh_link *link) {
     const struct replicas *replicas = mesh->data.replicas(mesh->data.udata);
     struct context own;
     uint64_t rank = 0;
+    link->catchup.told_rank = 0;
+    if (!catchup_is_rebasing(&mesh->catchup) && !mesh->catchup.is_comparing) {
+        return 0; /* nobody asks */
+    }
     catchup_own_context(mesh, &own);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         rank += stamp_ticks(own.stamps[slot]);

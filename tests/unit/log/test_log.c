@@ -212,7 +212,8 @@ static void retire(struct world *world, unsigned slot) {
 static void depart(struct world *world, uint8_t number, bool is_forgotten) {
     struct departed_life life = {.id = {.node = {number}, .generation = 10U + number},
                                  .is_forgotten = is_forgotten,
-                                 .left_ticks = is_forgotten ? 0 : number};
+                                 .left_ticks = is_forgotten ? 0 : number,
+                                 .unix_ms = UINT64_C(1700000000000) + number};
     replicas_note_departed(&world->store.replicas, &life);
 }
 
@@ -230,6 +231,7 @@ static void expect_departed(struct world *world, unsigned count) {
         assert_int_equal(life->id.generation, 10 + life->id.node[0]);
         assert_int_equal(life->left_ticks, life->is_forgotten ? 0 : life->id.node[0]);
         assert_int_equal(life->is_forgotten, life->id.node[0] % 2 == 0);
+        assert_int_equal(life->unix_ms, UINT64_C(1700000000000) + life->id.node[0]);
     }
 }
 

@@ -216,6 +216,42 @@ static void who_has_no_seeds_retires(void **state) {
     world_free(world);
 }
 
+/* For as long as somebody who was forgotten may come back nobody's life is retired, neither his nor
+ * an earlier one of who is there. */
+static void nobody_is_retired_while_one_may_come_back(void **state) {
+    (void)state;
+    enum { AFTER_MS = 60000 };
+    struct world *world = world_new(3, 9);
+    for (unsigned i = 0; i < 3; i++) {
+        world->nodes[i].settings.retire_after_ms = AFTER_MS;
+        world_start(world, i);
+    }
+    assert_true(world_links(world, 5000));
+    for (unsigned i = 0; i < 3; i++) {
+        world_write(&world->nodes[i], i, 1);
+    }
+    assert_true(world_converges(world, 500));
+    world_stop(world, 2);
+    world_restart(world, 1);
+    world_run_ms(world, 30000);
+    uint64_t before_us = world->now_us;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mesh *mesh = world->nodes[i].mesh;
+        membership_forget(&mesh->membership, member_of(world, i, 2), mesh_now_ms(mesh));
+    }
+    world_run_ms(world, AFTER_MS - 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(world->nodes[i].replicas.retired_count, 0);
+        assert_int_equal(world->nodes[i].replicas.departed_count, 1);
+    }
+    while (world->nodes[0].replicas.retired_count + world->nodes[1].replicas.retired_count < 4) {
+        world_step(world);
+        assert_true(world->now_us - before_us < 2 * AFTER_MS * UINT64_C(1000));
+    }
+    assert_true(world->now_us - before_us >= AFTER_MS * UINT64_C(1000));
+    world_free(world);
+}
+
 static void set_owed(struct member *member, const struct context *owed) {
     membership_admit_life(member);
     if (owed != NULL) {
@@ -310,6 +346,7 @@ int main(void) {
         cmocka_unit_test(who_was_counted_owes_its_last_claim),
         cmocka_unit_test(who_is_not_admitted_retires_nobody),
         cmocka_unit_test(who_has_no_seeds_retires),
+        cmocka_unit_test(nobody_is_retired_while_one_may_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
