@@ -534,7 +534,7 @@ static bool awaits_forgotten(const struct mesh *mesh) {
  * who lives apart from nodes that have forgotten him will. For that both have to know who wrote
  * what: a counter of which each has folded the other's part into a number cannot be told apart. So
  * they wait, but where slots run out; what others have retired is retired here in any case. */
-static bool may_retire(const struct mesh *mesh, unsigned slot) {
+static bool may_retire(const struct mesh *mesh, unsigned slot, bool awaits) {
     const struct replicas *replicas = get_replicas(mesh);
     if (replicas->slots_count > STAMP_SLOTS_COUNT / 2) {
         return true;
@@ -542,7 +542,7 @@ static bool may_retire(const struct mesh *mesh, unsigned slot) {
     return (mesh->is_admitted || mesh->settings.seeds_count == 0) &&
            (slot == mesh->retiring_slot ||
             membership_is_retired_elsewhere(&mesh->membership, replicas->slots[slot].ref) ||
-            !awaits_forgotten(mesh));
+            !awaits);
 }
 
 /* What is below the frontier is settled; replicas that are gone for good give up their slots. */
@@ -554,14 +554,15 @@ static void settle(struct mesh *mesh) {
         return;
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
+    bool awaits = awaits_forgotten(mesh);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
-            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot) &&
-            may_retire(mesh, slot)) {
+            may_retire(mesh, slot, awaits) &&
+            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
             mesh->retiring_slot = slot;
             mesh->retiring_ref = replicas->slots[slot].ref;
         }
-        if (slot == mesh->retiring_slot && may_retire(mesh, slot)) {
+        if (slot == mesh->retiring_slot && may_retire(mesh, slot, awaits)) {
             retire_on(mesh);
         }
     }
