@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "log/log_stream.h"
 #include "store/counter_history.h"
+#include "store/made_again.h"
 #include "store/seen_changes.h"
 #include "store/unsent_edits.h"
 
@@ -21,6 +22,7 @@ struct history_read {
     struct counter_history *history;
     struct seen_changes *seen; /* NULL: nothing is unsure */
     struct unsent_edits *edits;
+    struct made_again *made;
     struct history_limit *limits;
     size_t limits_count;
     bool has_begun;
@@ -31,6 +33,7 @@ struct history_read *history_read_new(struct log *log) {
     read->stream = log_stream_new(log);
     read->history = counter_history_new();
     read->edits = unsent_edits_new();
+    read->made = made_again_new();
     return read;
 }
 
@@ -42,6 +45,7 @@ void history_read_free(struct history_read *read) {
     counter_history_free(read->history);
     seen_changes_free(read->seen);
     unsent_edits_free(read->edits);
+    made_again_free(read->made);
     memory_free(read->limits);
     memory_free(read);
 }
@@ -69,7 +73,13 @@ static void note_limits(struct history_read *read, const struct sync *sync,
     }
 }
 
-static void note(struct history_read *read, const struct stream_record *record) {
+static void note(struct history_read *read, const struct store *store,
+                 const struct stream_record *record) {
+    const struct replica *life =
+        &store->replicas.slots[replicas_find(&store->replicas, record->ref)];
+    if (life->is_ended) {
+        made_again_note(read->made, record, life->ended_ticks, life->made_ticks);
+    }
     for (size_t i = 0; i < read->limits_count; i++) {
         const struct history_limit *limit = &read->limits[i];
         if (limit->ref != record->ref) {
@@ -102,15 +112,16 @@ bool history_read_some(struct history_read *read, struct sync *sync, const struc
         struct slice bytes;
         switch (log_stream_next(read->stream, &record, &bytes)) {
         case LOG_STREAM_RECORD:
-            note(read, &record);
+            note(read, store, &record);
             break;
         case LOG_STREAM_WAIT:
             return false;
         case LOG_STREAM_END:
-            sync_set_history(sync, read->history, read->seen, read->edits);
+            sync_set_history(sync, read->history, read->seen, read->edits, read->made);
             read->history = NULL;
             read->seen = NULL;
             read->edits = NULL;
+            read->made = NULL;
             return true;
         case LOG_STREAM_LOST:
             return true; /* a total that is missing is not the newest that was noted */

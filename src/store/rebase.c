@@ -147,6 +147,18 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     return true;
 }
 
+/* Did the mesh's value come of making again what was seen here? */
+static bool was_made_again(const struct sync *sync, const struct key *key,
+                           const struct entry *theirs) {
+    struct entry_scratch scratch;
+    struct seen_place place = {
+        .number = sync->store->dbs[key->db].number, .type = VALUE_STRING, .key = key->name};
+    return sync->made_again != NULL &&
+           (entry_kind(theirs) == ENTRY_BYTES || entry_kind(theirs) == ENTRY_INTEGER ||
+            entry_kind(theirs) == ENTRY_LARGE) &&
+           made_again_has(sync->made_again, &place, entry_value(theirs, &scratch));
+}
+
 /* Values into which both sides have folded edits may have one stamp and other bytes. */
 static bool is_equal(const struct entry *here, const struct entry *there) {
     struct entry_scratch ours, theirs;
@@ -164,6 +176,13 @@ bool rebase_key(struct sync *sync, const struct sync_part *part, const struct ke
     }
     struct entry *ours = here != NULL ? table_item(*here) : NULL;
     struct entry *theirs = there != NULL ? table_item(*there) : NULL;
+    struct context seen;
+    if (theirs != NULL && was_made_again(sync, key, theirs)) {
+        seen = *merge.seen_here;
+        context_add(&seen, theirs->stamp);
+        context_add(&seen, entry_expire_stamp(theirs));
+        merge.seen_here = &seen;
+    }
     if (theirs != NULL && merge.settled_ticks_here != UINT64_MAX &&
         rebase_all_was_logged(sync, &merge, key, VALUE_STRING, slice_make("", 0), theirs)) {
         merge.settled_ticks_here = UINT64_MAX;

@@ -299,21 +299,43 @@ static bool is_deep(const struct side *side) {
 
 /* ---- what is plain ---- */
 
+/* Its value as changes have it; it lies in the side, in `view` or in `text`. */
+static struct slice side_value(const struct compare_walk *walk, const struct side *side,
+                               struct element *view, char text[NUMBER_FLOAT_BYTES_MAX]) {
+    if (side->entry != NULL) {
+        element_view(side->entry, walk->type, view);
+    } else {
+        view->value = side->plain.value;
+        view->score = side->plain.score;
+    }
+    return walk->type == VALUE_SORTED_SET
+               ? slice_make(text, number_format_double(text, view->score))
+               : view->value;
+}
+
 static void reissue(const struct compare_walk *walk, const struct side *ours) {
     char text[NUMBER_FLOAT_BYTES_MAX];
-    struct element *view = memory_alloc(sizeof(*view));
-    if (ours->entry != NULL) {
-        element_view(ours->entry, walk->type, view);
-    } else {
-        view->value = ours->plain.value;
-        view->score = ours->plain.score;
-    }
-    struct slice value = view->value;
-    if (walk->type == VALUE_SORTED_SET) {
-        value = slice_make(text, number_format_double(text, view->score));
-    }
-    put_element(walk->sync, walk->key, ELEMENT_SET, walk->type, side_name(ours), value, 0);
+    struct element *view = memory_alloc_zero(sizeof(*view));
+    put_element(walk->sync, walk->key, ELEMENT_SET, walk->type, side_name(ours),
+                side_value(walk, ours, view, text), 0);
     memory_free(view);
+}
+
+/* Was it made again, and seen here as it was before? */
+static bool was_made_again(const struct compare_walk *walk, const struct side *theirs) {
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    if (walk->sync->made_again == NULL) {
+        return false;
+    }
+    struct element *view = memory_alloc_zero(sizeof(*view));
+    struct seen_place place = {.number = walk->sync->store->dbs[walk->key->db].number,
+                               .type = walk->type,
+                               .key = walk->key->name,
+                               .element = side_name(theirs)};
+    bool is_known =
+        made_again_has(walk->sync->made_again, &place, side_value(walk, theirs, view, text));
+    memory_free(view);
+    return is_known;
 }
 
 /* Had this node seen what the mesh has? */
@@ -321,7 +343,8 @@ static bool was_seen(const struct compare_walk *walk, const struct side *theirs)
     uint64_t stamp = side_stamp(theirs);
     return state_merge_covers_here(walk->merge, stamp) ||
            (stamp_slot(stamp) == STAMP_SLOT_SETTLED &&
-            rebase_was_logged(walk->sync, walk->key, walk->type, side_name(theirs), stamp));
+            rebase_was_logged(walk->sync, walk->key, walk->type, side_name(theirs), stamp)) ||
+           was_made_again(walk, theirs);
 }
 
 /* An element that is here. */

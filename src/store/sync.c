@@ -103,13 +103,15 @@ uint64_t sync_unsure_ticks(const struct sync *sync) {
 }
 
 void sync_set_history(struct sync *sync, struct counter_history *history, struct seen_changes *seen,
-                      struct unsent_edits *edits) {
+                      struct unsent_edits *edits, struct made_again *made) {
     counter_history_free(sync->history);
     seen_changes_free(sync->seen_changes);
     unsent_edits_free(sync->unsent_edits);
     sync->history = history;
     sync->seen_changes = seen;
     sync->unsent_edits = edits;
+    made_again_free(sync->made_again);
+    sync->made_again = made;
 }
 
 void sync_abandon(struct sync *sync) {
@@ -155,6 +157,7 @@ void sync_free(struct sync *sync) {
     counter_history_free(sync->history);
     seen_changes_free(sync->seen_changes);
     unsent_edits_free(sync->unsent_edits);
+    made_again_free(sync->made_again);
     for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
         memory_free(sync->marks[slot].marks);
     }

@@ -59,6 +59,7 @@ typedef enum sync_fate (*sync_fate_fn)(void *udata, uint64_t stamp);
 struct sync;
 struct counter_history;
 struct unsent_edits;
+struct made_again;
 struct seen_changes;
 
 /* What becomes of what only this node knows. */
@@ -116,9 +117,10 @@ bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
 uint64_t sync_unsure_ticks(const struct sync *sync);
 /* When rebasing, before sync_merge_some(): what the log says. What counters were at the ticks that
  * are shown, which changes were seen above sync_unsure_ticks() (NULL: not read), and how strings
- * were edited after what is shown (likewise). `sync` owns all of it from now on. */
+ * were edited after what is shown, and what others have made again (likewise). `sync` owns all of
+ * it from now on. */
 void sync_set_history(struct sync *sync, struct counter_history *history, struct seen_changes *seen,
-                      struct unsent_edits *edits);
+                      struct unsent_edits *edits, struct made_again *made);
 /* All parts are in: merges or rebases the next one; true when all are. Not before they are all
  * here, so that it can be begun anew as long as one is missing. */
 bool sync_merge_some(struct sync *sync);

@@ -5,6 +5,7 @@
 #define STORE_SYNC_STATE_H
 
 #include "store/counter_history.h"
+#include "store/made_again.h"
 #include "store/state_merge.h"
 #include "store/mutate.h"
 #include "store/rebase.h"
@@ -88,6 +89,7 @@ struct sync {
     struct counter_history *history;   /* NULL: none was handed over */
     struct seen_changes *seen_changes; /* likewise */
     struct unsent_edits *unsent_edits; /* likewise */
+    struct made_again *made_again;     /* likewise */
     struct sync_stats stats;
 };
 

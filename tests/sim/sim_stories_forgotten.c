@@ -425,6 +425,49 @@ static void m16_forgotten_by_one_that_restarts(struct story *story) {
     expect_all(story, "GET b", "1");
 }
 
+/* A was cut off before B added something, and C after it had seen and deleted some of that. All
+ * forget each other; B and C compare with A one after the other, and what the first one makes again
+ * of what the second had deleted does not stay. */
+static void m16_what_another_one_deletes_stays_deleted(struct story *story) {
+    start(story, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)say(story, i, "CONFIG SET mesh-forget-after 2");
+    }
+    (void)say(story, A, "SET first 1");
+    (void)say(story, A, "MSET more 1 of 1 what 1 A 1 has 1");
+    agree(story);
+    cut(story, A, B);
+    cut(story, A, C);
+    (void)say(story, B, "MSET gone 1 kept 1 over 1");
+    (void)say(story, B, "SADD s gone kept");
+    (void)say(story, B, "HSET h gone 1 kept 1 over 1");
+    (void)say(story, B, "ZADD z 1.5 gone 2.5 kept");
+    (void)say(story, C, "MSET deleted 1 also 1");
+    wait_ms(story, 500);
+    expect(story, C, "EXISTS gone kept over s h z", "6");
+    expect(story, B, "EXISTS deleted also", "2");
+    cut(story, B, C);
+    (void)say(story, C, "DEL gone");
+    (void)say(story, C, "SREM s gone");
+    (void)say(story, C, "HDEL h gone");
+    (void)say(story, C, "ZREM z gone");
+    (void)say(story, C, "SET over 2");
+    (void)say(story, C, "HSET h over 2");
+    (void)say(story, B, "DEL deleted");
+    (void)say(story, B, "SET late 1");
+    wait_ms(story, 30000);
+    for_pairs(story, mend);
+    wait_ms(story, 1000);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "MGET first kept late also", "1 1 1 1");
+    expect_all(story, "EXISTS gone deleted", "0");
+    expect_all(story, "GET over", "2");
+    expect_all(story, "SMEMBERS s", "kept");
+    expect_all(story, "HMGET h gone kept over", "- 1 2");
+    expect_all(story, "ZRANGE z 0 -1", "kept");
+}
+
 /* B was forgotten. What all others have settled since is in their snapshots, the deletes that led
  * there are in no log any more, and they may have restarted, or B: it is B that comes back to them
  * and not they to B, and what was deleted of a counter stays deleted. */
@@ -505,6 +548,7 @@ static const struct story_row rows[] = {
      m16_deleted_by_one_that_was_put_back_and_taken, 2},
     STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
+    {"m16_what_another_one_deletes_stays_deleted", m16_what_another_one_deletes_stays_deleted, 3},
     {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},
     {"m16_forgotten_and_restarted", m16_forgotten_and_restarted, 2},
     {"m16_forgotten_and_all_restarted", m16_forgotten_and_all_restarted, 2},
