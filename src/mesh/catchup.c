@@ -60,9 +60,12 @@ void catchup_link_closed(struct mesh_link *link) {
 /* Is there somebody who lives, and is not linked so far? */
 static bool is_any_out_of_reach(const struct mesh *mesh) {
     const struct membership *membership = &mesh->membership;
+    if (dials_are_partial(mesh)) {
+        return false; /* that is as it should be */
+    }
     for (size_t i = 0; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];
-        if (!member->is_self && member->state <= MEMBER_SUSPECT && !dials_are_partial(mesh)) {
+        if (!member->is_self && member->state <= MEMBER_SUSPECT) {
             const struct mesh_link *link = mesh_find_link(mesh, member);
             if (link == NULL || !link_is_up(link)) {
                 return true;

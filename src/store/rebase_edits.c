@@ -7,29 +7,11 @@
 #include "base/varint.h"
 #include "crdt/hyperloglog.h"
 
-static bool has_same_register(const struct contested *contested, uint64_t stamp) {
-    for (unsigned i = 0; i < contested->registers_count; i++) {
-        if (state_merge_is_same(contested->registers[i].stamp, stamp)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_edit(const struct contested *contested, uint64_t stamp) {
-    for (unsigned i = 0; i < contested->edits_count; i++) {
-        if (state_merge_is_same(contested->edits[i].stamp, stamp)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the mesh has of the register with that stamp: that, or if it has it as an edit, all that was
  * seen here, which is in the register here. False when memory is out. */
 static bool take_form(const struct state_merge *merge, struct contested *contested, uint64_t stamp,
                       const struct contested *there) {
-    bool is_edit = has_edit(there, stamp), is_done = true;
+    bool is_edit = state_merge_has_edit(there, stamp), is_done = true;
     for (unsigned i = 0; i < there->registers_count; i++) {
         const struct contested_register *reg = &there->registers[i];
         if (state_merge_is_same(reg->stamp, stamp) ||
@@ -39,7 +21,8 @@ static bool take_form(const struct state_merge *merge, struct contested *contest
     }
     for (unsigned i = 0; i < there->edits_count && is_edit; i++) {
         const struct contested_edit *edit = &there->edits[i];
-        if (state_merge_covers_here(merge, edit->stamp) && !has_edit(contested, edit->stamp)) {
+        if (state_merge_covers_here(merge, edit->stamp) &&
+            !state_merge_has_edit(contested, edit->stamp)) {
             is_done &= contested_add_edit(merge->store, contested, edit);
         }
     }
@@ -56,7 +39,8 @@ bool rebase_take_edited(const struct state_merge *merge, struct contested *conte
         long double number;
         bool is_number = reg->form == CONTESTED_NUMBER ||
                          number_parse_float(contested_register_bytes(reg, &scratch), &number);
-        if (!is_number && (has_same_register(there, stamp) || has_edit(there, stamp))) {
+        if (!is_number &&
+            (state_merge_has_register(there, stamp) || state_merge_has_edit(there, stamp))) {
             contested_drop_register(contested, i);
             is_done &= take_form(merge, contested, stamp, there);
         }

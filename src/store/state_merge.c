@@ -125,7 +125,7 @@ enum state_merge_quick state_merge_quick(const struct state_merge *merge, const 
 
 /* ---- registers and edits ---- */
 
-static bool has_register(const struct contested *contested, uint64_t stamp) {
+bool state_merge_has_register(const struct contested *contested, uint64_t stamp) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
         if (state_merge_is_same(contested->registers[i].stamp, stamp)) {
             return true;
@@ -134,8 +134,8 @@ static bool has_register(const struct contested *contested, uint64_t stamp) {
     return false;
 }
 
-/* Edits may be many, and have rising ticks. */
-static bool has_edit(const struct contested *contested, uint64_t stamp) {
+/* They may be many, and have rising ticks. */
+bool state_merge_has_edit(const struct contested *contested, uint64_t stamp) {
     unsigned low = 0, high = contested->edits_count;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
@@ -188,7 +188,7 @@ static bool take_folded(const struct state_merge *merge, struct contested *here,
 static bool take_folded_edits(const struct state_merge *merge, struct contested *here,
                               const struct contested *there) {
     for (unsigned i = 0; i < there->registers_count; i++) {
-        if (has_edit(here, there->registers[i].stamp) &&
+        if (state_merge_has_edit(here, there->registers[i].stamp) &&
             !add_register(merge, here, &there->registers[i])) {
             return false;
         }
@@ -203,17 +203,17 @@ static bool drop_superseded(const struct state_merge *merge, struct contested *h
     bool were_folded = false;
     for (unsigned i = here->registers_count; i-- > 0;) {
         uint64_t stamp = here->registers[i].stamp;
-        if (!has_register(there, stamp) && !has_edit(there, stamp) &&
+        if (!state_merge_has_register(there, stamp) && !state_merge_has_edit(there, stamp) &&
             state_merge_covers_there(merge, stamp)) {
             contested_drop_register(here, i);
         }
     }
     for (unsigned i = here->edits_count; i-- > 0;) {
         uint64_t stamp = here->edits[i].stamp;
-        if (has_edit(there, stamp)) {
+        if (state_merge_has_edit(there, stamp)) {
             continue;
         }
-        if (has_register(there, stamp)) {
+        if (state_merge_has_register(there, stamp)) {
             contested_drop_edit(here, i);
         } else if (state_merge_covers_there(merge, stamp)) {
             contested_drop_edit(here, i);
@@ -227,14 +227,15 @@ static bool add_missing(const struct state_merge *merge, struct contested *here,
                         const struct contested *there) {
     for (unsigned i = 0; i < there->registers_count; i++) {
         const struct contested_register *reg = &there->registers[i];
-        if (!has_register(here, reg->stamp) && !state_merge_covers_here(merge, reg->stamp) &&
-            !add_register(merge, here, reg)) {
+        if (!state_merge_has_register(here, reg->stamp) &&
+            !state_merge_covers_here(merge, reg->stamp) && !add_register(merge, here, reg)) {
             return false;
         }
     }
     for (unsigned i = 0; i < there->edits_count; i++) {
         const struct contested_edit *edit = &there->edits[i];
-        if (!has_register(here, edit->stamp) && !has_edit(here, edit->stamp) &&
+        if (!state_merge_has_register(here, edit->stamp) &&
+            !state_merge_has_edit(here, edit->stamp) &&
             !state_merge_covers_here(merge, edit->stamp) &&
             !contested_add_edit(merge->store, here, edit)) {
             return false;
@@ -352,7 +353,7 @@ static void fold_as_other(const struct store *store, struct contested *contested
     const struct contested_part *part = contested_find_part(contested, slot);
     if (part != NULL && stamp_ticks(part->stamp) <= ticks_max &&
         contested_find_part(other, slot) == NULL &&
-        has_register(other, retire_folded_stamp(contested, part))) {
+        state_merge_has_register(other, retire_folded_stamp(contested, part))) {
         retire_fold_part(store, contested, (unsigned)(part - contested->parts));
     }
 }

@@ -33,6 +33,8 @@ struct state_merge {
 
 /* Do the stamps name one element? */
 bool state_merge_is_same(uint64_t a, uint64_t b);
+bool state_merge_has_register(const struct contested *contested, uint64_t stamp);
+bool state_merge_has_edit(const struct contested *contested, uint64_t stamp);
 bool state_merge_covers_here(const struct state_merge *merge, uint64_t stamp);
 bool state_merge_covers_there(const struct state_merge *merge, uint64_t stamp);
 
