@@ -464,6 +464,7 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_duplicates", stats.duplicates);
     info_count(w, "mesh_gaps", stats.gaps);
     info_count(w, "mesh_early", stats.early);
+    info_count(w, "mesh_late", node->stats.late_records);
     info_count(w, "mesh_waiting_records", stats.waiting_records);
     info_count(w, "mesh_waiting_bytes", stats.waiting_bytes);
     info_count(w, "mesh_waiting_dropped", stats.waiting_dropped);

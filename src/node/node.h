@@ -106,6 +106,7 @@ struct node_stats {
     uint64_t connections_received, connections_rejected, commands_processed;
     uint64_t input_bytes, output_bytes;
     uint64_t unexpected_error_replies, total_error_replies;
+    uint64_t late_records; /* of nodes that were forgotten: is_late() in node_mesh.c */
     uint64_t evicted_clients, output_limit_disconnections, query_limit_disconnections;
     uint64_t reads_processed, writes_processed;
     uint64_t expired_time_cap_reached, expire_cycle_us, eviction_us;

@@ -31,6 +31,7 @@ enum {
     PUSH_BYTES = 128 << 10, /* so much goes at once */
     SERVE_SLICE_US_MAX = 250,
     SERVE_STEPS_MAX = 4,
+    LATE_QUIET_US = 1000000,
     SETTLE_PAUSE_US = 450, /* between slices, while there is more: a quarter of the time */
     RETIRE_STEP_BUCKETS = 256,
     RETIRE_STEPS_MAX = 64,
@@ -128,8 +129,26 @@ static void before_apply(void *udata) {
     node_mesh_collect((struct node *)udata);
 }
 
+/* Is something settled here that the author of the record had not seen? It was forgotten, then, and
+ * has come back. What the log is replayed to after a restart is not settled yet, and the record may
+ * cover a part of it, so that the replay ends with another value than this node has now. */
+static bool is_late(const struct node *node, unsigned author) {
+    const struct replicas *replicas = &node->store.replicas;
+    const struct context *settled = &node->mesh_data->frontier;
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        if (!replicas_has_seen(replicas, author, settled->stamps[slot])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_applied(void *udata, struct slice record) {
     struct node *node = (struct node *)udata;
+    if (is_late(node, node->mesh_data->receiver.record_slot)) {
+        node->mesh_data->late_us = node->now_us;
+        node->stats.late_records++;
+    }
     uint64_t changes = node->mesh_data->receiver.record_changes;
     if (node->mesh_data->replay == NULL) {
         log_append_record(node->log, record, changes);
@@ -217,6 +236,7 @@ static bool data_retire(void *udata, unsigned slot) {
     for (unsigned i = 0; i < RETIRE_STEPS_MAX; i++) {
         if (store_retire_some(&node->store, slot, &data->frontier, RETIRE_STEP_BUCKETS)) {
             data->retired_slot = 0;
+            data->frontier.stamps[slot] = 0; /* the next one's begin anew */
             return true;
         }
         if (node->host.monotonic_us(node->host.udata) - began_us >= SETTLE_SLICE_US) {
@@ -621,11 +641,27 @@ static uint64_t serve(struct node *node) {
     return has_more ? data->next_serve_us - now_us : UINT64_MAX;
 }
 
+/* Late records are over, it seems: a snapshot, from which a restart goes on behind them. */
+static void save_late(struct node *node) {
+    struct node_mesh *data = node->mesh_data;
+    if (data->late_us == 0 || node->now_us - data->late_us < LATE_QUIET_US || data->sync != NULL) {
+        return;
+    }
+    data->late_us = 0;
+    if (log_is_on(node->log) || node->options->save.count > 0) {
+        node_message(node, LOG_LEVEL_NOTICE,
+                     "Mesh: a node that was forgotten has sent what it did before: a snapshot is "
+                     "made with it");
+        node->snapshot_wanted = true;
+    }
+}
+
 uint64_t node_mesh_tick(struct node *node) {
     if (node->mesh == NULL) {
         return UINT64_MAX;
     }
     struct node_mesh *data = node->mesh_data;
+    save_late(node);
     uint64_t wait_us = mesh_tick(node->mesh);
     if (data->has_unpushed) {
         uint64_t gap_us = push_gap_us(node), passed_us = node->now_us - data->pushed_us;

@@ -440,6 +440,8 @@ static bool data_sync_is_ready(void *udata) {
     }
     sync_free(data->sync);
     data->sync = NULL;
+    data->frontier = (struct context){0}; /* what was settled before was in another state */
+    data->settles = false;
     data->unsound_count = 0;
     node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return log_is_whole(node->log);

@@ -25,8 +25,10 @@ struct node_mesh {
         *history;            /* or it is read, before the parts are compared with what is here */
     struct context frontier; /* that settling goes up to */
     bool settles;            /* there is more to settle below it */
-    unsigned retired_slot;   /* being retired; 0: none */
-    uint64_t retired_us;     /* when that was last asked for */
+    uint64_t late_us; /* when a late record was last applied, and no snapshot has been asked for
+                         since; 0: none (is_late() in node_mesh.c) */
+    unsigned retired_slot; /* being retired; 0: none */
+    uint64_t retired_us;   /* when that was last asked for */
     uint64_t next_slice_us;
     uint64_t served_us, next_serve_us; /* when the last slice for joining peers ended */
     uint64_t served_requests;          /* how many had been executed then */

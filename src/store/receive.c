@@ -351,6 +351,7 @@ static enum receive_status receiver_apply(struct receiver *receiver, unsigned sl
     }
     receiver->records_count++;
     receiver->record_changes = receiver->changes_count - changes_before;
+    receiver->record_slot = slot;
     if (receiver->applied != NULL) {
         receiver->applied(receiver->udata, bytes);
     }

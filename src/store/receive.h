@@ -46,7 +46,8 @@ struct receiver {
     bool takes_void; /* also what is void: the log has it, since it was here (crdt/replica.h) */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */
-    uint64_t record_changes;               /* of them in the record that `applied` gets */
+    uint64_t record_changes;               /* of them in the record that `applied` gets ... */
+    unsigned record_slot;                  /* ... and its author */
 };
 
 void receiver_deinit(struct receiver *receiver);

@@ -461,6 +461,25 @@ static void check_recovery(struct sim_run *run) {
     }
 }
 
+/* Has a node lost what it had seen, or been forgotten, or is a new one there, which may have
+ * written before it met the others? */
+static bool loses_what_was_seen(const struct plan *plan) {
+    for (unsigned i = 0; i < plan->faults_count; i++) {
+        switch (plan->faults[i].kind) {
+        case FAULT_POWER:
+        case FAULT_RESTORE:
+        case FAULT_WIPE:
+        case FAULT_FORGET:
+        case FAULT_DISK_FULL:
+        case FAULT_APART:
+            return true;
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
 static void check_nodes(struct sim_run *run) {
     struct sim_world *world = &run->world;
     for (unsigned i = 0; i < world->nodes_count; i++) {
@@ -471,6 +490,11 @@ static void check_nodes(struct sim_run *run) {
         store_check(&node->node->store);
         check_settling(node);
         check_bounds(node);
+        /* The frontier is strict: nothing comes whose author had not seen what is settled. */
+        if (node->node->stats.late_records > 0 && !loses_what_was_seen(run->plan)) {
+            sim_fail(world, "node %u has taken %" PRIu64 " late records", node->index,
+                     node->node->stats.late_records);
+        }
     }
 }
 
