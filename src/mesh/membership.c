@@ -525,9 +525,13 @@ void membership_note_heartbeat(struct membership *membership, struct member *mem
         member->state == MEMBER_FORGOTTEN) {
         return;
     }
+    /* The first one may be long past, and told by somebody who has not noticed: that it lives is
+     * shown by the next. */
+    if (member->heartbeat != 0) {
+        member->heard_ms = now_ms;
+    }
     member->heartbeat = heartbeat;
     member->heartbeat_number = membership_change(membership);
-    member->heard_ms = now_ms;
     detector_heartbeat(&member->detector, now_ms);
 }
 

@@ -272,6 +272,29 @@ static void the_living_and_the_dead(void **state) {
     assert_true(noticed_ms_max <= 12000);
 }
 
+/* Who begins hears from others of one who is gone: that they had heard it once is no sign of life,
+ * and of one who lives more is heard soon. */
+static void the_hearsay(void **state) {
+    (void)state;
+    static struct world world;
+    world_init(&world, 4, 7);
+    for (int i = 1; i < 4; i++) {
+        link_up(&world, i, 0);
+    }
+    run_ms(&world, 20000);
+    assert_true(all_alive(&world));
+    world.nodes[3].is_down = true;
+    run_ms(&world, 5000);
+    node_stop(&world.nodes[2]);
+    node_start(&world, 2, world.now_ms);
+    link_up(&world, 0, 2);
+    run_ms(&world, 10000);
+    assert_true(member_of(&world, 2, 3)->heartbeat > 0);
+    assert_int_equal(member_of(&world, 2, 3)->heard_ms, 0);
+    assert_true(world.now_ms - member_of(&world, 2, 1)->heard_ms < 5000);
+    world_deinit(&world);
+}
+
 /* A pause of one's own process kills nobody. */
 static void pauses_are_forgiven(void **state) {
     (void)state;
@@ -801,6 +824,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_come_to_know_all),
         cmocka_unit_test(the_living_and_the_dead),
+        cmocka_unit_test(the_hearsay),
         cmocka_unit_test(pauses_are_forgiven),
         cmocka_unit_test(the_forgotten),
         cmocka_unit_test(the_forgotten_of_before),
