@@ -26,7 +26,7 @@ void catchup_deinit(struct mesh *mesh) {
     }
     memory_free(mesh->catchup.part_states);
     memory_free(mesh->catchup.goal);
-    memory_free(mesh->catchup.needed);
+    catchup_need_nothing(&mesh->catchup);
     buffer_deinit(&mesh->catchup.frame);
     mesh->catchup = (struct catchup){0};
 }
@@ -167,9 +167,24 @@ static void wait_for_peers(struct mesh *mesh) {
 
 /* ---- who is gone ---- */
 
+/* Who had forgotten this node is linked: it is to be compared with what that one has, or more. */
+static void look_for_teller(struct mesh *mesh) {
+    struct catchup *catchup = &mesh->catchup;
+    const struct member *teller = membership_find(&mesh->membership, catchup->teller);
+    const struct mesh_link *link = teller == NULL ? NULL : mesh_find_link(mesh, teller);
+    if (link != NULL && link_is_up(link)) {
+        struct context seen;
+        catchup_seen_context(link, &seen);
+        catchup_need(catchup, &seen, NULL);
+    }
+}
+
 /* Those who have what is needed may be gone for good. */
 static void look_for_source(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
+    if (catchup->awaits_teller) {
+        look_for_teller(mesh);
+    }
     /* Two joiners may each be the only one who has what the other one needs. */
     bool is_long = mesh->monotonic_us - catchup->started_us >= CATCHUP_JOINER_MS * UINT64_C(1000);
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
@@ -182,8 +197,7 @@ static void look_for_source(struct mesh *mesh) {
         catchup->sourceless_us = mesh->monotonic_us;
     } else if (mesh->monotonic_us - catchup->sourceless_us >=
                CATCHUP_SOURCELESS_MS * UINT64_C(1000)) {
-        memory_free(catchup->needed);
-        catchup->needed = NULL;
+        catchup_need_less(catchup);
     }
 }
 
@@ -201,9 +215,7 @@ static void look_for_rest(struct mesh *mesh) {
         catchup->sourceless_us = mesh->monotonic_us;
     } else if (mesh->monotonic_us - catchup->sourceless_us >=
                CATCHUP_SOURCELESS_MS * UINT64_C(1000)) {
-        memory_free(catchup->needed);
-        catchup->needed = NULL;
-        catchup->sourceless_us = 0;
+        catchup_need_nothing(catchup);
         catchup_begin_without(mesh);
     }
 }
@@ -266,7 +278,7 @@ static void look_for_void(struct mesh *mesh) {
         replicas_has_void(replicas, context)) {
         struct context needed;
         catchup_seen_context(link, &needed);
-        catchup_need(catchup, &needed);
+        catchup_need(catchup, &needed, NULL);
         bool is_unmade = replicas_has_unmade(replicas, context);
         mesh_say(mesh, MESH_LEVEL_NOTICE,
                  "Mesh: a node that was forgotten has written again what this one has, too%s",
@@ -317,6 +329,7 @@ void catchup_tick(struct mesh *mesh) {
     }
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
         catchup_begin(mesh, MESH_JOIN_REBASE);
+        catchup->awaits_teller = true;
     }
     if (catchup_is_rebasing(catchup) && !catchup->has_begun && !catchup->was_merging &&
         mesh->monotonic_us - catchup->started_us >= CATCHUP_REBASE_MS * UINT64_C(1000) &&

@@ -115,6 +115,12 @@ struct catchup {
     /* PULLING: what the peer had whose log did not serve; who has less is not asked. NULL: anybody
      * is. */
     struct context *needed;
+    /* What one peer alone had of that, where `needed` is of all: enough if nobody has all. */
+    struct context *needed_of_one;
+    /* REBASE: who had forgotten this node, until it is linked, and `needed` is what it has. A peer
+     * that was forgotten with this node has nothing that could be compared. */
+    uint8_t teller[REPLICA_NODE_ID_BYTES];
+    bool awaits_teller;
     uint64_t sourceless_us; /* since when nobody is linked who has that; 0: somebody is */
     bool had_peers_data;
     struct buffer frame; /* being made */

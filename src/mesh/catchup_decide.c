@@ -239,7 +239,7 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
             return; /* it is on the side that this node has left, and has to follow */
         }
         /* While parts came, the peers' logs went on beyond the first of them. */
-        catchup_need(catchup, &seen);
+        catchup_need(catchup, &seen, NULL);
         catchup->wants_anew = true;
         return;
     }
@@ -264,13 +264,13 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     if (was_forgotten) {
-        catchup_need(catchup, &needed);
+        catchup_need(catchup, &needed, &seen);
         catchup_begin(mesh, MESH_JOIN_REBASE);
     } else if (has_source(mesh, &needed)) {
-        catchup_need(catchup, &needed);
+        catchup_need(catchup, &needed, NULL);
         catchup_begin(mesh, MESH_JOIN_TAKE);
     } else if ((since_ms >= CATCHUP_MERGE_MS || is_sure) && catchup_compare_with_peer(link) < 0) {
-        catchup_need(catchup, &needed);
+        catchup_need(catchup, &needed, NULL);
         catchup_begin(
             mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
     }

@@ -26,7 +26,13 @@ int catchup_compare_as_told(const struct mesh_link *link);
 /* Waits until what the peers have now is here: WAITING. */
 void catchup_begin_waiting(struct mesh *mesh);
 /* From here on only who has seen all of that is asked for parts. */
-void catchup_need(struct catchup *catchup, const struct context *needed);
+/* Who has less than `needed` is not asked; or less than `of_one`, which may be NULL, once nobody
+ * has been there for long who has all of it. */
+void catchup_need(struct catchup *catchup, const struct context *needed,
+                  const struct context *of_one);
+/* Nobody has it. */
+void catchup_need_less(struct catchup *catchup);
+void catchup_need_nothing(struct catchup *catchup);
 /* Pulls a state, in that way, from the first part on. A life whose own changes are going to be made
  * again ends. */
 void catchup_begin(struct mesh *mesh, enum mesh_join mode);

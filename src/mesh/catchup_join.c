@@ -97,11 +97,35 @@ void catchup_begin_without(struct mesh *mesh) {
     }
 }
 
-void catchup_need(struct catchup *catchup, const struct context *needed) {
-    if (catchup->needed == NULL) {
-        catchup->needed = memory_alloc(sizeof(*catchup->needed));
+static void put_context(struct context **place, const struct context *context) {
+    if (*place == NULL) {
+        *place = memory_alloc(sizeof(**place));
     }
-    *catchup->needed = *needed;
+    **place = *context;
+}
+
+void catchup_need(struct catchup *catchup, const struct context *needed,
+                  const struct context *of_one) {
+    catchup_need_nothing(catchup);
+    put_context(&catchup->needed, needed);
+    if (of_one != NULL) {
+        put_context(&catchup->needed_of_one, of_one);
+    }
+}
+
+void catchup_need_less(struct catchup *catchup) {
+    struct context *less = catchup->needed_of_one;
+    catchup->needed_of_one = NULL;
+    catchup_need_nothing(catchup);
+    catchup->needed = less;
+}
+
+void catchup_need_nothing(struct catchup *catchup) {
+    memory_free(catchup->needed);
+    memory_free(catchup->needed_of_one);
+    catchup->needed = catchup->needed_of_one = NULL;
+    catchup->awaits_teller = false;
+    catchup->sourceless_us = 0;
 }
 
 double catchup_seconds_since(const struct mesh *mesh, uint64_t started_us) {
@@ -118,9 +142,9 @@ void catchup_become_ready(struct mesh *mesh) {
     memory_free(catchup->part_states);
     catchup->part_states = NULL;
     memory_free(catchup->goal);
-    memory_free(catchup->needed);
-    catchup->goal = catchup->needed = NULL;
-    catchup->sourceless_us = catchup->stuck_us = 0;
+    catchup->goal = NULL;
+    catchup_need_nothing(catchup);
+    catchup->stuck_us = 0;
     for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
         link->catchup.has_rebased = false;
     }

@@ -390,6 +390,7 @@ static bool refuse_frame(struct mesh_link *link, struct slice payload) {
     if (reason == MESH_REASON_FORGOTTEN && is_proven(link)) {
         /* Peers know this life as over. What only this node knows is issued again by the next. */
         link->mesh->was_forgotten = true;
+        memcpy(link->mesh->catchup.teller, link->peer.node, REPLICA_NODE_ID_BYTES);
         mesh_want_generation(link->mesh, generation + 1);
     }
     bool is_harmless = reason == MESH_REASON_DUPLICATE || reason == MESH_REASON_NONE ||
