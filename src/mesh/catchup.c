@@ -167,22 +167,29 @@ static void wait_for_peers(struct mesh *mesh) {
 
 /* ---- who is gone ---- */
 
-/* Who had forgotten this node is linked: it is to be compared with what that one has, or more. */
+/* Is who had forgotten this node linked? It is to be compared with what that one has, or more; not
+ * if that one compares, too, and does so next. */
 static void look_for_teller(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
     const struct member *teller = membership_find(&mesh->membership, catchup->teller);
     const struct mesh_link *link = teller == NULL ? NULL : mesh_find_link(mesh, teller);
-    if (link != NULL && link_is_up(link)) {
-        struct context seen;
-        catchup_seen_context(link, &seen);
-        catchup_need(catchup, &seen, NULL);
+    if (link == NULL || !link_is_up(link)) {
+        return;
     }
+    if (link->catchup.rebases && !catchup_compares_first(link)) {
+        catchup_need_nothing(catchup);
+        return;
+    }
+    struct context seen;
+    catchup_seen_context(link, &seen);
+    catchup_need(catchup, &seen, NULL);
+    catchup->has_teller = true;
 }
 
 /* Those who have what is needed may be gone for good. */
 static void look_for_source(struct mesh *mesh) {
     struct catchup *catchup = &mesh->catchup;
-    if (catchup->awaits_teller) {
+    if (catchup->has_teller) {
         look_for_teller(mesh);
     }
     /* Two joiners may each be the only one who has what the other one needs. */
@@ -329,7 +336,7 @@ void catchup_tick(struct mesh *mesh) {
     }
     if (mesh->was_forgotten && catchup->state == CATCHUP_IDLE && mesh->generation_wanted == 0) {
         catchup_begin(mesh, MESH_JOIN_REBASE);
-        catchup->awaits_teller = true;
+        catchup->has_teller = true;
     }
     if (catchup_is_rebasing(catchup) && !catchup->has_begun && !catchup->was_merging &&
         mesh->monotonic_us - catchup->started_us >= CATCHUP_REBASE_MS * UINT64_C(1000) &&

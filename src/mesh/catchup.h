@@ -117,10 +117,10 @@ struct catchup {
     struct context *needed;
     /* What one peer alone had of that, where `needed` is of all: enough if nobody has all. */
     struct context *needed_of_one;
-    /* REBASE: who had forgotten this node, until it is linked, and `needed` is what it has. A peer
-     * that was forgotten with this node has nothing that could be compared. */
+    /* REBASE: who had forgotten this node; `needed` is what that one has, NULL until it is linked.
+     * A peer that was forgotten with this node has nothing that could be compared. */
     uint8_t teller[REPLICA_NODE_ID_BYTES];
-    bool awaits_teller;
+    bool has_teller;
     uint64_t sourceless_us; /* since when nobody is linked who has that; 0: somebody is */
     bool had_peers_data;
     struct buffer frame; /* being made */

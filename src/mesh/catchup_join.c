@@ -106,8 +106,10 @@ static void put_context(struct context **place, const struct context *context) {
 
 void catchup_need(struct catchup *catchup, const struct context *needed,
                   const struct context *of_one) {
-    catchup_need_nothing(catchup);
+    catchup->has_teller = false;
     put_context(&catchup->needed, needed);
+    memory_free(catchup->needed_of_one);
+    catchup->needed_of_one = NULL;
     if (of_one != NULL) {
         put_context(&catchup->needed_of_one, of_one);
     }
@@ -124,7 +126,7 @@ void catchup_need_nothing(struct catchup *catchup) {
     memory_free(catchup->needed);
     memory_free(catchup->needed_of_one);
     catchup->needed = catchup->needed_of_one = NULL;
-    catchup->awaits_teller = false;
+    catchup->has_teller = false;
     catchup->sourceless_us = 0;
 }
 

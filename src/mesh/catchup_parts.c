@@ -75,7 +75,7 @@ bool catchup_has_needed(const struct mesh_link *link) {
         return false;
     }
     if (link->mesh->catchup.needed == NULL) {
-        return !link->mesh->catchup.awaits_teller;
+        return !link->mesh->catchup.has_teller;
     }
     catchup_seen_context(link, &seen);
     return context_covers_all(&seen, link->mesh->catchup.needed);
