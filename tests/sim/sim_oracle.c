@@ -41,7 +41,7 @@ static enum outcome *outcome_of(struct oracle *oracle, enum op_kind kind, unsign
 
 static void set_outcome(struct oracle *oracle, enum op_kind kind, unsigned key, unsigned number,
                         bool is_second, enum outcome outcome) {
-    if (kind <= OP_COUNT_PAIR) {
+    if (kind <= OP_COUNT_TAKEN) {
         struct oracle_counter *counter = counter_of(oracle, kind, key);
         uint64_t bit = (uint64_t)1 << number;
         counter->done &= ~bit;
@@ -97,7 +97,10 @@ void oracle_lose(struct sim_run *run, const struct sim_node *node, uint64_t sinc
     }
     for (unsigned kind = 0; kind < COUNTER_KINDS; kind++) {
         for (unsigned key = 0; key < RUN_COUNTERS; key++) {
-            oracle->counters[kind][key].seen[node->index] = 0;
+            struct oracle_counter *counter = &oracle->counters[kind][key];
+            counter->seen[node->index] = 0;
+            counter->is_unclear |=
+                key % run->plan->nodes_count == node->index && counter->taken_us >= since_us;
         }
     }
     for (unsigned i = 0; i < RUN_OPS_MAX; i++) {
@@ -113,7 +116,7 @@ void oracle_deinit(struct sim_run *run) {
 
 /* ---- what nodes show ---- */
 
-static const char *const COUNTER_NAMES[] = {"up", "down", "float", "pair"};
+static const char *const COUNTER_NAMES[] = {"up", "down", "float", "pair", "taken"};
 
 static bool reply_bits(enum counter_kind kind, const struct sim_reply *reply, uint64_t *bits) {
     char text[64];
@@ -155,7 +158,7 @@ void oracle_saw_counter(struct sim_run *run, const struct sim_node *node, enum c
     sim_note(&run->world, "node %u: counter %s:%u shows %#llx", node->index, COUNTER_NAMES[kind],
              key, (unsigned long long)bits);
     uint64_t wrong = bits & ~(counter->done | counter->doubtful);
-    if (wrong != 0) {
+    if (wrong != 0 && !counter->is_unclear) {
         sim_fail(&run->world,
                  "node %u: counter %s:%u has increments that nobody made, or twice: %#llx of "
                  "%#llx",
@@ -164,13 +167,33 @@ void oracle_saw_counter(struct sim_run *run, const struct sim_node *node, enum c
     }
     /* A question that was asked before the last answer came may be answered by what was before. */
     bool is_newer = reply->asked_us >= counter->seen_us[node->index];
-    uint64_t gone = is_newer ? counter->seen[node->index] & ~bits : 0;
+    uint64_t gone = is_newer && kind != COUNTER_TAKEN ? counter->seen[node->index] & ~bits : 0;
     if (gone != 0) {
         sim_fail(&run->world, "node %u: counter %s:%u has lost increments that it had: %#llx",
                  node->index, COUNTER_NAMES[kind], key, (unsigned long long)gone);
     }
     counter->seen[node->index] |= bits;
     counter->seen_us[node->index] = run->world.now_us;
+}
+
+void oracle_took(struct sim_run *run, const struct sim_node *node, unsigned key,
+                 const struct sim_reply *reply) {
+    struct oracle_counter *counter = &run->oracle.counters[COUNTER_TAKEN][key];
+    uint64_t bits;
+    if (reply->type == 0) {
+        counter->is_unclear |= !reply->is_null;
+        return;
+    }
+    if (counter->is_unclear || !reply_bits(COUNTER_TAKEN, reply, &bits)) {
+        return;
+    }
+    oracle_saw_counter(run, node, COUNTER_TAKEN, key, reply);
+    if ((counter->taken & bits) != 0) {
+        sim_fail(&run->world, "node %u: counter taken:%u had these taken off already: %#llx",
+                 node->index, key, (unsigned long long)(counter->taken & bits));
+    }
+    counter->taken |= bits;
+    counter->taken_us = run->world.now_us;
 }
 
 void oracle_saw_key(struct sim_run *run, const struct sim_node *node, const char *what,
@@ -223,12 +246,14 @@ static bool ask_place(struct sim_node *node, struct buffer *text, const char *na
 }
 
 static void check_counters(struct sim_run *run, struct sim_node *node, struct buffer *text) {
-    static const char *const names[] = {"up", "down", "float", "px", "py"};
-    for (unsigned i = 0; i < 5; i++) {
-        enum counter_kind kind = (enum counter_kind)(i < COUNTER_PAIR ? i : COUNTER_PAIR);
+    static const char *const names[] = {"up", "down", "float", "taken", "px", "py"};
+    static const enum counter_kind kinds[] = {COUNTER_UP,    COUNTER_DOWN, COUNTER_FLOAT,
+                                              COUNTER_TAKEN, COUNTER_PAIR, COUNTER_PAIR};
+    for (unsigned i = 0; i < 6; i++) {
+        enum counter_kind kind = kinds[i];
         for (unsigned key = 0; key < RUN_COUNTERS && !sim_has_failed(&run->world); key++) {
             const struct oracle_counter *counter = &run->oracle.counters[kind][key];
-            if (!(i < 3 ? ask_place(node, text, names[i], key)
+            if (!(i < 4 ? ask_place(node, text, names[i], key)
                         : sim_ask(node, 0, text, "GET %s:%u", names[i], key))) {
                 sim_fail(&run->world, "node %u does not answer at the end: %s", node->index,
                          buffer_text(text));
@@ -240,10 +265,19 @@ static void check_counters(struct sim_run *run, struct sim_node *node, struct bu
                                       .asked_us = run->world.now_us};
             uint64_t bits;
             oracle_saw_counter(run, node, kind, key, &reply);
-            if (reply_bits(kind, &reply, &bits) && (counter->done & ~bits) != 0) {
+            if (counter->is_unclear || !reply_bits(kind, &reply, &bits)) {
+                continue;
+            }
+            uint64_t lost = counter->done & ~counter->taken & ~bits;
+            if (lost != 0) {
                 sim_fail(&run->world, "counter %s:%u lost acknowledged increments: %#llx of %#llx",
-                         names[i], key, (unsigned long long)(counter->done & ~bits),
+                         names[i], key, (unsigned long long)lost,
                          (unsigned long long)counter->done);
+            }
+            if ((bits & counter->taken) != 0) {
+                sim_fail(&run->world, "counter %s:%u has again what was taken off: %#llx of %#llx",
+                         names[i], key, (unsigned long long)(bits & counter->taken),
+                         (unsigned long long)bits);
             }
         }
     }

@@ -8,6 +8,8 @@ static const char *const OP_NAMES[OPS_COUNT] = {
     [OP_COUNT_DOWN] = "count-down",
     [OP_COUNT_FLOAT] = "count-float",
     [OP_COUNT_PAIR] = "count-pair",
+    [OP_COUNT_TAKEN] = "count-taken",
+    [OP_TAKE] = "take",
     [OP_ONCE] = "once",
     [OP_TOKEN] = "token",
     [OP_CAUSE] = "cause",
@@ -50,10 +52,10 @@ const char *fault_name(enum fault_kind kind) {
 
 /* How often each comes, of the sum of all. */
 static const unsigned char OP_WEIGHTS[OPS_COUNT] = {
-    [OP_COUNT_UP] = 20, [OP_COUNT_DOWN] = 8, [OP_COUNT_FLOAT] = 8, [OP_COUNT_PAIR] = 10,
-    [OP_ONCE] = 14,     [OP_TOKEN] = 8,      [OP_CAUSE] = 8,       [OP_DIE] = 12,
-    [OP_PAIR] = 20,     [OP_LARGE] = 6,      [OP_HYPERLOGLOG] = 6, [OP_MESS] = 80,
-    [OP_WILD] = 0,
+    [OP_COUNT_UP] = 20,    [OP_COUNT_DOWN] = 8, [OP_COUNT_FLOAT] = 8, [OP_COUNT_PAIR] = 10,
+    [OP_COUNT_TAKEN] = 14, [OP_TAKE] = 6,       [OP_ONCE] = 14,       [OP_TOKEN] = 8,
+    [OP_CAUSE] = 8,        [OP_DIE] = 12,       [OP_PAIR] = 20,       [OP_LARGE] = 6,
+    [OP_HYPERLOGLOG] = 6,  [OP_MESS] = 80,      [OP_WILD] = 0,
 };
 
 static const unsigned char FAULT_WEIGHTS[FAULTS_COUNT] = {
@@ -109,7 +111,7 @@ static void make_ops(struct plan *plan, struct prng *prng, unsigned count) {
         op->other_node = (unsigned)prng_below(prng, plan->nodes_count);
         op->random = prng_next(prng);
         op->key = (unsigned)prng_below(prng, RUN_COUNTERS);
-        if (op->kind <= OP_COUNT_PAIR) {
+        if (op->kind <= OP_COUNT_TAKEN) {
             op->number = bits[op->kind][op->key]++;
             unsigned bits_max = op->kind == OP_COUNT_FLOAT ? RUN_FLOAT_BITS_MAX : RUN_BITS_MAX;
             if (op->number >= bits_max) {

@@ -25,13 +25,15 @@ enum op_kind {
     OP_COUNT_UP,   /* INCRBY of a bit of its own */
     OP_COUNT_DOWN, /* DECRBY likewise */
     OP_COUNT_FLOAT,
-    OP_COUNT_PAIR, /* two counters in one unit */
-    OP_ONCE,       /* SET of a key that nobody else ever writes */
-    OP_TOKEN,      /* the same, then read it at another node with a token */
-    OP_CAUSE,      /* a key here; once it is seen elsewhere, another one there */
-    OP_DIE,        /* a key that is deleted by somebody who saw it */
-    OP_PAIR,       /* two keys in one unit */
-    OP_LARGE,      /* a byte of a large string */
+    OP_COUNT_PAIR,  /* two counters in one unit */
+    OP_COUNT_TAKEN, /* INCRBY of a counter that one node resets */
+    OP_TAKE,        /* it does, and is told what it takes off */
+    OP_ONCE,        /* SET of a key that nobody else ever writes */
+    OP_TOKEN,       /* the same, then read it at another node with a token */
+    OP_CAUSE,       /* a key here; once it is seen elsewhere, another one there */
+    OP_DIE,         /* a key that is deleted by somebody who saw it */
+    OP_PAIR,        /* two keys in one unit */
+    OP_LARGE,       /* a byte of a large string */
     OP_HYPERLOGLOG,
     OP_MESS, /* anything on a few keys */
     OP_WILD, /* whole databases */
@@ -115,9 +117,19 @@ struct oracle_counter {
     uint64_t done, doubtful;      /* bits */
     uint64_t seen[RUN_NODES_MAX]; /* bits that each node has shown since it lost nothing */
     uint64_t seen_us[RUN_NODES_MAX];
+    uint64_t taken;    /* TAKEN: bits that were taken off */
+    bool is_unclear;   /* nobody knows what was */
+    uint64_t taken_us; /* when some last were */
 };
 
-enum counter_kind { COUNTER_UP, COUNTER_DOWN, COUNTER_FLOAT, COUNTER_PAIR, COUNTER_KINDS };
+enum counter_kind {
+    COUNTER_UP,
+    COUNTER_DOWN,
+    COUNTER_FLOAT,
+    COUNTER_PAIR,
+    COUNTER_TAKEN,
+    COUNTER_KINDS
+};
 
 struct oracle_key {
     enum outcome set, deleted;          /* or the second key of a cause */
@@ -196,6 +208,9 @@ void oracle_set(struct sim_run *run, const struct plan_op *op, bool is_second,
 void oracle_lose(struct sim_run *run, const struct sim_node *node, uint64_t since_us);
 void oracle_saw_counter(struct sim_run *run, const struct sim_node *node, enum counter_kind kind,
                         unsigned key, const struct sim_reply *reply);
+/* The node whose turn it is has reset a counter, with this answer. */
+void oracle_took(struct sim_run *run, const struct sim_node *node, unsigned key,
+                 const struct sim_reply *reply);
 void oracle_saw_key(struct sim_run *run, const struct sim_node *node, const char *what,
                     struct oracle_key *key, unsigned number, const struct sim_reply *reply);
 /* All nodes agree: is it what was promised? Asks node `node`. */

@@ -263,6 +263,40 @@ static void on_die_written(struct sim_world *world, void *udata, uint64_t number
     }
 }
 
+/* ---- counters that are reset ---- */
+
+static void on_taken(struct sim_world *world, void *udata, uint64_t number,
+                     const struct sim_reply *reply) {
+    (void)world;
+    struct sim_run *run = (struct sim_run *)udata;
+    const struct plan_op *op = op_at(run, number);
+    const struct sim_node *node = &run->world.nodes[op->key % run->plan->nodes_count];
+    struct sim_reply taken = *reply;
+    if (reply->type == '*' && reply->count > 0) { /* of a unit: the first one's */
+        taken = reply->items[0];
+        taken.asked_us = reply->asked_us;
+    }
+    if (taken.type != '-') {
+        oracle_took(run, node, op->key, &taken);
+    }
+}
+
+/* Each of these counters is reset by one node alone, so that each reset has seen the one before:
+ * what they take off is told, and adds up. */
+static void begin_take(struct sim_run *run, const struct plan_op *op) {
+    struct sim_node *node = &run->world.nodes[op->key % run->plan->nodes_count];
+    if (node->node == NULL) {
+        return;
+    }
+    sim_note(&run->world, "node %u: take %u", node->index, op->key);
+    if (op->key % 2 == 0) {
+        sim_call(node, 0, on_taken, run, op_index(run, op), "GETDEL taken:%u", op->key);
+    } else {
+        sim_call(node, 0, on_taken, run, op_index(run, op),
+                 "MULTI;HGET fields taken:%u;HDEL fields taken:%u;EXEC", op->key, op->key);
+    }
+}
+
 /* ---- the large string ---- */
 
 static void on_large_size(struct sim_world *world, void *udata, uint64_t number,
@@ -629,7 +663,7 @@ void workload_begin(struct sim_run *run, struct plan_op *op) {
     static const char *ADDS[2] = {"INCRBY", "HINCRBY"};
     static const char *FLOAT_ADDS[2] = {"INCRBYFLOAT", "HINCRBYFLOAT"};
     char rest[64];
-    if (op->kind != OP_MESS && op->kind != OP_WILD && op->kind != OP_LARGE) {
+    if (op->kind != OP_MESS && op->kind != OP_WILD && op->kind != OP_LARGE && op->kind != OP_TAKE) {
         oracle_set(run, op, false, OUTCOME_OPEN);
         sim_note(&run->world, "node %u: %s %u %u", op->node, op_name(op->kind), op->key,
                  op->number);
@@ -651,6 +685,13 @@ void workload_begin(struct sim_run *run, struct plan_op *op) {
     case OP_COUNT_PAIR:
         sim_call(node, 0, on_written, run, index, "MULTI;INCRBY px:%u %llu;INCRBY py:%u %llu;EXEC",
                  op->key, amount, op->key, amount);
+        break;
+    case OP_COUNT_TAKEN:
+        (void)snprintf(rest, sizeof(rest), " %llu", amount);
+        call_place(run, node, on_written, index, ADDS, "taken", op->key, rest);
+        break;
+    case OP_TAKE:
+        begin_take(run, op);
         break;
     case OP_ONCE:
         call_set(run, node, on_written, index, "once", op->number);
@@ -781,7 +822,7 @@ static unsigned sample_number(struct sim_world *world, unsigned count) {
 }
 
 void workload_sample(struct sim_run *run, struct sim_node *node) {
-    static const char *const names[] = {"up", "down", "float", "px"};
+    static const char *const names[] = {"up", "down", "float", "px", "taken"};
     struct sim_world *world = &run->world;
     uint64_t at = (uint64_t)node->index << 16;
     unsigned key = (unsigned)prng_below(&world->prng, RUN_COUNTERS);
