@@ -121,7 +121,7 @@ struct change {
     bool goes_on;         /* the unit has more changes */
     bool is_fresh;        /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS */
     enum value_type type; /* of the collection whose element it is; VALUE_STRING: of the key */
-    bool is_key_fresh;    /* of an element */
+    bool is_key_fresh;    /* of an element; of a TAKE: no DELETE or SET of it follows */
     unsigned db;
     uint64_t stamp;
     struct slice key;

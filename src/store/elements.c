@@ -514,6 +514,28 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
 
 /* ---- deleting ---- */
 
+void element_take(struct elements_writer *writer, struct slice name, struct slice takes) {
+    struct store *store = writer->store;
+    uint64_t *key_slot = writer->collection == NULL ? elements_writer_slot(writer) : NULL;
+    const struct entry *entry = key_slot != NULL ? table_item(*key_slot) : NULL;
+    if (collection_is_sequence(writer->type) || (writer->collection == NULL && entry == NULL) ||
+        may_be_packed(writer, entry)) {
+        return; /* no counters */
+    }
+    struct key place = writer_place(writer, name);
+    if (mutate_slot(store, &place) == NULL) {
+        return;
+    }
+    struct change change = {
+        .kind = CHANGE_TAKE, .db = place.db, .stamp = mutate_stamp(store), .value = takes};
+    collection_before(store, &place);
+    writer->collection->is_key_fresh = true; /* for what is recorded */
+    (void)merge_write(store, &place, &change);
+    writer->collection->is_key_fresh = false;
+    collection_after(store, &place, change.stamp);
+    writer->has_written = true;
+}
+
 bool element_delete(struct elements_writer *writer, struct slice name) {
     struct store *store = writer->store;
     uint64_t *key_slot = writer->collection == NULL ? elements_writer_slot(writer) : NULL;

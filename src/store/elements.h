@@ -103,6 +103,8 @@ enum store_status element_set_score(struct elements_writer *writer, struct slice
                                     bool *is_new);
 /* Removes an element; false when there is none. */
 bool element_delete(struct elements_writer *writer, struct slice name);
+/* Takes off parts of a counter, as in the value of a TAKE. */
+void element_take(struct elements_writer *writer, struct slice name, struct slice takes);
 /* Adds to a field as an integer: as strings_add_integer(). */
 enum store_status element_add_integer(struct elements_writer *writer, struct slice name,
                                       int64_t delta, int64_t *result);

@@ -250,6 +250,10 @@ static bool needs_take(const struct store *store, const struct entry *entry,
     } else if (entry_kind(entry) == ENTRY_CONTESTED) {
         collection = contested_find_collection(entry_contested(entry), change->type);
     }
+    if (collection != NULL && change->is_key_fresh) {
+        struct key place = collection_key(store, collection, change->db, change->element);
+        return mutate_slot(store, &place) != NULL;
+    }
     return collection != NULL &&
            collection_needs_take(store, collection, change->element, stamp_slot(change->stamp));
 }
@@ -289,6 +293,12 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     }
     if (change->kind == CHANGE_TAKE && !needs_take(store, entry, change)) {
         return STORE_OK;
+    }
+    struct change take;
+    if (change->kind == CHANGE_TAKE) {
+        take = *change;
+        take.is_key_fresh = false; /* it says something else */
+        change = &take;
     }
     bool is_contested = entry != NULL && entry_kind(entry) == ENTRY_CONTESTED;
     bool had_types = is_contested && contested_has_types(entry_contested(entry));

@@ -548,22 +548,26 @@ const struct contested_part *merge_own_part(const struct store *store, const str
     return part != NULL && !contested_part_is_ghost(part) ? part : NULL;
 }
 
-static void put_take(const struct store *store, struct buffer *list,
-                     const struct contested_part *part) {
-    unsigned slot = stamp_slot(part->stamp);
-    if (slot == store->replicas.self || contested_part_is_ghost(part)) {
-        return;
-    }
+void merge_put_take(const struct store *store, struct buffer *list,
+                    const struct contested_part *part, uint64_t seen, int64_t total,
+                    long double float_total) {
     char text[NUMBER_FLOAT_BYTES_MAX];
-    struct change_take take = {.ref = store->replicas.slots[slot].ref,
+    struct change_take take = {.ref = store->replicas.slots[stamp_slot(part->stamp)].ref,
                                .start_ticks = part->start_ticks,
-                               .ticks = stamp_ticks(part->stamp),
+                               .ticks = stamp_ticks(seen),
                                .is_float = part->is_float,
-                               .total = part->total};
+                               .total = total};
     if (part->is_float) {
-        take.text = slice_make(text, number_format_float(text, part->float_total));
+        take.text = slice_make(text, number_format_float(text, float_total));
     }
     change_take_put(list, &take);
+}
+
+static void put_take(const struct store *store, struct buffer *list,
+                     const struct contested_part *part) {
+    if (stamp_slot(part->stamp) != store->replicas.self && !contested_part_is_ghost(part)) {
+        merge_put_take(store, list, part, part->stamp, part->total, part->float_total);
+    }
 }
 
 void merge_put_takes(const struct store *store, struct buffer *list, const struct entry *entry) {

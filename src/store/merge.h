@@ -57,6 +57,10 @@ void retire_stamps(struct contested *contested, unsigned slot, uint64_t ticks_ma
 const struct contested_part *merge_own_part(const struct store *store, const struct entry *entry);
 /* Appends what is here of others' parts of one counter, for the value of a TAKE. */
 void merge_put_takes(const struct store *store, struct buffer *list, const struct entry *entry);
+/* Appends that so much of the part had been seen, as one who takes it off tells it. */
+void merge_put_take(const struct store *store, struct buffer *list,
+                    const struct contested_part *part, uint64_t seen, int64_t total,
+                    long double float_total);
 /* Takes off what is here of others' parts, as SET and DELETE must first; of elements it is only
  * recorded, see collection_take(). */
 void merge_take(struct store *store, const struct key *key);

@@ -3,6 +3,7 @@
 
 #include "crdt/hyperloglog.h"
 #include "store/databases.h"
+#include "store/merge.h"
 #include "store/rebase_compare.h"
 #include "store/rebase_elements.h"
 #include "store/strings.h"
@@ -24,6 +25,7 @@ static void drop_item(struct rebase *rebase) {
         rebase->last = NULL;
     }
     buffer_deinit(&item->verdict.patches);
+    buffer_deinit(&item->verdict.takes);
     memory_free(item);
 }
 
@@ -222,15 +224,29 @@ static bool was_changed(const struct rebase_item *item, const struct entry *entr
     return !item->verdict.was_there || stamp_ticks(entry_newest_stamp(entry)) != item->newest_ticks;
 }
 
+/* Takes off parts that were seen before they were removed. */
+static void make_takes(struct store *store, const struct key *key, struct slice takes) {
+    uint64_t *slot = mutate_slot(store, key);
+    if (takes.size > 0 && slot != NULL && entry_kind(table_item(*slot)) < ENTRY_PACKED) {
+        struct change change = {.kind = CHANGE_TAKE,
+                                .db = key->db,
+                                .stamp = mutate_stamp(store),
+                                .key = key->name,
+                                .value = takes};
+        (void)merge_write(store, key, &change);
+    }
+}
+
 static void make_increment(struct sync *sync, const struct rebase_item *item, const struct key *key,
                            bool is_changed) {
     const struct rebase_verdict *verdict = &item->verdict;
     int64_t integer;
     long double number;
     enum store_status status = STORE_OK;
-    if (verdict->kind == REBASE_FLOAT_INCREMENT) {
+    make_takes(sync->store, key, buffer_slice(&verdict->takes));
+    if (verdict->kind == REBASE_FLOAT_INCREMENT && verdict->float_delta != 0) {
         status = strings_add_float(sync->store, key, verdict->float_delta, &number);
-    } else if (verdict->delta != 0) {
+    } else if (verdict->kind == REBASE_INCREMENT && verdict->delta != 0) {
         status = strings_add_integer(sync->store, key, verdict->delta, &integer);
     }
     if (status != STORE_OK) {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/rebase_compare_internal.h"
 
+#include <math.h>
+
 #include "store/merge.h"
 #include "store/strings.h"
+
+#define FLOAT_NOISE 1e-15L
 
 /* ---- what is shown ---- */
 
@@ -153,6 +157,7 @@ struct difference {
     bool is_same_register; /* both sides' numbers stand on one register */
     bool can_patch;        /* the mesh lacks `patches`, and nothing else that is known */
     bool is_patched;       /* and both sides' bytes are the same without them */
+    struct rebase_taken taken;
     struct buffer patches; /* what of edits the mesh lacks */
     struct buffer edits;   /* that, and what others are to make again */
 };
@@ -204,6 +209,9 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);
+    if (theirs != NULL) {
+        rebase_note_taken(sync, merge, wanted, theirs, &difference.taken);
+    }
     difference.is_patched =
         difference.can_patch && shown_register(wanted) == shown_register(theirs);
     contested_close(aside, key, stamp);
@@ -226,17 +234,23 @@ static bool is_sub_exact(int64_t a, int64_t b, int64_t *difference) {
     return !__builtin_sub_overflow(a, b, difference);
 }
 
-/* The difference of numbers that stand on one register is what is to be added. */
+/* The difference of numbers that stand on one register is what is to be added, but for what is
+ * taken off. */
 static bool judge_increment(const struct rebase_view *wanted, const struct rebase_view *theirs,
-                            struct rebase_verdict *verdict) {
-    if (wanted->is_integer && (theirs->is_integer || !theirs->is_there) &&
-        is_sub_exact(wanted->integer, theirs->integer, &verdict->delta)) {
+                            const struct rebase_taken *taken, struct rebase_verdict *verdict) {
+    if (wanted->is_integer && (theirs->is_integer || !theirs->is_there) && !taken->is_float &&
+        is_sub_exact(wanted->integer, theirs->integer, &verdict->delta) &&
+        !__builtin_add_overflow(verdict->delta, taken->total, &verdict->delta)) {
         verdict->kind = REBASE_INCREMENT;
         return true;
     }
     if (wanted->is_number && (theirs->is_number || !theirs->is_there)) {
+        long double number = theirs->is_there ? theirs->number : 0;
+        long double rest = wanted->number - number + taken->float_total;
+        /* What is shown has seventeen digits: what lies below is nobody's increment. */
+        long double noise = (fabsl(wanted->number) + fabsl(number)) * FLOAT_NOISE;
         verdict->kind = REBASE_FLOAT_INCREMENT;
-        verdict->float_delta = wanted->number - (theirs->is_there ? theirs->number : 0);
+        verdict->float_delta = taken->takes.size > 0 && fabsl(rest) <= noise ? 0 : rest;
         return true;
     }
     return false;
@@ -247,11 +261,15 @@ static void judge(const struct rebase_view *wanted, const struct rebase_view *th
     bool is_expiry_same = wanted->expire_unix_ms == theirs->expire_unix_ms;
     *verdict = (struct rebase_verdict){.was_there = theirs->is_there,
                                        .expire_unix_ms = wanted->expire_unix_ms};
-    if (!wanted->is_there) {
+    bool takes = difference->taken.takes.size > 0;
+    if (!wanted->is_there && theirs->is_there && takes && difference->taken.is_all) {
+        verdict->kind = REBASE_INCREMENT; /* by nothing: what others add meanwhile stays */
+    } else if (!wanted->is_there) {
         verdict->kind = theirs->is_there ? REBASE_DELETE : REBASE_NOTHING;
-    } else if (theirs->is_there && slice_equal(wanted->bytes, theirs->bytes)) {
+    } else if (theirs->is_there && slice_equal(wanted->bytes, theirs->bytes) && !takes) {
         verdict->kind = is_expiry_same ? REBASE_NOTHING : REBASE_EXPIRE;
-    } else if (difference->is_same_register && judge_increment(wanted, theirs, verdict)) {
+    } else if (difference->is_same_register &&
+               judge_increment(wanted, theirs, &difference->taken, verdict)) {
         verdict->sets_expiry = !is_expiry_same;
     } else if (difference->is_patched && theirs->is_there) {
         verdict->kind = REBASE_PATCH;
@@ -279,11 +297,12 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
                     const struct rebase_place *place, struct rebase_verdict *verdict) {
     const struct entry *their_entry = rebase_entry_at(place->theirs, place->key);
     struct rebase_view ours, wanted, theirs;
-    bool was_seen = was_all_seen(sync, merge, their_entry);
+    bool was_seen = was_all_seen(sync, merge, their_entry), is_judged_plain = false;
     struct difference difference = merge_aside(sync, merge, place);
     if (difference.is_memory_out) {
         buffer_deinit(&difference.patches);
         buffer_deinit(&difference.edits);
+        buffer_deinit(&difference.taken.takes);
         return false;
     }
     rebase_view_init(&ours, sync->store,
@@ -302,6 +321,7 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
         buffer_deinit(&difference.patches);
         difference.patches = verdict->patches;
     } else if (difference.is_unclear && was_seen && ours.is_integer && theirs.is_integer) {
+        is_judged_plain = true;
         judge_plain(&ours, &theirs, verdict);
     } else {
         sync->stats.keys_unclear += difference.is_unclear;
@@ -312,6 +332,12 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
         verdict->patches = difference.patches;
     } else {
         buffer_deinit(&difference.patches);
+    }
+    bool is_plain = verdict->kind != REBASE_INCREMENT && verdict->kind != REBASE_FLOAT_INCREMENT;
+    if (is_plain || is_judged_plain) {
+        buffer_deinit(&difference.taken.takes);
+    } else {
+        verdict->takes = difference.taken.takes;
     }
     if (verdict->kind != REBASE_SET) {
         rebase_drop(place->aside, place->key);

@@ -33,6 +33,7 @@ struct rebase_verdict {
     bool sets_expiry;        /* INCREMENT, PATCH: the expiry differs, too */
     uint64_t expire_unix_ms; /* wanted: 0 for none */
     int64_t delta;           /* INCREMENT */
+    struct buffer takes; /* *INCREMENT: parts that are taken off, too, as in a TAKE; the caller's */
     long double float_delta; /* FLOAT_INCREMENT */
     struct buffer patches;   /* PATCH: rebase_next_patch(); the caller's */
 };

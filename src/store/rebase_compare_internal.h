@@ -50,6 +50,21 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
                              const struct rebase_place *place, struct contested *wanted,
                              const bool is_here[STAMP_SLOTS_COUNT]);
 
+/* What was seen here of the mesh's parts and removed, and the mesh still counts. */
+struct rebase_taken {
+    struct buffer takes; /* as the value of a TAKE */
+    int64_t total;
+    long double float_total;
+    bool is_float; /* some are */
+    bool is_all;   /* the mesh's value has nothing else */
+};
+
+/* Notes it. Told as a TAKE, what two nodes make again of one removal takes off once; a difference
+ * would twice. */
+void rebase_note_taken(const struct sync *sync, const struct state_merge *merge,
+                       const struct contested *wanted, const struct contested *there,
+                       struct rebase_taken *taken);
+
 /* ---- rebase_edits.c ---- */
 
 /* Both sides may have folded edits below one and the same into their registers, or one has not

@@ -10,6 +10,7 @@
 enum element_fate {
     ELEMENT_SET,
     ELEMENT_ADD,
+    ELEMENT_TAKE,
     ELEMENT_DELETE,
     ELEMENT_EXPIRE,
     ELEMENT_KEY_EXPIRE,
@@ -253,8 +254,13 @@ static void note_verdict(const struct compare_walk *walk, const struct rebase_ve
         break;
     case REBASE_FLOAT_INCREMENT:
         fate = ELEMENT_ADD;
+        has_change = verdict->float_delta != 0;
         value = slice_make(text, number_format_float(text, verdict->float_delta));
         break;
+    }
+    if (verdict->takes.size > 0) {
+        put_element(walk->sync, walk->key, ELEMENT_TAKE, walk->type, place->key->name,
+                    buffer_slice(&verdict->takes), 0);
     }
     if (has_change) {
         put_element(walk->sync, walk->key, fate, walk->type, place->key->name, value,
@@ -285,6 +291,7 @@ static void compare_deep(struct compare_walk *walk, struct slice name, const str
     if (put_aside(walk, place.ours, &key, ours) && put_aside(walk, place.theirs, &key, theirs) &&
         rebase_compare(walk->sync, &merge, &place, &verdict)) {
         note_verdict(walk, &verdict, &place);
+        buffer_deinit(&verdict.takes);
     } else {
         walk->is_memory_out = true;
     }
@@ -511,6 +518,9 @@ static bool write_element(struct elements_writer *writer, const struct rebase_el
         /* The difference of two floats may be whole. */
         return number_parse_float(value, &number) &&
                element_add_float(writer, name, number, &total) == STORE_OK;
+    case ELEMENT_TAKE:
+        element_take(writer, name, value);
+        return true;
     case ELEMENT_DELETE:
         (void)element_delete(writer, name);
         return true;

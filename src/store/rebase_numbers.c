@@ -332,3 +332,37 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
         part->off_seen = part->off_by = seen;
     }
 }
+
+void rebase_note_taken(const struct sync *sync, const struct state_merge *merge,
+                       const struct contested *wanted, const struct contested *there,
+                       struct rebase_taken *taken) {
+    *taken =
+        (struct rebase_taken){.is_all = there->registers_count == 0 && there->edits_count == 0};
+    for (unsigned i = 0; i < there->parts_count; i++) {
+        const struct contested_part *part = &there->parts[i];
+        const struct contested_part *kept = contested_find_part(wanted, stamp_slot(part->stamp));
+        uint64_t seen = part->stamp;
+        int64_t total = part->total;
+        long double float_total = part->float_total;
+        if (contested_part_is_ghost(part)) {
+            continue;
+        }
+        if (kept != NULL) {
+            seen = kept->off_seen;
+            total = kept->off;
+            float_total = kept->float_off;
+        }
+        if (kept == NULL ? !state_merge_covers_here(merge, part->stamp)
+                         : kept->start_ticks != part->start_ticks ||
+                               kept->is_float != part->is_float || seen <= part->off_seen) {
+            taken->is_all = false;
+            continue;
+        }
+        taken->is_all &= seen == part->stamp;
+        taken->is_float |= part->is_float;
+        taken->total += total - part->off;
+        taken->float_total +=
+            part->is_float ? float_total - part->float_off : (long double)(total - part->off);
+        merge_put_take(sync->store, &taken->takes, part, seen, total, float_total);
+    }
+}
