@@ -347,14 +347,15 @@ void rebase_note_taken(const struct sync *sync, const struct state_merge *merge,
         if (contested_part_is_ghost(part)) {
             continue;
         }
-        if (kept != NULL) {
+        /* One that began anew has nothing of the one before. */
+        bool is_gone = kept == NULL || kept->start_ticks != part->start_ticks;
+        if (!is_gone) {
             seen = kept->off_seen;
             total = kept->off;
             float_total = kept->float_off;
         }
-        if (kept == NULL ? !state_merge_covers_here(merge, part->stamp)
-                         : kept->start_ticks != part->start_ticks ||
-                               kept->is_float != part->is_float || seen <= part->off_seen) {
+        if (is_gone ? !state_merge_covers_here(merge, part->stamp)
+                    : kept->is_float != part->is_float || seen <= part->off_seen) {
             taken->is_all = false;
             continue;
         }
