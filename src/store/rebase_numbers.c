@@ -119,23 +119,33 @@ static bool split_noted(struct sync *sync, const struct state_merge *merge,
                         const struct rebase_place *place, struct contested *contested,
                         struct contested_part *part, const struct contested *there) {
     struct counter_total seen;
-    if (part->off_seen != 0) {
-        return false;
-    }
     if (!find_total(sync, place, stamp_slot(part->stamp), part->start_ticks, &seen) ||
         (seen.is_float && !part->is_float)) {
         return false;
     }
-    if (part->is_float) {
+    /* Taken off here is all up to a moment, which may be later. */
+    uint64_t known_ticks = 0;
+    bool is_known = sync_known_ticks(sync, stamp_slot(part->stamp), &known_ticks);
+    if (is_known && part->off_seen != 0 && stamp_ticks(part->off_seen) > known_ticks) {
+        part->total -= part->off;
+        part->float_total -= part->float_off;
+    } else if (part->is_float) {
         part->float_total -= seen.is_float ? seen.float_total : (long double)seen.total;
     } else {
         part->total -= seen.total;
     }
+    part->off = 0;
+    part->float_off = 0;
+    part->off_seen = part->off_by = 0;
     const struct contested_part *kept =
         there != NULL ? contested_find_part(there, stamp_slot(part->stamp)) : NULL;
     if (kept != NULL) {
         part->total += kept->is_float ? (int64_t)kept->float_total : kept->total;
         part->float_total += kept->is_float ? kept->float_total : (long double)kept->total;
+        part->off = kept->off;
+        part->float_off = kept->float_off;
+        part->off_seen = kept->off_seen;
+        part->off_by = kept->off_by;
         return kept->start_ticks == part->start_ticks && kept->is_float == part->is_float;
     }
     bool is_theirs = there != NULL && there->registers_count == 1 && there->edits_count == 0 &&
