@@ -252,7 +252,9 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         catchup_seen_by_links(mesh, true,
                               &needed); /* each of them wants it to have seen all that it has */
     }
-    was_forgotten |= lacks_settled && catchup_has_unsent(link, 0);
+    /* Who was told that before, and has restarted since, has yet to compare, whoever says what. */
+    was_forgotten |= (lacks_settled && catchup_has_unsent(link, 0)) ||
+                     (catchup_owes_comparing(mesh) && !catchup->is_comparing);
     if (was_forgotten && catchup_compare_with_peer(link) > 0 && !is_joiner_by_right(link)) {
         /* Neither side has seen what is settled at the other: it is the smaller one that joins. */
         link->peer_was_forgotten = true;

@@ -289,11 +289,15 @@ static void begin_take(struct sim_run *run, const struct plan_op *op) {
         return;
     }
     sim_note(&run->world, "node %u: take %u", node->index, op->key);
+    bool sets = op->random % 2 == 0; /* to 0, or deletes it */
     if (op->key % 2 == 0) {
-        sim_call(node, 0, on_taken, run, op_index(run, op), "GETDEL taken:%u", op->key);
+        sim_call(node, 0, on_taken, run, op_index(run, op),
+                 sets ? "GETSET taken:%u 0" : "GETDEL taken:%u", op->key);
     } else {
         sim_call(node, 0, on_taken, run, op_index(run, op),
-                 "MULTI;HGET fields taken:%u;HDEL fields taken:%u;EXEC", op->key, op->key);
+                 sets ? "MULTI;HGET fields taken:%u;HSET fields taken:%u 0;EXEC"
+                      : "MULTI;HGET fields taken:%u;HDEL fields taken:%u;EXEC",
+                 op->key, op->key);
     }
 }
 
