@@ -62,9 +62,20 @@ class Spec:
             return "unknown"
 
 
+GIVES_WAY_NICE = 19
+
+
+def rank_session(nice):
+    """Where sessions share a CPU first (sched_autogroup_enabled), what a process says of itself
+    holds among those of its own session only: the session has to say it, too."""
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(str(nice))
+
+
 def pinned(cpu, gives_way=False, nice=None, goes_first=False):
-    """What a child does before exec: dies with its parent, stays on one CPU, and may give way to
-    whoever else wants that: at once, or as `nice` says. Or it goes first, if that is permitted."""
+    """What a child in a session of its own does before exec: dies with its parent, stays on one
+    CPU, and may give way to whoever else wants that: at once, or as `nice` says. Or it goes first,
+    if that is permitted."""
     parent = os.getpid()
 
     def prepare():
@@ -72,10 +83,14 @@ def pinned(cpu, gives_way=False, nice=None, goes_first=False):
         if os.getppid() != parent:
             os._exit(1)
         os.sched_setaffinity(0, {cpu})
+        rank = os.getpriority(os.PRIO_PROCESS, 0)
         if gives_way and nice is not None:
             os.setpriority(os.PRIO_PROCESS, 0, nice)
+            rank = nice
         elif gives_way:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            rank = GIVES_WAY_NICE
+        rank_session(rank)
         if goes_first:
             with contextlib.suppress(PermissionError):
                 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -328,7 +343,8 @@ def checked_result(server, text):
 def load(server, cpu, **options):
     """Runs the generator to its end and returns the measured phase."""
     done = subprocess.run(load_command(server, options), capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, preexec_fn=pinned(cpu))
+                          stdin=subprocess.DEVNULL, start_new_session=True,
+                          preexec_fn=pinned(cpu))
     if done.returncode != 0:
         raise Failure(f"{server.spec.name}: {done.stderr.strip()} {server.log_tail()}")
     return checked_result(server, done.stdout)["measured"]
