@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 #define WINDOW_NS UINT64_C(100000000)
 #define ANCHOR_NS                                                                                  \
@@ -26,17 +29,31 @@ static uint64_t system_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+#ifdef __x86_64__
+/* Does the counter go on at one rate, whatever the processor does? */
+static bool is_invariant(void) {
+    enum { POWER_LEAF = 0x80000007, INVARIANT = 1 << 8 };
+    unsigned a, b, c, d;
+    return __get_cpuid(POWER_LEAF, &a, &b, &c, &d) != 0 && (d & INVARIANT) != 0;
+}
+#endif
+
 /* Does the kernel go by the counter itself? It does so only where that is steady, and the same on
- * all processors. */
+ * all processors. A guest may go by the counter and what its host says of it, since it could wake
+ * up on another machine, where the counter stands elsewhere, or goes faster. An anchor holds for
+ * some milliseconds, so this clock is wrong by so much at most until the next one; and the rate is
+ * given up once two measurements do not agree. */
 static bool is_trusted(void) {
 #ifdef __x86_64__
-    char name[16] = "";
+    char name[32] = "";
     FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
     if (file != NULL) {
         (void)fgets(name, sizeof(name), file);
         (void)fclose(file);
     }
-    return strcmp(name, "tsc\n") == 0;
+    bool is_scaled =
+        strcmp(name, "kvm-clock\n") == 0 || strcmp(name, "hyperv_clocksource_tsc_page\n") == 0;
+    return strcmp(name, "tsc\n") == 0 || (is_scaled && is_invariant());
 #else
     return false;
 #endif
