@@ -13,22 +13,26 @@ static const char DIGIT_PAIRS[] =
     "34353637383940414243444546474849505152535455565758596061626364656667"
     "6869707172737475767778798081828384858687888990919293949596979899";
 
+static size_t count_digits(uint64_t value) {
+    size_t count = 1;
+    for (; value >= 10000; value /= 10000) {
+        count += 4;
+    }
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t number_format_unsigned(char *at, uint64_t value) {
-    char reversed[NUMBER_INTEGER_BYTES_MAX];
-    size_t start = sizeof(reversed);
+    size_t size = count_digits(value), end = size;
     while (value >= 100) {
-        start -= 2;
-        memcpy(reversed + start, DIGIT_PAIRS + (value % 100) * 2, 2);
+        end -= 2;
+        memcpy(at + end, DIGIT_PAIRS + (value % 100) * 2, 2);
         value /= 100;
     }
     if (value >= 10) {
-        start -= 2;
-        memcpy(reversed + start, DIGIT_PAIRS + value * 2, 2);
+        memcpy(at, DIGIT_PAIRS + value * 2, 2);
     } else {
-        reversed[--start] = (char)('0' + value);
+        at[0] = (char)('0' + value);
     }
-    size_t size = sizeof(reversed) - start;
-    memcpy(at, reversed + start, size);
     return size;
 }
 

@@ -38,6 +38,8 @@ enum {
 static_assert(TICKS_BITS + 2 == 8 * ROOT_TICKS_BYTES, "two bits before the ticks");
 static_assert(ROOT_TICKS_BYTES + REF_BYTES == LIST_POSITION_ROOT_BYTES, "they are the root");
 static_assert(1 + INDEX_LARGE_BYTES_MAX == LIST_POSITION_INDEX_BYTES_MAX, "the longest");
+static_assert(LIST_POSITION_INDEX_BYTES_MAX == sizeof(uint64_t), "one is written as a number");
+static_assert(LIST_POSITION_ROOT_BYTES >= sizeof(uint64_t), "one is read as a number");
 
 /* ---- numbers ---- */
 
@@ -57,32 +59,42 @@ static uint64_t get_big_endian(const char *at, size_t size) {
 }
 
 static size_t bytes_needed(uint64_t value) {
-    size_t size = 1;
-    while (value >> (8 * size) != 0) {
-        size++;
-    }
-    return size;
+    return (71 - (size_t)__builtin_clzll(value | 1)) / 8;
 }
 
+static inline uint64_t load_big_endian(const char *bytes) {
+    uint64_t number;
+    memcpy(&number, bytes, sizeof(number));
+    return __builtin_bswap64(number);
+}
+
+static inline void store_big_endian(char *out, uint64_t number) {
+    number = __builtin_bswap64(number);
+    memcpy(out, &number, sizeof(number));
+}
+
+/* All of LIST_POSITION_INDEX_BYTES_MAX is written, as one number; returns how many bytes count. */
 static size_t put_index(char *out, int64_t index) {
-    uint64_t number = index < 0 ? (uint64_t)(-1 - index) : (uint64_t)index;
-    size_t size = 1;
+    uint64_t number = index < 0 ? (uint64_t)(-1 - index) : (uint64_t)index, word;
+    size_t size;
     if (number < INDEX_SMALL_COUNT) {
-        out[0] = (char)(INDEX_SMALL + number);
+        size = 1;
+        word = (INDEX_SMALL + number) << 56;
     } else if (number < INDEX_SMALL_COUNT + INDEX_MIDDLE_COUNT) {
-        size = put_big_endian(out, (INDEX_MIDDLE << 8) + number - INDEX_SMALL_COUNT, 2);
+        size = 2;
+        word = (((uint64_t)INDEX_MIDDLE << 8) + number - INDEX_SMALL_COUNT) << 48;
     } else {
         size_t bytes = bytes_needed(number);
-        out[0] = (char)(INDEX_LARGE + bytes);
-        size += put_big_endian(out + 1, number, bytes);
+        size = 1 + bytes;
+        word = (uint64_t)(INDEX_LARGE + bytes) << 56 | number
+                                                           << (8 * (INDEX_LARGE_BYTES_MAX - bytes));
     }
-    for (size_t i = 0; index < 0 && i < size; i++) {
-        out[i] = (char)~out[i];
-    }
+    store_big_endian(out, index < 0 ? ~word : word);
     return size;
 }
 
-/* Reads an index from the front of `bytes`; false when malformed. There is one way to write one. */
+/* Reads an index from the front of `bytes`; false when malformed. There is one way to write one.
+ * A root lies before it: so the eight bytes that end with it are there. */
 static bool take_index(struct slice *bytes, int64_t *index) {
     if (bytes->size == 0) {
         return false;
@@ -95,10 +107,8 @@ static bool take_index(struct slice *bytes, int64_t *index) {
     if (size > 1 + INDEX_LARGE_BYTES_MAX || size > bytes->size) {
         return false;
     }
-    uint64_t number = 0;
-    for (size_t i = 1; i < size; i++) {
-        number = number << 8 | (uint8_t)(bytes->data[i] ^ flip);
-    }
+    uint64_t number = load_big_endian(bytes->data + size - sizeof(number));
+    number = (flip != 0 ? ~number : number) & (((uint64_t)1 << (8 * (size - 1))) - 1);
     if (head < INDEX_MIDDLE) {
         number = head - INDEX_SMALL;
     } else if (head < INDEX_LARGE) {
@@ -122,12 +132,6 @@ struct place {
     uint64_t ticks, ref; /* of its run */
 };
 
-static inline uint64_t load_big_endian(const char *bytes) {
-    uint64_t number;
-    memcpy(&number, bytes, sizeof(number));
-    return __builtin_bswap64(number);
-}
-
 bool list_position_root(struct slice bytes, struct list_position_root *root) {
     if (bytes.size < LIST_POSITION_ROOT_BYTES) {
         return false;
@@ -139,11 +143,6 @@ bool list_position_root(struct slice bytes, struct list_position_root *root) {
     root->ticks = (side == ROOT_LEFT ? ~number : number) & STAMP_TICKS_MAX;
     root->ref = load_big_endian(bytes.data + ROOT_TICKS_BYTES);
     return (side == ROOT_LEFT || side == ROOT_RIGHT) && root->ref != 0;
-}
-
-static inline void store_big_endian(char *out, uint64_t number) {
-    number = __builtin_bswap64(number);
-    memcpy(out, &number, sizeof(number));
 }
 
 void list_position_put_root(char *out, const struct list_position_root *root) {
