@@ -125,6 +125,9 @@ class Counters(Family):
             if self.is_possible(shown - sum_must, [write.value for write in may]):
                 continue
             rest = shown - sum_must
+            if self.profile["is_forgetful"] and rest < 0:
+                self.history.note("counter %s:%d lacks %s" % (kind, key, float(-rest)))
+                continue
             lines = ["counter %s:%d shows %s; acknowledged are %s, without an answer %d of %s: "
                      "off by %s" % (kind, key, float(shown), float(sum_must), len(may),
                                     float(sum(write.value for write in may)), float(rest))]
@@ -445,7 +448,7 @@ class Once(Family):
             if is_there and (made.outcome == REFUSED or kind == "expiring"):
                 problem("%s %d is there: %s" % (kind, number, made), question[1])
             must, may = self.history.split(deletes)
-            if is_there and must:
+            if is_there and must and not self.profile["is_forgetful"]:
                 problem("%s %d is back: %s, %s" % (kind, number, made, must[0]), question[1])
             if (not is_there and outcome == DONE and not must and not may
                     and kind != "expiring"):

@@ -27,7 +27,9 @@ class Faults:
                 self.mesh.look_after(node)
             if self.mesh.problems:
                 return
-            if self.history.now() >= next_at:
+            is_due = (self.history.now() >= next_at
+                      and sum(self.counts.values()) < self.profile["faults_count"])
+            if is_due:
                 kind = self.prng.choices(kinds, weights)[0]
                 self.counts[kind] = self.counts.get(kind, 0) + 1
                 getattr(self, kind)()

@@ -84,6 +84,7 @@ class History:
     def save(self, path):
         with open(path, "w", encoding="utf-8") as file:
             for seconds, who, text in sorted(self.lines, key=lambda line: line[0]):
+                text = "".join(c if " " <= c <= "~" or c == "\n" else "\\x%02x" % ord(c) for c in text)
                 file.write("%10.4f %-8s %s\n" % (seconds, who, text))
 
 

@@ -7,7 +7,7 @@ COMMON = {
     "workers_count": 6,
     "busy_seconds": 12,
     "timeout_seconds": 2.0,       # after which a worker gives up on a reply
-    "worker_pause_seconds": 0.006,  # the longest between two steps of a worker
+    "worker_pause_seconds": 0.003,  # the longest between two steps of a worker
     "pipelines": (1, 1, 1, 2, 5, 30),
     "padding_bytes": (0, 0, 0, 5, 60, 700),
     "large_bytes": (10, 3000, 9000),  # of values in the chaos
@@ -15,7 +15,9 @@ COMMON = {
     "wait_share": 0.0,            # how often a writer waits for all others
     "is_durable": True,           # kill -9 loses nothing
     "is_monotonic": True,         # a counter that was shown does not go back
-    "has_halves": False,          # units may come back in halves (docs/mesh.md says when)
+    "has_halves": False,          # units may come back in halves (docs/mesh.md says when),
+    "is_forgetful": False,        # increments be left out and deletes be undone
+    "faults_count": 1000,         # at most
     "faults": {"cut_pair": 6, "cut_one": 4, "cut_node": 4, "cut_sides": 4, "cut_some": 3,
                "kill": 4, "stop": 3, "rewrite": 1},
     "pause_seconds": (0.1, 1.2),  # between two faults
@@ -43,11 +45,27 @@ MODES = {
         "hold_seconds": (0.1, 1.5),
         "restart_share": 0,
     },
+    # One absence, of a node or a side, for all of the run: what docs/mesh.md promises, in full.
     "forget": {
+        "options": {**DURABLE, "mesh-forget-after": 2},
+        "busy_seconds": 16,
+        "is_monotonic": False,
+        "faults": {"away_node": 4, "away_side": 4, "away_killed": 2, "away_stopped": 1},
+        "faults_count": 1,
+        "pause_seconds": (2, 4),
+        "away_seconds": (5, 9),
+        "converge_seconds": 100,
+        "settle_seconds": 60,
+        "restart_share": 0.2,
+    },
+    # Several that overlap. Then increments may be left out, deletes may be undone and units may
+    # come back in halves, as docs/mesh.md says; no addition may be lost even so.
+    "forget_often": {
         "options": {**DURABLE, "mesh-forget-after": 2},
         "busy_seconds": 22,
         "is_monotonic": False,
         "has_halves": True,
+        "is_forgetful": True,
         "faults": {"away_node": 4, "away_side": 3, "away_killed": 3, "away_stopped": 1,
                    "cut_pair": 2, "kill": 1},
         "pause_seconds": (1, 4),
@@ -58,9 +76,9 @@ MODES = {
         "restart_share": 0.2,
     },
     "memory": {
-        "options": {**DURABLE, "maxmemory": "14mb", "maxmemory-policy": "noeviction",
-                    "mesh-backlog-size": "1mb"},
-        "padding_bytes": (0, 60, 700, 3000),
+        "options": {**DURABLE, "maxmemory-policy": "noeviction", "mesh-backlog-size": "1mb"},
+        "memory_bytes": (200000, 1200000),  # beyond what nodes take in the beginning
+        "padding_bytes": (0, 60, 700, 8000),
         "large_bytes": (3000, 60000),
     },
     "lossy": {
