@@ -2,7 +2,7 @@
 # Starling's build. `make help` lists what it can do; tests/README.md explains the suites.
 #
 # Variables: CC, SANITIZER=address,undefined|thread, BUILD (where everything goes), ONLY (one test),
-# TARGET and SECONDS (fuzzing), SEED and RUNS (the simulator), PREFIX and DESTDIR (install), JOBS, V=1 (show the commands).
+# TARGET and SECONDS (fuzzing), SEED and RUNS (the simulator, histories), MODE (histories), PREFIX and DESTDIR (install), JOBS, V=1 (show the commands).
 
 VERSION = 0.1.0
 BUILD = build
@@ -96,8 +96,9 @@ PROGRAMS_clients = $(SERVER) $(CLIENTS)
 PROGRAMS_kill = $(SERVER) $(KILL)
 PROGRAMS_fuzz = $(FUZZ)
 PROGRAMS_sim = $(SIM)
+PROGRAMS_histories = $(SERVER)
 
-TESTS = test test-unit test-sim test-tcl test-clients test-kill test-fuzz
+TESTS = test test-unit test-sim test-tcl test-clients test-kill test-fuzz test-histories
 .PHONY: $(TESTS) test-programs
 test:         SUITES = $(if $(SANITIZER),,layers) unit sim tcl clients kill fuzz
 test:         ## Install what tests need, build, and run every suite
@@ -113,12 +114,15 @@ test-kill:    SUITES = kill
 test-kill:    ## Servers killed at bad moments
 test-fuzz:    SUITES = fuzz
 test-fuzz:    ## Every fuzz target over its corpus, plus 5 seconds
+test-histories: SUITES = histories
+test-histories: ## Random histories over real processes (SEED=1 RUNS=1 MODE=all); not part of test
 
 $(TESTS):
 	@deps/check build tests || deps/install --tests
 	+@$(AGAIN) test-programs SUITES='$(SUITES)' || { echo '0 passed, 1 failed'; false; }
 	@tests/run --build $(OUT) --fuzz $(FUZZ_OUT) $(if $(ONLY),--only $(ONLY)) \
-	    $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(SUITES)
+	    $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) \
+	    $(if $(MODE),--mode $(MODE)) $(SUITES)
 
 test-programs: $(foreach suite,$(SUITES),$(PROGRAMS_$(suite)))
 

@@ -38,8 +38,7 @@ def chaos_command(prng, keys, large_bytes):
                 "f%d" % prng.randrange(900), i)]),
             ("HPEXPIRE", key, prng.randrange(1, 2000), "FIELDS", 1, member),
             ("HEXPIRE", key, 1000, "FIELDS", 2, member, second),
-            ("HPERSIST", key, "FIELDS", 1, member), ("HGETDEL", key, "FIELDS", 1, member),
-            ("HSETEX", key, "PX", 800, "FIELDS", 1, member, number)],
+            ("HPERSIST", key, "FIELDS", 1, member)],
         "set": [
             ("SADD", key, member, second), ("SADD", key, number), ("SREM", key, member),
             ("SADD", key, *["m%d" % prng.randrange(900) for _ in range(60)]),

@@ -149,6 +149,110 @@ class Counters(Family):
         return rest in sums
 
 
+class Resets(Family):
+    """Counters that are incremented everywhere, and now and then reset by one at a time who has
+    seen the reset before. A reset says what it took off: so the sum is exact even so."""
+    weight = 25
+    TARGET = 1000000
+    # Increment by {}; ask; the ways to reset it, which say first what they take off, and what each
+    # leaves.
+    KINDS = {
+        "string": ("INCRBY {key} {}", "GET {key}", (
+            ("GETDEL {key}", 0), ("SET {key} 1000000 GET", TARGET), ("GETSET {key} 1000000", TARGET),
+            ("GET {key} ; UNLINK {key}", 0), ("GET {key} ; RENAME {key} reset:sink", 0),
+            ("SET {key} 1000000 EX 100000 GET", TARGET), ("GET {key} ; MSET {key} 1000000", TARGET))),
+        "float": ("INCRBYFLOAT {key} {}", "GET {key}", (
+            ("GETDEL {key}", 0), ("SET {key} 1000000 GET", TARGET), ("GET {key} ; DEL {key}", 0))),
+        "field": ("HINCRBY {key} f {}", "HGET {key} f", (
+            ("HGET {key} f ; HDEL {key} f", 0), ("HGET {key} f ; DEL {key}", 0),
+            ("HGET {key} f ; HSET {key} f 1000000", TARGET))),
+        "member": ("ZINCRBY {key} {} m", "ZSCORE {key} m", (
+            ("ZPOPMIN {key}", 0), ("ZSCORE {key} m ; ZREM {key} m", 0),
+            ("ZSCORE {key} m ; ZADD {key} 1000000 m", TARGET), ("ZSCORE {key} m ; DEL {key}", 0))),
+    }
+
+    def __init__(self, run):
+        super().__init__(run)
+        self.current = {}  # kind: [key, increments, resets, tokens to be seen before the next]
+        self.all = []
+        for kind in self.KINDS:
+            self.renew(kind)
+
+    def renew(self, kind):
+        self.current[kind] = ["reset:%s:%d" % (kind, next(self.numbers)), [], [], None]
+        self.all.append((kind, self.current[kind]))
+
+    def step(self, worker, node):
+        prng = worker.prng
+        kind = prng.choice(list(self.KINDS))
+        if prng.random() < 0.1 and self.lock.acquire(blocking=False):
+            try:
+                self.reset(worker, node, kind)
+            finally:
+                self.lock.release()
+            return
+        counter = self.current[kind]
+        amount = prng.randrange(1, 1000)
+        write = worker.one(node, *self.KINDS[kind][0].format(amount, key=counter[0]).split())
+        write.value = Fraction(amount)
+        worker.check_error(write, counter[0])
+        counter[1].append(write)
+
+    def reset(self, worker, node, kind):
+        """Whoever holds the lock. A reset without an answer ends the use of that key."""
+        counter = self.current[kind]
+        key, _, resets, token_before = counter
+        text, left = worker.prng.choice(self.KINDS[kind][2])
+        life = node.memories_lost
+        if token_before and worker.one(node, "MESH", "WAITTOKEN", token_before, 50).reply != 1:
+            return
+        writes = worker.do(node, [command.format(key=key).split() for command in text.split(";")],
+                           is_unit=True)
+        write = writes[0]
+        for each in writes:
+            # RENAME of what is not there is refused, and takes nothing off.
+            if "no such key" not in str(each.reply):
+                worker.check_error(each, key)
+        if write.outcome == REFUSED:
+            return
+        if write.outcome == DONE:
+            reply = write.reply
+            while isinstance(reply, list):
+                reply = reply[-1] if reply else None
+            write.value = Fraction(reply or 0) - left
+            if writes[-1].life != life:
+                # Put back to an old copy in between: two resets may have taken off the same.
+                write.outcome = UNKNOWN
+        resets.append(write)
+        token = worker.one(node, "MESH", "TOKEN")
+        if write.outcome == UNKNOWN or token.outcome != DONE or token.life != life:
+            self.renew(kind)
+        else:
+            counter[3] = token.reply
+
+    def judge(self, read, problem):
+        for kind, (key, increments, resets, _) in self.all:
+            if any(self.history.outcome(write) != DONE for write in resets):
+                continue
+            must, may = self.history.split(increments)
+            reply = read(*self.KINDS[kind][1].format(key=key).split())
+            taken = sum((write.value for write in resets), Fraction(0))
+            total = sum((write.value for write in must), Fraction(0))
+            rest = Fraction(reply or 0) - (total - taken)
+            if Counters.is_possible(rest, [write.value for write in may]):
+                continue
+            if self.profile["is_forgetful"]:
+                self.history.note("%s is off by %s" % (key, float(rest)))
+                continue
+            lines = ["%s shows %s; %s were added, %d writes without an answer, %s taken off by %d: "
+                     "off by %s" % (key, reply, float(total), len(may), float(taken), len(resets),
+                                    float(rest))]
+            lines += ["    as much as %s" % write for write in must + may
+                      if write.value == abs(rest)]
+            lines += ["    reset: %s" % write for write in resets]
+            problem("\n".join(lines), key)
+
+
 # ---- what is added and never removed ----
 
 class Adds(Family):
@@ -196,7 +300,7 @@ class Adds(Family):
         slot = int(member)
         if kind == "large":
             return ("SETRANGE", name, slot * self.SLOT_BYTES, "%08d" % slot)
-        return ("SETBIT", name, slot, 1)
+        return ("SETBIT", name, slot * 8, 1)  # of two that set the same byte one would win
 
     def step(self, worker, node):
         prng = worker.prng
@@ -291,8 +395,7 @@ class Adds(Family):
             text = read("GET", name) or ""
             if len(text) != Adds.LARGE_BYTES:
                 raise ValueError("%d bytes" % len(text))
-            return [str(byte * 8 + bit) for byte, character in enumerate(text) if character != "\0"
-                    for bit in range(8) if ord(character) >> (7 - bit) & 1]
+            return [str(byte) for byte, character in enumerate(text) if character != "\0"]
         return read("LRANGE", name, 0, -1)
 
     def judge_order(self, name, there, must, is_head, problem):
@@ -730,4 +833,4 @@ class Groups(Family):
                 self.STREAM)
 
 
-JUDGED = (Counters, Adds, Registers, Once, Units, Causes, Tokens, Moves, Groups)
+JUDGED = (Counters, Resets, Adds, Registers, Once, Units, Causes, Tokens, Moves, Groups)

@@ -19,6 +19,10 @@ def shorten(value, limit=160):
     return text if len(text) <= limit else "%s...(%d)" % (text[:limit], len(text))
 
 
+def printable(text):
+    return "".join(c if " " <= c <= "~" or c == "\n" else "\\x%02x" % ord(c) for c in text)
+
+
 class Write:
     """One write at one node, and what the model needs to know of it."""
     __slots__ = ("node", "started", "ended", "outcome", "value", "reply", "is_everywhere", "worker",
@@ -84,8 +88,7 @@ class History:
     def save(self, path):
         with open(path, "w", encoding="utf-8") as file:
             for seconds, who, text in sorted(self.lines, key=lambda line: line[0]):
-                text = "".join(c if " " <= c <= "~" or c == "\n" else "\\x%02x" % ord(c) for c in text)
-                file.write("%10.4f %-8s %s\n" % (seconds, who, text))
+                file.write("%10.4f %-8s %s\n" % (seconds, who, printable(text)))
 
 
 class Worker:

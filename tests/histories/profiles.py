@@ -77,7 +77,7 @@ MODES = {
     },
     "memory": {
         "options": {**DURABLE, "maxmemory-policy": "noeviction", "mesh-backlog-size": "1mb"},
-        "memory_bytes": (200000, 1200000),  # beyond what nodes take in the beginning
+        "memory_bytes": (400000, 2500000),  # beyond what nodes take in the beginning
         "padding_bytes": (0, 60, 700, 8000),
         "large_bytes": (3000, 60000),
     },
