@@ -17,6 +17,7 @@ COMMON = {
     "is_monotonic": True,         # a counter that was shown does not go back
     "has_halves": False,          # units may come back in halves (docs/mesh.md says when),
     "is_forgetful": False,        # increments be left out and deletes be undone
+    "may_load_again": False,      # nodes say LOADING once more after they were ready
     "faults_count": 1000,         # at most
     "faults": {"cut_pair": 6, "cut_one": 4, "cut_node": 4, "cut_sides": 4, "cut_some": 3,
                "kill": 4, "stop": 3, "rewrite": 1},
@@ -50,6 +51,7 @@ MODES = {
         "options": {**DURABLE, "mesh-forget-after": 2},
         "busy_seconds": 16,
         "is_monotonic": False,
+        "may_load_again": True,
         "faults": {"away_node": 4, "away_side": 4, "away_killed": 2, "away_stopped": 1},
         "faults_count": 1,
         "pause_seconds": (2, 4),
@@ -64,6 +66,7 @@ MODES = {
         "options": {**DURABLE, "mesh-forget-after": 2},
         "busy_seconds": 22,
         "is_monotonic": False,
+        "may_load_again": True,
         "has_halves": True,
         "is_forgetful": True,
         "faults": {"away_node": 4, "away_side": 3, "away_killed": 3, "away_stopped": 1,
