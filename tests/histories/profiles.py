@@ -3,6 +3,12 @@
 
 COMMON = {
     "options": {"mesh-gossip-interval": 100},
+    "varied": {                   # options of which each seed takes one value
+        "mesh-compression": ("auto", "auto", "yes"),
+        "hash-max-listpack-entries": (512, 4),
+        "set-max-listpack-entries": (128, 4),
+        "mesh-auth": ("", "sesame"),
+    },
     "nodes": (3, 3, 4, 5),
     "workers_count": 6,
     "busy_seconds": 12,
@@ -33,6 +39,8 @@ DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 MODES = {
     "durable": {
         "options": DURABLE,
+        # What is acknowledged is with the system, if not on the disk: a kill loses nothing.
+        "varied": {"appendfsync": ("always", "everysec"), "mesh-gossip-interval": (50, 100, 300)},
         "faults": {"cut_pair": 5, "cut_one": 3, "cut_node": 4, "cut_sides": 4, "cut_some": 3,
                    "kill": 8, "kill_several": 2, "terminate": 2, "stop": 2, "old_copy": 3,
                    "rewrite": 2, "reload": 1, "clock": 1},
@@ -40,6 +48,7 @@ MODES = {
     },
     "volatile": {
         "options": {"appendonly": "no"},
+        "varied": {"save": ("", "", "1 1"), "mesh-backlog-size": (65536, "64mb")},
         "wait_share": 0.5,
         "is_durable": False,
         "faults": {"cut_pair": 5, "cut_one": 3, "cut_node": 3, "cut_sides": 3, "kill": 10, "stop": 3},
@@ -116,5 +125,6 @@ MODES = {
 
 def profile_of(mode):
     profile = {**COMMON, **MODES[mode]}
-    profile["options"] = {**COMMON["options"], **MODES[mode]["options"]}
+    for name in ("options", "varied"):
+        profile[name] = {**COMMON[name], **MODES[mode].get(name, {})}
     return profile
