@@ -111,6 +111,31 @@ class Faults:
         self.cut([pair for pair in self.pairs() if (pair[0] in side) != (pair[1] in side)],
                  hold or self.hold())
 
+    # ---- connections, where there are relays ----
+
+    def relay(self, what):
+        node = self.prng.choice(self.mesh.nodes)
+        if node.relay:
+            self.mesh.note("relay of %s: %s" % (node.name, what))
+        return node.relay
+
+    def stand_still(self):
+        is_inward, seconds = self.prng.random() < 0.5, self.hold() * 2
+        relay = self.relay("%s stands still for %.2f s" % ("in" if is_inward else "out", seconds))
+        if relay:
+            relay.stand_still(seconds, is_inward)
+
+    def delay(self):
+        relay = self.relay("latency")
+        if relay:
+            relay.delay(self.prng.uniform(0.001, 0.03))
+            self.after(self.hold() * 3, lambda: relay.delay(0.0))
+
+    def break_links(self):
+        relay = self.relay("links break off")
+        if relay:
+            relay.break_links(self.prng.randrange(1, 4))
+
     # ---- processes ----
 
     def start(self, node):

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from relay import Relay
 from resp_client import Connection, ConnectionLost, ErrorReply
 
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
@@ -38,6 +39,8 @@ class Node:
         self.directory = directory
         self.port = free_port()
         self.mesh_port = free_port()
+        self.relay = None
+        self.relay_port = 0  # at which others reach its mesh port, if not directly
         self.process = None
         self.is_stopped = False  # by SIGSTOP
         self.memories_lost = 0  # how often its data were gone at its start, or older
@@ -50,7 +53,7 @@ class Node:
 
     @property
     def mesh_address(self):
-        return "127.0.0.1:%d" % self.mesh_port
+        return "127.0.0.1:%d" % (self.relay_port or self.mesh_port)
 
     @property
     def is_running(self):
@@ -58,7 +61,7 @@ class Node:
 
 
 class Mesh:
-    def __init__(self, server, directory, count, options, note):
+    def __init__(self, server, directory, count, options, note, has_relays=False):
         self.server = server
         self.directory = directory
         self.options = options
@@ -66,6 +69,10 @@ class Mesh:
         self.problems = []  # processes that ended by themselves
         self.nodes = [Node(name, os.path.join(directory, name)) for name in "ABCDE"[:count]]
         self.clients = {}
+        if has_relays:
+            for node in self.nodes:
+                node.relay_port = free_port()
+                node.relay = Relay(node.relay_port, node.mesh_port)
 
     # ---- processes ----
 
@@ -73,7 +80,7 @@ class Mesh:
         seeds = " ".join(other.mesh_address for other in self.nodes if other is not node)
         arguments = [self.server, "--port", str(node.port), "--bind", "127.0.0.1", "--dir",
                      node.directory, "--mesh-port", str(node.mesh_port), "--mesh-bind",
-                     "127.0.0.1", "--mesh-seeds", seeds, "--mesh-cluster-id", "histories",
+                     "127.0.0.1", "--mesh-announce-addr", node.mesh_address, "--mesh-seeds", seeds, "--mesh-cluster-id", "histories",
                      "--enable-debug-command", "yes", "--save", ""]
         for name, value in self.options.items():
             arguments += ["--" + name, str(value)]
@@ -145,6 +152,8 @@ class Mesh:
                 node.process.wait()
                 node.process = None
         for node in self.nodes:
+            if node.relay:
+                node.relay.is_over = True
             self.drop_client(node)
 
     # ---- the harness's own connections ----

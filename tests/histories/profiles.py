@@ -10,6 +10,7 @@ COMMON = {
         "mesh-auth": ("", "sesame"),
     },
     "nodes": (3, 3, 4, 5),
+    "relays_share": 0.0,          # how often the mesh's connections go through relays
     "workers_count": 6,
     "busy_seconds": 12,
     "timeout_seconds": 2.0,       # after which a worker gives up on a reply
@@ -95,8 +96,9 @@ MODES = {
     },
     "lossy": {
         "options": {"appendonly": "yes"},
+        "relays_share": 0.7,
         "faults": {"cut_pair": 10, "cut_one": 6, "cut_node": 4, "cut_sides": 4, "cut_some": 6,
-                   "stop": 10, "clock": 2},
+                   "stop": 10, "clock": 2, "stand_still": 10, "delay": 3, "break_links": 6},
         "pause_seconds": (0.01, 0.3),
         "hold_seconds": (0.02, 0.8),
     },
