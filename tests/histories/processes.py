@@ -243,11 +243,12 @@ class Mesh:
                     return None
         return tokens
 
-    def bad_log_lines(self):
-        found = []
+    def logs(self):
+        texts = []
         for node in self.nodes:
             with open(node.log_path, encoding="latin-1") as log:
-                for line in log:
-                    if BAD_LINES.search(line):
-                        found.append("%s's log: %s" % (node.name, line.rstrip()))
-        return found
+                texts.append(log.read())
+        return "".join(texts)
+
+    def bad_log_lines(self):
+        return [line for line in self.logs().split("\n") if BAD_LINES.search(line)]
