@@ -380,11 +380,20 @@ static enum sync_fate make_again(void *udata, uint64_t stamp) {
     return SYNC_REISSUE;
 }
 
+/* Peers 0 and 1 deliver what they wrote. */
+static enum sync_fate make_again_but_of_two(void *udata, uint64_t stamp) {
+    const struct peer *peer = (const struct peer *)udata;
+    uint64_t ref = peer->store.replicas.slots[stamp_slot(stamp)].ref;
+    return ref == authors[0].ref || ref == authors[1].ref ? SYNC_DROP : SYNC_REISSUE;
+}
+
+static sync_fate_fn fate = make_again;
+
 /* As rebase(), of one who makes again what others wrote, too. */
 static void rebase_all(unsigned to, unsigned from, bool has_log) {
     collect(&peers[to]);
     begin_life(&peers[to], 200 + authors_count);
-    struct sync *sync = sync_begin(&peers[to].store, SYNC_REBASE, make_again, NULL);
+    struct sync *sync = sync_begin(&peers[to].store, SYNC_REBASE, fate, &peers[to]);
     for (unsigned part = 0; part < PARTS; part++) {
         assert_int_equal(pull(sync, &peers[from], part, NULL, false), SYNC_OK);
         assert_false(sync_part_has_void(sync, part));
@@ -710,6 +719,45 @@ static void a_deleted_counter_keeps_what_came_later(void **state) {
     reads_history = false;
 }
 
+/* Peers 2 and 3 were forgotten together, and both have seen what peer 2 removed: both make that
+ * again, and it goes once. What came later stays. */
+static void what_two_saw_removed_goes_once(void **state) {
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        bool is_part = round == 1; /* the mesh has added to what was removed */
+        setup(4);
+        fate = make_again_but_of_two;
+        add(0, "c", 10);
+        add(1, "c", 3);
+        add_field(0, "f", 20);
+        add_field(1, "f", 4);
+        deliver_all();
+        delete (2, "c");
+        delete_field(2, "f");
+        deliver(2, 3);
+        add(is_part ? 0 : 1, "c", 5);
+        add_field(is_part ? 0 : 1, "f", 6);
+        deliver(0, 1);
+        deliver(1, 0);
+        settle_alone(2);
+        settle_alone(3);
+        settle_alone(1);
+        settle_alone(0);
+        rebase_all(3, 1, true);
+        deliver(3, 1);
+        deliver(3, 0);
+        rebase_all(2, 1, true);
+        deliver_all();
+        check_equal();
+        expect_all("c", "5");
+        for (unsigned i = 0; i < 4; i++) {
+            expect_field(i, "f", "6");
+        }
+        teardown();
+    }
+    fate = make_again;
+}
+
 static void raise_hyperloglog(unsigned peer, const char *name, unsigned index) {
     struct key key = key_of(peer, name);
     struct buffer value = {0}, pairs = {0};
@@ -825,6 +873,7 @@ int main(void) {
         cmocka_unit_test(patches_that_were_settled_apart_stay),
         cmocka_unit_test(registers_that_were_settled_apart_are_joined),
         cmocka_unit_test(a_deleted_counter_keeps_what_came_later),
+        cmocka_unit_test(what_two_saw_removed_goes_once),
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(unsent_increments_of_floats_count),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
