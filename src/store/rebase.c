@@ -274,28 +274,38 @@ static void make_patches(struct sync *sync, const struct rebase_item *item, cons
     }
 }
 
-/* A HyperLogLog has lost nothing if it is joined with what is there by now. False: one of them is
- * none. */
-static bool make_joined(struct sync *sync, const struct key *key, struct slice wanted) {
+/* A HyperLogLog has lost nothing if it is joined with what is there by now; where nothing is, it is
+ * begun as by PFADD, and joined with what another one begins. False: one of them is none. */
+static bool make_joined(struct sync *sync, const struct key *key, struct slice wanted,
+                        uint64_t expire_unix_ms) {
     struct entry_scratch scratch;
     const struct entry *entry = store_peek(sync->store, key);
-    if (entry == NULL || !contested_is_hyperloglog(wanted) || entry_type(entry) != VALUE_STRING ||
-        !contested_is_hyperloglog(entry_value(entry, &scratch))) {
+    struct slice here = {0};
+    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
+    if (!contested_is_hyperloglog(wanted) || (entry != NULL && entry_type(entry) != VALUE_STRING)) {
         return false;
     }
-    struct slice here = entry_value(entry, &scratch);
-    uint8_t registers[HYPERLOGLOG_REGISTERS_COUNT] = {0};
-    if (hyperloglog_join(registers, here) != HYPERLOGLOG_OK ||
-        hyperloglog_join(registers, wanted) != HYPERLOGLOG_OK) {
+    if (entry != NULL) {
+        here = entry_value(entry, &scratch);
+        if (!contested_is_hyperloglog(here) ||
+            hyperloglog_join(registers, here) != HYPERLOGLOG_OK) {
+            return false;
+        }
+    }
+    if (hyperloglog_join(registers, wanted) != HYPERLOGLOG_OK) {
         return false;
     }
     struct buffer joined = {0};
     hyperloglog_set_registers(&joined, registers,
-                              hyperloglog_is_dense(here) || hyperloglog_is_dense(wanted),
+                              (entry != NULL && hyperloglog_is_dense(here)) ||
+                                  hyperloglog_is_dense(wanted),
                               HYPERLOGLOG_SPARSE_BYTES_LIMIT);
     bool is_done = strings_set_registers(sync->store, key, buffer_slice(&joined),
                                          (struct slice){0}) == STORE_OK;
     buffer_deinit(&joined);
+    if (is_done && entry == NULL && expire_unix_ms != 0) {
+        (void)store_expire(sync->store, key, expire_unix_ms);
+    }
     return is_done;
 }
 
@@ -332,7 +342,8 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
                               store_database_index(&sync->rebase->aside, item->number), key.name);
         wanted = rebase_entry_at(&sync->rebase->aside, &aside_key);
         require(wanted != NULL);
-        if (!make_joined(sync, &key, entry_value(wanted, &scratch)) && !is_changed &&
+        if (!make_joined(sync, &key, entry_value(wanted, &scratch), item->verdict.expire_unix_ms) &&
+            !is_changed &&
             strings_set(store, &key, entry_value(wanted, &scratch), item->verdict.expire_unix_ms) !=
                 STORE_OK) {
             sync->stats.keys_unclear++;
