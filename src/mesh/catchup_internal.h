@@ -25,13 +25,13 @@ int catchup_compare_as_told(const struct mesh_link *link);
 
 /* Waits until what the peers have now is here: WAITING. */
 void catchup_begin_waiting(struct mesh *mesh);
-/* From here on only who has seen all of that is asked for parts. */
-/* Who has less than `needed` is not asked; or less than `of_one`, which may be NULL, once nobody
- * has been there for long who has all of it. */
+/* From here on only who has seen all of `needed` is asked for parts; or all of `of_one`, which may
+ * be NULL, once nobody has been there for long who has that. */
 void catchup_need(struct catchup *catchup, const struct context *needed,
                   const struct context *of_one);
-/* Nobody has it. */
+/* Nobody has it: what is needed is `of_one`, or nothing. */
 void catchup_need_less(struct catchup *catchup);
+/* Anybody is asked. */
 void catchup_need_nothing(struct catchup *catchup);
 /* Pulls a state, in that way, from the first part on. A life whose own changes are going to be made
  * again ends. */

@@ -145,7 +145,8 @@ static bool is_late(const struct node *node, unsigned author) {
 
 static void on_applied(void *udata, struct slice record) {
     struct node *node = (struct node *)udata;
-    if (is_late(node, node->mesh_data->receiver.record_slot)) {
+    /* While a state is taken over, what is settled is what was in the one before. */
+    if (node->mesh_data->sync == NULL && is_late(node, node->mesh_data->receiver.record_slot)) {
         node->mesh_data->late_us = node->now_us;
         node->stats.late_records++;
     }

@@ -291,11 +291,11 @@ enum store_status elements_apply(struct store *store, const struct key *key,
                                     : apply_packed(store, key, slot, change))) {
         return STORE_OK;
     }
-    if (change->kind == CHANGE_TAKE && !needs_take(store, entry, change)) {
-        return STORE_OK;
-    }
     struct change take;
     if (change->kind == CHANGE_TAKE) {
+        if (!needs_take(store, entry, change)) {
+            return STORE_OK;
+        }
         take = *change;
         take.is_key_fresh = false; /* it says something else */
         change = &take;
