@@ -25,6 +25,14 @@ void record_reader_deinit(struct record_reader *reader) {
     *reader = (struct record_reader){0};
 }
 
+/* The usual window, or what the file has from `offset` on, but at least `size`. */
+static size_t window_size(const struct record_reader *reader, uint64_t offset, size_t size) {
+    size_t usual = reader->window_bytes_usual > 0 ? reader->window_bytes_usual : WINDOW_BYTES;
+    uint64_t rest = reader->file_bytes > offset ? reader->file_bytes - offset : 0;
+    usual = rest < usual ? (size_t)rest : usual;
+    return size > usual ? size : usual;
+}
+
 /* Makes `size` bytes from `offset` on contiguous in the window. The caller knows that the file has
  * them. CUT when it has not after all: somebody truncated it meanwhile. */
 static enum record_read window_fill(struct record_reader *reader, uint64_t offset, size_t size) {
@@ -34,9 +42,8 @@ static enum record_read window_fill(struct record_reader *reader, uint64_t offse
         return RECORD_READ_OK;
     }
     size_t keep = skip < reader->window_bytes ? reader->window_bytes - (size_t)skip : 0;
-    if (reader->window_capacity < size || reader->window == NULL) {
-        size_t usual = reader->window_bytes_usual > 0 ? reader->window_bytes_usual : WINDOW_BYTES;
-        size_t capacity = size > usual ? size : usual;
+    size_t capacity = window_size(reader, offset, size);
+    if (reader->window_capacity < capacity || reader->window == NULL) {
         char *larger = memory_try_alloc(capacity);
         if (larger == NULL) {
             return RECORD_READ_MEMORY;

@@ -23,9 +23,13 @@ struct list {
     size_t count;
 };
 
+static void list_init(struct list *list, size_t capacity) {
+    list->ticks = memory_alloc(capacity * sizeof(uint64_t));
+    list->totals = memory_alloc(capacity * sizeof(uint64_t));
+    list->count = 0;
+}
+
 static void list_append(struct list *list, uint64_t ticks, uint64_t total) {
-    list->ticks = memory_resize(list->ticks, (list->count + 1) * sizeof(uint64_t));
-    list->totals = memory_resize(list->totals, (list->count + 1) * sizeof(uint64_t));
     list->ticks[list->count] = ticks;
     list->totals[list->count++] = total;
 }
@@ -57,7 +61,8 @@ static void check_all(const struct change_counts *counts, const struct list *lis
 static void random_records(uint64_t changes_max) {
     enum { RECORDS = 50000 };
     struct change_counts counts = {0};
-    struct list list = {0};
+    struct list list;
+    list_init(&list, RECORDS);
     struct prng prng;
     seed_prng(&prng, "change_counts", changes_max);
     uint64_t ticks = 1000, total = 0;
