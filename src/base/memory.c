@@ -28,8 +28,20 @@ void *memory_try_alloc(size_t size) {
     return is_tried(size) ? malloc(size > 0 ? size : 1) : NULL;
 }
 
+/* For a block of several pages jemalloc's calloc() gives its memory back to the system and gets it
+ * anew, page by page as it is touched. Up to such a size writing zeros costs less. */
+enum { ZEROED_HERE_BYTES_MAX = 256 << 10 };
+
+static void *alloc_zero(size_t size) {
+    if (size > ZEROED_HERE_BYTES_MAX) {
+        return calloc(1, size);
+    }
+    void *block = malloc(size > 0 ? size : 1);
+    return likely(block != NULL) ? memset(block, 0, size) : NULL;
+}
+
 void *memory_try_alloc_zero(size_t size) {
-    return is_tried(size) ? calloc(1, size > 0 ? size : 1) : NULL;
+    return is_tried(size) ? alloc_zero(size) : NULL;
 }
 
 void *memory_try_resize(void *block, size_t size) {
@@ -45,7 +57,7 @@ void *memory_alloc(size_t size) {
 }
 
 void *memory_alloc_zero(size_t size) {
-    void *block = calloc(1, size > 0 ? size : 1);
+    void *block = alloc_zero(size);
     if (unlikely(block == NULL)) {
         impossible("out of memory");
     }

@@ -5,6 +5,9 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
+/* Enough for all commands that there are: indexed once. */
+enum { SLOTS_FIRST = 2048 };
+
 void command_table_init(struct command_table *table) {
     *table = (struct command_table){0};
 }
@@ -99,7 +102,7 @@ static void index_all(struct command_table *table, size_t slots_count) {
 
 /* Rows from `first` on are new. */
 static void index_new(struct command_table *table, size_t first) {
-    size_t slots_count = table->slots_count == 0 ? 64 : table->slots_count;
+    size_t slots_count = table->slots_count == 0 ? SLOTS_FIRST : table->slots_count;
     while (slots_count < 4 * table->count) {
         slots_count *= 2;
     }
