@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { SECTOR_BYTES = 512 };
+enum { SECTOR_BYTES = 512, FILE_BYTES_FIRST = 16 << 10, FILE_GROWTH_FACTOR = 4 };
 
 struct disk_file {
     struct sim_inode *inode;
@@ -151,7 +151,12 @@ static int64_t sim_write_at(struct disk *base, struct disk_file *file, uint64_t 
     }
     if (end > into->size) {
         size_t old = into->size;
-        (void)buffer_reserve(into, (size_t)(end - old));
+        if (end > into->capacity) {
+            /* Few steps: each copies the file. */
+            size_t room = FILE_GROWTH_FACTOR * into->capacity;
+            room = room > FILE_BYTES_FIRST ? room : (size_t)FILE_BYTES_FIRST;
+            (void)buffer_reserve(into, (end > room ? (size_t)end : room) - old);
+        }
         if (offset > old) {
             memset(into->data + old, 0, (size_t)(offset - old));
         }

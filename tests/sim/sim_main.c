@@ -27,13 +27,16 @@
 #include "sim/sim_run.h"
 
 #ifdef STARLING_JEMALLOC
-/* Each run takes as much memory as the one before: it is kept for a while. For good would be more
- * with every run, since it falls into pieces. */
-const char *malloc_conf = "dirty_decay_ms:5000,muzzy_decay_ms:0,narenas:1,lg_tcache_max:18";
+#include <jemalloc/jemalloc.h>
+
+/* Each run takes as much memory as the one before: it is kept, since to get it anew costs a fault
+ * for each page. It falls into pieces, so now and then all is given back (job_run()). */
+const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:0,narenas:1,lg_tcache_max:18";
 #endif
 
 enum {
     JOBS_MAX = 64,
+    RUNS_KEEPING_MEMORY = 256,
     FAILURES_MAX = 64,
     RUN_SECONDS_MAX = 60,
     SHRINK_SECONDS_MAX = 20,
@@ -276,9 +279,17 @@ static void shrink(uint64_t seed, const struct plan_opts *opts) {
 
 /* ---- many runs ---- */
 
+static void give_memory_back(void) {
+#ifdef STARLING_JEMALLOC
+    char name[32];
+    (void)snprintf(name, sizeof(name), "arena.%u.purge", (unsigned)MALLCTL_ARENAS_ALL);
+    (void)mallctl(name, NULL, NULL, NULL, 0);
+#endif
+}
+
 static void job_run(unsigned job, uint64_t end_seed, const struct plan_opts *opts,
                     unsigned failures_max) {
-    for (;;) {
+    for (unsigned run = 1;; run++) {
         uint64_t seed = atomic_fetch_add(&shared->next_seed, 1);
         if (seed >= end_seed || atomic_load(&shared->failures_count) >= failures_max) {
             break;
@@ -288,6 +299,9 @@ static void job_run(unsigned job, uint64_t end_seed, const struct plan_opts *opt
         (void)alarm(RUN_SECONDS_MAX);
         run_seed(seed, opts);
         atomic_store(&shared->jobs[job].is_running, false);
+        if (run % RUNS_KEEPING_MEMORY == 0) {
+            give_memory_back();
+        }
     }
 }
 
