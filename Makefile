@@ -100,7 +100,7 @@ PROGRAMS_histories = $(SERVER)
 
 TESTS = test test-unit test-sim test-tcl test-clients test-kill test-fuzz test-histories
 .PHONY: $(TESTS) test-programs
-test:         SUITES = $(if $(SANITIZER),,layers) unit sim tcl clients kill fuzz
+test:         SUITES = $(if $(SANITIZER),,layers) unit sim tcl clients kill $(if $(SANITIZER),,fuzz)
 test:         ## Install what tests need, build, and run every suite
 test-unit:    SUITES = unit
 test-unit:    ## The cmocka programs of tests/unit (ONLY=test_buffer)

@@ -188,13 +188,16 @@ if {[info exists env(TMPDIR)]} {
 }
 set temporary [file join $base starling-tcl.[pid]]
 file mkdir $temporary
+# Those of meshes take longest: they begin, so that no job is left with one in the end.
 set names {}
+set later {}
 foreach path [lsort [glob $here/*.tcl]] {
     set name [file rootname [file tail $path]]
     if {$name ne "run" && ($only_file eq "" || [string match $only_file $name])} {
-        lappend names $name
+        lappend [expr {[string match mesh_* $name] ? "names" : "later"}] $name
     }
 }
+lappend names {*}$later
 set total {0 0 0}
 set busy 0
 for {set place 0} {$place < $jobs && [llength $names] > 0} {incr place} {
