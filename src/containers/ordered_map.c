@@ -9,6 +9,7 @@
 #include "containers/packed_tree.h"
 
 enum {
+    LARGE_BYTES = 32 * ORDERED_MAP_LEAF_BYTES,
     LEAF_USED_FEW = PACKED_LEAF_USED_MAX / 4,
     LEAF_USED_JOINED_MAX = PACKED_LEAF_USED_MAX * 3 / 4,
     SMALL_USED_AGAIN = PACKED_SMALL_USED_MAX / 2, /* a tree below becomes a small map */
@@ -25,6 +26,11 @@ static struct packed_marks *run_marks(struct ordered_map **map) {
     return tree != NULL ? &tree->marks : NULL;
 }
 
+/* An end of a map that has many leaves fills up, or goes: it is as large as it can be at once. */
+static bool is_end_of_large(const struct packed_tree *tree, const struct packed_leaf *leaf) {
+    return (leaf->previous == NULL || leaf->next == NULL) && tree->bytes >= LARGE_BYTES;
+}
+
 /* Gives the run a block for `used` bytes, at least those that it has; returns where it is now. */
 static struct packed_run *run_fit(struct ordered_map **map, struct packed_run *run, size_t used) {
     struct packed_tree *tree = packed_map_tree(*map);
@@ -32,6 +38,12 @@ static struct packed_run *run_fit(struct ordered_map **map, struct packed_run *r
         struct packed_leaf *leaf = packed_run_leaf(run);
         size_t capacity = memory_class_bytes(sizeof(struct packed_leaf) + used);
         bool fits = capacity <= leaf->capacity && capacity > leaf->capacity / 2;
+        if (is_end_of_large(tree, leaf)) {
+            fits = capacity <= leaf->capacity;
+            /* It may be longer until it is split. */
+            capacity =
+                capacity > ORDERED_MAP_LEAF_BYTES ? capacity : (size_t)ORDERED_MAP_LEAF_BYTES;
+        }
         return fits ? run : &packed_leaf_resize(tree, leaf, capacity)->run;
     }
     run = memory_resize(run, packed_small_bytes(used));
