@@ -63,10 +63,8 @@ static void note_limits(struct history_read *read, const struct sync *sync,
     const struct replicas *replicas = &store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         uint64_t ticks, seen = stamp_ticks(store->context.stamps[slot]);
-        if (sync_makes_again(sync, slot)) {
-            if (sync_known_ticks(sync, slot, &ticks) && ticks < seen) {
-                add_limit(read, replicas->slots[slot].ref, ticks, true);
-            }
+        if (sync_makes_again(sync, slot) && sync_known_ticks(sync, slot, &ticks) && ticks < seen) {
+            add_limit(read, replicas->slots[slot].ref, ticks, true);
         } else if (seen > 0 && sync_shown_ticks(sync, slot, &ticks) && ticks > seen) {
             add_limit(read, replicas->slots[slot].ref, seen, false);
         }

@@ -330,7 +330,7 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
         unsigned slot = stamp_slot(part->stamp);
         uint64_t seen = merge->seen_here->stamps[slot];
         struct counter_total total;
-        if (is_here[slot] || rebase_is_ours(sync, part->stamp) || part->off_seen >= seen ||
+        if (is_here[slot] || part->off_seen >= seen ||
             !rebase_was_begun(merge, part->start_ticks, part->stamp) ||
             replicas_is_void(&sync->store->replicas, seen) ||
             !find_total(sync, place, slot, part->start_ticks, &total) ||

@@ -475,6 +475,65 @@ static void m16_what_another_one_deletes_stays_deleted(struct story *story) {
     expect_all(story, "ZRANGE z 0 -1", "kept");
 }
 
+/* Whose id is the smallest: nobody else makes again for it what both know. */
+static unsigned smallest(struct story *story) {
+    unsigned found = A;
+    for (unsigned i = B; i < story->world.nodes_count; i++) {
+        if (strcmp(at(story, i)->node_id, at(story, found)->node_id) < 0) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* One has deleted what it had seen of the others' increments, on its own side, and comes back to
+ * one of them before the other, who was forgotten by it, compares, too. So it would make again what
+ * is missing there of that one's, which is nothing; of what is there it has seen and deleted a
+ * part. */
+static void m16_deleted_of_one_who_compares_next(struct story *story) {
+    start(story, 3);
+    unsigned one = smallest(story);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)say(story, i, "CONFIG SET mesh-forget-after 2");
+        (void)say(story, i, "INCRBY c 1");
+        (void)say(story, i, "INCRBYFLOAT f 1.5");
+        (void)say(story, i, "HINCRBY h f 1");
+        (void)say(story, i, "ZINCRBY z 1 m");
+    }
+    agree(story);
+    wait_ms(story, 10000);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i != one) {
+            cut(story, one, i);
+        }
+    }
+    (void)say(story, one, "DEL c f h z");
+    (void)say(story, one, "INCRBY c 1000");
+    unsigned other = one == A ? B : A;
+    for (unsigned i = 0; i < 40; i++) { /* so that it compares with another */
+        char command[20];
+        (void)snprintf(command, sizeof(command), "SET b:%u 1", i);
+        (void)say(story, other, command);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        if (i != one) {
+            (void)say(story, i, "INCRBY c 10");
+            (void)say(story, i, "INCRBYFLOAT f 10");
+            (void)say(story, i, "HINCRBY h f 10");
+            (void)say(story, i, "ZINCRBY z 10 m");
+        }
+    }
+    wait_ms(story, 20000);
+    (void)say(story, one, "SET late 1"); /* so that it compares first */
+    for_pairs(story, mend);
+    wait_ms(story, 20000);
+    wait_until_ready(story, 3);
+    agree(story);
+    expect_all(story, "MGET c f", "1020 20");
+    expect_all(story, "HGET h f", "20");
+    expect_all(story, "ZSCORE z m", "20");
+}
+
 /* B was forgotten. What all others have settled since is in their snapshots, the deletes that led
  * there are in no log any more, and they may have restarted, or B: it is B that comes back to them
  * and not they to B, and what was deleted of a counter stays deleted. */
@@ -556,6 +615,7 @@ static const struct story_row rows[] = {
     STORY(m16_deleted_before_the_others_had_it),
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     {"m16_what_another_one_deletes_stays_deleted", m16_what_another_one_deletes_stays_deleted, 3},
+    STORY(m16_deleted_of_one_who_compares_next),
     {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},
     {"m16_forgotten_and_restarted", m16_forgotten_and_restarted, 2},
     {"m16_forgotten_and_all_restarted", m16_forgotten_and_all_restarted, 2},
