@@ -277,6 +277,9 @@ static void cmd_mget(struct command_context *ctx) {
 
 /* Sets all pairs; false after an error reply. */
 static bool mset_pairs(struct command_context *ctx) {
+    if (ctx->args_count > 3) {
+        store_spread_unit(ctx->store);
+    }
     for (size_t i = 1; i < ctx->args_count; i += 2) {
         struct key key = command_key(ctx, i);
         enum store_status status = strings_set(ctx->store, &key, ctx->args[i + 1], 0);

@@ -8,6 +8,7 @@
 #define CRDT_HYBRID_CLOCK_H
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "crdt/stamp.h"
 
 struct hybrid_clock {
@@ -24,17 +25,31 @@ static inline void hybrid_clock_set_wall(struct hybrid_clock *clock, int64_t uni
     }
 }
 
-/* A new tick. */
-static inline uint64_t hybrid_clock_tick(struct hybrid_clock *clock) {
-    require(clock->ticks < STAMP_TICKS_MAX);
-    return ++clock->ticks;
-}
-
 /* Takes note of somebody else's tick, so that ours come after it. */
 static inline void hybrid_clock_observe(struct hybrid_clock *clock, uint64_t ticks) {
     if (ticks > clock->ticks) {
         clock->ticks = ticks;
     }
+}
+
+/* Goes on from somewhere within the millisecond `unix_ms`, which is the wall clock's: where, `salt`
+ * and the millisecond decide. Where several keys are set as one, each has a tick of its own; if
+ * such units of two nodes began at the same tick and had not the same shape, each would be the
+ * later one at some keys. Nothing is done while the clock is ahead of the wall clock: that has to
+ * be caught up. */
+static inline void hybrid_clock_spread(struct hybrid_clock *clock, int64_t unix_ms, uint64_t salt) {
+    enum { PLACES = 3 << (STAMP_COUNTER_BITS - 2) };
+    uint64_t ms = clock->ticks >> STAMP_COUNTER_BITS;
+    if ((int64_t)ms + STAMP_EPOCH_MS == unix_ms) {
+        uint64_t place = (hash_fold(ms ^ salt, HASH_ODD1) >> 32) % PLACES;
+        hybrid_clock_observe(clock, ms << STAMP_COUNTER_BITS | place);
+    }
+}
+
+/* A new tick. */
+static inline uint64_t hybrid_clock_tick(struct hybrid_clock *clock) {
+    require(clock->ticks < STAMP_TICKS_MAX);
+    return ++clock->ticks;
 }
 
 #endif

@@ -95,6 +95,9 @@ void cmd_exec(struct command_context *ctx) {
         return;
     }
     reply_array(ctx->reply, client->queue_count);
+    if (client->queue_count > 1) {
+        store_spread_unit(&node->store);
+    }
     for (size_t i = 0; i < client->queue_count; i++) {
         const struct queued_request *request = &client->queue[i];
         node_call(node, client, request->row, request->args, request->args_count, 0, false);

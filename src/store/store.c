@@ -106,6 +106,13 @@ void store_set_now(struct store *store, int64_t now_ms) {
     hybrid_clock_set_wall(&store->clock, now_ms);
 }
 
+void store_spread_unit(struct store *store) {
+    const struct replicas *replicas = &store->replicas;
+    if (!store->is_alone && !store->journal.is_unit_open && replicas->slots != NULL) {
+        hybrid_clock_spread(&store->clock, store->now_ms, replicas->slots[replicas->self].ref);
+    }
+}
+
 /* ---- what the mutators share ---- */
 
 static void store_free_entry(void *object) {

@@ -212,6 +212,8 @@ struct store {
 void store_init(struct store *store, const struct store_opts *opts);
 void store_deinit(struct store *store);
 void store_set_now(struct store *store, int64_t now_ms);
+/* The unit that begins here may set several keys: as long as none of it was changed. */
+void store_spread_unit(struct store *store);
 /* Ends the unit that the changes since the last call form: after each command or transaction. */
 static inline void store_end_unit(struct store *store) {
     if (store->journal.is_unit_open) {

@@ -79,6 +79,31 @@ static void bursts_borrow_from_the_future(void **state) {
     assert_int_equal(shown_ms(hybrid_clock_tick(&clock)), START_MS + 11);
 }
 
+/* Units of two nodes begin apart, within the millisecond, and in no order that repeats. */
+static void units_are_spread(void **state) {
+    (void)state;
+    unsigned apart = 0, first_is_later = 0;
+    for (int64_t ms = START_MS; ms < START_MS + 1000; ms++) {
+        struct hybrid_clock clocks[2] = {{0}, {0}};
+        for (unsigned i = 0; i < 2; i++) {
+            hybrid_clock_set_wall(&clocks[i], ms);
+            uint64_t before = clocks[i].ticks;
+            hybrid_clock_spread(&clocks[i], ms, 12345 + i);
+            assert_true(clocks[i].ticks >= before && clocks[i].ticks < before + 3 * 1024);
+            assert_int_equal(shown_ms(clocks[i].ticks), ms);
+        }
+        uint64_t a = clocks[0].ticks, b = clocks[1].ticks;
+        apart += a > b + 10 || b > a + 10;
+        first_is_later += a > b;
+        hybrid_clock_spread(&clocks[0], ms, 12345); /* again: there it is already */
+        assert_int_equal(clocks[0].ticks, a);
+        hybrid_clock_spread(&clocks[0], ms - 1, 777); /* ahead of the wall clock */
+        assert_int_equal(clocks[0].ticks, a);
+    }
+    assert_in_range(apart, 980, 1000);
+    assert_in_range(first_is_later, 400, 600);
+}
+
 static void older_ticks_are_no_news(void **state) {
     (void)state;
     struct hybrid_clock clock = {.ticks = 100};
@@ -94,6 +119,7 @@ int main(void) {
         cmocka_unit_test(stamps_hold_time_counter_and_slot),
         cmocka_unit_test(ticks_grow_whatever_the_wall_does),
         cmocka_unit_test(bursts_borrow_from_the_future),
+        cmocka_unit_test(units_are_spread),
         cmocka_unit_test(older_ticks_are_no_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
