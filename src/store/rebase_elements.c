@@ -548,9 +548,8 @@ static void make_element(struct sync *sync, const struct rebase_element *element
     } else if (element->type == VALUE_STRING) {
         sync->stats.keys_unclear +=
             strings_set(store, &key, value, element->expire_unix_ms) != STORE_OK;
-    } else if (elements_open(store, &key, element->type, &writer) != STORE_OK) {
-        sync->stats.keys_unclear++;
-    } else {
+    } else if (elements_open(store, &key, element->type, &writer) == STORE_OK) {
+        /* Else the mesh has something of another type there, which takes the place. */
         sync->stats.keys_unclear += !write_element(&writer, element, name, value);
         elements_close(&writer);
     }
