@@ -279,6 +279,7 @@ static void shrink(uint64_t seed, const struct plan_opts *opts) {
 
 /* ---- many runs ---- */
 
+/* platform/memory_usage.h has it, too, with a `malloc_conf` of its own. */
 static void give_memory_back(void) {
 #ifdef STARLING_JEMALLOC
     char name[32];
