@@ -269,24 +269,26 @@ static bool is_covered(struct member_claim *claim, const struct replicas *replic
     return claim->foreign_count == 0;
 }
 
+/* The teller's claim, if it no longer mentions the replica that he has retired; else NULL. */
+static struct member_claim *claim_without(const struct membership *membership,
+                                          const struct membership_retired *retired,
+                                          const struct replicas *replicas, unsigned slot) {
+    const struct member *teller = membership_find_ref(membership, retired->teller);
+    if (teller == NULL || teller->claim == NULL) {
+        return NULL;
+    }
+    member_claim_look_up(teller->claim, replicas);
+    return member_stamps_get(&teller->claim->stamps, slot) == 0 ? teller->claim : NULL;
+}
+
 /* Has this node seen all that the teller spoke of in a claim since it retired the replica, which
  * such a claim does not mention? The first one is kept, and covered soon; but what it speaks of may
  * be gone, with a life that ended before anybody else had it. Then a later one will do. */
 static bool is_retirement_covered(const struct membership *membership,
-                                  struct membership_retired *retired,
+                                  const struct membership_retired *retired,
                                   const struct replicas *replicas, const struct context *context,
                                   unsigned slot) {
-    const struct member *teller = membership_find_ref(membership, retired->teller);
-    struct member_claim *newest = teller != NULL ? teller->claim : NULL;
-    if (newest != NULL) {
-        member_claim_look_up(newest, replicas);
-        if (member_stamps_get(&newest->stamps, slot) != 0) {
-            newest = NULL;
-        }
-    }
-    if (retired->claim == NULL && newest != NULL) {
-        retired->claim = member_claim_ref(newest);
-    }
+    struct member_claim *newest = claim_without(membership, retired, replicas, slot);
     return (retired->claim != NULL && is_covered(retired->claim, replicas, context)) ||
            (newest != NULL && newest != retired->claim && is_covered(newest, replicas, context));
 }
@@ -305,6 +307,10 @@ static void raise_retired(struct membership *membership, const struct replicas *
             continue;
         }
         uint64_t stamp = stamp_make(retired.ticks, slot);
+        struct member_claim *newest = claim_without(membership, &retired, replicas, slot);
+        if (retired.claim == NULL && newest != NULL) {
+            retired.claim = member_claim_ref(newest);
+        }
         if (is_retirement_covered(membership, &retired, replicas, context, slot) &&
             stamp <= context->stamps[slot]) {
             context_add(&membership->frontier, stamp);
@@ -396,7 +402,9 @@ bool membership_retirable(const struct membership *membership, const struct repl
     }
     const struct membership_retired *retired = find_retired(membership, ref);
     if (retired != NULL && retired->ticks <= stamp_ticks(settled)) {
-        return true;
+        /* Not before what they had settled then: somebody who joined may have taken off some of it.
+         */
+        return is_retirement_covered(membership, retired, replicas, context, slot);
     }
     for (size_t i = 1; i < membership->members_count; i++) {
         const struct member *member = membership->members[i];

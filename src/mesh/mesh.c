@@ -530,6 +530,17 @@ static bool awaits_forgotten(const struct mesh *mesh) {
     return false;
 }
 
+/* Does a peer compare what it has with what others have? What it takes off of a counter is told by
+ * part, and would find a number. */
+static bool is_any_comparing(const struct mesh *mesh) {
+    for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link_is_up(link) && link->peer_is_rebasing) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A life that nobody has admitted yet may have to compare what it has with what peers have, and
  * who lives apart from nodes that have forgotten him will. For that both have to know who wrote
  * what: a counter of which each has folded the other's part into a number cannot be told apart. So
@@ -554,10 +565,10 @@ static void settle(struct mesh *mesh) {
         return;
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
-    bool awaits = awaits_forgotten(mesh);
+    bool awaits = awaits_forgotten(mesh), is_comparing = is_any_comparing(mesh);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
-            may_retire(mesh, slot, awaits) &&
+            !is_comparing && may_retire(mesh, slot, awaits) &&
             membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
             mesh->retiring_slot = slot;
             mesh->retiring_ref = replicas->slots[slot].ref;
