@@ -358,8 +358,57 @@ static void fold_as_other(const struct store *store, struct contested *contested
     }
 }
 
+/* The number of a settled register that is on top; false: there is none. */
+static bool settled_number(const struct contested *contested, uint64_t *stamp,
+                           long double *number) {
+    struct entry_scratch scratch;
+    const struct contested_register *top = contested_top(contested);
+    if (top == NULL || stamp_slot(top->stamp) != STAMP_SLOT_SETTLED || contested->edits_count > 0) {
+        return false;
+    }
+    *stamp = top->stamp;
+    *number = top->number;
+    return top->form == CONTESTED_NUMBER ||
+           number_parse_float(contested_register_bytes(top, &scratch), number);
+}
+
+static bool is_retired_alone(const struct state_merge *merge, const struct contested_part *part,
+                             const uint64_t *seen, unsigned seen_count,
+                             const struct contested *other) {
+    unsigned slot = stamp_slot(part->stamp);
+    return is_retired_somewhere(merge, slot) && contested_find_part(other, slot) == NULL &&
+           slot < seen_count && part->stamp <= seen[slot];
+}
+
+/* Both sides have registers with one stamp, that of the newest part that was folded into them. The
+ * other side may have folded lower ones, too, or have taken them off before: its number tells. */
+static void fold_lower(const struct state_merge *merge, const struct store *store,
+                       struct contested *contested, const uint64_t *seen, unsigned seen_count,
+                       const struct contested *other) {
+    uint64_t stamp, other_stamp;
+    long double number, other_number;
+    if (!settled_number(contested, &stamp, &number) ||
+        !settled_number(other, &other_stamp, &other_number) || stamp != other_stamp ||
+        number == other_number) {
+        return;
+    }
+    for (unsigned i = 0; i < contested->parts_count; i++) {
+        const struct contested_part *part = &contested->parts[i];
+        if (is_retired_alone(merge, part, seen, seen_count, other)) {
+            number += part->is_float ? part->float_total - part->float_off
+                                     : (long double)(part->total - part->off);
+        }
+    }
+    for (unsigned i = contested->parts_count; i-- > 0 && number == other_number;) {
+        if (is_retired_alone(merge, &contested->parts[i], seen, seen_count, other)) {
+            retire_fold_part(store, contested, i);
+        }
+    }
+}
+
 void state_merge_retire(const struct state_merge *merge, struct contested *here,
                         struct store *staged, struct contested *there) {
+    bool is_any = false;
     for (unsigned slot = 1; slot < merge->store->replicas.slots_count; slot++) {
         if (!is_retired_somewhere(merge, slot)) {
             continue;
@@ -373,7 +422,12 @@ void state_merge_retire(const struct state_merge *merge, struct contested *here,
             retire_stamps(there, slot, there_max);
             fold_as_other(merge->store, here, slot, here_max, there);
             fold_as_other(staged, there, slot, there_max, here);
+            is_any = true;
         }
+    }
+    if (is_any) {
+        fold_lower(merge, merge->store, here, merge->seen_there, merge->seen_there_count, there);
+        fold_lower(merge, staged, there, merge->seen_here->stamps, STAMP_SLOTS_COUNT, here);
     }
 }
 
