@@ -55,12 +55,30 @@ void change_life_end_put(struct buffer *value, const struct change_life_end *end
     codec_put_u64(value, end->ref);
     codec_put_varint(value, end->ticks);
     codec_put_varint(value, end->made_ticks);
+    codec_put_slice(value, end->seen);
+}
+
+bool change_life_end_next_seen(struct slice *seen, uint64_t *ref, uint64_t *ticks) {
+    return codec_take_u64(seen, ref) && *ref != 0 && varint_take(seen, ticks) &&
+           *ticks <= STAMP_TICKS_ACCEPTED_MAX;
 }
 
 bool change_life_end_take(struct slice value, struct change_life_end *end) {
-    return codec_take_u64(&value, &end->ref) && end->ref != 0 && varint_take(&value, &end->ticks) &&
-           end->ticks <= STAMP_TICKS_ACCEPTED_MAX && varint_take(&value, &end->made_ticks) &&
-           end->made_ticks <= STAMP_TICKS_ACCEPTED_MAX && value.size == 0;
+    *end = (struct change_life_end){0};
+    if (!codec_take_u64(&value, &end->ref) || end->ref == 0 || !varint_take(&value, &end->ticks) ||
+        end->ticks > STAMP_TICKS_ACCEPTED_MAX || !varint_take(&value, &end->made_ticks) ||
+        end->made_ticks > STAMP_TICKS_ACCEPTED_MAX) {
+        return false;
+    }
+    end->has_seen = value.size > 0;
+    if (end->has_seen && !varint_take_slice(&value, &end->seen)) {
+        return false;
+    }
+    struct slice seen = end->seen;
+    uint64_t ref, ticks;
+    while (change_life_end_next_seen(&seen, &ref, &ticks)) {
+    }
+    return seen.size == 0 && value.size == 0;
 }
 
 void change_take_put(struct buffer *value, const struct change_take *take) {

@@ -35,8 +35,9 @@
  *   TAKE              list (change_take_next())                parts of counters are taken off
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
- *   LIFE_END          ref u64 | ticks, made (varints), no key  what that replica wrote later is
- *                                                              void; it is made again
+ *   LIFE_END          ref u64 | ticks, made (varints) |        what that replica wrote later is
+ *                     (ref u64, ticks)... with its length,     void; it is made again by the
+ *                     no key                                   writer, who had seen that of others
  *
  * An element is a field of a hash, a member of a set, and so on: a place of its own inside a key,
  * with a register, parts of a counter and an expiry as a key has them. The kinds up to COUNTER and
@@ -151,9 +152,11 @@ struct change_take {
 /* What a LIFE_END says: struct ended_replica in crdt/replica.h. */
 struct change_life_end {
     uint64_t ref, ticks, made_ticks;
+    bool has_seen;     /* older ones do not tell what their maker had seen */
+    struct slice seen; /* refs (u64) with ticks (varints): struct maker_seen */
 };
 
-/* Appends the value of a LIFE_END. */
+/* Appends the value of a LIFE_END, with what its maker had seen in any case. */
 void change_life_end_put(struct buffer *value, const struct change_life_end *end);
 /* Appends a part to the value of a TAKE. */
 void change_take_put(struct buffer *value, const struct change_take *take);
@@ -220,6 +223,8 @@ bool change_take_next(struct slice *value, struct change_take *take);
 
 /* Reads the value of a LIFE_END; false when it makes no sense. */
 bool change_life_end_take(struct slice value, struct change_life_end *end);
+/* The next of what its maker had seen, removed from the front of `seen`; false at the end. */
+bool change_life_end_next_seen(struct slice *seen, uint64_t *ref, uint64_t *ticks);
 
 /* Is a change of that kind one of a key, or of an element? */
 bool change_has_key(enum change_kind kind);

@@ -40,6 +40,7 @@ void replicas_deinit(struct replicas *replicas) {
     memory_free(replicas->slots);
     memory_free(replicas->retired);
     memory_free(replicas->ended);
+    memory_free(replicas->makers_seen);
     memory_free(replicas->departed);
     memory_free(replicas->index);
     packed_authors_free(replicas->authors);
@@ -133,6 +134,8 @@ static void mark_ended(struct replicas *replicas, unsigned slot) {
     replica->is_ended = ended != NULL;
     replica->ended_ticks = ended != NULL ? ended->ticks : 0;
     replica->made_ticks = ended != NULL ? ended->made_ticks : 0;
+    replica->made_from_ticks = ended != NULL ? ended->made_from_ticks : 0;
+    replica->maker_ref = ended != NULL ? ended->maker_ref : 0;
 }
 
 /* Likewise, whether it is noted as retired. */
@@ -285,8 +288,12 @@ void replicas_note_ended(struct replicas *replicas, const struct ended_replica *
         if (known->ref == end->ref) {
             bool is_news = end->ticks < known->ticks || end->made_ticks > known->made_ticks;
             known->ticks = end->ticks < known->ticks ? end->ticks : known->ticks;
-            known->made_ticks =
-                end->made_ticks > known->made_ticks ? end->made_ticks : known->made_ticks;
+            if (end->made_ticks > known->made_ticks ||
+                (end->made_ticks == known->made_ticks && known->maker_ref == 0)) {
+                known->made_ticks = end->made_ticks;
+                known->made_from_ticks = end->made_from_ticks;
+                known->maker_ref = end->maker_ref;
+            }
             if (is_news) {
                 ended_changed(replicas, end->ref);
             }

@@ -31,9 +31,10 @@
 
 enum {
     REPLICA_NODE_ID_BYTES = 16,
-    REPLICA_RETIRED_MAX = 65536, /* the oldest are forgotten beyond that */
-    REPLICA_ENDED_MAX = 4096,    /* likewise */
-    REPLICA_DEPARTED_MAX = 1024, /* likewise; first those that have no slot: fewer have one */
+    REPLICA_RETIRED_MAX = 65536,    /* the oldest are forgotten beyond that */
+    REPLICA_ENDED_MAX = 4096,       /* likewise */
+    REPLICA_MAKERS_SEEN_MAX = 8192, /* with more, no maker is known any more */
+    REPLICA_DEPARTED_MAX = 1024,    /* likewise; first those that have no slot: fewer have one */
 };
 
 struct replica_id {
@@ -52,7 +53,7 @@ struct replica {
      * when it was retired. 0: it is not held. */
     uint64_t held_version;
     bool is_ended; /* what it wrote above `ended_ticks` is void */
-    uint64_t ended_ticks, made_ticks;
+    uint64_t ended_ticks, made_ticks, made_from_ticks, maker_ref;
     bool is_retired; /* it is noted as such, at `retired_ticks`, and has its slot still, or again */
     uint64_t retired_ticks;
 };
@@ -66,6 +67,15 @@ struct ended_replica {
     uint64_t ref;
     uint64_t ticks;      /* what came later is void */
     uint64_t made_ticks; /* and was made again up to here */
+    /* By whom, and from where on, if several made some of it: the one who came that far. */
+    uint64_t maker_ref; /* 0: not known */
+    uint64_t made_from_ticks;
+};
+
+/* Up to where somebody who made lives again had seen another one, of which those he made them again
+ * for had seen less: his mark does not say so. */
+struct maker_seen {
+    uint64_t maker_ref, ref, ticks;
 };
 
 struct departed_life {
@@ -85,6 +95,8 @@ struct replicas {
     size_t retired_count;
     struct ended_replica *ended; /* oldest first */
     size_t ended_count;
+    struct maker_seen *makers_seen;
+    size_t makers_seen_count;
     struct departed_life *departed; /* oldest first */
     size_t departed_count;
     uint64_t departed_version; /* moves whenever those change */
@@ -133,6 +145,16 @@ void replicas_limit_retired(struct replicas *replicas, const struct retired_repl
 void replicas_note_ended(struct replicas *replicas, const struct ended_replica *end);
 /* It is as if its end had not been noted. */
 void replicas_drop_ended(struct replicas *replicas, uint64_t ref);
+/* Remembers it, or more of it. */
+void replicas_note_maker_seen(struct replicas *replicas, const struct maker_seen *seen);
+/* Had the maker seen that change? False where only his mark would tell. */
+bool replicas_maker_saw(const struct replicas *replicas, uint64_t maker_ref, uint64_t ref,
+                        uint64_t ticks);
+/* All ends, and what makers had seen, on the wire and in files. */
+void replicas_put_ends(struct buffer *out, const struct replicas *replicas);
+/* Reads them from the front of `bytes`, and notes them unless `replicas` is NULL. False where they
+ * make no sense: some may be noted then. Older files have no makers. */
+bool replicas_take_ends(struct slice *bytes, bool has_makers, struct replicas *replicas);
 /* The departed life of that node, or NULL. */
 const struct departed_life *replicas_find_departed(const struct replicas *replicas,
                                                    const uint8_t node[REPLICA_NODE_ID_BYTES]);

@@ -17,7 +17,8 @@ enum {
     FLAG_BORN = 4,
     FLAG_DEPARTED = 8,
     FLAG_NOTED = 16,
-    FLAGS_ALL = 31
+    FLAG_MAKERS = 32,
+    FLAGS_ALL = 63
 };
 
 /* ---- writing ---- */
@@ -51,15 +52,6 @@ static void put_order(struct buffer *out, const struct store *store) {
     buffer_deinit(&order);
 }
 
-static void put_ended(struct buffer *out, const struct replicas *replicas) {
-    codec_put_varint(out, replicas->ended_count);
-    for (size_t i = 0; i < replicas->ended_count; i++) {
-        codec_put_u64(out, replicas->ended[i].ref);
-        codec_put_varint(out, replicas->ended[i].ticks);
-        codec_put_varint(out, replicas->ended[i].made_ticks);
-    }
-}
-
 static void put_departed(struct buffer *out, const struct replicas *replicas) {
     codec_put_varint(out, replicas->departed_count);
     for (size_t i = 0; i < replicas->departed_count; i++) {
@@ -91,9 +83,10 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     static const struct replica unmarked;
     bool has_ended = replicas->ended_count > 0, has_born = replicas->retired_count > 0;
     bool has_departed = replicas->departed_count > 0;
-    buffer_append_byte(out, (uint8_t)((store->is_alone ? FLAG_ALONE : 0) |
-                                      (has_ended ? FLAG_ENDED : 0) | (has_born ? FLAG_BORN : 0) |
-                                      (has_departed ? FLAG_DEPARTED | FLAG_NOTED : 0)));
+    buffer_append_byte(
+        out,
+        (uint8_t)((store->is_alone ? FLAG_ALONE : 0) | (has_ended ? FLAG_ENDED | FLAG_MAKERS : 0) |
+                  (has_born ? FLAG_BORN : 0) | (has_departed ? FLAG_DEPARTED | FLAG_NOTED : 0)));
     codec_put_varint(out, count_present(replicas));
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         const struct replica *replica = &replicas->slots[slot];
@@ -114,7 +107,7 @@ void replicas_record_put(struct buffer *out, const struct store *store,
     }
     put_order(out, store);
     if (has_ended) {
-        put_ended(out, replicas);
+        replicas_put_ends(out, replicas);
     }
     for (size_t i = 0; i < replicas->retired_count; i++) {
         codec_put_varint(out, replicas->retired[i].born_ticks);
@@ -174,11 +167,6 @@ bool replicas_record_next_retired(struct slice *retired, struct slice *born,
            (born->size == 0 || take_ticks(born, &replica->born_ticks));
 }
 
-bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica) {
-    return codec_take_u64(ended, &replica->ref) && take_ticks(ended, &replica->ticks) &&
-           take_ticks(ended, &replica->made_ticks);
-}
-
 bool replicas_record_next_departed(struct slice *departed, struct slice *noted,
                                    struct departed_life *life) {
     uint64_t word;
@@ -192,20 +180,9 @@ bool replicas_record_next_departed(struct slice *departed, struct slice *noted,
     return life->left_ticks <= STAMP_TICKS_ACCEPTED_MAX;
 }
 
-static bool take_ended(struct slice *bytes, struct replicas_record *record) {
-    if (!varint_take(bytes, &record->ended_count) || record->ended_count > REPLICA_ENDED_MAX) {
-        return false;
-    }
-    struct slice rest = *bytes;
-    for (uint64_t i = 0; i < record->ended_count; i++) {
-        struct ended_replica replica;
-        if (!replicas_record_next_ended(&rest, &replica) || replica.ref == 0) {
-            return false;
-        }
-    }
-    record->ended = slice_make(bytes->data, bytes->size - rest.size);
-    *bytes = rest;
-    return true;
+static bool take_ends(struct slice *bytes, struct replicas_record *record) {
+    record->ends = *bytes;
+    return replicas_take_ends(bytes, record->has_makers, NULL);
 }
 
 static bool take_departed(struct slice *bytes, bool has_noted, struct replicas_record *record) {
@@ -279,6 +256,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
     bool has_born = (bytes->data[0] & FLAG_BORN) != 0;
     bool has_departed = (bytes->data[0] & FLAG_DEPARTED) != 0;
     bool has_noted = (bytes->data[0] & FLAG_NOTED) != 0;
+    record->has_makers = (bytes->data[0] & FLAG_MAKERS) != 0;
     *bytes = slice_skip(*bytes, 1);
     if (!varint_take(bytes, &count) || count >= STAMP_SLOTS_COUNT) {
         return false;
@@ -290,7 +268,7 @@ bool replicas_record_take(struct slice *bytes, struct replicas_record *record) {
                   (i == 0 || record->entries[i].slot > record->entries[i - 1].slot);
         record->count++;
     }
-    if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ended(bytes, record)) ||
+    if (!is_good || !take_rest(bytes, record) || (has_ended && !take_ends(bytes, record)) ||
         (has_born && !take_born(bytes, record)) ||
         (has_departed && !take_departed(bytes, has_noted, record))) {
         replicas_record_deinit(record);
@@ -377,11 +355,9 @@ static const char *take_table(const struct replicas_record *record, struct store
     while (replicas_record_next_retired(&retired, &born, &replica)) {
         replicas_note_retired(replicas, &replica);
     }
-    struct slice ended = record->ended;
-    struct ended_replica end;
-    while (replicas_record_next_ended(&ended, &end)) {
-        replicas_note_ended(replicas, &end);
-    }
+    struct slice ends = record->ends;
+    bool is_good = ends.size == 0 || replicas_take_ends(&ends, record->has_makers, replicas);
+    ensure(is_good);
     return NULL;
 }
 

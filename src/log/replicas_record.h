@@ -4,13 +4,15 @@
  *
  *   flags (1): bit 0 there never was a peer, and changes were applied so (store.is_alone);
  *              bit 1 ended replicas follow in the end; bit 2 and when retired ones began; bit 3
- *              and departed lives; bit 4 and when they were noted
+ *              and departed lives; bit 4 and when they were noted; bit 5 with the ended ones who
+ *              made them again
  *   replicas (varint count): slot (varint) | node id (16) | generation (varint) |
  *                            context ticks (varint) | marks (varint count): slot, ticks (varints)
  *   self (varint slot)
  *   retired (varint count): ref u64 | ticks (varint)
  *   order stamp (8) | order of the databases (varint length, store/databases.h; empty: by number)
- *   ended (varint count): ref u64 | ticks, made ticks (varints)
+ *   ended (varint count): ref u64 | ticks, made ticks (varints) | maker's ref u64 | made from ticks
+ *   makers (varint count): maker's ref u64 | ref u64 | ticks (varint) that he had seen of it
  *   born ticks (varint, 0 where they are not known) of each retired replica
  *   departed (varint count): node id (16) | generation (varint) | 0 forgotten, else the last ticks
  *                            before it left, and one (varint)
@@ -40,8 +42,8 @@ struct replicas_record {
     bool is_alone;
     uint64_t retired_count;
     struct slice retired, born; /* `born` may be empty */
-    uint64_t ended_count;
-    struct slice ended;
+    bool has_makers;            /* the ends tell who made them again */
+    struct slice ends;          /* from there on: replicas_take_ends(); empty: there are none */
     uint64_t departed_count;
     struct slice departed, noted; /* `noted` may be empty */
     uint64_t order_stamp;
@@ -58,8 +60,7 @@ void replicas_record_deinit(struct replicas_record *record);
 /* The next retired replica, removed from the front of `retired` and `born`; false at the end. */
 bool replicas_record_next_retired(struct slice *retired, struct slice *born,
                                   struct retired_replica *replica);
-/* Likewise, of `ended`, and of `departed` and `noted`. */
-bool replicas_record_next_ended(struct slice *ended, struct ended_replica *replica);
+/* Likewise, of `departed` and `noted`. */
 bool replicas_record_next_departed(struct slice *departed, struct slice *noted,
                                    struct departed_life *life);
 /* Brings the store's table, self and order of databases up to the record, whose place in the log

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mesh/catchup_void.h"
 
-#include "base/codec.h"
-#include "base/varint.h"
-
 enum { ENDS_TOLD_US = 1000000 };
 
 static const struct replicas *get_replicas(const struct mesh *mesh) {
@@ -44,12 +41,7 @@ bool catchup_peer_has_void(const struct mesh_link *link) {
 static void send_ends(struct mesh_link *link) {
     const struct replicas *replicas = get_replicas(link->mesh);
     struct buffer payload = {0};
-    codec_put_varint(&payload, replicas->ended_count);
-    for (size_t i = 0; i < replicas->ended_count; i++) {
-        codec_put_u64(&payload, replicas->ended[i].ref);
-        codec_put_varint(&payload, replicas->ended[i].ticks);
-        codec_put_varint(&payload, replicas->ended[i].made_ticks);
-    }
+    replicas_put_ends(&payload, replicas);
     link_send(link, MESH_FRAME_ENDS, buffer_slice(&payload));
     buffer_deinit(&payload);
 }
@@ -70,18 +62,8 @@ void catchup_tell_ends(struct mesh *mesh) {
 
 bool catchup_ends_frame(struct mesh_link *link, struct slice payload) {
     struct mesh *mesh = link->mesh;
-    uint64_t count;
-    if (!varint_take(&payload, &count) || count > REPLICA_ENDED_MAX) {
+    if (!replicas_take_ends(&payload, true, mesh->data.replicas(mesh->data.udata))) {
         return false;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        struct ended_replica end;
-        if (!codec_take_u64(&payload, &end.ref) || end.ref == 0 ||
-            !varint_take(&payload, &end.ticks) || end.ticks > STAMP_TICKS_ACCEPTED_MAX ||
-            !varint_take(&payload, &end.made_ticks) || end.made_ticks > STAMP_TICKS_ACCEPTED_MAX) {
-            return false;
-        }
-        replicas_note_ended(mesh->data.replicas(mesh->data.udata), &end);
     }
     return payload.size == 0;
 }

@@ -27,7 +27,7 @@ struct mesh;
 struct mesh_link;
 
 enum {
-    MESH_PROTOCOL_VERSION = 4,
+    MESH_PROTOCOL_VERSION = 5,
     MESH_ADDRESS_BYTES = 280,
     MESH_SEEDS_MAX = 64,
     MESH_DETAIL_BYTES = 192, /* of what is said about a refusal; the rest is cut off */

@@ -5,6 +5,7 @@
 #include "log/log_stream.h"
 #include "store/counter_history.h"
 #include "store/made_again.h"
+#include "store/made_counters.h"
 #include "store/seen_changes.h"
 #include "store/unsent_edits.h"
 
@@ -23,6 +24,7 @@ struct history_read {
     struct seen_changes *seen; /* NULL: nothing is unsure */
     struct unsent_edits *edits;
     struct made_again *made;
+    struct made_counters *made_counters;
     struct history_limit *limits;
     size_t limits_count;
     bool has_begun;
@@ -34,6 +36,7 @@ struct history_read *history_read_new(struct log *log) {
     read->history = counter_history_new();
     read->edits = unsent_edits_new();
     read->made = made_again_new();
+    read->made_counters = made_counters_new();
     return read;
 }
 
@@ -46,6 +49,7 @@ void history_read_free(struct history_read *read) {
     seen_changes_free(read->seen);
     unsent_edits_free(read->edits);
     made_again_free(read->made);
+    made_counters_free(read->made_counters);
     memory_free(read->limits);
     memory_free(read);
 }
@@ -71,13 +75,43 @@ static void note_limits(struct history_read *read, const struct sync *sync,
     }
 }
 
-static void note(struct history_read *read, const struct store *store,
+/* What the record took off of counters of lives that have ended, and whether those who made some of
+ * them again had heard of it. */
+static void note_takes(struct history_read *read, const struct sync *sync,
+                       const struct replicas *replicas, const struct stream_record *record) {
+    struct change_reader reader;
+    struct change change;
+    unsigned author = replicas_find(replicas, record->ref);
+    if (replicas->ended_count == 0 || !change_reader_init(&reader, record->batch, author)) {
+        return;
+    }
+    while (change_reader_next(&reader, &change) == CHANGE_OK) {
+        struct slice list = change.kind == CHANGE_TAKE ? change.value : slice_make("", 0);
+        struct seen_place place = {
+            .number = change.db, .type = change.type, .key = change.key, .element = change.element};
+        struct change_take take;
+        while (change_take_next(&list, &take)) {
+            const struct replica *life = &replicas->slots[replicas_find(replicas, take.ref)];
+            unsigned maker = life->is_ended ? replicas_find(replicas, life->maker_ref) : 0;
+            if (maker != 0) {
+                made_counters_note_take(read->made_counters, &place, life, &take,
+                                        replicas_maker_saw(replicas, life->maker_ref, record->ref,
+                                                           stamp_ticks(change.stamp)) ||
+                                            sync_author_has_seen(sync, maker, change.stamp));
+            }
+        }
+    }
+}
+
+static void note(struct history_read *read, const struct sync *sync, const struct store *store,
                  const struct stream_record *record) {
     const struct replica *life =
         &store->replicas.slots[replicas_find(&store->replicas, record->ref)];
     if (life->is_ended) {
         made_again_note(read->made, record, life->ended_ticks, life->made_ticks);
+        made_counters_note(read->made_counters, record, life);
     }
+    note_takes(read, sync, &store->replicas, record);
     for (size_t i = 0; i < read->limits_count; i++) {
         const struct history_limit *limit = &read->limits[i];
         if (limit->ref != record->ref) {
@@ -110,12 +144,14 @@ bool history_read_some(struct history_read *read, struct sync *sync, const struc
         struct slice bytes;
         switch (log_stream_next(read->stream, &record, &bytes)) {
         case LOG_STREAM_RECORD:
-            note(read, store, &record);
+            note(read, sync, store, &record);
             break;
         case LOG_STREAM_WAIT:
             return false;
         case LOG_STREAM_END:
-            sync_set_history(sync, read->history, read->seen, read->edits, read->made);
+            sync_set_history(sync, read->history, read->seen, read->edits, read->made,
+                             read->made_counters);
+            read->made_counters = NULL;
             read->history = NULL;
             read->seen = NULL;
             read->edits = NULL;

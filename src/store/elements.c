@@ -533,7 +533,7 @@ void element_take(struct elements_writer *writer, struct slice name, struct slic
     (void)merge_write(store, &place, &change);
     writer->collection->is_key_fresh = false;
     collection_after(store, &place, change.stamp);
-    writer->has_written = true;
+    elements_writer_supersede(writer);
 }
 
 bool element_delete(struct elements_writer *writer, struct slice name) {

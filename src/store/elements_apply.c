@@ -210,11 +210,11 @@ static bool apply_packed_list(struct store *store, const struct key *key, uint64
 
 /* What else the change does to the key: other types and expiries. */
 static void supersede_beside(struct store *store, struct collection *collection,
-                             const struct change *change) {
+                             const struct change *change, bool is_lone_take) {
     struct entry *entry = collection->entry;
-    /* What one takes off, or goes on to write, was another change's. */
-    if (entry_kind(entry) == ENTRY_CONTESTED && change->kind != CHANGE_TAKE &&
-        change->kind != CHANGE_MORE) {
+    /* What one takes off before, or goes on to write, is another change's. */
+    if (entry_kind(entry) == ENTRY_CONTESTED && change->kind != CHANGE_MORE &&
+        (change->kind != CHANGE_TAKE || is_lone_take)) {
         merge_drop_types(store, entry_contested(entry), collection, change);
     }
 }
@@ -292,6 +292,7 @@ enum store_status elements_apply(struct store *store, const struct key *key,
         return STORE_OK;
     }
     struct change take;
+    bool is_lone_take = change->kind == CHANGE_TAKE && change->is_key_fresh;
     if (change->kind == CHANGE_TAKE) {
         if (!needs_take(store, entry, change)) {
             return STORE_OK;
@@ -329,7 +330,7 @@ enum store_status elements_apply(struct store *store, const struct key *key,
     uint64_t stamp = status == STORE_OK ? change->stamp : 0;
     if (status == STORE_OK) {
         note_size(store, collection, change);
-        supersede_beside(store, collection, change);
+        supersede_beside(store, collection, change, is_lone_take);
     }
     if (entry_kind(collection->entry) != ENTRY_CONTESTED) {
         collection_finish(store, collection, stamp);

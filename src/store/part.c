@@ -77,12 +77,7 @@ static void put_header(struct buffer *out, const struct store *store, unsigned p
         codec_put_varint(out, replicas->retired[i].ticks);
         codec_put_varint(out, replicas->retired[i].born_ticks);
     }
-    codec_put_varint(out, replicas->ended_count);
-    for (size_t i = 0; i < replicas->ended_count; i++) {
-        codec_put_u64(out, replicas->ended[i].ref);
-        codec_put_varint(out, replicas->ended[i].ticks);
-        codec_put_varint(out, replicas->ended[i].made_ticks);
-    }
+    replicas_put_ends(out, replicas);
     codec_put_varint(out, stamp_ticks(store->order_stamp));
     codec_put_varint(out, stamp_slot(store->order_stamp));
     struct buffer order = {0};

@@ -12,7 +12,7 @@
  *   header:  version byte | hash seed (16 bytes) | part, parts count | databases count |
  *            replicas count | replica... | retired count |
  *            (ref u64, last ticks, ticks when it began or 0)... |
- *            ended count | (ref u64, last ticks that count, ticks made again)... |
+ *            ends (replicas_put_ends()) |
  *            stamp of the databases' order (ticks, slot) | the order (databases.h), with its length
  *   replica: slot | node id (16 bytes) | generation | last ticks seen | marks count |
  *            (slot, ticks)...
@@ -26,7 +26,7 @@
 #include "store/store.h"
 
 enum {
-    PART_VERSION = 3,
+    PART_VERSION = 4,
     PART_COUNT_MAX = 65536,
     PART_BATCH_BYTES = 16 << 10,
     PART_BATCH_BYTES_MAX = 256 << 20, /* a batch that claims more is refused */

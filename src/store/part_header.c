@@ -50,19 +50,15 @@ static bool header_replicas(struct part_header *header, struct slice *bytes) {
     return true;
 }
 
-/* Refs, each with so many ticks; what is read goes from the front of `bytes`. */
-static bool take_refs(struct slice *bytes, uint64_t count, unsigned ticks_count,
-                      struct slice *refs) {
+/* Refs, each with two ticks; what is read goes from the front of `bytes`. */
+static bool take_refs(struct slice *bytes, uint64_t count, struct slice *refs) {
     uint64_t ref, ticks;
     struct slice begin = *bytes;
     for (uint64_t i = 0; i < count; i++) {
-        if (!codec_take_u64(bytes, &ref) || ref == 0) {
+        if (!codec_take_u64(bytes, &ref) || ref == 0 ||
+            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks) ||
+            !take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
             return false;
-        }
-        for (unsigned j = 0; j < ticks_count; j++) {
-            if (!take_limited(bytes, STAMP_TICKS_ACCEPTED_MAX, &ticks)) {
-                return false;
-            }
         }
     }
     *refs = slice_make(begin.data, begin.size - bytes->size);
@@ -82,9 +78,11 @@ bool part_header_take(struct part_header *header, const struct store *store, uns
         number != parts_count || !varint_take(&bytes, &number) || number != store->dbs_count ||
         !header_replicas(header, &bytes) ||
         !take_limited(&bytes, REPLICA_RETIRED_MAX, &header->retired_count) ||
-        !take_refs(&bytes, header->retired_count, 2, &header->retired) ||
-        !take_limited(&bytes, REPLICA_ENDED_MAX, &header->ended_count) ||
-        !take_refs(&bytes, header->ended_count, 2, &header->ended)) {
+        !take_refs(&bytes, header->retired_count, &header->retired)) {
+        return false;
+    }
+    header->ends = bytes;
+    if (!replicas_take_ends(&bytes, true, NULL)) {
         return false;
     }
     return take_limited(&bytes, STAMP_TICKS_ACCEPTED_MAX, &header->order_ticks) &&

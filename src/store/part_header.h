@@ -19,8 +19,7 @@ struct part_header {
     struct part_header_replica replicas[STAMP_SLOTS_COUNT];
     uint64_t retired_count;
     struct slice retired;
-    uint64_t ended_count;
-    struct slice ended;
+    struct slice ends; /* from there on: replicas_take_ends() */
     uint64_t order_ticks, order_slot;
     struct slice order;
 };

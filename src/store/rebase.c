@@ -100,7 +100,8 @@ static bool is_all_reissued(const struct sync *sync, const struct entry *entry) 
 }
 
 /* Is it a counter of which some was perhaps seen here, and removed? */
-static bool was_begun(const struct state_merge *merge, const struct entry *theirs) {
+static bool was_begun(const struct sync *sync, const struct state_merge *merge,
+                      const struct key *key, const struct entry *theirs) {
     struct entry_parts parts;
     if (theirs == NULL ||
         (entry_kind(theirs) != ENTRY_COUNTER && entry_kind(theirs) != ENTRY_COUNTER_REGISTER &&
@@ -108,7 +109,12 @@ static bool was_begun(const struct state_merge *merge, const struct entry *their
         return false;
     }
     entry_take_apart(theirs, &parts);
-    return rebase_was_begun(merge, parts.start_ticks, theirs->stamp);
+    struct seen_place place = {
+        .number = sync->store->dbs[key->db].number, .type = VALUE_STRING, .key = key->name};
+    long double amount;
+    return rebase_was_begun(merge, parts.start_ticks, theirs->stamp) ||
+           made_counters_find(sync->made_counters, &place,
+                              sync->store->replicas.slots[stamp_slot(theirs->stamp)].ref, &amount);
 }
 
 /* Notes what is to be made again; afterwards the entry here means nothing any more. */
@@ -119,7 +125,7 @@ static bool compare(struct sync *sync, const struct state_merge *merge, const st
     if (sync->rebase->is_kept && rebase_entry_at(rebase_aside(sync), key) != NULL) {
         return true; /* it is to be set again to what it was before the joining before this one */
     }
-    bool is_deep = rebase_is_edited(sync, key) || was_begun(merge, theirs);
+    bool is_deep = rebase_is_edited(sync, key) || was_begun(sync, merge, key, theirs);
     switch (is_deep ? STATE_MERGE_DEEP : state_merge_quick(merge, ours, theirs)) {
     case STATE_MERGE_TAKE:
     case STATE_MERGE_DROP:
@@ -224,29 +230,44 @@ static bool was_changed(const struct rebase_item *item, const struct entry *entr
     return !item->verdict.was_there || stamp_ticks(entry_newest_stamp(entry)) != item->newest_ticks;
 }
 
-/* Takes off parts that were seen before they were removed. */
+static void make_change(struct store *store, const struct key *key, enum change_kind kind,
+                        struct slice value) {
+    struct change change = {.kind = kind,
+                            .db = key->db,
+                            .stamp = mutate_stamp(store),
+                            .key = key->name,
+                            .value = value};
+    (void)merge_write(store, key, &change);
+}
+
+/* Takes off parts that were seen before they were removed. If nothing is left that shows, whoever
+ * has not settled yet what was here of other types must not show that again. */
 static void make_takes(struct store *store, const struct key *key, struct slice takes) {
     uint64_t *slot = mutate_slot(store, key);
-    if (takes.size > 0 && slot != NULL && entry_kind(table_item(*slot)) < ENTRY_PACKED) {
-        struct change change = {.kind = CHANGE_TAKE,
-                                .db = key->db,
-                                .stamp = mutate_stamp(store),
-                                .key = key->name,
-                                .value = takes};
-        (void)merge_write(store, key, &change);
+    if (takes.size == 0 || slot == NULL || entry_kind(table_item(*slot)) >= ENTRY_PACKED) {
+        return;
+    }
+    make_change(store, key, CHANGE_TAKE, takes);
+    slot = mutate_slot(store, key);
+    if (slot != NULL && entry_is_hidden(table_item(*slot))) {
+        make_change(store, key, CHANGE_DELETE, slice_make("", 0));
     }
 }
 
-static void make_increment(struct sync *sync, const struct rebase_item *item, const struct key *key,
-                           bool is_changed) {
+/* The part begins with nothing, and then is added to: so its beginning can be taken off in part, by
+ * somebody who knows that some of it had been taken off before (made_counters.h). */
+static void make_increment(struct sync *sync, const struct rebase_item *item, enum rebase_kind kind,
+                           const struct key *key, bool is_changed) {
     const struct rebase_verdict *verdict = &item->verdict;
     int64_t integer;
     long double number;
     enum store_status status = STORE_OK;
     make_takes(sync->store, key, buffer_slice(&verdict->takes));
-    if (verdict->kind == REBASE_FLOAT_INCREMENT && verdict->float_delta != 0) {
+    if (kind == REBASE_FLOAT_INCREMENT && verdict->float_delta != 0) {
+        (void)strings_add_float(sync->store, key, 0, &number);
         status = strings_add_float(sync->store, key, verdict->float_delta, &number);
-    } else if (verdict->kind == REBASE_INCREMENT && verdict->delta != 0) {
+    } else if (kind == REBASE_INCREMENT && verdict->delta != 0) {
+        (void)strings_add_integer(sync->store, key, 0, &integer);
         status = strings_add_integer(sync->store, key, verdict->delta, &integer);
     }
     if (status != STORE_OK) {
@@ -309,6 +330,50 @@ static bool make_joined(struct sync *sync, const struct key *key, struct slice w
     return is_done;
 }
 
+/* Of the register that a string shows, or that its number stands on; 0: none. */
+static uint64_t register_ticks(const struct entry *entry) {
+    struct entry_parts parts;
+    switch (entry_kind(entry)) {
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        entry_take_apart(entry, &parts);
+        return stamp_ticks(parts.register_stamp);
+    case ENTRY_CONTESTED: {
+        const struct contested_register *top = contested_top(entry_contested(entry));
+        return top != NULL ? stamp_ticks(top->stamp) : 0;
+    }
+    default:
+        return stamp_ticks(entry->stamp);
+    }
+}
+
+/* The mesh has written to the key since it was compared. Where it has only added to the number, and
+ * that stands on the register that it stood on, what was taken off here is taken off all the same.
+ */
+static void make_otherwise(struct sync *sync, const struct rebase_item *item,
+                           const struct key *key) {
+    const struct entry *entry = store_peek(sync->store, key);
+    if (item->verdict.otherwise != REBASE_NOTHING && entry != NULL &&
+        entry_type(entry) == VALUE_STRING &&
+        register_ticks(entry) == item->verdict.register_ticks) {
+        make_increment(sync, item, item->verdict.otherwise, key, true);
+    }
+}
+
+static void make_value(struct sync *sync, const struct rebase_item *item, const struct key *key,
+                       struct slice wanted, bool is_changed) {
+    uint64_t expire_unix_ms = item->verdict.expire_unix_ms;
+    if (make_joined(sync, key, wanted, expire_unix_ms)) {
+        return;
+    }
+    if (is_changed) {
+        make_otherwise(sync, item, key);
+    } else if (strings_set(sync->store, key, wanted, expire_unix_ms) != STORE_OK) {
+        sync->stats.keys_unclear++;
+    }
+}
+
 static void make_item(struct sync *sync, const struct rebase_item *item) {
     struct store *store = sync->store;
     struct key key = store_key(store, store_database_index(store, item->number),
@@ -322,7 +387,7 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
         break;
     case REBASE_INCREMENT:
     case REBASE_FLOAT_INCREMENT:
-        make_increment(sync, item, &key, is_changed);
+        make_increment(sync, item, item->verdict.kind, &key, is_changed);
         break;
     case REBASE_PATCH:
         make_patches(sync, item, &key, is_changed);
@@ -330,6 +395,8 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
     case REBASE_DELETE:
         if (!is_changed) {
             (void)store_delete(store, &key);
+        } else {
+            make_otherwise(sync, item, &key);
         }
         break;
     case REBASE_EXPIRE:
@@ -342,12 +409,7 @@ static void make_item(struct sync *sync, const struct rebase_item *item) {
                               store_database_index(&sync->rebase->aside, item->number), key.name);
         wanted = rebase_entry_at(&sync->rebase->aside, &aside_key);
         require(wanted != NULL);
-        if (!make_joined(sync, &key, entry_value(wanted, &scratch), item->verdict.expire_unix_ms) &&
-            !is_changed &&
-            strings_set(store, &key, entry_value(wanted, &scratch), item->verdict.expire_unix_ms) !=
-                STORE_OK) {
-            sync->stats.keys_unclear++;
-        }
+        make_value(sync, item, &key, entry_value(wanted, &scratch), is_changed);
         rebase_drop(&sync->rebase->aside, &aside_key);
         break;
     }

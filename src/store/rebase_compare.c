@@ -96,11 +96,14 @@ static bool is_dropped(const struct sync *sync, const struct state_merge *merge,
     return !state_merge_covers_there(merge, stamp) && !rebase_is_ours(sync, stamp);
 }
 
-/* Takes out what others will deliver or make again. True when anything went. */
-static bool drop_others(const struct sync *sync, const struct state_merge *merge,
-                        struct contested *contested) {
-    unsigned before = contested->registers_count + contested->edits_count +
-                      contested->expiries_count + contested->parts_count;
+enum dropped { DROPPED_NOTHING, DROPPED_PARTS, DROPPED_OTHERS };
+
+/* Takes out what others will deliver or make again; `seen` is without the replicas of parts. */
+static enum dropped drop_others(const struct sync *sync, const struct state_merge *merge,
+                                struct contested *contested, struct context *seen) {
+    unsigned before =
+        contested->registers_count + contested->edits_count + contested->expiries_count;
+    bool is_any_part = false;
     for (unsigned i = contested->registers_count; i-- > 0;) {
         if (is_dropped(sync, merge, contested->registers[i].stamp)) {
             contested_drop_register(contested, i);
@@ -118,12 +121,15 @@ static bool drop_others(const struct sync *sync, const struct state_merge *merge
     }
     for (unsigned i = contested->parts_count; i-- > 0;) {
         if (is_dropped(sync, merge, contested->parts[i].stamp)) {
+            seen->stamps[stamp_slot(contested->parts[i].stamp)] = 0;
             contested_drop_part(contested, i);
+            is_any_part = true;
         }
     }
-    return contested->registers_count + contested->edits_count + contested->expiries_count +
-               contested->parts_count <
-           before;
+    return contested->registers_count + contested->edits_count + contested->expiries_count < before
+               ? DROPPED_OTHERS
+           : is_any_part ? DROPPED_PARTS
+                         : DROPPED_NOTHING;
 }
 
 /* Takes out what is settled there, too: into one register the mesh has perhaps folded more, some of
@@ -153,10 +159,11 @@ static uint64_t shown_register(const struct contested *contested) {
 
 struct difference {
     bool is_memory_out;
-    bool is_unclear;       /* a part's share could not be told */
-    bool is_same_register; /* both sides' numbers stand on one register */
-    bool can_patch;        /* the mesh lacks `patches`, and nothing else that is known */
-    bool is_patched;       /* and both sides' bytes are the same without them */
+    bool is_unclear;         /* a part's share could not be told */
+    bool is_same_register;   /* both sides' numbers stand on one register */
+    uint64_t their_register; /* 0: none */
+    bool can_patch;          /* the mesh lacks `patches`, and nothing else that is known */
+    bool is_patched;         /* and both sides' bytes are the same without them */
     struct rebase_taken taken;
     struct buffer patches; /* what of edits the mesh lacks */
     struct buffer edits;   /* that, and what others are to make again */
@@ -191,9 +198,12 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
                                 !rebase_take_edited(merge, wanted, theirs);
     state_merge_retire(merge, wanted, staged, theirs);
     struct state_merge rest = *merge;
-    if (drop_others(sync, merge, wanted)) {
-        /* What those superseded is theirs to take away: not seen here as long as they are not. */
-        rest.seen_here = &nothing;
+    struct context seen = *merge->seen_here;
+    enum dropped dropped = drop_others(sync, merge, wanted, &seen);
+    if (dropped != DROPPED_NOTHING) {
+        /* What those superseded is theirs to take away: not seen here as long as they are not. A
+         * part has superseded nothing, but the mesh may have the beginning of it. */
+        rest.seen_here = dropped == DROPPED_PARTS ? &seen : &nothing;
         rest.settled_ticks_here = 0;
         drop_settled(wanted, theirs);
     }
@@ -209,6 +219,7 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);
+    difference.their_register = shown_register(theirs);
     if (theirs != NULL) {
         rebase_note_taken(sync, merge, wanted, theirs, &difference.taken);
     }
@@ -279,6 +290,19 @@ static void judge(const struct rebase_view *wanted, const struct rebase_view *th
     }
 }
 
+/* What is to be done in place of a SET or DELETE where others have added something since. */
+static void judge_otherwise(const struct rebase_view *wanted, const struct rebase_view *theirs,
+                            const struct difference *difference, struct rebase_verdict *verdict) {
+    static const struct rebase_view zero = {.is_integer = true, .is_number = true};
+    enum rebase_kind kind = verdict->kind;
+    if (difference->taken.takes.size > 0 &&
+        judge_increment(wanted->is_there ? wanted : &zero, theirs, &difference->taken, verdict)) {
+        verdict->otherwise = verdict->kind;
+        verdict->register_ticks = stamp_ticks(difference->their_register);
+    }
+    verdict->kind = kind;
+}
+
 /* The difference of the values as they are is what the mesh lacks. */
 static void judge_plain(const struct rebase_view *ours, const struct rebase_view *theirs,
                         struct rebase_verdict *verdict) {
@@ -333,7 +357,12 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     } else {
         buffer_deinit(&difference.patches);
     }
-    bool is_plain = verdict->kind != REBASE_INCREMENT && verdict->kind != REBASE_FLOAT_INCREMENT;
+    if (place->type == VALUE_STRING &&
+        (verdict->kind == REBASE_SET || verdict->kind == REBASE_DELETE)) {
+        judge_otherwise(&wanted, &theirs, &difference, verdict);
+    }
+    bool is_plain = verdict->kind != REBASE_INCREMENT && verdict->kind != REBASE_FLOAT_INCREMENT &&
+                    verdict->otherwise == REBASE_NOTHING;
     if (is_plain || is_judged_plain) {
         buffer_deinit(&difference.taken.takes);
     } else {

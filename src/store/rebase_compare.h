@@ -33,9 +33,14 @@ struct rebase_verdict {
     bool sets_expiry;        /* INCREMENT, PATCH: the expiry differs, too */
     uint64_t expire_unix_ms; /* wanted: 0 for none */
     int64_t delta;           /* INCREMENT */
-    struct buffer takes; /* *INCREMENT: parts that are taken off, too, as in a TAKE; the caller's */
+    struct buffer
+        takes; /* for *INCREMENT: parts that are taken off, too, as in a TAKE; the caller's */
     long double float_delta; /* FLOAT_INCREMENT */
-    struct buffer patches;   /* PATCH: rebase_next_patch(); the caller's */
+    /* SET, DELETE: what does the same to numbers, should the mesh have written to them since:
+     * *INCREMENT, or NOTHING; as long as they stand on the register with these ticks. */
+    enum rebase_kind otherwise;
+    uint64_t register_ticks;
+    struct buffer patches; /* PATCH: rebase_next_patch(); the caller's */
 };
 
 /* Takes the next one off `patches`; false at their end. */

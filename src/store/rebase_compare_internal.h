@@ -45,7 +45,8 @@ bool rebase_take_folded(const struct sync *sync, const struct state_merge *merge
 /* Of which replicas are parts here? */
 void rebase_note_parts(const struct contested *contested, bool is_here[STAMP_SLOTS_COUNT]);
 /* Parts that were removed here, as far as they had been seen: nothing is left of that once it has
- * settled. The mesh has more of them by now; the log has what they were. */
+ * settled. The mesh has more of them by now; the log has what they were. The same for parts that
+ * somebody has made again, as far as they had been seen as they were (made_counters.h). */
 void rebase_take_off_removed(const struct sync *sync, const struct state_merge *merge,
                              const struct rebase_place *place, struct contested *wanted,
                              const bool is_here[STAMP_SLOTS_COUNT]);

@@ -505,18 +505,21 @@ static bool write_element(struct elements_writer *writer, const struct rebase_el
         return element_set(writer, name, value, false, &is_new) == STORE_OK &&
                (element->expire_unix_ms == 0 ||
                 element_expire(writer, name, element->expire_unix_ms));
-    case ELEMENT_ADD:
+    case ELEMENT_ADD: /* beginning with nothing, as make_increment() does */
         if (element->type == VALUE_SORTED_SET) {
             return number_parse_double(value, &score) &&
+                   element_add_score(writer, name, 0, &sum) == STORE_OK &&
                    element_add_score(writer, name, score, &sum) == STORE_OK;
         }
         int64_t integer, result;
         if (number_parse_integer(value, &integer) &&
+            element_add_integer(writer, name, 0, &result) == STORE_OK &&
             element_add_integer(writer, name, integer, &result) == STORE_OK) {
             return true;
         }
         /* The difference of two floats may be whole. */
         return number_parse_float(value, &number) &&
+               element_add_float(writer, name, 0, &total) == STORE_OK &&
                element_add_float(writer, name, number, &total) == STORE_OK;
     case ELEMENT_TAKE:
         element_take(writer, name, value);

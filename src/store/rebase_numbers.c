@@ -322,6 +322,31 @@ void rebase_note_parts(const struct contested *contested, bool is_here[STAMP_SLO
     }
 }
 
+/* Takes off of a part, which somebody has made again, what had been taken off here of that: as one
+ * who had seen its beginning, which was written for that (rebase.c), and nothing that came later.
+ */
+static void take_off_made(const struct sync *sync, const struct rebase_place *place,
+                          struct contested_part *part) {
+    struct seen_place at = {.number = sync->store->dbs[place->owner->db].number,
+                            .type = place->type,
+                            .key = place->owner->name};
+    if (place->type != VALUE_STRING) {
+        at.element = place->key->name;
+    }
+    unsigned slot = stamp_slot(part->stamp);
+    uint64_t start = stamp_make(part->start_ticks, slot);
+    long double amount, total = part->is_float ? part->float_total : (long double)part->total;
+    if (part->off_seen != 0 ||
+        !made_counters_find(sync->made_counters, &at, sync->store->replicas.slots[slot].ref,
+                            &amount) ||
+        (start == part->stamp && amount != total)) {
+        return;
+    }
+    part->off_seen = part->off_by = amount == total ? part->stamp : start;
+    part->off = (int64_t)amount;
+    part->float_off = amount;
+}
+
 void rebase_take_off_removed(const struct sync *sync, const struct state_merge *merge,
                              const struct rebase_place *place, struct contested *wanted,
                              const bool is_here[STAMP_SLOTS_COUNT]) {
@@ -330,6 +355,10 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
         unsigned slot = stamp_slot(part->stamp);
         uint64_t seen = merge->seen_here->stamps[slot];
         struct counter_total total;
+        if (!is_here[slot] && seen == 0) {
+            take_off_made(sync, place, part);
+            continue;
+        }
         if (is_here[slot] || part->off_seen >= seen ||
             !rebase_was_begun(merge, part->start_ticks, part->stamp) ||
             replicas_is_void(&sync->store->replicas, seen) ||
@@ -359,7 +388,7 @@ void rebase_note_taken(const struct sync *sync, const struct state_merge *merge,
         }
         /* One that began anew has nothing of the one before. */
         bool is_gone = kept == NULL || kept->start_ticks != part->start_ticks;
-        if (!is_gone) {
+        if (!is_gone && kept->off_seen < seen) {
             seen = kept->off_seen;
             total = kept->off;
             float_total = kept->float_off;

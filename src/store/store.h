@@ -262,8 +262,8 @@ uint64_t store_flush_all(struct store *store);
 void store_take_out_all(struct store *store);
 void store_swap(struct store *store, unsigned db, unsigned other_db);
 /* Records that what a replica wrote above some ticks is void, since it is going to be made again
- * here (crdt/replica.h). */
-void store_end_life(struct store *store, const struct ended_replica *ended);
+ * here (crdt/replica.h). `seen`: of other lives, as change_life_end_next_seen() reads it. */
+void store_end_life(struct store *store, const struct ended_replica *ended, struct slice seen);
 /* Is something here that is void? Then its effects are, too, and the state has to be taken over
  * from somebody who is without them. */
 bool store_has_void(const struct store *store);

@@ -80,6 +80,13 @@ static enum store_status store_apply_telling(struct store *store, const struct c
     return status;
 }
 
+static void note_seen(struct replicas *replicas, uint64_t maker_ref, struct slice told) {
+    struct maker_seen seen = {.maker_ref = maker_ref};
+    while (change_life_end_next_seen(&told, &seen.ref, &seen.ticks)) {
+        replicas_note_maker_seen(replicas, &seen);
+    }
+}
+
 static enum store_status apply_life_end(struct store *store, const struct change *change) {
     struct change_life_end end;
     if (!change_life_end_take(change->value, &end)) {
@@ -88,21 +95,36 @@ static enum store_status apply_life_end(struct store *store, const struct change
     if (replicas_find(&store->replicas, end.ref) == stamp_slot(change->stamp)) {
         return STORE_MALFORMED; /* no life ends itself */
     }
-    struct ended_replica ended = {.ref = end.ref, .ticks = end.ticks, .made_ticks = end.made_ticks};
-    replicas_note_ended(&store->replicas, &ended);
+    struct replicas *replicas = &store->replicas;
+    uint64_t maker_ref = replicas->slots[stamp_slot(change->stamp)].ref;
+    struct ended_replica ended = {.ref = end.ref,
+                                  .ticks = end.ticks,
+                                  .made_ticks = end.made_ticks,
+                                  .maker_ref = end.has_seen ? maker_ref : 0,
+                                  .made_from_ticks = end.ticks};
+    /* The maker had seen who made some of it again before. */
+    unsigned slot = replicas_find(replicas, end.ref);
+    if (slot != 0 && replicas->slots[slot].made_ticks > end.ticks) {
+        ended.made_from_ticks = replicas->slots[slot].made_ticks;
+    }
+    replicas_note_ended(replicas, &ended);
+    note_seen(replicas, maker_ref, end.seen);
     return STORE_OK;
 }
 
-void store_end_life(struct store *store, const struct ended_replica *ended) {
+void store_end_life(struct store *store, const struct ended_replica *ended, struct slice seen) {
     struct change_life_end end = {
-        .ref = ended->ref, .ticks = ended->ticks, .made_ticks = ended->made_ticks};
+        .ref = ended->ref, .ticks = ended->ticks, .made_ticks = ended->made_ticks, .seen = seen};
     struct buffer value = {0};
     require(end.ref != store->replicas.slots[store->replicas.self].ref);
     change_life_end_put(&value, &end);
     struct change change = {
         .kind = CHANGE_LIFE_END, .stamp = mutate_stamp(store), .value = buffer_slice(&value)};
     mutate_record(store, NULL, &change);
-    replicas_note_ended(&store->replicas, ended);
+    struct ended_replica told = *ended;
+    told.maker_ref = store->replicas.slots[store->replicas.self].ref;
+    replicas_note_ended(&store->replicas, &told);
+    note_seen(&store->replicas, told.maker_ref, seen);
     buffer_deinit(&value);
 }
 

@@ -103,7 +103,8 @@ uint64_t sync_unsure_ticks(const struct sync *sync) {
 }
 
 void sync_set_history(struct sync *sync, struct counter_history *history, struct seen_changes *seen,
-                      struct unsent_edits *edits, struct made_again *made) {
+                      struct unsent_edits *edits, struct made_again *made,
+                      struct made_counters *made_counters) {
     counter_history_free(sync->history);
     seen_changes_free(sync->seen_changes);
     unsent_edits_free(sync->unsent_edits);
@@ -112,6 +113,8 @@ void sync_set_history(struct sync *sync, struct counter_history *history, struct
     sync->unsent_edits = edits;
     made_again_free(sync->made_again);
     sync->made_again = made;
+    made_counters_free(sync->made_counters);
+    sync->made_counters = made_counters;
 }
 
 void sync_abandon(struct sync *sync) {
@@ -158,6 +161,7 @@ void sync_free(struct sync *sync) {
     seen_changes_free(sync->seen_changes);
     unsent_edits_free(sync->unsent_edits);
     made_again_free(sync->made_again);
+    made_counters_free(sync->made_counters);
     for (unsigned slot = 0; slot < STAMP_SLOTS_COUNT; slot++) {
         memory_free(sync->marks[slot].marks);
     }
@@ -169,6 +173,7 @@ void sync_free(struct sync *sync) {
     }
     memory_free(sync->retired);
     memory_free(sync->ends);
+    buffer_deinit(&sync->seen_beyond);
     buffer_deinit(&sync->order);
     buffer_deinit(&sync->key_scratch);
     memory_free(sync);
@@ -193,6 +198,13 @@ void sync_shown_context(const struct sync *sync, struct context *shown) {
     for (unsigned slot = 1; slot < sync->store->replicas.slots_count; slot++) {
         shown->stamps[slot] = sync_minimum(sync, slot);
     }
+}
+
+bool sync_author_has_seen(const struct sync *sync, unsigned author, uint64_t stamp) {
+    const struct sync_marks *marks = &sync->marks[author];
+    unsigned slot = stamp_slot(stamp);
+    return slot == author || marks->count == 0 ||
+           (slot < marks->count && stamp <= marks->marks[slot]);
 }
 
 static void sync_take_marks(struct sync *sync, unsigned slot, uint64_t minimum) {

@@ -60,6 +60,7 @@ struct sync;
 struct counter_history;
 struct unsent_edits;
 struct made_again;
+struct made_counters;
 struct seen_changes;
 
 /* What becomes of what only this node knows. */
@@ -110,6 +111,9 @@ void sync_shown_context(const struct sync *sync, struct context *shown);
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
 /* When rebasing: does this node make again what the mesh lacks of the replica in `slot`? */
 bool sync_makes_again(const struct sync *sync, unsigned slot);
+/* All parts are in. Had the replica in slot `author` seen that stamp when it wrote its newest
+ * change that all of them show? True where it is not known. */
+bool sync_author_has_seen(const struct sync *sync, unsigned author, uint64_t stamp);
 /* As sync_shown_ticks(), or up to where somebody else has made it again. */
 bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
 /* Above which ticks it cannot be told of all that is settled in the parts whether it was seen here;
@@ -117,10 +121,11 @@ bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks);
 uint64_t sync_unsure_ticks(const struct sync *sync);
 /* When rebasing, before sync_merge_some(): what the log says. What counters were at the ticks that
  * are shown, which changes were seen above sync_unsure_ticks() (NULL: not read), and how strings
- * were edited after what is shown, and what others have made again (likewise). `sync` owns all of
- * it from now on. */
+ * were edited after what is shown, and what others have made again, values and increments
+ * (likewise). `sync` owns all of it from now on. */
 void sync_set_history(struct sync *sync, struct counter_history *history, struct seen_changes *seen,
-                      struct unsent_edits *edits, struct made_again *made);
+                      struct unsent_edits *edits, struct made_again *made,
+                      struct made_counters *made_counters);
 /* All parts are in: merges or rebases the next one; true when all are. Not before they are all
  * here, so that it can be begun anew as long as one is missing. */
 bool sync_merge_some(struct sync *sync);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/sync_ends.h"
 
+#include "base/codec.h"
+
 bool sync_shown_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
     for (unsigned i = 0; i < sync->parts_count; i++) {
         const struct sync_part *part = &sync->parts[i];
@@ -49,10 +51,18 @@ bool sync_known_ticks(const struct sync *sync, unsigned slot, uint64_t *ticks) {
 void sync_note_ends(struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
     for (unsigned slot = 1; slot < replicas->slots_count && sync->mode == SYNC_REBASE; slot++) {
-        uint64_t shown, seen = stamp_ticks(sync->seen.stamps[slot]);
-        if (sync_makes_again(sync, slot) && sync_shown_ticks(sync, slot, &shown) && seen > shown) {
-            struct ended_replica end = {
-                .ref = replicas->slots[slot].ref, .ticks = shown, .made_ticks = seen};
+        uint64_t shown, known, seen = stamp_ticks(sync->seen.stamps[slot]);
+        if (seen > 0 && replicas->slots[slot].ref != 0 &&
+            (!sync_shown_ticks(sync, slot, &shown) || seen > shown)) {
+            codec_put_u64(&sync->seen_beyond, replicas->slots[slot].ref);
+            codec_put_varint(&sync->seen_beyond, seen);
+        }
+        if (sync_makes_again(sync, slot) && sync_shown_ticks(sync, slot, &shown) &&
+            sync_known_ticks(sync, slot, &known) && seen > shown) {
+            struct ended_replica end = {.ref = replicas->slots[slot].ref,
+                                        .ticks = shown,
+                                        .made_ticks = seen,
+                                        .made_from_ticks = known};
             sync->ends = memory_resize(sync->ends, (sync->ends_count + 1) * sizeof(sync->ends[0]));
             sync->ends[sync->ends_count++] = end;
             replicas_note_ended(replicas, &end);
@@ -62,8 +72,11 @@ void sync_note_ends(struct sync *sync) {
 
 void sync_tell_ends(struct sync *sync) {
     for (size_t i = 0; i < sync->ends_count; i++) {
-        store_end_life(sync->store, &sync->ends[i]);
+        /* The first one tells it for all. */
+        store_end_life(sync->store, &sync->ends[i],
+                       i == 0 ? buffer_slice(&sync->seen_beyond) : slice_make("", 0));
     }
+    buffer_clear(&sync->seen_beyond);
     sync->ends_count = 0;
 }
 

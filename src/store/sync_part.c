@@ -124,14 +124,9 @@ static bool header_add_replicas(struct part_header *header, struct store *store,
  * another. */
 static void header_note_ended(const struct part_header *header, struct sync *sync) {
     struct replicas *replicas = &sync->store->replicas;
-    struct slice rest = header->ended;
-    for (uint64_t i = 0; i < header->ended_count; i++) {
-        struct ended_replica end = {0};
-        (void)codec_take_u64(&rest, &end.ref);
-        (void)varint_take(&rest, &end.ticks);
-        (void)varint_take(&rest, &end.made_ticks);
-        replicas_note_ended(replicas, &end);
-    }
+    struct slice rest = header->ends;
+    bool is_good = replicas_take_ends(&rest, true, replicas);
+    ensure(is_good);
     if (sync->mode == SYNC_TAKE) {
         /* What is void is not applied to the parts again. */
         (void)replicas_clip_void(replicas, &sync->seen);

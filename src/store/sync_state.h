@@ -6,6 +6,7 @@
 
 #include "store/counter_history.h"
 #include "store/made_again.h"
+#include "store/made_counters.h"
 #include "store/state_merge.h"
 #include "store/mutate.h"
 #include "store/rebase.h"
@@ -84,12 +85,14 @@ struct sync {
     size_t retired_count;
     struct ended_replica *ends; /* of what is made again here; nobody was told yet */
     size_t ends_count;
+    struct buffer seen_beyond; /* what was seen here of lives, and the mesh has less of */
     struct buffer key_scratch;
     struct rebase *rebase;
-    struct counter_history *history;   /* NULL: none was handed over */
-    struct seen_changes *seen_changes; /* likewise */
-    struct unsent_edits *unsent_edits; /* likewise */
-    struct made_again *made_again;     /* likewise */
+    struct counter_history *history;     /* NULL: none was handed over */
+    struct seen_changes *seen_changes;   /* likewise */
+    struct unsent_edits *unsent_edits;   /* likewise */
+    struct made_again *made_again;       /* likewise */
+    struct made_counters *made_counters; /* likewise */
     struct sync_stats stats;
 };
 

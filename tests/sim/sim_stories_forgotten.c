@@ -596,6 +596,65 @@ static void m16_forgotten_and_all_restarted(struct story *story) {
     forgotten_and_restarted(story, true, true);
 }
 
+/* A has not heard of what D counted, B and C have; then all are apart. C takes it off, and D some
+ * of it itself, and both are gone for a while. B comes back to A first, and makes D's increments
+ * again: it has heard of no removal. C, and then D, come later, and know that nothing of what was
+ * taken off is to count again; what came after it does. */
+static void m16_taken_off_of_what_another_makes_again(struct story *story) {
+    start(story, 4);
+    (void)say(story, A, "SET s 1");
+    agree(story);
+    for (unsigned i = B; i <= D; i++) {
+        cut(story, A, i);
+    }
+    (void)say(story, D, "MSET none 1 other 2");
+    (void)say(story, D, "INCRBY c 3");
+    (void)say(story, D, "INCRBY own 3");
+    (void)say(story, D, "INCRBY all 3");
+    (void)say(story, D, "INCRBY set 3");
+    (void)say(story, D, "INCRBYFLOAT f 1.5");
+    (void)say(story, D, "HINCRBY h f 3");
+    (void)say(story, D, "HINCRBY h own 3");
+    (void)say(story, D, "ZINCRBY z 3 m");
+    wait_ms(story, 1000);
+    expect(story, B, "GET c", "3");
+    for_pairs(story, cut);
+    (void)say(story, C, "DEL c all f h z");
+    (void)say(story, C, "SET set 50");
+    (void)say(story, D, "DEL own");
+    (void)say(story, D, "HDEL h own");
+    wait_ms(story, 1000);
+    sim_kill(at(story, C));
+    sim_kill(at(story, D));
+    wait_ms(story, 30000);
+    for (unsigned i = B; i <= D; i++) {
+        forget(story, A, i);
+    }
+    mend(story, A, B);
+    wait_ms(story, 120000);
+    expect(story, A, "MGET c own all set f", "3 3 3 3 1.5");
+    (void)say(story, B, "INCRBY c 1000"); /* the same part goes on */
+    (void)say(story, A, "INCRBY own 100");
+    (void)say(story, B, "HINCRBY h f 1000");
+    (void)say(story, B, "INCRBY set 1000");
+    wait_ms(story, 1000);
+    mend(story, A, C);
+    mend(story, B, C);
+    sim_start(at(story, C));
+    wait_ms(story, 30000);
+    expect(story, A, "MGET c own set", "1000 103 1050");
+    expect(story, A, "EXISTS all f z", "0");
+    expect(story, A, "HGET h f", "1000");
+    for_pairs(story, mend);
+    sim_start(at(story, D));
+    wait_ms(story, 30000);
+    wait_until_ready(story, 4);
+    agree(story);
+    expect_all(story, "MGET c own set", "1000 100 1050");
+    expect_all(story, "EXISTS all f z", "0");
+    expect_all(story, "HGETALL h", "f 1000");
+}
+
 static const struct story_row rows[] = {
     STORY(m16_forgotten_and_back),
     {"m16_what_was_made_again_counts_once", m16_what_was_made_again_counts_once, 4},
@@ -616,6 +675,7 @@ static const struct story_row rows[] = {
     {"m16_forgotten_by_one_that_restarts", m16_forgotten_by_one_that_restarts, 2},
     {"m16_what_another_one_deletes_stays_deleted", m16_what_another_one_deletes_stays_deleted, 3},
     STORY(m16_deleted_of_one_who_compares_next),
+    {"m16_taken_off_of_what_another_makes_again", m16_taken_off_of_what_another_makes_again, 4},
     {"m16_forgotten_by_who_restarts", m16_forgotten_by_who_restarts, 2},
     {"m16_forgotten_and_restarted", m16_forgotten_and_restarted, 2},
     {"m16_forgotten_and_all_restarted", m16_forgotten_and_all_restarted, 2},

@@ -789,7 +789,7 @@ static void test_what_is_void_comes_back(void **state) {
         .ref = replicas->slots[replicas->self].ref, .ticks = ticks, .made_ticks = ticks};
     struct store *other = &author.world.store;
     struct buffer bytes = {0};
-    store_end_life(other, &end);
+    store_end_life(other, &end, (struct slice){0});
     store_end_unit(other);
     struct stream_record record = {.ref = other->replicas.slots[1].ref,
                                    .last_ticks = other->journal.last_ticks};

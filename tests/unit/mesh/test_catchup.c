@@ -629,22 +629,28 @@ static void nonsense_ends_the_link(void **state) {
     world_free(world);
 }
 
+#define LIFE "\x01\x02\x03\x04\x05\x06\x07\x08"
+#define NOBODY "\x00\x00\x00\x00\x00\x00\x00\x00"
+#define BEYOND "\xff\xff\xff\xff\xff\xff\xff\x7f"
+
 static void nonsense_about_ends_ends_the_link(void **state) {
     (void)state;
     static const struct {
         struct slice payload;
         bool is_nonsense;
     } frames[] = {
-        {{"\x00", 1}, false},
-        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\x05\x06", 11}, false},
+        {{"\x00\x00", 2}, false},
+        {{"\x01" LIFE "\x05\x06" LIFE "\x04\x01" LIFE LIFE "\x07", 38}, false},
         {{"", 0}, true},
-        {{"\x00\x00", 2}, true},                                      /* more than it says */
-        {{"\x02\x01\x02\x03\x04\x05\x06\x07\x08\x05\x06", 11}, true}, /* less */
-        {{"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x05\x06", 11}, true}, /* no life */
-        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\x05", 10}, true},     /* cut short */
-        {{"\x81\x20", 2}, true},                                      /* too many */
-        {{"\x01\x01\x02\x03\x04\x05\x06\x07\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x06", 19},
-         true}, /* beyond all ticks */
+        {{"\x00\x00\x00", 3}, true},                             /* more than it says */
+        {{"\x02" LIFE "\x05\x06" LIFE "\x04\x00", 21}, true},    /* less */
+        {{"\x01" NOBODY "\x05\x06" LIFE "\x04\x00", 21}, true},  /* no life */
+        {{"\x00\x01" NOBODY LIFE "\x07", 19}, true},             /* no maker */
+        {{"\x01" LIFE "\x05\x06" LIFE "\x04", 20}, true},        /* cut short */
+        {{"\x81\x20", 2}, true},                                 /* too many */
+        {{"\x00\x81\x40", 3}, true},                             /* likewise */
+        {{"\x01" LIFE BEYOND "\x06" LIFE "\x04\x00", 28}, true}, /* beyond all ticks */
+        {{"\x00\x01" LIFE LIFE BEYOND, 26}, true},               /* likewise */
     };
     struct world *world = begin_world(2, 2, 11);
     for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
@@ -654,6 +660,9 @@ static void nonsense_about_ends_ends_the_link(void **state) {
     assert_int_equal(world->nodes[0].replicas.ended_count, 1);
     assert_int_equal(world->nodes[0].replicas.ended[0].ticks, 5);
     assert_int_equal(world->nodes[0].replicas.ended[0].made_ticks, 6);
+    assert_int_equal(world->nodes[0].replicas.ended[0].made_from_ticks, 4);
+    assert_true(replicas_maker_saw(&world->nodes[0].replicas, UINT64_C(0x0807060504030201),
+                                   UINT64_C(0x0807060504030201), 7));
     world_free(world);
 }
 

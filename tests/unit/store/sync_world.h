@@ -490,7 +490,7 @@ static inline void finish(struct sync *sync, struct peer *joiner) {
     struct context before = joiner->store.context;
     if (reads_history) {
         sync_set_history(sync, read_history(sync, joiner), read_seen(sync, joiner),
-                         read_edits(sync, joiner), NULL);
+                         read_edits(sync, joiner), NULL, NULL);
     }
     while (!sync_merge_some(sync)) {
     }
