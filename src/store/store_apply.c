@@ -96,7 +96,10 @@ static enum store_status apply_life_end(struct store *store, const struct change
         return STORE_MALFORMED; /* no life ends itself */
     }
     struct replicas *replicas = &store->replicas;
-    uint64_t maker_ref = replicas->slots[stamp_slot(change->stamp)].ref;
+    unsigned maker = stamp_slot(change->stamp);
+    uint64_t maker_ref = maker < replicas->slots_count && replicas->slots != NULL
+                             ? replicas->slots[maker].ref
+                             : 0; /* a store that is alone has none */
     struct ended_replica ended = {.ref = end.ref,
                                   .ticks = end.ticks,
                                   .made_ticks = end.made_ticks,
@@ -108,7 +111,9 @@ static enum store_status apply_life_end(struct store *store, const struct change
         ended.made_from_ticks = replicas->slots[slot].made_ticks;
     }
     replicas_note_ended(replicas, &ended);
-    note_seen(replicas, maker_ref, end.seen);
+    if (maker_ref != 0) {
+        note_seen(replicas, maker_ref, end.seen);
+    }
     return STORE_OK;
 }
 
