@@ -38,7 +38,13 @@ static bool change_has_value(enum change_kind kind) {
 
 static bool change_can_be_fresh(enum change_kind kind) {
     return kind == CHANGE_SET_KEEPING || kind == CHANGE_COUNTER || kind == CHANGE_FLOAT_COUNTER ||
-           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS;
+           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS || kind == CHANGE_DELETE ||
+           kind == CHANGE_TAKE;
+}
+
+/* Of these it is said of keys only. */
+static bool change_is_fresh_of_key(enum change_kind kind) {
+    return kind == CHANGE_DELETE || kind == CHANGE_TAKE;
 }
 
 static bool change_can_be_of_element(enum change_kind kind) {
@@ -122,6 +128,31 @@ bool change_take_next(struct slice *value, struct change_take *take) {
             return false;
         }
         take->total = varint_unzigzag(number);
+    }
+    *value = rest;
+    return true;
+}
+
+void change_element_takes_put(struct buffer *value, struct slice name, struct slice list) {
+    codec_put_slice(value, name);
+    codec_put_slice(value, list);
+}
+
+bool change_element_takes_begin(struct slice *value, enum value_type *type) {
+    if (value->size == 0) {
+        return false;
+    }
+    unsigned byte = (uint8_t)value->data[0];
+    *value = slice_skip(*value, 1);
+    *type = (enum value_type)byte;
+    return byte == VALUE_HASH || byte == VALUE_SORTED_SET;
+}
+
+bool change_element_takes_next(struct slice *value, struct slice *name, struct slice *list) {
+    struct slice rest = *value;
+    if (!varint_take_slice(&rest, name) || name->size > CHANGE_KEY_BYTES_MAX ||
+        !varint_take_slice(&rest, list)) {
+        return false;
     }
     *value = rest;
     return true;
@@ -265,7 +296,9 @@ void change_writer_add(struct change_writer *writer, const struct change *change
     require(change->key.size <= CHANGE_KEY_BYTES_MAX);
     require(change->value.size <= CHANGE_VALUE_BYTES_MAX);
     require(change->element.size <= CHANGE_KEY_BYTES_MAX);
-    require(!change->is_fresh || change_can_be_fresh(change->kind));
+    require(!change->is_fresh ||
+            (change_can_be_fresh(change->kind) &&
+             (change->type == VALUE_STRING || !change_is_fresh_of_key(change->kind))));
     char *begin = buffer_reserve(&writer->bytes, CHANGE_FIXED_BYTES_MAX + change->key.size +
                                                      change->element.size + change->value.size +
                                                      change->float_increment.size);
@@ -421,6 +454,27 @@ bool change_reader_init(struct change_reader *reader, struct slice batch, unsign
     return varint_take(&reader->rest, &reader->ticks) && reader->ticks <= STAMP_TICKS_ACCEPTED_MAX;
 }
 
+static bool are_takes(struct slice list) {
+    struct change_take take;
+    while (change_take_next(&list, &take)) {
+    }
+    return list.size == 0;
+}
+
+static bool are_element_takes(struct slice value) {
+    struct slice name, list;
+    enum value_type type;
+    if (!change_element_takes_begin(&value, &type)) {
+        return false;
+    }
+    while (change_element_takes_next(&value, &name, &list)) {
+        if (!are_takes(list)) {
+            return false;
+        }
+    }
+    return value.size == 0;
+}
+
 static bool change_read_payload(struct slice *rest, struct change *change, uint64_t ticks) {
     uint64_t number = 0;
     switch (change->kind) {
@@ -479,11 +533,8 @@ static bool change_read_payload(struct slice *rest, struct change *change, uint6
         return change_life_end_take(change->value, &end);
     }
     if (change->kind == CHANGE_TAKE) {
-        struct slice list = change->value;
-        struct change_take take;
-        while (change_take_next(&list, &take)) {
-        }
-        return list.size == 0;
+        return change_takes_elements(change) ? are_element_takes(change->value)
+                                             : are_takes(change->value);
     }
     return true;
 }
@@ -528,7 +579,9 @@ enum change_status change_reader_next(struct change_reader *reader, struct chang
     rest = slice_skip(rest, 1);
     unsigned kind = byte & CHANGE_KIND_MASK;
     if (kind < CHANGE_SET || kind > CHANGE_LIFE_END ||
-        ((byte & CHANGE_FRESH) != 0 && !change_can_be_fresh((enum change_kind)kind))) {
+        ((byte & CHANGE_FRESH) != 0 &&
+         (!change_can_be_fresh((enum change_kind)kind) ||
+          ((byte & CHANGE_ELEMENT) != 0 && change_is_fresh_of_key((enum change_kind)kind))))) {
         return CHANGE_MALFORMED;
     }
     *change = (struct change){.kind = (enum change_kind)kind,

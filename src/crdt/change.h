@@ -32,7 +32,9 @@
  *   FLUSH_ALL         (no key)                                 all keys of all databases go
  *   SWAP              list of databases (no key)               the order of all databases
  *
- *   TAKE              list (change_take_next())                parts of counters are taken off
+ *   TAKE              list (change_take_next()); fresh: type   parts of counters are taken off
+ *                     byte | (name, list), each with its
+ *                     length (change_element_takes_next())
  *   MORE              bytes                                    the value of the SET before it in
  *                                                              its unit goes on
  *   LIFE_END          ref u64 | ticks, made (varints) |        what that replica wrote later is
@@ -45,9 +47,15 @@
  * value under the key: an expiry of the key that it had seen goes. A change of an element also
  * supersedes what its writer had seen under the key of other types.
  *
- * Fresh says that the writer saw no value: an expiry that it had seen then goes, too, as it would
- * with SET. It is for kinds that leave expiries alone; one that takes the place of an older change
- * (crdt/coalesce.h) is fresh if either was.
+ * A DELETE of a key that is "fresh" does not tell what its writer had seen of counters among the
+ * elements. Who has more of one than the writer may have seen asks whom the record came from
+ * (store/amounts.h), and puts the answer before the DELETE: TAKEs of a key that are "fresh", each
+ * with the parts of many elements. For these the writer leaves CHANGE_UNTOLD_TICKS unused before
+ * it.
+ *
+ * Else fresh says that the writer saw no value: an expiry that it had seen then goes, too, as it
+ * would with SET. It is for kinds that leave expiries alone; one that takes the place of an older
+ * change (crdt/coalesce.h) is fresh if either was.
  *
  * The increment is what the total has grown by since the change before of that part; readers do not
  * need it. It is for the writer, who may have to tell one day what of a part others lack
@@ -104,6 +112,7 @@ enum {
     CHANGE_NUMBER_BYTES_MAX = 8192,    /* longest increment of a float */
     CHANGE_DATABASES_MAX = 65536,
     CHANGE_RUN_NAME_BYTES_MAX = 127, /* change_writer_add_deletes() */
+    CHANGE_UNTOLD_TICKS = 1024,      /* a quarter of a millisecond */
     /* A batch is handed on once it is this long; one change more may come on top. */
     CHANGE_BATCH_BYTES = 1 << 20,
 };
@@ -120,7 +129,8 @@ enum {
 struct change {
     enum change_kind kind;
     bool goes_on;         /* the unit has more changes */
-    bool is_fresh;        /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS */
+    bool is_fresh;        /* SET_KEEPING, COUNTER, FLOAT_COUNTER, PATCH, REGISTERS; DELETE, TAKE: of
+                             a key, see above */
     enum value_type type; /* of the collection whose element it is; VALUE_STRING: of the key */
     bool is_key_fresh;    /* of an element; of a TAKE: no DELETE or SET of it follows */
     unsigned db;
@@ -147,6 +157,16 @@ struct change_take {
     struct slice text; /* total of floats */
 };
 
+/* Is it a DELETE that leaves out what was seen of counters? */
+static inline bool change_is_untold(const struct change *change) {
+    return change->kind == CHANGE_DELETE && change->is_fresh;
+}
+
+/* Is it a TAKE of many elements? */
+static inline bool change_takes_elements(const struct change *change) {
+    return change->kind == CHANGE_TAKE && change->is_fresh;
+}
+
 /* ---- writing ---- */
 
 /* What a LIFE_END says: struct ended_replica in crdt/replica.h. */
@@ -160,6 +180,8 @@ struct change_life_end {
 void change_life_end_put(struct buffer *value, const struct change_life_end *end);
 /* Appends a part to the value of a TAKE. */
 void change_take_put(struct buffer *value, const struct change_take *take);
+/* Appends an element to the value of a TAKE of many; before the first one goes the type, a byte. */
+void change_element_takes_put(struct buffer *value, struct slice name, struct slice list);
 
 /* Collects the changes of one replica. A zeroed struct is off and writes nothing. */
 struct change_writer {
@@ -220,6 +242,10 @@ struct change_reader {
 /* The next part, removed from the front of a TAKE's value; false at the end, or when the rest makes
  * no sense (then it is not empty). */
 bool change_take_next(struct slice *value, struct change_take *take);
+/* The type at the front of the value of a TAKE of many elements, which loses it; and then the next
+ * element. False likewise. */
+bool change_element_takes_begin(struct slice *value, enum value_type *type);
+bool change_element_takes_next(struct slice *value, struct slice *name, struct slice *list);
 
 /* Reads the value of a LIFE_END; false when it makes no sense. */
 bool change_life_end_take(struct slice value, struct change_life_end *end);

@@ -63,6 +63,11 @@ static bool leaves_expiries(unsigned kind) {
     return kind == CHANGE_SET_KEEPING || is_value_part(kind);
 }
 
+/* Does it take off counters that nothing else names? */
+static bool is_untold(const struct coalesce_item *item) {
+    return item->kind == CHANGE_DELETE && item->is_fresh;
+}
+
 /* Does `later` make `earlier`, of the same key, needless? The table is in the header. */
 static bool supersedes(const struct coalesce_item *later, const struct coalesce_item *earlier) {
     switch (later->kind) {
@@ -71,7 +76,8 @@ static bool supersedes(const struct coalesce_item *later, const struct coalesce_
     case CHANGE_DELETE:
         return is_value_part(earlier->kind) || earlier->kind == CHANGE_SET ||
                earlier->kind == CHANGE_SET_EXPIRING || earlier->kind == CHANGE_SET_KEEPING ||
-               earlier->kind == CHANGE_DELETE || earlier->kind == CHANGE_EXPIRE;
+               (earlier->kind == CHANGE_DELETE && !is_untold(earlier)) ||
+               earlier->kind == CHANGE_EXPIRE;
     case CHANGE_SET_KEEPING:
         return is_value_part(earlier->kind) || earlier->kind == CHANGE_SET_KEEPING;
     case CHANGE_COUNTER:

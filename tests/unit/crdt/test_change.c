@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "crdt/change.h"
 #include "unit/seed.h"
@@ -67,6 +68,19 @@ static struct slice random_takes(struct prng *prng) {
     return list->size > 0 ? buffer_slice(list) : SLICE("");
 }
 
+static struct slice random_element_takes(struct prng *prng) {
+    enum { LISTS = 64 };
+    static struct buffer values[LISTS];
+    static unsigned count;
+    struct buffer *value = &values[count++ % LISTS];
+    buffer_clear(value);
+    buffer_append_byte(value, prng_below(prng, 2) == 0 ? VALUE_HASH : VALUE_SORTED_SET);
+    for (uint64_t left = prng_below(prng, 4); left > 0; left--) {
+        change_element_takes_put(value, random_text(prng), random_takes(prng));
+    }
+    return buffer_slice(value);
+}
+
 static struct slice random_life_end(struct prng *prng) {
     enum { LISTS = 64 };
     static struct buffer ends[LISTS];
@@ -123,10 +137,13 @@ static struct change random_change(struct prng *prng, uint64_t ticks) {
         break;
     case CHANGE_TAKE:
         change.key = random_text(prng);
-        change.value = random_takes(prng);
+        change.is_fresh = is_fresh;
+        change.value = is_fresh ? random_element_takes(prng) : random_takes(prng);
         return change;
-    case CHANGE_SET:
     case CHANGE_DELETE:
+        change.is_fresh = is_fresh;
+        break;
+    case CHANGE_SET:
     case CHANGE_MORE:
         break;
     }
@@ -492,6 +509,56 @@ static void write_one_of_each(struct change_writer *writer) {
     }
 }
 
+/* Of a key, with the type and the parts of each element; of an element they make no sense. */
+static void takes_of_elements_are_read_through(void **state) {
+    (void)state;
+    static const char list[] = "12345678\x10\x02\x05";
+    struct {
+        enum change_kind kind;
+        bool is_of_element;
+        struct slice value;
+        bool is_sound;
+    } rows[] = {
+        {CHANGE_DELETE, false, SLICE(""), true},
+        {CHANGE_DELETE, true, SLICE(""), false},
+        {CHANGE_TAKE, false, SLICE("\x01"), true},
+        {CHANGE_TAKE, false,
+         SLICE("\3\1f\13"
+               "12345678\20\2\5\0\0"),
+         true},
+        {CHANGE_TAKE, true, SLICE("\x01"), false},
+        {CHANGE_TAKE, false, SLICE(""), false},
+        {CHANGE_TAKE, false, SLICE("\x02"), false},        /* a set has no counters */
+        {CHANGE_TAKE, false, SLICE("\x01\1f"), false},     /* no list */
+        {CHANGE_TAKE, false, SLICE("\x01\5f\0"), false},   /* a name past the end */
+        {CHANGE_TAKE, false, SLICE("\x01\1f\1x"), false},  /* a list that is none */
+        {CHANGE_TAKE, false, slice_make(list, 11), false}, /* that of one element */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buffer batch = {0};
+        codec_put_varint(&batch, 1000);
+        buffer_append_byte(&batch,
+                           (uint8_t)(rows[i].kind | 0x20U | (rows[i].is_of_element ? 0x10U : 0U)));
+        codec_put_varint(&batch, 1);
+        if (rows[i].is_of_element) {
+            buffer_append_byte(&batch, VALUE_HASH);
+        }
+        codec_put_slice(&batch, SLICE("key"));
+        if (rows[i].is_of_element) {
+            codec_put_slice(&batch, SLICE("f"));
+        }
+        if (rows[i].kind == CHANGE_TAKE) {
+            codec_put_slice(&batch, rows[i].value);
+        }
+        struct change_reader reader;
+        struct change change;
+        assert_true(change_reader_init(&reader, buffer_slice(&batch), SLOT));
+        assert_int_equal(change_reader_next(&reader, &change),
+                         rows[i].is_sound ? CHANGE_OK : CHANGE_MALFORMED);
+        buffer_deinit(&batch);
+    }
+}
+
 static void damage_is_refused_or_harmless(void **state) {
     (void)state;
     struct change_writer writer = {.is_on = true};
@@ -527,10 +594,10 @@ static void nonsense_is_refused(void **state) {
         size_t size;
     } cases[] = {
 #define CASE(literal) {literal, sizeof(literal) - 1}
-        CASE("\x01\x00"),          /* no kind 0 */
-        CASE("\x01\x0F\x00"),      /* nor 15 */
-        CASE("\x01\x1F\x00"),      /* nor 31 */
-        CASE("\x01\x24\x00\x01k"), /* a fresh DELETE */
+        CASE("\x01\x00"),     /* no kind 0 */
+        CASE("\x01\x0F\x00"), /* nor 15 */
+        CASE("\x01\x1F\x00"), /* nor 31 */
+        CASE("\x01\x2A\x00"), /* a fresh FLUSH */
         CASE("\x01\x0D\x00\x01k\x03"
              "abc"), /* no list of parts */
         CASE("\x01\x0D\x00\x01k\x0B"
@@ -591,6 +658,7 @@ int main(void) {
         cmocka_unit_test(the_layout),
         cmocka_unit_test(units_go_on_over_batches),
         cmocka_unit_test(the_edges_of_numbers),
+        cmocka_unit_test(takes_of_elements_are_read_through),
         cmocka_unit_test(damage_is_refused_or_harmless),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(too_long_is_refused),

@@ -102,6 +102,9 @@ static void apply_change(struct state *state, const struct change *change) {
         break;
     case CHANGE_DELETE:
         clear_key(state, key);
+        if (change_is_untold(change)) {
+            add(key, TAKEN, change); /* what it takes off, nothing else does */
+        }
         break;
     case CHANGE_EXPIRE:
         supersede(state, key, false, true);
@@ -240,7 +243,7 @@ struct random_author {
 
 static bool can_be_fresh(enum change_kind kind) {
     return kind == CHANGE_SET_KEEPING || kind == CHANGE_COUNTER || kind == CHANGE_FLOAT_COUNTER ||
-           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS;
+           kind == CHANGE_PATCH || kind == CHANGE_REGISTERS || kind == CHANGE_DELETE;
 }
 
 static void random_change(struct random_author *author, struct change_writer *writer) {
