@@ -38,6 +38,8 @@ static enum log_status take_stream(struct recovery *recovery, struct slice bytes
     case RECEIVE_EARLY:
         recovery->what = "it comes before changes that its replica had seen";
         break;
+    case RECEIVE_ASK:
+        impossible("a log tells all that is to be known");
     case RECEIVE_UNKNOWN:
         recovery->what = "it is of a replica that the table of replicas lacks";
         break;

@@ -6,6 +6,7 @@
  * durable it stands for everything before it, so older files may go, and whatever doubt there was
  * about them is over (I6). */
 #include "log/log_state.h"
+#include "store/graves.h"
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -139,7 +140,8 @@ static void snapshot_failed(struct log *log, const char *why) {
  * the snapshot has, as soon as nothing is in the way; -> NONE when it cannot be. */
 static void try_to_begin(struct log *log) {
     if (log->is_held || log->writer.state != SNAPSHOT_WRITER_IDLE ||
-        log->store->journal.is_unit_open || (log->is_on && log->needs_chain)) {
+        log->store->journal.is_unit_open || (log->is_on && log->needs_chain) ||
+        log->store->graves != NULL) {
         return;
     }
     uint64_t sequence = log->newest_sequence + 1;
@@ -296,6 +298,10 @@ bool log_snapshot_step(struct log *log, unsigned entries_min, int64_t unix_ms,
     log_set_now(log, unix_ms, monotonic_us);
     if (log->snapshot_phase == LOG_SNAPSHOT_NONE) {
         return false;
+    }
+    if (log->snapshot_phase == LOG_SNAPSHOT_WAITING && log->store->graves != NULL) {
+        graves_open_some(log->store, entries_min);
+        return true;
     }
     if (log->snapshot_phase == LOG_SNAPSHOT_WAITING) {
         log_snapshot_advance(log);

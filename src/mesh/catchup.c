@@ -378,4 +378,5 @@ void catchup_tick(struct mesh *mesh) {
         warn_if_slow(mesh);
     }
     catchup_run(mesh);
+    catchup_serve_waiting(mesh);
 }

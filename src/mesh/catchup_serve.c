@@ -48,13 +48,18 @@ void catchup_serve_nobody(struct mesh *mesh) {
     }
 }
 
-static void open_part(struct mesh_link *link, const struct catchup_pull *pull) {
+/* False: not now. */
+static bool open_part(struct mesh_link *link, const struct catchup_pull *pull) {
     struct mesh *mesh = link->mesh;
     struct buffer header = {0};
     uint64_t seed[2];
     link->catchup.served =
         mesh->data.part_open(mesh->data.udata, pull->part, pull->parts_count, &header);
-    mesh->catchup.served_count += link->catchup.served != NULL;
+    if (link->catchup.served == NULL) {
+        buffer_deinit(&header);
+        return false;
+    }
+    mesh->catchup.served_count++;
     link->catchup.served_part = pull->part;
     mesh->data.hash_seed(mesh->data.udata, seed);
     struct buffer *frame = catchup_frame_begin(mesh, pull->part);
@@ -65,6 +70,27 @@ static void open_part(struct mesh_link *link, const struct catchup_pull *pull) {
     link_send(link, MESH_FRAME_PART_BEGIN, buffer_slice(frame));
     mesh->stats.syncs_served += !link->catchup.was_served;
     link->catchup.was_served = true;
+    return true;
+}
+
+/* Begins with the first part that waits, if that can be. */
+static void open_next(struct mesh_link *link) {
+    struct link_catchup *catchup = &link->catchup;
+    struct catchup_pull next = catchup->waiting[0];
+    if (open_part(link, &next)) {
+        catchup->waiting_count--;
+        memmove(catchup->waiting, catchup->waiting + 1,
+                catchup->waiting_count * sizeof(catchup->waiting[0]));
+    }
+}
+
+void catchup_serve_waiting(struct mesh *mesh) {
+    for (struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
+        if (link->catchup.served == NULL && link->catchup.waiting_count > 0 && link_is_up(link) &&
+            !catchup_is_joining(&mesh->catchup)) {
+            open_next(link);
+        }
+    }
 }
 
 bool catchup_pull_frame(struct mesh_link *link, struct slice payload) {
@@ -82,8 +108,8 @@ bool catchup_pull_frame(struct mesh_link *link, struct slice payload) {
     struct catchup_pull pull = {.part = (uint16_t)part, .parts_count = (uint16_t)count};
     if (catchup_is_joining(&link->mesh->catchup)) {
         send_end(link, pull.part, CATCHUP_END_JOINING);
-    } else if (catchup->served == NULL) {
-        open_part(link, &pull);
+    } else if (catchup->served == NULL && catchup->waiting_count == 0 && open_part(link, &pull)) {
+        return true;
     } else if (catchup->waiting_count < CATCHUP_PULLS_MAX) {
         catchup->waiting[catchup->waiting_count++] = pull;
     } /* else it will be asked for again */
@@ -96,11 +122,7 @@ static void end_part(struct mesh_link *link, enum catchup_end status) {
     send_end(link, catchup->served_part, status);
     close_part(link);
     if (catchup->waiting_count > 0) {
-        struct catchup_pull next = catchup->waiting[0];
-        catchup->waiting_count--;
-        memmove(catchup->waiting, catchup->waiting + 1,
-                catchup->waiting_count * sizeof(catchup->waiting[0]));
-        open_part(link, &next);
+        open_next(link);
     }
 }
 

@@ -21,5 +21,7 @@ bool catchup_pull_frame(struct mesh_link *link, struct slice payload);
 void catchup_stop_serving(struct mesh_link *link);
 /* This node joins: tells all peers that wait for parts. */
 void catchup_serve_nobody(struct mesh *mesh);
+/* Begins with parts that wait since they could not be opened. */
+void catchup_serve_waiting(struct mesh *mesh);
 
 #endif

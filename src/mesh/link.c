@@ -479,6 +479,10 @@ static bool handle_frame(struct mesh_link *link, unsigned type, struct slice pay
         return lag_frame(link, payload);
     case MESH_FRAME_ENDS:
         return catchup_ends_frame(link, payload);
+    case MESH_FRAME_ASK:
+        return streamer_ask_frame(link, payload);
+    case MESH_FRAME_ANSWER:
+        return streamer_answer_frame(link, payload);
     default:
         return true; /* of a newer minor version */
     }

@@ -27,7 +27,7 @@ struct mesh;
 struct mesh_link;
 
 enum {
-    MESH_PROTOCOL_VERSION = 5,
+    MESH_PROTOCOL_VERSION = 6,
     MESH_ADDRESS_BYTES = 280,
     MESH_SEEDS_MAX = 64,
     MESH_DETAIL_BYTES = 192, /* of what is said about a refusal; the rest is cut off */
@@ -81,6 +81,7 @@ enum mesh_apply {
     MESH_APPLY_DUPLICATE,
     MESH_APPLY_GAP,
     MESH_APPLY_EARLY,   /* `missing` says which replica must come first */
+    MESH_APPLY_ASK,     /* a peer that has it must answer questions() first */
     MESH_APPLY_UNKNOWN, /* the author was not introduced */
     MESH_APPLY_MALFORMED,
     MESH_APPLY_BUSY, /* no room (maxmemory and its reserve, a full disk): try again later */
@@ -147,7 +148,8 @@ struct mesh_data {
     /* Sums of the data by ranges of a hash that all nodes share, `ranges` of them, 8 bytes each. */
     void (*range_digests)(void *udata, unsigned ranges, uint64_t *digests);
 
-    /* Serving a part of the state: store/part.h. */
+    /* Serving a part of the state: store/part.h. NULL: not now, to be tried again on the next tick.
+     */
     void *(*part_open)(void *udata, unsigned part, unsigned parts_count, struct buffer *header);
     enum mesh_part (*part_read)(void *udata, void *walk, struct buffer *out, size_t bytes_max);
     void (*part_close)(void *udata, void *walk);
@@ -178,6 +180,13 @@ struct mesh_data {
     /* Ends a joining of which not all parts are in: nothing of it stays. sync_is_ready() tells when
      * the node goes on as before. False, also where the function is NULL: it has to go on. */
     bool (*sync_cancel)(void *udata);
+
+    /* After ASK: what is to be asked, each with its length (varint). Then an answer, which is for
+     * the author of that record; false: it makes no sense. store/amounts.h */
+    struct slice (*questions)(void *udata);
+    bool (*answered)(void *udata, struct slice answer);
+    /* Appends the answer to a question; nothing where it is not known. False: it makes no sense. */
+    bool (*answer)(void *udata, struct slice question, struct buffer *answer);
 };
 
 struct mesh_opts {
@@ -331,6 +340,7 @@ struct mesh_stats {
     bool is_joining;
     uint64_t bytes_in, bytes_out, frames_in, frames_out;
     uint64_t records_in, records_out, records_relayed, changes_coalesced;
+    uint64_t questions_out, answers_out;
     uint64_t duplicates, gaps, early, waiting_records, waiting_bytes, waiting_dropped;
     uint64_t digests_in, digests_out, acks_in, acks_out;
     uint64_t syncs_log, syncs_snapshot, syncs_served, parts_in, parts_out, parts_resumed, rebases;

@@ -44,6 +44,8 @@
  *   PING, PONG   number | Unix ms | flags: I join, compare, have begun to | how much I have seen
  *   BROADCAST    broadcast.h
  *   LAG          changes: so many are here that you have not acknowledged; in gossip rounds
+ *   ASK          a question about the DELETE of a stream record: store/amounts.h
+ *   ANSWER       the answer, if it is known: likewise
  *   ENDS         count | (ref u64, ticks, made ticks)...: lives that are ended (catchup_void.h)
  *
  * Frames that a handshake has not yet allowed end the link; unknown types after it are skipped, so
@@ -85,6 +87,8 @@ enum mesh_frame {
     MESH_FRAME_BROADCAST,
     MESH_FRAME_LAG,
     MESH_FRAME_ENDS,
+    MESH_FRAME_ASK,
+    MESH_FRAME_ANSWER,
 };
 
 /* Flags of LOST: the peer lacks what is settled here; it was forgotten; it lacks what may be

@@ -30,6 +30,7 @@ void streamer_drop_queue(struct mesh *mesh, struct stream_author *author) {
     }
     author->last = NULL;
     author->waiting_since_us = 0;
+    streamer_stop_asking(author);
 }
 
 void streamer_deinit(struct mesh *mesh) {
@@ -133,6 +134,10 @@ void streamer_link_closed(struct mesh_link *link) {
         }
     }
     for (unsigned slot = 0; slot < streamer->authors_count; slot++) {
+        if (streamer->authors[slot].asked == link) {
+            streamer->authors[slot].asked = NULL;
+            streamer->authors[slot].is_answered = true; /* by what is here */
+        }
         for (struct waiting_record *record = streamer->authors[slot].first; record != NULL;
              record = record->next) {
             if (record->from == link) {

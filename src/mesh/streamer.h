@@ -12,6 +12,9 @@
  * could wait for itself. What waits too long is asked for, where the record came from, since its
  * sender has it by definition.
  *
+ * A record about which questions have to be asked (ASK) waits in the same way, for the answers of
+ * whom it came from, or of somebody else who has it. Few are under way at a time.
+ *
  * Relays are pulled: a replica whose author has no link that delivers it is subscribed to at one
  * linked peer that is ahead, another one when nothing moves, and no longer when the author does.
  *
@@ -71,12 +74,18 @@ struct stream_author {
     uint64_t ref;
     struct waiting_record *first, *last; /* its queue */
     uint64_t waiting_since_us;           /* of the first; 0: none */
-    uint64_t missing_ref, missing_ticks; /* what the first waits for */
-    bool is_dropped;                     /* records were dropped: to be asked for again */
-    uint64_t received_ticks;             /* as it was at moved_us */
-    uint64_t moved_us;                   /* when received_ticks last moved, or was first missed */
-    bool has_relay;                      /* a link's is_subscribed may be set */
-    unsigned stalled_rounds;             /* gossip rounds in which somebody was ahead, no move */
+    uint64_t missing_ref, missing_ticks; /* what the first waits for ... */
+    bool is_asking;                      /* ... if not for answers: */
+    bool is_answered;                    /* or it is to be asked again */
+    struct mesh_link *asked;             /* NULL: nobody */
+    struct buffer questions;             /* each with its length ... */
+    size_t questions_start;              /* ... of those that are not sent yet */
+    unsigned questions_open, asked_rounds;
+    bool is_dropped;         /* records were dropped: to be asked for again */
+    uint64_t received_ticks; /* as it was at moved_us */
+    uint64_t moved_us;       /* when received_ticks last moved, or was first missed */
+    bool has_relay;          /* a link's is_subscribed may be set */
+    unsigned stalled_rounds; /* gossip rounds in which somebody was ahead, no move */
 };
 
 /* Of the mesh. */
@@ -114,6 +123,8 @@ bool streamer_ack_frame(struct mesh_link *link, struct slice payload);
 bool streamer_subscribe_frame(struct mesh_link *link, struct slice payload);
 bool streamer_unsubscribe_frame(struct mesh_link *link, struct slice payload);
 bool streamer_lost_frame(struct mesh_link *link, struct slice payload);
+bool streamer_ask_frame(struct mesh_link *link, struct slice payload);
+bool streamer_answer_frame(struct mesh_link *link, struct slice payload);
 
 /* ---- turns ---- */
 

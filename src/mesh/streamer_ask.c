@@ -3,7 +3,11 @@
 #include "base/varint.h"
 #include "mesh/streamer_internal.h"
 
-enum { STALLED_ROUNDS_MAX = 2 }; /* without any move, then somebody else is asked */
+enum {
+    STALLED_ROUNDS_MAX = 2, /* without any move, then somebody else is asked */
+    QUESTIONS_OPEN_MAX = 4,
+    ANSWER_PATIENCE_MS = 3000, /* to find what to ask may take long, and to answer */
+};
 
 /* ---- asking ---- */
 
@@ -75,17 +79,102 @@ static struct mesh_link *find_source(struct mesh *mesh, unsigned slot, uint64_t 
     return found != NULL ? found : last;
 }
 
+/* ---- questions ---- */
+
+/* Sends what may be under way; false: all is answered. */
+static bool send_questions(struct mesh *mesh, struct stream_author *author) {
+    struct slice rest = slice_skip(buffer_slice(&author->questions), author->questions_start);
+    struct slice question;
+    while (author->questions_open < QUESTIONS_OPEN_MAX && varint_take_slice(&rest, &question)) {
+        link_send(author->asked, MESH_FRAME_ASK, question);
+        author->questions_open++;
+        mesh->stats.questions_out++;
+    }
+    author->questions_start = author->questions.size - rest.size;
+    return author->questions_open > 0;
+}
+
+void streamer_stop_asking(struct stream_author *author) {
+    author->is_asking = author->is_answered = false;
+    author->asked = NULL;
+    author->questions_open = 0;
+    author->questions_start = 0;
+    buffer_deinit(&author->questions);
+    author->questions = (struct buffer){0};
+}
+
+void streamer_ask_questions(struct mesh *mesh, unsigned slot) {
+    struct stream_author *author = streamer_author(mesh, slot);
+    struct mesh_link *link = author->first->from;
+    /* Who does not answer does not know, perhaps. */
+    if (link == NULL || !link_is_up(link) || author->asked_rounds % 2 == 1) {
+        link = find_source(mesh, slot, streamer_received_ticks(mesh, slot), link);
+    }
+    streamer_stop_asking(author);
+    author->is_asking = true;
+    author->asked = link;
+    author->asked_rounds++;
+    author->waiting_since_us = mesh->monotonic_us;
+    if (link != NULL) {
+        buffer_append_slice(&author->questions, mesh->data.questions(mesh->data.udata));
+        (void)send_questions(mesh, author);
+    }
+}
+
+bool streamer_answer_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    struct slice rest = payload;
+    uint64_t ref;
+    if (!codec_take_u64(&rest, &ref)) {
+        return false;
+    }
+    unsigned slot = replicas_find(streamer_replicas(mesh), ref);
+    struct stream_author *author = slot != 0 ? streamer_author(mesh, slot) : NULL;
+    if (author == NULL || author->first == NULL || author->asked != link ||
+        author->questions_open == 0) {
+        return true; /* too late */
+    }
+    if (!mesh->data.answered(mesh->data.udata, payload)) {
+        return false;
+    }
+    author->questions_open--;
+    author->waiting_since_us = mesh->monotonic_us;
+    if (!send_questions(mesh, author)) {
+        author->asked = NULL;
+        author->is_answered = true;
+        streamer_drain(mesh);
+    }
+    return true;
+}
+
+bool streamer_ask_frame(struct mesh_link *link, struct slice payload) {
+    struct mesh *mesh = link->mesh;
+    struct buffer answer = {0};
+    bool is_sound = mesh->data.answer(mesh->data.udata, payload, &answer);
+    if (is_sound && answer.size > 0) {
+        link_send(link, MESH_FRAME_ANSWER, buffer_slice(&answer));
+        mesh->stats.answers_out++;
+    }
+    buffer_deinit(&answer);
+    return is_sound;
+}
+
 /* ---- what waits, or was dropped ---- */
 
 void streamer_ask_for_missing(struct mesh *mesh) {
     struct streamer *streamer = &mesh->streamer;
     for (unsigned slot = 1; slot < streamer->authors_count; slot++) {
         struct stream_author *author = &streamer->authors[slot];
+        uint64_t patience_ms = author->is_asking ? ANSWER_PATIENCE_MS : MESH_EARLY_PATIENCE_MS;
         if (author->first == NULL ||
-            mesh->monotonic_us - author->waiting_since_us < MESH_EARLY_PATIENCE_MS * 1000ULL) {
+            mesh->monotonic_us - author->waiting_since_us < patience_ms * 1000) {
             continue;
         }
         author->waiting_since_us = mesh->monotonic_us;
+        if (author->is_asking) {
+            author->is_answered = true; /* streamer_drain() asks again */
+            continue;
+        }
         struct mesh_link *from = author->first->from;
         unsigned missing = replicas_find(streamer_replicas(mesh), author->missing_ref);
         if (missing == 0) {

@@ -66,7 +66,11 @@ static void note_missing(struct mesh *mesh, struct stream_author *author,
     }
 }
 
+/* May what the first record waits for be here by now? */
 static bool is_missing_here(const struct mesh *mesh, const struct stream_author *author) {
+    if (author->is_asking) {
+        return author->is_answered;
+    }
     const struct replicas *replicas = streamer_replicas(mesh);
     unsigned slot = replicas_find(replicas, author->missing_ref);
     if (slot == 0) {
@@ -85,6 +89,7 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
         struct stream_author *author = &streamer->authors[slot];
         struct waiting_record *record = author->first;
         struct stream_mark missing = {0};
+        streamer_stop_asking(author);
         enum mesh_apply status =
             mesh->data.apply(mesh->data.udata, slice_make(record->bytes, record->size), &missing);
         switch (status) {
@@ -97,6 +102,9 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
             break;
         case MESH_APPLY_EARLY:
             note_missing(mesh, author, &missing);
+            return has_gone;
+        case MESH_APPLY_ASK:
+            streamer_ask_questions(mesh, slot);
             return has_gone;
         case MESH_APPLY_BUSY:
             streamer->is_busy = true;
@@ -121,6 +129,7 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
             author->last = NULL;
         }
         author->waiting_since_us = author->first != NULL ? mesh->monotonic_us : 0;
+        author->asked_rounds = 0;
         streamer->waiting_bytes -= record->size;
         streamer->waiting_records--;
         memory_free(record);
@@ -227,6 +236,13 @@ static enum record_fate take_record(struct mesh_link *link, struct slice bytes) 
         mesh->stats.early++;
         note_missing(mesh, author, &missing);
         enqueue(link, author, bytes, record.last_ticks);
+        break;
+    case MESH_APPLY_ASK:
+        author = streamer_author(mesh, slot);
+        enqueue(link, author, bytes, record.last_ticks);
+        if (author->first != NULL) {
+            streamer_ask_questions(mesh, slot);
+        }
         break;
     case MESH_APPLY_BUSY:
         streamer->is_busy = true;

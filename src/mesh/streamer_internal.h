@@ -46,6 +46,10 @@ void streamer_take_blocked(struct mesh *mesh);
 void streamer_subscribe(struct mesh_link *link, unsigned slot, uint64_t ticks);
 /* What waits too long is asked for, where the record came from. */
 void streamer_ask_for_missing(struct mesh *mesh);
+/* Asks what the author's first waiting record needs: whom it came from, or somebody else. */
+void streamer_ask_questions(struct mesh *mesh, unsigned slot);
+/* What it waits for, if anything, is no answer any more. */
+void streamer_stop_asking(struct stream_author *author);
 /* Authors of whom something was dropped are asked for again once there is room. */
 void streamer_ask_for_dropped(struct mesh *mesh);
 

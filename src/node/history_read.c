@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "log/log_stream.h"
+#include "store/amounts.h"
 #include "store/counter_history.h"
 #include "store/made_again.h"
 #include "store/made_counters.h"
@@ -75,35 +76,65 @@ static void note_limits(struct history_read *read, const struct sync *sync,
     }
 }
 
+/* A change that took something off. */
+struct taken {
+    struct history_read *read;
+    const struct sync *sync;
+    const struct store *store;
+    const struct stream_record *record;
+    const struct change *change;
+};
+
+static void note_taken(void *udata, enum value_type type, struct slice element, struct slice list) {
+    const struct taken *taken = (const struct taken *)udata;
+    const struct replicas *replicas = &taken->store->replicas;
+    const struct change *change = taken->change;
+    struct seen_place place = {
+        .number = change->db, .type = type, .key = change->key, .element = element};
+    struct change_take take;
+    while (change_take_next(&list, &take)) {
+        const struct replica *life = &replicas->slots[replicas_find(replicas, take.ref)];
+        unsigned maker = life->is_ended ? replicas_find(replicas, life->maker_ref) : 0;
+        if (maker != 0) {
+            made_counters_note_take(taken->read->made_counters, &place, life, &take,
+                                    replicas_maker_saw(replicas, life->maker_ref,
+                                                       taken->record->ref,
+                                                       stamp_ticks(change->stamp)) ||
+                                        sync_author_has_seen(taken->sync, maker, change->stamp));
+        }
+    }
+}
+
 /* What the record took off of counters of lives that have ended, and whether those who made some of
- * them again had heard of it. */
-static void note_takes(struct history_read *read, const struct sync *sync,
-                       const struct replicas *replicas, const struct stream_record *record) {
+ * them again had heard of it. Of what it leaves untold this node still knows as much as it can. */
+static void note_takes(struct history_read *read, const struct sync *sync, struct store *store,
+                       const struct stream_record *record) {
+    const struct replicas *replicas = &store->replicas;
     struct change_reader reader;
     struct change change;
     unsigned author = replicas_find(replicas, record->ref);
     if (replicas->ended_count == 0 || !change_reader_init(&reader, record->batch, author)) {
         return;
     }
+    struct taken taken = {.read = read, .sync = sync, .store = store, .record = record};
+    taken.change = &change;
     while (change_reader_next(&reader, &change) == CHANGE_OK) {
-        struct slice list = change.kind == CHANGE_TAKE ? change.value : slice_make("", 0);
-        struct seen_place place = {
-            .number = change.db, .type = change.type, .key = change.key, .element = change.element};
-        struct change_take take;
-        while (change_take_next(&list, &take)) {
-            const struct replica *life = &replicas->slots[replicas_find(replicas, take.ref)];
-            unsigned maker = life->is_ended ? replicas_find(replicas, life->maker_ref) : 0;
-            if (maker != 0) {
-                made_counters_note_take(read->made_counters, &place, life, &take,
-                                        replicas_maker_saw(replicas, life->maker_ref, record->ref,
-                                                           stamp_ticks(change.stamp)) ||
-                                            sync_author_has_seen(sync, maker, change.stamp));
+        if (change_is_untold(&change)) {
+            amounts_walk(store, change.db, change.key, note_taken, &taken);
+        } else if (change_takes_elements(&change)) {
+            struct slice value = change.value, name, list;
+            enum value_type type;
+            (void)change_element_takes_begin(&value, &type);
+            while (change_element_takes_next(&value, &name, &list)) {
+                note_taken(&taken, type, name, list);
             }
+        } else if (change.kind == CHANGE_TAKE) {
+            note_taken(&taken, change.type, change.element, change.value);
         }
     }
 }
 
-static void note(struct history_read *read, const struct sync *sync, const struct store *store,
+static void note(struct history_read *read, const struct sync *sync, struct store *store,
                  const struct stream_record *record) {
     const struct replica *life =
         &store->replicas.slots[replicas_find(&store->replicas, record->ref)];
@@ -111,7 +142,7 @@ static void note(struct history_read *read, const struct sync *sync, const struc
         made_again_note(read->made, record, life->ended_ticks, life->made_ticks);
         made_counters_note(read->made_counters, record, life);
     }
-    note_takes(read, sync, &store->replicas, record);
+    note_takes(read, sync, store, record);
     for (size_t i = 0; i < read->limits_count; i++) {
         const struct history_limit *limit = &read->limits[i];
         if (limit->ref != record->ref) {
@@ -129,7 +160,7 @@ static void note(struct history_read *read, const struct sync *sync, const struc
     }
 }
 
-bool history_read_some(struct history_read *read, struct sync *sync, const struct store *store) {
+bool history_read_some(struct history_read *read, struct sync *sync, struct store *store) {
     if (!read->has_begun) {
         uint64_t ticks = sync_unsure_ticks(sync);
         if (log_stream_seek_oldest(read->stream) == LOG_STREAM_LOST) {

@@ -15,6 +15,6 @@ struct history_read *history_read_new(struct log *log);
 void history_read_free(struct history_read *read);
 /* Reads some records, all parts of `sync` being in; false while there is more. Hands what it found
  * over to `sync` at the end; nothing, if the log cannot be read through. */
-bool history_read_some(struct history_read *read, struct sync *sync, const struct store *store);
+bool history_read_some(struct history_read *read, struct sync *sync, struct store *store);
 
 #endif

@@ -464,6 +464,8 @@ static void info_mesh(struct info_writer *w) {
     info_count(w, "mesh_duplicates", stats.duplicates);
     info_count(w, "mesh_gaps", stats.gaps);
     info_count(w, "mesh_early", stats.early);
+    info_count(w, "mesh_questions_out", stats.questions_out);
+    info_count(w, "mesh_answers_out", stats.answers_out);
     info_count(w, "mesh_late", node->stats.late_records);
     info_count(w, "mesh_waiting_records", stats.waiting_records);
     info_count(w, "mesh_waiting_bytes", stats.waiting_bytes);

@@ -35,6 +35,9 @@ static bool node_recovering(void *udata, const struct log_progress *progress) {
            node->host.serve_while_reading(node->host.udata);
 }
 
+/* To look at fewer elements is a matter of microseconds. */
+enum { LARGE_ELEMENTS_MIN = 1024 };
+
 static void node_journal_full(void *udata) {
     log_collect(((struct node *)udata)->log);
 }
@@ -244,6 +247,7 @@ struct node *node_new(const struct node_opts *opts) {
     struct store_opts store_opts = {.dbs_count = (unsigned)opts->options->databases,
                                     .seed = opts->entropy[3]};
     store_init(&node->store, &store_opts);
+    node->store.untold_elements_min = node->store.grave_elements_min = LARGE_ELEMENTS_MIN;
     pubsub_init(&node->pubsub, node->store.seed);
     blocking_init(node);
     node->store.udata = node;

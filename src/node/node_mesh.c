@@ -109,6 +109,8 @@ static enum mesh_apply data_apply(void *udata, struct slice record, struct strea
         *missing = (struct stream_mark){.ref = data->receiver.missing_ref,
                                         .ticks = data->receiver.missing_ticks};
         return MESH_APPLY_EARLY;
+    case RECEIVE_ASK:
+        return MESH_APPLY_ASK;
     case RECEIVE_UNKNOWN:
         return MESH_APPLY_UNKNOWN;
     case RECEIVE_MALFORMED:
@@ -123,6 +125,19 @@ static enum mesh_apply data_apply(void *udata, struct slice record, struct strea
         break;
     }
     return MESH_APPLY_BUSY;
+}
+
+static struct slice data_questions(void *udata) {
+    return buffer_slice(&((struct node *)udata)->mesh_data->receiver.questions);
+}
+
+static bool data_answered(void *udata, struct slice answer) {
+    return receiver_answered(&((struct node *)udata)->mesh_data->receiver, answer);
+}
+
+static bool data_answer(void *udata, struct slice question, struct buffer *answer) {
+    const struct node *node = (const struct node *)udata;
+    return node->mesh_data->sync != NULL || amounts_answer(&node->store, question, answer);
 }
 
 static void before_apply(void *udata) {
@@ -477,6 +492,9 @@ static const struct mesh_data DATA = {
     .replicas = data_replicas,
     .context = data_context,
     .apply = data_apply,
+    .questions = data_questions,
+    .answered = data_answered,
+    .answer = data_answer,
     .received_ticks = data_received_ticks,
     .forget_unit = data_forget_unit,
     .stream_new = data_stream_new,
@@ -514,8 +532,11 @@ bool node_mesh_start(struct node *node) {
     }
     struct node_mesh *data = memory_alloc_zero(sizeof(*data));
     node->mesh_data = data;
-    data->receiver = (struct receiver){
-        .store = &node->store, .applied = on_applied, .before_apply = before_apply, .udata = node};
+    data->receiver = (struct receiver){.store = &node->store,
+                                       .applied = on_applied,
+                                       .before_apply = before_apply,
+                                       .udata = node,
+                                       .asks = true};
     log_set_ring_bytes(node->log, (uint64_t)node->options->mesh_backlog_size);
     struct mesh_opts opts = {.host = node->mesh_host,
                              .data = DATA,

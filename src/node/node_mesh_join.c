@@ -14,9 +14,11 @@
 #include "base/memory.h"
 #include "base/varint.h"
 #include "node/node_mesh_state.h"
+#include "store/graves.h"
 #include "store/part.h"
 
 enum {
+    GRAVES_STEP_ELEMENTS = 512,
     REISSUE_STEP_KEYS = 64,
     REPLAY_STEP_RECORDS = 256,
     UNSOUND_MAX = 3, /* times that a rebase is begun anew for parts that do not agree */
@@ -39,6 +41,12 @@ static enum mesh_part mesh_part_of(enum part_status status) {
 static void *data_part_open(void *udata, unsigned part, unsigned parts_count,
                             struct buffer *header) {
     struct node *node = (struct node *)udata;
+    if (node->store.graves != NULL) {
+        /* A walk begins without graves: tidy() sees to it, unless another walk is in its way. */
+        node->store.opens_graves = node->mesh_data->settles = true;
+        graves_open_some(&node->store, GRAVES_STEP_ELEMENTS);
+        return NULL;
+    }
     node_mesh_collect(node);
     return part_open(&node->store, part, parts_count, header);
 }
@@ -97,6 +105,11 @@ static void rehearsal_free(struct node_mesh *data) {
     data->is_rehearsed = false;
 }
 
+static void forget_amounts(struct node_mesh *data) {
+    data->receiver.remembered = NULL;
+    amounts_deinit(&data->remembered);
+}
+
 static void forget_units(struct node_mesh *data) {
     for (unsigned slot = 1; slot < STAMP_SLOTS_COUNT; slot++) {
         receiver_forget_unit(&data->receiver, slot);
@@ -118,6 +131,7 @@ static void data_sync_begin(void *udata, enum mesh_join mode) {
     node->store.is_replaying = false;
     require(data->replay == NULL); /* it is not interrupted: what it has yet to apply is nowhere */
     rehearsal_free(data);
+    forget_amounts(data);
     node_mesh_collect(node);
     log_write(node->log, node->now_us);
     forget_units(data);
@@ -229,6 +243,7 @@ static enum mesh_part rehearse_some(struct node *node) {
         struct slice bytes;
         switch (log_stream_next(data->rehearsal, &record, &bytes)) {
         case LOG_STREAM_RECORD:
+            amounts_remember(&data->remembered, &node->store, &record);
             break;
         case LOG_STREAM_END:
             rehearsal_free(data);
@@ -259,6 +274,7 @@ static void replay_begin(struct node *node) {
     replay->from = node->store.context;
     data->replay = replay;
     data->receiver.kept_bytes_max = UINT64_MAX; /* what is whole here has to be whole again */
+    data->receiver.remembered = &data->remembered;
     if (!sync_is_replayed(data->sync)) {
         replay->stream = log_stream_new(node->log);
         replay_seek(node);
@@ -303,6 +319,7 @@ static enum mesh_part replay_some(struct node *node) {
             break;
         case RECEIVE_GAP:
         case RECEIVE_EARLY:
+        case RECEIVE_ASK:
         case RECEIVE_UNKNOWN:
         case RECEIVE_MALFORMED:
         case RECEIVE_FULL:
@@ -320,6 +337,7 @@ static void replay_end(struct node *node) {
     struct node_replay *replay = data->replay;
     data->replay = NULL;
     data->receiver.kept_bytes_max = 0;
+    forget_amounts(data);
     forget_units(data);
     sync_end_replay(data->sync);
     log_stream_free(replay->stream);
@@ -505,4 +523,5 @@ void node_mesh_join_free(struct node_mesh *data) {
     rehearsal_free(data);
     replay_free(data);
     history_read_free(data->history);
+    forget_amounts(data);
 }

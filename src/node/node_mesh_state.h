@@ -19,6 +19,7 @@ struct node_mesh {
     bool has_failed_to_resume;    /* that was said */
     struct log_stream *rehearsal; /* the own log is read, before anything here is replaced ... */
     bool is_rehearsed;            /* ... and it has all that is to be applied to the parts */
+    struct amounts remembered;    /* what its untold DELETEs took off, as long as that is here */
     struct node_replay *replay;   /* the own log is applied to the parts */
     unsigned unsound_count;       /* begun anew, since parts did not agree: sync_is_sound() */
     struct history_read

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/collection.h"
 
+#include <stdlib.h>
+
 #include "base/prefetch.h"
+#include "store/graves.h"
 #include "store/merge.h"
 #include "store/prefetch.h"
 #include "store/sequence.h"
@@ -11,7 +14,9 @@
 enum {
     COLLECTION_FREE_LATER = 256, /* with more elements: in the background */
     BUCKET_ENTRIES_MAX = 4096,   /* a bucket holds eight, and what spills over */
-    WALK_ENTRIES_MIN = 48,       /* gathered before they are visited */
+    RECENT_MIN = 4,              /* of collection_recent */
+    RECENT_MAX = 1024,
+    WALK_ENTRIES_MIN = 48, /* gathered before they are visited */
     WALK_ENTRIES_MAX = WALK_ENTRIES_MIN + BUCKET_ENTRIES_MAX,
 };
 
@@ -61,6 +66,8 @@ void collection_free(struct collection *collection) {
         position = table_walk(&collection->space.table, position, free_visit, NULL);
     } while (position != 0);
     table_deinit(&collection->space.table);
+    graves_free(collection);
+    memory_free(collection->recent);
     memory_free(collection->newest);
     memory_free(collection);
 }
@@ -73,7 +80,8 @@ void collection_release(struct store *store, struct collection *collection) {
     if (unlikely(collection->walks != NULL) && snapshot_elements_keep(collection)) {
         return;
     }
-    if (collection_count(collection) > COLLECTION_FREE_LATER && store->free_later != NULL) {
+    if ((collection_count(collection) > COLLECTION_FREE_LATER || collection->grave != NULL) &&
+        store->free_later != NULL) {
         store->free_later(store->udata, free_object, collection);
     } else {
         collection_free(collection);
@@ -181,26 +189,130 @@ static void detach_element(struct store *store, struct collection *collection,
 
 void collection_detach(struct store *store, struct collection *collection) {
     collection_set_expiring(store, collection, false);
-    if (collection->contested_count > 0) {
+    if (collection->listed_count > 0) {
         collection_walk(store, collection, detach_element, NULL);
     }
+    store->contested_count -= collection->contested_count;
+    collection->contested_count = 0;
+    collection->space.hidden_count = 0; /* whatever is hidden is contested */
+    graves_detach(store, collection);
 }
 
 /* ---- what is noted of elements ---- */
 
-void collection_note(struct collection *collection, uint64_t stamp) {
-    unsigned slot = stamp_slot(stamp), i = 0;
-    while (i < collection->newest_count && collection->newest[i].slot != slot) {
-        i++;
+static struct collection_newest *newest_of(const struct collection *collection, unsigned slot) {
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (collection->newest[i].slot == slot) {
+            return &collection->newest[i];
+        }
     }
-    if (i == collection->newest_count) {
+    return NULL;
+}
+
+void collection_note(struct collection *collection, uint64_t stamp) {
+    unsigned slot = stamp_slot(stamp);
+    struct collection_newest *newest = newest_of(collection, slot);
+    if (newest == NULL) {
         collection->newest = memory_resize(collection->newest, (collection->newest_count + 1) *
                                                                    sizeof(collection->newest[0]));
-        collection->newest[collection->newest_count++] =
-            (struct collection_newest){.slot = slot, .stamp = stamp};
-    } else if (stamp > collection->newest[i].stamp) {
-        collection->newest[i].stamp = stamp;
+        newest = &collection->newest[collection->newest_count++];
+        *newest = (struct collection_newest){.slot = slot};
     }
+    newest->stamp = stamp > newest->stamp ? stamp : newest->stamp;
+    if ((collection->recent == NULL || !collection->recent->is_naming) && stamp > newest->unnamed) {
+        newest->unnamed = stamp;
+    }
+}
+
+/* The element of that hash has got the stamp, which was noted. */
+static void recent_add(struct collection *collection, uint64_t hash, uint64_t stamp) {
+    struct collection_recent *recent = collection->recent;
+    struct collection_change *change = &recent->changes[recent->next];
+    if (recent->count == recent->capacity) {
+        struct collection_newest *newest = newest_of(collection, stamp_slot(change->stamp));
+        if (newest != NULL && change->stamp > newest->unnamed) {
+            newest->unnamed = change->stamp;
+        }
+    } else {
+        recent->count++;
+    }
+    *change = (struct collection_change){.hash = hash, .stamp = stamp};
+    recent->next = recent->next + 1 == recent->capacity ? 0 : recent->next + 1;
+}
+
+/* Names of changed elements are kept from when there is reason to. */
+static void recent_begin(const struct store *store, struct collection *collection) {
+    uint64_t count_min = store->grave_elements_min;
+    if (count_min == 0 || store->is_alone || collection_is_sequence(collection->type) ||
+        collection_count(collection) < count_min) {
+        return;
+    }
+    unsigned capacity = count_min < RECENT_MIN   ? RECENT_MIN
+                        : count_min > RECENT_MAX ? RECENT_MAX
+                                                 : (unsigned)count_min;
+    collection->recent = memory_alloc_zero(sizeof(*collection->recent) +
+                                           capacity * sizeof(collection->recent->changes[0]));
+    collection->recent->capacity = capacity;
+}
+
+static int compare_hashes(const void *a, const void *b) {
+    uint64_t first, second;
+    memcpy(&first, a, sizeof(first));
+    memcpy(&second, b, sizeof(second));
+    return first < second ? -1 : first > second;
+}
+
+/* Each hash once. */
+static void sort_once(struct buffer *hashes) {
+    size_t size = sizeof(uint64_t), kept = 0;
+    if (hashes->size == 0) {
+        return;
+    }
+    qsort(hashes->data, hashes->size / size, size, compare_hashes);
+    for (size_t at = size; at < hashes->size; at += size) {
+        if (memcmp(hashes->data + kept, hashes->data + at, size) != 0) {
+            kept += size;
+            memmove(hashes->data + kept, hashes->data + at, size);
+        }
+    }
+    hashes->size = kept + size;
+}
+
+bool collection_find_unseen(const struct collection *collection, collection_seen_fn has_seen,
+                            const void *udata, struct buffer *hashes) {
+    bool is_all_seen = true;
+    for (unsigned i = 0; i < collection->newest_count; i++) {
+        if (!has_seen(udata, collection->newest[i].stamp)) {
+            is_all_seen = false;
+            if (!has_seen(udata, collection->newest[i].unnamed)) {
+                return false;
+            }
+        }
+    }
+    const struct collection_recent *recent = collection->recent;
+    for (unsigned i = 0; !is_all_seen && recent != NULL && i < recent->count; i++) {
+        if (!has_seen(udata, recent->changes[i].stamp)) {
+            buffer_append(hashes, &recent->changes[i].hash, sizeof(recent->changes[i].hash));
+        }
+    }
+    sort_once(hashes);
+    return true;
+}
+
+struct hash_match {
+    struct hash_seed seed;
+    uint64_t hash;
+};
+
+static bool match_hash(const void *item, const void *udata) {
+    const struct hash_match *match = (const struct hash_match *)udata;
+    return hash_bytes(match->seed, entry_key((const struct entry *)item)) == match->hash;
+}
+
+uint64_t *collection_find_hash(const struct store *store, const struct collection *collection,
+                               uint64_t hash) {
+    struct hash_match match = {.seed = store->element_seed, .hash = hash};
+    return table_find(&collection->space.table, hash, match_hash, &match);
 }
 
 void collection_note_settled(struct collection *collection, unsigned slot) {
@@ -323,7 +435,7 @@ bool collection_has_parts_beside(const struct collection *collection, unsigned s
            (collection->has_parts_of_all || collection->parts_slot != slot);
 }
 
-static void note_parts(struct collection *collection, const struct entry *element) {
+void collection_note_element(struct collection *collection, const struct entry *element) {
     struct entry_parts parts;
     collection_note(collection, element->stamp);
     collection_note(collection, entry_expire_stamp(element));
@@ -404,12 +516,26 @@ void collection_after_element(struct store *store, const struct key *key, struct
     if (collection->type == VALUE_SORTED_SET) {
         index_update(collection, key->name, element);
     }
+    if (unlikely(collection->may_have_parts) && collection->recent == NULL && stamp != 0) {
+        recent_begin(store, collection);
+    }
+    /* What only settles has no stamp that was not noted; what is merged with another state may. */
+    struct collection_recent *recent = store->sync == NULL ? collection->recent : NULL;
+    if (recent != NULL) {
+        recent->is_naming = true;
+    }
     if (element != NULL) {
-        note_parts(collection, element);
+        collection_note_element(collection, element);
     }
     if (stamp != 0 && collection->entry != NULL) {
         collection_note(collection, stamp);
         collection->entry->stamp = stamp;
+    }
+    if (recent != NULL) {
+        recent->is_naming = false;
+        if (stamp != 0 && element != NULL) {
+            recent_add(collection, key->hash, stamp);
+        }
     }
     collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
 }
@@ -430,7 +556,13 @@ void collection_delete_unordered(struct store *store, const struct key *key, uin
     struct collection *collection = key->in;
     mutate_delete(store, key, slot);
     uint64_t stamp = store->context.stamps[store->replicas.self];
+    if (collection->recent != NULL) {
+        collection->recent->is_naming = true; /* there is no element that would have it */
+    }
     collection_note(collection, stamp);
+    if (collection->recent != NULL) {
+        collection->recent->is_naming = false;
+    }
     collection->entry->stamp = stamp;
     collection_set_expiring(store, collection, collection->space.table.marked_count > 0);
 }
@@ -466,7 +598,7 @@ static void adopt_element(struct store *store, struct collection *collection, st
         return;
     }
     collection_index(collection, element);
-    note_parts(collection, element);
+    collection_note_element(collection, element);
     if (collection_is_sequence(collection->type)) {
         /* A large value is whole now. */
         struct buffer name = {0};
@@ -550,6 +682,13 @@ uint64_t collection_memory_bytes(const struct collection *collection, uint64_t s
         position = table_walk(&collection->space.table, position, memory_visit, &walk);
     } while (position != 0 && walk.count < samples);
     uint64_t elements = walk.count > 0 ? walk.bytes * count / walk.count : 0;
+    for (const struct grave *grave = collection->grave; grave != NULL; grave = grave->below) {
+        elements += sizeof(*grave) + collection_memory_bytes(grave->buried, samples);
+    }
+    if (collection->recent != NULL) {
+        elements += sizeof(*collection->recent) +
+                    collection->recent->capacity * sizeof(collection->recent->changes[0]);
+    }
     return sizeof(*collection) + table_memory_bytes(&collection->space.table) + elements +
            collection->newest_count * sizeof(collection->newest[0]) +
            ordered_map_memory_bytes(collection->map) + ordered_map_memory_bytes(collection->seen) +
@@ -560,7 +699,7 @@ uint64_t collection_memory_bytes(const struct collection *collection, uint64_t s
 struct collection_check_walk {
     const struct store *store;
     const struct collection *collection;
-    uint64_t hidden_count, contested_count, marked_count;
+    uint64_t hidden_count, contested_count, listed_count, marked_count;
 };
 
 void collection_check_note(const struct collection *collection, uint64_t stamp) {
@@ -583,6 +722,7 @@ static void check_visit(void *item, void *udata) {
         require(entry_contested(entry)->owner == walk->collection);
         contested_check(walk->store, entry);
         walk->contested_count++;
+        walk->listed_count += entry_contested(entry)->is_listed;
     }
     require(entry_kind(entry) != ENTRY_COLLECTION);
     require(entry_kind(entry) != ENTRY_PACKED);
@@ -607,6 +747,13 @@ void collection_check(const struct store *store, const struct collection *collec
     } while (position != 0);
     require(walk.hidden_count == collection->space.hidden_count);
     require(walk.contested_count == collection->contested_count);
+    require(walk.listed_count == collection->listed_count);
+    for (const struct grave *grave = collection->grave; grave != NULL; grave = grave->below) {
+        require(grave->of == collection);
+        require(grave->buried->lies_in == grave);
+        require(grave->buried->grave == NULL);
+        table_check(&grave->buried->space.table);
+    }
     require(walk.marked_count == collection->space.table.marked_count);
     require(collection->is_expiring == (walk.marked_count > 0));
     if (collection->type == VALUE_SORTED_SET) {

@@ -34,6 +34,18 @@ enum { COLLECTION_PACKED_MAX = 1024 };
 struct collection_newest {
     unsigned slot;
     uint64_t stamp;
+    uint64_t unnamed; /* likewise, of changes that `recent` does not have */
+};
+
+/* Which elements of a large collection with counters were changed last: a ring. So who deletes what
+ * another node still counts in need not look at all of it. */
+struct collection_recent {
+    unsigned capacity, count, next;
+    bool is_naming; /* what is noted now is going to be in it */
+    struct collection_change {
+        uint64_t hash; /* of the element */
+        uint64_t stamp;
+    } changes[];
 };
 
 /* What every command looks at comes first: store/prefetch.h. */
@@ -52,11 +64,15 @@ struct collection {
     unsigned parts_slot;   /* whose part was noted first */
     unsigned newest_count;
     struct collection_newest *newest;
-    struct ordered_map *map; /* LIST, STREAM */
+    struct collection_recent *recent; /* mostly NULL */
+    struct ordered_map *map;          /* LIST, STREAM */
     /* By which snapshot walks its elements are, or were, told in pieces (snapshot_elements.h). */
     struct snapshot_elements *walks;
     struct keyspace space; /* the elements */
     uint64_t contested_count;
+    uint64_t listed_count;   /* of them, in store->unsettled */
+    struct grave *grave;     /* what a DELETE left untouched of what was here before: graves.h */
+    struct grave *lies_in;   /* it was deleted itself */
     struct order_tree order; /* SORTED_SET */
     bool is_order_stale;  /* it is empty, and not kept up, until it is read: collection_order() */
     uint64_t takes_count; /* CHANGE_TAKE of elements, one after another: collection_note_take() */
@@ -141,6 +157,14 @@ bool collection_has_parts_beside(const struct collection *collection, unsigned s
 /* Had the writer in slot `author` seen all stamps that its elements may have? */
 bool collection_is_seen(const struct store *store, const struct collection *collection,
                         unsigned author);
+/* Appends the hashes (u64) of all elements that may have a stamp that `has_seen` denies, and
+ * perhaps of others; false: they are not known. */
+typedef bool (*collection_seen_fn)(const void *udata, uint64_t stamp);
+bool collection_find_unseen(const struct collection *collection, collection_seen_fn has_seen,
+                            const void *udata, struct buffer *hashes);
+/* The slot of the element with that hash, or NULL. */
+uint64_t *collection_find_hash(const struct store *store, const struct collection *collection,
+                               uint64_t hash);
 /* Had the writer in slot `author` seen all of it, and is nothing of it left by a DELETE? */
 bool collection_is_covered(const struct store *store, const struct collection *collection,
                            unsigned author);
@@ -166,6 +190,8 @@ bool collection_needs_take(const struct store *store, struct collection *collect
 /* A recorded TAKE of an element is about to be applied. Where many come one after another, they
  * come before a DELETE of all, and the order of a sorted set is not kept up meanwhile. */
 void collection_note_take(struct collection *collection);
+/* Notes all stamps of the element, and whose parts it has. */
+void collection_note_element(struct collection *collection, const struct entry *element);
 /* Notes that stamps up to that one may occur. */
 void collection_note(struct collection *collection, uint64_t stamp);
 /* Makes a packed collection a table, as an entry of its key in the same place. The key's slot in
@@ -184,6 +210,10 @@ struct collection *collection_from_packed(const struct store *store, struct slic
 static inline uint64_t collection_count(const struct collection *collection) {
     return collection_is_sequence(collection->type) ? ordered_map_count(collection->map)
                                                     : collection->space.table.count;
+}
+/* Has it no element, and nothing that may still become one? */
+static inline bool collection_is_empty(const struct collection *collection) {
+    return collection_count(collection) == 0 && collection->grave == NULL;
 }
 /* Elements that are not hidden; expired ones count. */
 static inline uint64_t collection_visible_count(const struct collection *collection) {

@@ -17,6 +17,7 @@
  * DELETE takes off the others all by itself. Mostly there is none in the whole collection, which
  * its newest stamps tell. So nobody may record TAKEs of elements unless something that takes them
  * off follows in the same unit: a SET or DELETE of the key, a FLUSH, a change of another type. */
+#include "store/graves.h"
 #include "store/merge.h"
 #include "store/sequence.h"
 
@@ -34,7 +35,8 @@ bool collection_is_seen(const struct store *store, const struct collection *coll
 
 bool collection_is_covered(const struct store *store, const struct collection *collection,
                            unsigned author) {
-    if (collection->contested_count > 0 || collection_has_parts_beside(collection, author)) {
+    if (collection->contested_count > 0 || collection->grave != NULL ||
+        collection_has_parts_beside(collection, author)) {
         return store->is_alone;
     }
     return collection_is_seen(store, collection, author);
@@ -111,6 +113,7 @@ void collection_note_take(struct collection *collection) {
 /* ---- deleting what was seen ---- */
 
 struct delete_walk {
+    const struct store *store;
     uint64_t stamp;
     unsigned author;
     unsigned db;
@@ -183,10 +186,39 @@ static void delete_element(struct store *store, struct collection *collection,
     collection_after(store, &key, walk->stamp);
 }
 
+static bool author_has_seen(const void *udata, uint64_t stamp) {
+    const struct delete_walk *walk = (const struct delete_walk *)udata;
+    return mutate_has_seen(walk->store, walk->author, stamp);
+}
+
+/* Buries the collection; false: too much of it was not seen, or it is not known what. */
+static bool bury(struct store *store, struct collection *collection, struct delete_walk *walk) {
+    struct buffer hashes = {0};
+    bool is_known = collection_find_unseen(collection, author_has_seen, walk, &hashes);
+    if (is_known) {
+        struct collection *fresh = graves_bury(store, collection, walk->stamp);
+        for (size_t i = 0; i < hashes.size; i += sizeof(uint64_t)) {
+            uint64_t hash;
+            memcpy(&hash, hashes.data + i, sizeof(hash));
+            struct entry *entry = graves_give_back(store, fresh, hash);
+            if (entry != NULL) {
+                delete_element(store, fresh, entry, walk);
+            }
+        }
+    }
+    buffer_deinit(&hashes);
+    return is_known;
+}
+
 void collection_delete_seen(struct store *store, struct collection *collection, uint64_t stamp) {
-    struct delete_walk walk = {.stamp = stamp,
+    struct delete_walk walk = {.store = store,
+                               .stamp = stamp,
                                .author = stamp_slot(stamp),
                                .db = store_database_index(store, collection->database)};
+    if (graves_may_bury(store, collection) && bury(store, collection, &walk)) {
+        buffer_deinit(&walk.name);
+        return;
+    }
     if (collection_is_sequence(collection->type)) {
         sequence_delete_seen(store, collection, stamp);
     }

@@ -223,7 +223,7 @@ void contested_note(const struct contested *contested, struct collection *collec
 static void drop_empty_collections(struct store *store, struct contested *contested) {
     for (struct collection **at = &contested->collections; *at != NULL;) {
         struct collection *collection = *at;
-        if (collection_count(collection) > 0) {
+        if (!collection_is_empty(collection)) {
             at = &collection->next;
             continue;
         }
@@ -272,6 +272,9 @@ static void list(struct store *store, struct contested *contested) {
     store->unsettled_last = contested;
     store->unsettled_count++;
     contested->is_listed = true;
+    if (contested->owner != NULL) {
+        contested->owner->listed_count++;
+    }
 }
 
 static void unlist(struct store *store, struct contested *contested) {
@@ -291,6 +294,9 @@ static void unlist(struct store *store, struct contested *contested) {
     contested->previous = contested->next = NULL;
     contested->is_listed = false;
     store->unsettled_count--;
+    if (contested->owner != NULL) {
+        contested->owner->listed_count--;
+    }
 }
 
 /* One contested value more or less. */
@@ -702,7 +708,7 @@ void contested_check(const struct store *store, const struct entry *entry) {
     for (const struct collection *collection = contested->collections; collection != NULL;
          collection = collection->next) {
         require(collection->entry == entry);
-        require(collection_count(collection) > 0);
+        require(!collection_is_empty(collection));
         collection_check(store, collection);
     }
     const struct contested_expiry *expiry =

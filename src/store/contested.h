@@ -254,6 +254,14 @@ void contested_leave_ghosts(struct store *store, struct keyspace *space,
 void contested_leave_ghost(struct store *store, const struct key *key, uint64_t *slot,
                            uint64_t stamp);
 
+/* A compact counter of another replica than that of the stamp as a contested value with its entry,
+ * in no table, which takes the old one's place; NULL, with nothing done: it is none. */
+struct contested *contested_spell_out_ghost(const struct store *store, struct entry *old,
+                                            unsigned database, uint64_t stamp);
+/* Takes off all of a value that is in no list or table, and that the author of the DELETE with this
+ * stamp had seen all of. False: no ghost is left. */
+bool contested_take_all_off(const struct store *store, struct contested *contested, uint64_t stamp);
+
 /* ---- introspection ---- */
 
 uint64_t contested_memory_bytes(const struct contested *contested);

@@ -80,17 +80,22 @@ void contested_leave_ghosts(struct store *store, struct keyspace *space,
     }
 }
 
-void contested_leave_ghost(struct store *store, const struct key *key, uint64_t *slot,
-                           uint64_t stamp) {
-    struct entry *old = table_item(*slot);
-    struct contested *contested = contested_new();
-    struct entry_parts of, parts = {.kind = ENTRY_CONTESTED,
-                                    .stamp = stamp,
-                                    .key = entry_key(old),
-                                    .access = entry_access(old),
-                                    .contested = contested};
+struct contested *contested_spell_out_ghost(const struct store *store, struct entry *old,
+                                            unsigned database, uint64_t stamp) {
+    struct entry_parts of;
     entry_take_apart(old, &of);
-    contested->database = store->dbs[key->db].number;
+    if ((of.kind != ENTRY_COUNTER && of.kind != ENTRY_COUNTER_REGISTER &&
+         of.kind != ENTRY_FLOAT_COUNTER) ||
+        stamp_slot(of.stamp) == stamp_slot(stamp)) {
+        return NULL;
+    }
+    struct contested *contested = contested_new();
+    struct entry_parts parts = {.kind = ENTRY_CONTESTED,
+                                .stamp = stamp,
+                                .key = of.key,
+                                .access = of.access,
+                                .contested = contested};
+    contested->database = database;
     struct contested_part *part = contested_need_part(store, contested, stamp_slot(of.stamp));
     part->start_ticks = of.start_ticks;
     part->stamp = of.stamp;
@@ -101,8 +106,41 @@ void contested_leave_ghost(struct store *store, const struct key *key, uint64_t 
     contested->entry = entry_new(&parts);
     require(contested->entry != NULL);
     hide_entry(store, contested, stamp);
-    table_replace(slot, contested->entry);
     memory_free_sized(old, entry_block_bytes(old));
+    return contested;
+}
+
+bool contested_take_all_off(const struct store *store, struct contested *contested,
+                            uint64_t stamp) {
+    while (contested->edits_count > 0) {
+        contested_drop_edit(contested, contested->edits_count - 1);
+    }
+    while (contested->registers_count > 0) {
+        contested_drop_register(contested, contested->registers_count - 1);
+    }
+    while (contested->expiries_count > 0) {
+        contested_drop_expiry(contested, contested->expiries_count - 1);
+    }
+    contested_forget_overlay(contested);
+    for (unsigned i = contested->parts_count; i-- > 0;) {
+        struct contested_part *part = &contested->parts[i];
+        if (stamp_slot(part->stamp) == stamp_slot(stamp)) {
+            contested_drop_part(contested, i);
+        } else if (!contested_part_is_ghost(part)) {
+            take_off(part, stamp);
+        }
+    }
+    contested->shown = CONTESTED_HIDDEN;
+    hide_entry(store, contested, stamp);
+    return contested->parts_count > 0;
+}
+
+void contested_leave_ghost(struct store *store, const struct key *key, uint64_t *slot,
+                           uint64_t stamp) {
+    struct contested *contested =
+        contested_spell_out_ghost(store, table_item(*slot), store->dbs[key->db].number, stamp);
+    require(contested != NULL);
+    table_replace(slot, contested->entry);
     contested_adopt(store, key, contested);
     contested_requeue(store, contested);
 }

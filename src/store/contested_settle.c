@@ -15,6 +15,7 @@
  *   - An expiry without a value goes when everything is settled that was known when the key was
  *     touched last: a writer for whom a value is still there would keep the expiry. One for whom
  *     there is none says so (change.h, "fresh"), so whether it still has the expiry is all one. */
+#include "store/graves.h"
 #include "store/merge.h"
 
 #include "base/mutation.h"
@@ -194,6 +195,7 @@ bool store_settle(struct store *store, const struct context *frontier, unsigned 
     if (store->walk != NULL) {
         return true;
     }
+    bool is_done = graves_settle(store, frontier, entries_max);
     uint64_t count = store->unsettled_count < entries_max ? store->unsettled_count : entries_max;
     bool is_through = count == store->unsettled_count;
     /* Of several types the losing ones take elements with them that are listed, too. */
@@ -201,7 +203,11 @@ bool store_settle(struct store *store, const struct context *frontier, unsigned 
         struct contested *contested = store->unsettled;
         /* What stays comes last in the next round. */
         contested_requeue(store, contested);
-        settle(store, contested, frontier);
+        if (unlikely(graves_have(contested))) {
+            graves_open_element(store, contested);
+        } else {
+            settle(store, contested, frontier);
+        }
     }
-    return is_through;
+    return is_through && is_done;
 }

@@ -178,7 +178,9 @@ static void flush_take(struct store *store, unsigned db) {
         buffer_append_slice(&name, entry_key(walk.entries[i]));
         struct key key =
             store_key(store, db, name.size > 0 ? buffer_slice(&name) : slice_make("", 0));
-        merge_take(store, &key);
+        if (!merge_delete_untold(store, &key)) {
+            merge_take(store, &key);
+        }
         buffer_deinit(&name);
     }
     memory_free(walk.entries);

@@ -196,8 +196,9 @@ static void drop_value(struct merge *merge) {
 
 /* A change of a string supersedes what its writer had seen of other types, too. */
 static void drop_collections(struct merge *merge, const struct collection *except) {
-    for (struct collection *collection = merge->contested->collections; collection != NULL;
-         collection = collection->next) {
+    for (struct collection *collection = merge->contested->collections, *next; collection != NULL;
+         collection = next) {
+        next = collection->next; /* another one may come into its place */
         if (collection != except) {
             collection_delete_seen(merge->store, collection, merge->change->stamp);
         }
@@ -613,6 +614,36 @@ static void take_collections(struct store *store, const struct contested *contes
     }
 }
 
+/* May others ask what a DELETE of it takes off, instead of being told of each element? */
+static bool leaves_untold(const struct store *store, const struct key *key) {
+    uint64_t *slot = mutate_slot(store, key);
+    const struct entry *entry = slot != NULL ? table_item(*slot) : NULL;
+    return store->untold_elements_min > 0 && store->journal.is_on && key->in == NULL &&
+           entry != NULL && entry_kind(entry) == ENTRY_COLLECTION &&
+           entry_collection(entry)->may_have_parts &&
+           collection_count(entry_collection(entry)) >= store->untold_elements_min;
+}
+
+static void delete_here(struct store *store, const struct key *key, struct change *change) {
+    change->kind = CHANGE_DELETE;
+    change->db = key->db;
+    change->key = key->name;
+    (void)merge_write(store, key, change);
+}
+
+bool merge_delete_untold(struct store *store, const struct key *key) {
+    if (!leaves_untold(store, key)) {
+        return false;
+    }
+    struct buffer name = {0};
+    struct key own = merge_own_key(key, &name);
+    struct change change = {.is_fresh = true,
+                            .stamp = mutate_stamps(store, CHANGE_UNTOLD_TICKS + 1)};
+    delete_here(store, &own, &change);
+    buffer_deinit(&name);
+    return true;
+}
+
 void merge_take(struct store *store, const struct key *key) {
     uint64_t *slot = mutate_slot(store, key);
     if (slot == NULL || !merge_is_intricate(store, table_item(*slot))) {
@@ -677,7 +708,9 @@ enum store_status merge_set(struct store *store, const struct key *key, struct s
     if (!merge_has_memory(slot != NULL ? table_item(*slot) : NULL, &change)) {
         return STORE_OUT_OF_MEMORY;
     }
-    merge_take(store, key);
+    if (change.kind == CHANGE_SET_KEEPING || !merge_delete_untold(store, key)) {
+        merge_take(store, key);
+    }
     change.stamp = mutate_record_value(store, key, mutate_stamp(store), value, expire_unix_ms);
     enum store_status status = merge_apply(store, key, &change);
     require(status == STORE_OK);
@@ -685,11 +718,13 @@ enum store_status merge_set(struct store *store, const struct key *key, struct s
 }
 
 void merge_delete(struct store *store, const struct key *key) {
+    if (merge_delete_untold(store, key)) {
+        return;
+    }
     struct buffer name = {0};
     struct key own = merge_own_key(key, &name);
     merge_take(store, &own);
-    struct change change = {
-        .kind = CHANGE_DELETE, .db = own.db, .stamp = mutate_stamp(store), .key = own.name};
-    (void)merge_write(store, &own, &change);
+    struct change change = {.stamp = mutate_stamp(store)};
+    delete_here(store, &own, &change);
     buffer_deinit(&name);
 }

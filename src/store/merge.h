@@ -22,7 +22,7 @@ static inline bool merge_is_intricate(const struct store *store, const struct en
     enum entry_kind kind = entry_kind(entry);
     if (unlikely(kind == ENTRY_COLLECTION)) {
         const struct collection *collection = entry_collection(entry);
-        return collection->contested_count > 0 ||
+        return collection->contested_count > 0 || collection->grave != NULL ||
                collection_has_parts_beside(collection, store->replicas.self);
     }
     return kind == ENTRY_CONTESTED || ((kind == ENTRY_COUNTER || kind == ENTRY_COUNTER_REGISTER ||
@@ -76,6 +76,9 @@ enum store_status merge_write_over_types(struct store *store, const struct key *
 /* Sets the value; `expire_unix_ms` as in strings_set(). */
 enum store_status merge_set(struct store *store, const struct key *key, struct slice value,
                             uint64_t expire_unix_ms);
+/* Deletes the key, a large collection with counters, without naming these (amounts.h); false: it is
+ * none. `key->name` may lie in the entry. */
+bool merge_delete_untold(struct store *store, const struct key *key);
 /* Deletes the key; `key->name` may lie in the entry. */
 void merge_delete(struct store *store, const struct key *key);
 

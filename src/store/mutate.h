@@ -9,6 +9,7 @@
 
 #include "store/collection.h"
 #include "store/contested.h"
+#include "store/graves.h"
 #include "store/snapshot_walk.h"
 #include "store/store.h"
 
@@ -23,8 +24,12 @@ static inline struct keyspace *mutate_space(const struct store *store, const str
     return likely(key->in == NULL) ? &store->dbs[key->db] : &key->in->space;
 }
 
-/* The slot of the key, expired or not; NULL when absent. */
+/* The slot of the key, expired or not; NULL when absent. What an element left in a grave is in its
+ * place from now on. */
 static inline uint64_t *mutate_slot(const struct store *store, const struct key *key) {
+    if (unlikely(key->in != NULL && key->in->grave != NULL)) {
+        graves_open((struct store *)store, key);
+    }
     return table_find(&mutate_space(store, key)->table, key->hash, mutate_match, &key->name);
 }
 

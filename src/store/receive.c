@@ -16,10 +16,12 @@
 #include "store/receive.h"
 
 #include "base/check.h"
+#include "base/codec.h"
 #include "base/memory.h"
 #include "base/mutation.h"
 #include "base/number.h"
 #include "crdt/hyperloglog.h"
+#include "base/varint.h"
 #include "store/databases.h"
 #include "store/mutate.h"
 #include "store/prefetch.h"
@@ -38,9 +40,53 @@ struct receive_part {
 };
 
 struct receive_unit {
-    uint64_t ref; /* of the author: its slot may have gone to another one meanwhile */
+    uint64_t ref;   /* of the author: its slot may have gone to another one meanwhile */
+    bool is_untold; /* a DELETE in it */
     struct receive_part *first, *last;
 };
+
+/* What was answered about the unit of one author that is asked about. */
+struct receive_answers {
+    struct receive_answers *next;
+    uint64_t ref;
+    struct amounts amounts;
+};
+
+/* ---- answers ---- */
+
+static struct receive_answers **answers_of(struct receiver *receiver, uint64_t ref) {
+    struct receive_answers **at = &receiver->answers;
+    while (*at != NULL && (*at)->ref != ref) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static struct receive_answers *answers_need(struct receiver *receiver, uint64_t ref) {
+    struct receive_answers **at = answers_of(receiver, ref);
+    if (*at == NULL) {
+        *at = memory_alloc_zero(sizeof(**at));
+        (*at)->ref = ref;
+    }
+    return *at;
+}
+
+static void answers_free(struct receive_answers **at) {
+    struct receive_answers *answers = *at;
+    *at = answers->next;
+    amounts_deinit(&answers->amounts);
+    memory_free(answers);
+}
+
+bool receiver_answered(struct receiver *receiver, struct slice answer) {
+    struct slice rest = answer;
+    uint64_t ref;
+    if (!codec_take_u64(&rest, &ref)) {
+        return false;
+    }
+    struct receive_answers *answers = *answers_of(receiver, ref);
+    return answers == NULL || amounts_answered(&answers->amounts, answer);
+}
 
 /* ---- open units ---- */
 
@@ -66,6 +112,10 @@ void receiver_deinit(struct receiver *receiver) {
     memory_free(receiver->units);
     receiver->units = NULL;
     receiver->units_count = 0;
+    while (receiver->answers != NULL) {
+        answers_free(&receiver->answers);
+    }
+    buffer_deinit(&receiver->questions);
 }
 
 /* The open unit of the replica that has `slot` now; NULL without one. */
@@ -79,7 +129,7 @@ static struct receive_unit *receiver_unit(const struct receiver *receiver, unsig
 }
 
 static bool receiver_keep(struct receiver *receiver, unsigned slot, struct slice bytes,
-                          uint64_t last_ticks) {
+                          uint64_t last_ticks, bool is_untold) {
     struct receive_part *part = memory_try_alloc(sizeof(*part) + bytes.size);
     if (part == NULL) {
         return false;
@@ -103,6 +153,7 @@ static bool receiver_keep(struct receiver *receiver, unsigned slot, struct slice
         unit->last->next = part;
     }
     unit->last = part;
+    unit->is_untold |= is_untold;
     receiver->kept_bytes += part->size;
     return true;
 }
@@ -159,6 +210,20 @@ static bool takes_are_sound(struct slice list) {
     return list.size == 0;
 }
 
+static bool element_takes_are_sound(struct slice value) {
+    struct slice name, list;
+    enum value_type type;
+    if (!change_element_takes_begin(&value, &type)) {
+        return false;
+    }
+    while (change_element_takes_next(&value, &name, &list)) {
+        if (!takes_are_sound(list)) {
+            return false;
+        }
+    }
+    return value.size == 0;
+}
+
 /* Can any writer have written this change? What depends on the store is left to store_apply(). */
 static bool receive_is_sound(const struct store *store, const struct change *change) {
     if (change->db >= store->dbs_count) {
@@ -169,7 +234,8 @@ static bool receive_is_sound(const struct store *store, const struct change *cha
         return number_parse_float(change->value, &total);
     }
     if (change->kind == CHANGE_TAKE) {
-        return takes_are_sound(change->value);
+        return change_takes_elements(change) ? element_takes_are_sound(change->value)
+                                             : takes_are_sound(change->value);
     }
     if (change->kind == CHANGE_PATCH) {
         return change->offset <= RECEIVE_PATCH_OFFSET_MAX;
@@ -183,9 +249,9 @@ static bool receive_is_sound(const struct store *store, const struct change *cha
     return change->type == VALUE_STRING || elements_change_is_sound(change);
 }
 
-/* Reads the batch through. `*is_open`: it ends inside a unit. */
+/* Reads the batch through. `*is_open`: it ends inside a unit. `*is_untold`: so is a DELETE. */
 static bool receiver_check(const struct receiver *receiver, unsigned slot,
-                           const struct stream_record *record, bool *is_open) {
+                           const struct stream_record *record, bool *is_open, bool *is_untold) {
     struct change_reader reader;
     if (!change_reader_init(&reader, record->batch, slot)) {
         return false;
@@ -193,13 +259,14 @@ static bool receiver_check(const struct receiver *receiver, unsigned slot,
     uint64_t ticks = record->previous_ticks;
     struct change change;
     enum change_status status;
-    *is_open = false;
+    *is_open = *is_untold = false;
     while ((status = change_reader_next(&reader, &change)) == CHANGE_OK) {
         if (stamp_ticks(change.stamp) <= ticks || !receive_is_sound(receiver->store, &change)) {
             return false;
         }
         ticks = stamp_ticks(change.stamp);
         *is_open = change.goes_on;
+        *is_untold |= change_is_untold(&change);
     }
     return status == CHANGE_END && ticks == record->last_ticks && ticks > record->previous_ticks;
 }
@@ -376,6 +443,94 @@ static enum receive_status receiver_apply_unit(struct receiver *receiver, unsign
     return status;
 }
 
+/* Adds to the whole unit, which ends with the record, what is asked of its DELETEs. `out` gets all
+ * of its records, each with its length (varint). */
+static enum amounts_status receiver_add_amounts(struct receiver *receiver, unsigned slot,
+                                                struct slice bytes, struct buffer *out) {
+    const struct receive_unit *unit = receiver_unit(receiver, slot);
+    struct amounts_unit *amounts = memory_alloc_zero(sizeof(*amounts));
+    enum amounts_status status = AMOUNTS_NONE, all = AMOUNTS_NONE;
+    uint64_t amounts_ref = receiver->store->replicas.slots[slot].ref;
+    buffer_clear(&receiver->questions);
+    amounts->store = receiver->store;
+    amounts->author = slot;
+    amounts->is_remembered = receiver->remembered != NULL;
+    amounts->answers = amounts->is_remembered ? receiver->remembered
+                                              : &answers_need(receiver, amounts_ref)->amounts;
+    amounts->questions = &receiver->questions;
+    for (const struct receive_part *part = unit != NULL ? unit->first : NULL;
+         part != NULL && status != AMOUNTS_MALFORMED; part = part->next) {
+        status = amounts_add(amounts, slice_make(part->bytes, part->size), out);
+        all = status > all ? status : all;
+    }
+    if (status != AMOUNTS_MALFORMED) {
+        status = amounts_add(amounts, bytes, out);
+        all = status > all ? status : all;
+    }
+    amounts_unit_deinit(amounts);
+    memory_free(amounts);
+    return all;
+}
+
+/* Applies the records of a unit to which something was added. */
+static enum receive_status receiver_apply_added(struct receiver *receiver, unsigned slot,
+                                                struct slice records) {
+    enum receive_status status = RECEIVE_OK;
+    struct slice bytes;
+    while (status == RECEIVE_OK && records.size > 0) {
+        struct stream_record record;
+        if (!varint_take_slice(&records, &bytes) || !stream_record_take(bytes, &record)) {
+            impossible("it was written just now");
+        }
+        if (record.last_ticks > stamp_ticks(receiver->store->context.stamps[slot])) {
+            status = receiver_apply(receiver, slot, bytes);
+        }
+    }
+    receiver_forget_unit(receiver, slot);
+    return status;
+}
+
+/* Applies the whole unit, which ends with the record. */
+static enum receive_status receiver_apply_whole(struct receiver *receiver, unsigned slot,
+                                                struct slice bytes) {
+    if (receiver->before_apply != NULL) {
+        receiver->before_apply(receiver->udata);
+    }
+    enum receive_status status = receiver_apply_unit(receiver, slot);
+    return status == RECEIVE_OK ? receiver_apply(receiver, slot, bytes) : status;
+}
+
+/* The same where a DELETE in it is untold. */
+static enum receive_status receiver_apply_untold(struct receiver *receiver, unsigned slot,
+                                                 struct slice bytes) {
+    struct buffer records = {0};
+    enum receive_status status = RECEIVE_MALFORMED;
+    switch (receiver_add_amounts(receiver, slot, bytes, &records)) {
+    case AMOUNTS_NONE:
+        status = receiver_apply_whole(receiver, slot, bytes);
+        break;
+    case AMOUNTS_ADDED:
+        if (receiver->before_apply != NULL) {
+            receiver->before_apply(receiver->udata);
+        }
+        status = receiver_apply_added(receiver, slot, buffer_slice(&records));
+        break;
+    case AMOUNTS_MISSING:
+        status = RECEIVE_ASK;
+        break;
+    case AMOUNTS_MALFORMED:
+        receiver_forget_unit(receiver, slot);
+        break;
+    }
+    buffer_deinit(&records);
+    struct receive_answers **answers =
+        answers_of(receiver, receiver->store->replicas.slots[slot].ref);
+    if (status != RECEIVE_ASK && status != RECEIVE_OUT_OF_MEMORY && *answers != NULL) {
+        answers_free(answers);
+    }
+    return status;
+}
+
 /* Is it of a life that was retired without it? Who has no slot for that life any more would not
  * take it either. Its author was forgotten, and makes it again; or somebody had more of that life,
  * and his state was taken over. */
@@ -412,8 +567,8 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
     if (!receiver_has_marks(receiver, &record)) {
         return RECEIVE_EARLY;
     }
-    bool is_open;
-    if (!receiver_check(receiver, slot, &record, &is_open)) {
+    bool is_open, is_untold;
+    if (!receiver_check(receiver, slot, &record, &is_open, &is_untold)) {
         return RECEIVE_MALFORMED;
     }
     if (is_open && !receiver_has_room(receiver, bytes.size)) {
@@ -421,12 +576,13 @@ enum receive_status receiver_take(struct receiver *receiver, struct slice bytes)
         return RECEIVE_FULL;
     }
     if (is_open) {
-        return receiver_keep(receiver, slot, bytes, record.last_ticks) ? RECEIVE_OK
-                                                                       : RECEIVE_OUT_OF_MEMORY;
+        return receiver_keep(receiver, slot, bytes, record.last_ticks, is_untold)
+                   ? RECEIVE_OK
+                   : RECEIVE_OUT_OF_MEMORY;
     }
-    if (receiver->before_apply != NULL) {
-        receiver->before_apply(receiver->udata);
-    }
-    enum receive_status status = receiver_apply_unit(receiver, slot);
-    return status == RECEIVE_OK ? receiver_apply(receiver, slot, bytes) : status;
+    unit = receiver_unit(receiver, slot);
+    is_untold |= unit != NULL && unit->is_untold;
+    return is_untold && (receiver->asks || receiver->remembered != NULL)
+               ? receiver_apply_untold(receiver, slot, bytes)
+               : receiver_apply_whole(receiver, slot, bytes);
 }

@@ -9,6 +9,7 @@
 #define STORE_RECEIVE_H
 
 #include "crdt/stream.h"
+#include "store/amounts.h"
 #include "store/store.h"
 
 enum receive_status {
@@ -16,6 +17,7 @@ enum receive_status {
     RECEIVE_DUPLICATE, /* all of it was seen before */
     RECEIVE_GAP,       /* something of its author's is missing before it */
     RECEIVE_EARLY,     /* its author had seen what is not here yet: receiver->missing_ref */
+    RECEIVE_ASK,       /* somebody has to be asked what it takes off: receiver->questions */
     RECEIVE_UNKNOWN,   /* its author is not in the table of replicas: introduce it first */
     RECEIVE_MALFORMED, /* the bytes make no sense; nothing of the record's unit was applied */
     RECEIVE_FULL,      /* the open units are too large: that of its author is forgotten; ask for it
@@ -30,6 +32,7 @@ enum receive_status {
 typedef void (*receive_applied_fn)(void *udata, struct slice record);
 
 struct receive_unit; /* the records of an open unit */
+struct receive_answers;
 
 /* A zeroed struct with `store` set is ready. */
 struct receiver {
@@ -43,6 +46,12 @@ struct receiver {
     unsigned units_count;
     uint64_t kept_bytes;     /* of all open units */
     uint64_t kept_bytes_max; /* 0: RECEIVE_KEPT_BYTES_MAX */
+    /* What untold DELETEs took off (amounts.h). Neither set: the records tell all that is to be
+     * known, since they are those of a log that is read from where it began. */
+    bool asks;                       /* others: with RECEIVE_ASK */
+    struct amounts *remembered;      /* or this is asked alone; not owned */
+    struct receive_answers *answers; /* to what was asked, by author */
+    struct buffer questions;         /* after ASK, each with its length (varint) */
     bool takes_void; /* also what is void: the log has it, since it was here (crdt/replica.h) */
     uint64_t missing_ref, missing_ticks;   /* after EARLY: one replica that must come first */
     uint64_t records_count, changes_count; /* applied */
@@ -55,6 +64,9 @@ void receiver_deinit(struct receiver *receiver);
 enum receive_status receiver_take(struct receiver *receiver, struct slice bytes);
 /* The last ticks of the author's stream that were applied or are kept. */
 uint64_t receiver_ticks(const struct receiver *receiver, unsigned slot);
+/* Takes the answer to a question that RECEIVE_ASK brought up; of others it is ignored. False: it
+ * makes no sense. */
+bool receiver_answered(struct receiver *receiver, struct slice answer);
 /* Forgets the open unit of an author: it will come again, or never be whole. */
 void receiver_forget_unit(struct receiver *receiver, unsigned slot);
 

@@ -577,6 +577,10 @@ bool store_retire_some(struct store *store, unsigned slot, const struct context 
     if (store->walk != NULL || store->sync != NULL) {
         return false;
     }
+    if (store->graves != NULL) {
+        graves_open_some(store, store->elements_a_step + 1);
+        return false;
+    }
     if (retirement->slot != slot) {
         begin_run(store, slot);
     }

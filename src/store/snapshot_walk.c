@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "store/snapshot_walk.h"
 
+#include "store/graves.h"
 #include "store/snapshot_elements.h"
 
 enum {
@@ -12,6 +13,7 @@ enum {
 void snapshot_walk_begin_range(struct snapshot_walk *walk, struct store *store, uint64_t first,
                                uint64_t last, snapshot_emit_fn emit, void *udata) {
     require(first <= last);
+    graves_open_all(store); /* ghosts are emitted where they belong */
     *walk = (struct snapshot_walk){.store = store,
                                    .next = store->walk,
                                    .context = store->context,

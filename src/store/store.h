@@ -157,6 +157,8 @@ struct store {
     /* Contested entries that settling has still to look at, oldest first. */
     struct contested *unsettled, *unsettled_last;
     uint64_t unsettled_count, contested_count;
+    struct grave *graves; /* graves.h */
+    bool opens_graves;    /* somebody waits until there is none */
     uint64_t conflicts_count;
     /* Collections with elements that have an expiry; where active expiry goes on among them. */
     struct collection *expiring, *expiring_next;
@@ -180,6 +182,11 @@ struct store {
     /* At so much that is pending for others one looks before it is kept by consumer; 0: from the
      * beginning on (xstream_pending.c). */
     uint64_t pending_looks_max;
+    /* A DELETE of a collection with so many elements leaves untold what it takes off of counters
+     * (amounts.h); 0: none does, since nobody could be asked. */
+    uint64_t untold_elements_min;
+    /* A collection with so many elements is put aside as a whole when it is deleted; 0: none. */
+    uint64_t grave_elements_min;
     int64_t now_ms;        /* Unix milliseconds, set by store_set_now() */
     int64_t loaded_ms;     /* when the snapshot that is being loaded was written; 0: none is */
     bool expiry_is_paused; /* expired keys are hidden but not removed: loading, pause */

@@ -53,8 +53,27 @@ enum store_status mutate_apply_place(struct store *store, const struct key *key,
     impossible("changes of whole databases are handled by the caller");
 }
 
+/* TAKEs of many elements, of which none can be without the others. */
+static enum store_status apply_element_takes(struct store *store, const struct key *key,
+                                             const struct change *takes) {
+    struct slice rest = takes->value;
+    struct change change = {
+        .kind = CHANGE_TAKE, .db = takes->db, .stamp = takes->stamp, .key = takes->key};
+    enum store_status status = STORE_OK;
+    if (!change_element_takes_begin(&rest, &change.type)) {
+        return STORE_MALFORMED;
+    }
+    while (status == STORE_OK && change_element_takes_next(&rest, &change.element, &change.value)) {
+        status = elements_apply(store, key, &change);
+    }
+    return status;
+}
+
 static enum store_status store_apply_key(struct store *store, const struct change *change) {
     struct key key = store_key(store, change->db, change->key);
+    if (change_takes_elements(change)) {
+        return apply_element_takes(store, &key, change);
+    }
     return change->type == VALUE_STRING ? mutate_apply_place(store, &key, change)
                                         : elements_apply(store, &key, change);
 }

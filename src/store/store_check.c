@@ -131,6 +131,9 @@ static void count_listed_visit(void *item, void *udata) {
 }
 
 static void add_contested_elements(struct check_walk *walk, const struct collection *collection) {
+    for (const struct grave *grave = collection->grave; grave != NULL; grave = grave->below) {
+        add_contested_elements(walk, grave->buried);
+    }
     walk->contested_count += collection->contested_count;
     uint64_t position = 0;
     do {

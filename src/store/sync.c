@@ -74,6 +74,7 @@ static bool sync_saw_nothing(const struct store *store) {
 
 struct sync *sync_begin(struct store *store, enum sync_mode mode, sync_fate_fn fate, void *udata) {
     require(store->sync == NULL);
+    graves_open_all(store);
     struct sync *sync = memory_alloc_zero(sizeof(*sync));
     sync->store = store;
     sync->mode = mode;

@@ -57,6 +57,10 @@ static enum mesh_apply apply(void *udata, struct slice bytes, struct stream_mark
             return MESH_APPLY_EARLY;
         }
     }
+    if (data->applied % 5 == 4) {
+        data->applied++;
+        return MESH_APPLY_ASK;
+    }
     if (++data->applied % 7 == 0) {
         return MESH_APPLY_BUSY;
     }
@@ -332,6 +336,24 @@ static bool sync_cancel(void *udata) {
     return true;
 }
 
+static struct slice questions(void *udata) {
+    (void)udata;
+    return SLICE("\1a\2bc");
+}
+
+static bool answered(void *udata, struct slice bytes) {
+    (void)udata;
+    return bytes.size % 5 != 0;
+}
+
+static bool answer(void *udata, struct slice question, struct buffer *bytes) {
+    (void)udata;
+    if (question.size % 2 == 0) {
+        buffer_append_slice(bytes, question);
+    }
+    return question.size % 5 != 0;
+}
+
 static struct mesh *make_mesh(struct data *data) {
     struct mesh_opts opts = {
         .host = {data, dial, send, close_link, NULL, hmac_sha256, message},
@@ -341,7 +363,7 @@ static struct mesh *make_mesh(struct data *data) {
                  keys_count,     databases_count, hash_seed,   range_digests,   part_open,
                  part_read,      part_close,      sync_begin,  sync_takes_seed, sync_part_begin,
                  sync_part_data, sync_part_end,   sync_end,    sync_is_ready,   broadcast,
-                 sync_goal,      sync_cancel},
+                 sync_goal,      sync_cancel,     questions,   answered,        answer},
         .node_id = {1},
         .generation = 5,
         .seed = 1,

@@ -2,6 +2,7 @@
 /* Stream records of three replicas, as a peer or a segment brings them: raw bytes, and batches that
  * are made to fit into their streams. A record that is not applied changes nothing; the store stays
  * sound whatever comes. */
+#include "base/codec.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/varint.h"
@@ -113,6 +114,20 @@ static void take_record(struct receiver *receiver, struct slice bytes) {
     require(status != RECEIVE_EARLY || receiver->missing_ref != 0);
 }
 
+/* An answer to whatever is asked about the replica's records, and a question of somebody else. */
+static void answer_and_ask(struct receiver *receiver, unsigned slot) {
+    struct buffer bytes = {0}, answer = {0};
+    codec_put_u64(&bytes, receiver->store->replicas.slots[slot].ref);
+    buffer_append_slice(&bytes, take_some());
+    (void)receiver_answered(receiver, buffer_slice(&bytes));
+    buffer_clear(&bytes);
+    codec_put_u64(&bytes, receiver->store->replicas.slots[slot].ref);
+    buffer_append_slice(&bytes, take_some());
+    (void)amounts_answer(receiver->store, buffer_slice(&bytes), &answer);
+    buffer_deinit(&bytes);
+    buffer_deinit(&answer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct store_opts opts = {.dbs_count = DBS, .seed = 1};
@@ -120,7 +135,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned applied_count = 0;
     store_init(&store, &opts);
     store.is_alone = false;
-    struct receiver receiver = {.store = &store, .applied = note_applied, .udata = &applied_count};
+    store.untold_elements_min = store.grave_elements_min = 1;
+    struct receiver receiver = {
+        .store = &store, .applied = note_applied, .udata = &applied_count, .asks = true};
     for (unsigned i = 0; i < REPLICAS; i++) {
         struct replica_id id = {.generation = i};
         require(replicas_add(&store.replicas, &id) == i + 1);
@@ -132,6 +149,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct buffer record = {0};
         if ((op & 0xF0) == 0xF0) {
             receiver_forget_unit(&receiver, slot);
+        } else if ((op & 0xF0) == 0xE0) {
+            struct context frontier = store.context;
+            (void)store_settle(&store, &frontier, op & 0x0F);
+        } else if ((op & 0xF0) == 0xD0) {
+            answer_and_ask(&receiver, slot);
         } else if ((op & 4) != 0) {
             uint64_t ref = store.replicas.slots[slot].ref + ((op & 8) != 0);
             buffer_append(&record, &ref, sizeof(ref));

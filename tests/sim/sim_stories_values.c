@@ -304,20 +304,15 @@ static void k1_deleted_while_one_was_down(struct story *story) {
     expect_all(story, "EXISTS k", "0");
 }
 
-/* C was away past every limit, and it alone has something. */
-static void k2_back_from_beyond_the_log(struct story *story) {
+static void keep_short_logs(struct story *story) {
     for (unsigned i = 0; i < 3; i++) {
         sim_configure(at(story, i), "mesh-backlog-size 64kb\nlog-segment-size 64kb\n"
                                     "auto-aof-rewrite-min-size 8kb\nlog-retention-size 0\n");
     }
-    start(story, 3);
-    (void)say(story, A, "SET k v");
-    agree(story);
-    apart(story);
-    (void)say(story, C, "SET z 1");
-    sim_kill(at(story, C));
-    mend(story, A, B);
-    (void)say(story, A, "DEL k");
+}
+
+/* A and B write more than their logs keep. */
+static void outgrow_the_logs(struct story *story) {
     char value[3100], command[3200];
     memset(value, 'x', sizeof(value) - 1);
     value[sizeof(value) - 1] = '\0';
@@ -326,6 +321,20 @@ static void k2_back_from_beyond_the_log(struct story *story) {
         (void)say(story, i % 2, command);
         wait_ms(story, 50);
     }
+}
+
+/* C was away past every limit, and it alone has something. */
+static void k2_back_from_beyond_the_log(struct story *story) {
+    keep_short_logs(story);
+    start(story, 3);
+    (void)say(story, A, "SET k v");
+    agree(story);
+    apart(story);
+    (void)say(story, C, "SET z 1");
+    sim_kill(at(story, C));
+    mend(story, A, B);
+    (void)say(story, A, "DEL k");
+    outgrow_the_logs(story);
     for_pairs(story, mend);
     sim_start(at(story, C));
     agree(story);
@@ -416,6 +425,59 @@ static void k2_the_log_is_trimmed_while_parts_come(struct story *story) {
 
 static void k2_the_log_is_damaged_while_parts_come(struct story *story) {
     the_log_is_lost_while_parts_come(story, 1, lose_by_damage);
+}
+
+/* What C's DEL took off, nobody else knows; and C's own log is applied to what the others have. */
+static void h4_deleted_untold_from_beyond_the_log(struct story *story) {
+    keep_short_logs(story);
+    start(story, 3);
+    (void)say(story, B, "HINCRBY h f 2");
+    (void)say(story, A, "HINCRBY h f 4");
+    (void)say(story, B, "HINCRBY h g 8");
+    (void)say(story, A, "ZINCRBY z 0.5 m");
+    agree(story);
+    apart(story);
+    (void)say(story, C, "DEL h z");
+    (void)say(story, C, "HINCRBY h f 1000");
+    sim_kill(at(story, C));
+    mend(story, A, B);
+    (void)say(story, B, "HINCRBY h f 100");
+    (void)say(story, A, "ZINCRBY z 16 m");
+    outgrow_the_logs(story);
+    for_pairs(story, mend);
+    sim_start(at(story, C));
+    agree(story);
+    expect_all(story, "HGETALL h", "f 1100");
+    expect_all(story, "ZRANGE z 0 -1 WITHSCORES", "m 16");
+    if (stats_of(story, C).syncs_snapshot == 0) {
+        sim_fail(&story->world, "the log served although it could not reach back");
+    }
+}
+
+/* B never hears A itself; C has asked A, and is asked by B. */
+static void h4_deleted_untold_and_passed_on(struct story *story) {
+    start(story, 3);
+    (void)say(story, A, "HINCRBY h f 1");
+    (void)say(story, B, "HINCRBY h f 2");
+    (void)say(story, C, "HINCRBY h f 4");
+    (void)say(story, B, "HINCRBY h g 8");
+    agree(story);
+    apart(story);
+    (void)say(story, A, "DEL h");
+    (void)say(story, B, "HINCRBY h f 100");
+    (void)say(story, B, "HINCRBY h g 200");
+    (void)say(story, C, "HINCRBY h f 1000");
+    mend(story, A, C);
+    wait_ms(story, 2000);
+    expect(story, C, "HGETALL h", "f 1000");
+    mend(story, B, C);
+    wait_ms(story, 5000);
+    expect_all(story, "MULTI;HGET h f;HGET h g;HLEN h;EXEC", "1100 200 2");
+    if (stats_of(story, A).answers_out == 0 || stats_of(story, C).answers_out == 0) {
+        sim_fail(&story->world, "nobody was asked");
+    }
+    together(story);
+    agree(story);
 }
 
 static void k3_rename_beside_a_set(struct story *story) {
@@ -527,6 +589,8 @@ static const struct story_row rows[] = {
     STORY(t5_received_late_gone_at_one_instant),
     STORY(k1_deleted_while_one_was_down),
     STORY(k2_back_from_beyond_the_log),
+    STORY(h4_deleted_untold_from_beyond_the_log),
+    STORY(h4_deleted_untold_and_passed_on),
     STORY(k2_the_log_is_trimmed_while_parts_come),
     STORY(k2_the_log_is_damaged_while_parts_come),
     STORY(k3_rename_beside_a_set),

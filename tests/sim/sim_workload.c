@@ -94,14 +94,20 @@ static void on_ignored(struct sim_world *world, void *udata, uint64_t number,
 
 /* ---- places: a key, or a field with its name ---- */
 
+/* One counter that is reset is so with its whole hash. */
+static bool is_alone_in_hash(const char *name, unsigned number) {
+    return strcmp(name, "taken") == 0 && number == RUN_COUNTERS - 1;
+}
+
 void workload_place(struct buffer *out, const char *key_command, const char *field_command,
                     const char *name, unsigned number) {
-    bool is_dying = name[0] == 'd' && name[1] == 'i';
+    const char *hash = strcmp(name, "die") == 0         ? "dying"
+                       : is_alone_in_hash(name, number) ? "alone"
+                                                        : "fields";
     if (number % 2 == 0) {
         buffer_printf(out, "%s %s:%u", key_command, name, number);
     } else {
-        buffer_printf(out, "%s %s %s:%u", field_command, is_dying ? "dying" : "fields", name,
-                      number);
+        buffer_printf(out, "%s %s %s:%u", field_command, hash, name, number);
     }
 }
 
@@ -293,6 +299,9 @@ static void begin_take(struct sim_run *run, const struct plan_op *op) {
     if (op->key % 2 == 0) {
         sim_call(node, 0, on_taken, run, op_index(run, op),
                  sets ? "GETSET taken:%u 0" : "GETDEL taken:%u", op->key);
+    } else if (is_alone_in_hash("taken", op->key)) {
+        sim_call(node, 0, on_taken, run, op_index(run, op), "MULTI;HGET alone taken:%u;%s;EXEC",
+                 op->key, sets ? "DEL alone" : "RENAME alone m:0");
     } else {
         sim_call(node, 0, on_taken, run, op_index(run, op),
                  sets ? "MULTI;HGET fields taken:%u;HSET fields taken:%u 0;EXEC"

@@ -312,6 +312,7 @@ void sim_start(struct sim_node *node) {
     node->boots++;
     node->turn_us = SIM_NEVER;
     node->node = node_new(&opts);
+    node->node->store.untold_elements_min = node->node->store.grave_elements_min = 1;
     node->node->store.pending_looks_max = 0; /* the shortest history has what long ones have */
     if (!node_start(node->node)) {
         if (node->disk.capacity > 0) {

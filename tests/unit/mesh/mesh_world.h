@@ -23,7 +23,13 @@
 #include "mesh/mesh_state.h"
 #include "unit/seed.h"
 
-enum { WORLD_NODES_MAX = 6, WORLD_KEYS = 256, WORLD_STEP_US = 5000, WORLD_CONNS_MAX = 512 };
+enum {
+    WORLD_NODES_MAX = 6,
+    WORLD_KEYS = 256,
+    WORLD_STEP_US = 5000,
+    WORLD_CONNS_MAX = 512,
+    WORLD_QUESTIONS = 2
+};
 
 struct world;
 
@@ -62,6 +68,10 @@ struct world_node {
     struct data_cell cells[WORLD_NODES_MAX][WORLD_KEYS];
     uint64_t changes_applied, generations, forgets, settles;
     bool is_busy;
+    /* It asks two questions about each record of others; it does not answer; what it got: of the
+     * record with these ticks. */
+    bool asks, is_mute;
+    uint64_t asked_ref, asked_ticks, answers_count, questions_count;
     uint64_t passing_ms; /* how long a stream that was placed has to read before the first record */
     struct buffer heard; /* broadcasts, each with a line feed behind it */
     uint64_t heard_count;
@@ -189,6 +199,14 @@ static enum mesh_apply data_apply(void *udata, struct slice bytes, struct stream
     if (status != CHANGE_END) {
         return MESH_APPLY_MALFORMED;
     }
+    if (node->asks && node->asked_ticks != record.last_ticks) {
+        node->asked_ticks = record.last_ticks;
+        node->asked_ref = record.ref;
+        node->answers_count = 0;
+    }
+    if (node->asks && node->answers_count < WORLD_QUESTIONS) {
+        return MESH_APPLY_ASK;
+    }
     data_apply_batch(node, slot, record.batch);
     node->context.stamps[slot] = stamp_make(record.last_ticks, slot);
     if (record.last_ticks > node->clock_ticks) {
@@ -196,6 +214,36 @@ static enum mesh_apply data_apply(void *udata, struct slice bytes, struct stream
     }
     data_append(node, record.ref, record.last_ticks, bytes);
     return MESH_APPLY_OK;
+}
+
+/* Question and answer are the ref of the author of what was asked about last. */
+static struct slice data_questions(void *udata) {
+    static char bytes[WORLD_QUESTIONS * 9];
+    struct world_node *node = udata;
+    for (unsigned slot = 1; slot < node->replicas.slots_count; slot++) {
+        uint64_t ref = node->replicas.slots[slot].ref;
+        if (slot != node->replicas.self && node->asked_ref == ref) {
+            for (unsigned i = 0; i < WORLD_QUESTIONS; i++) {
+                bytes[9 * i] = 8;
+                memcpy(bytes + 9 * i + 1, &ref, 8);
+            }
+        }
+    }
+    return slice_make(bytes, sizeof(bytes));
+}
+
+static bool data_answered(void *udata, struct slice answer) {
+    ((struct world_node *)udata)->answers_count++;
+    return answer.size == 8;
+}
+
+static bool data_answer(void *udata, struct slice question, struct buffer *answer) {
+    struct world_node *node = udata;
+    node->questions_count++;
+    if (!node->is_mute) {
+        buffer_append_slice(answer, question);
+    }
+    return question.size == 8;
 }
 
 static uint64_t data_received(void *udata, unsigned slot) {
@@ -721,6 +769,9 @@ static inline void world_start(struct world *world, unsigned index) {
                  .apply = data_apply,
                  .received_ticks = data_received,
                  .forget_unit = data_forget_unit,
+                 .questions = data_questions,
+                 .answered = data_answered,
+                 .answer = data_answer,
                  .stream_new = data_stream_new,
                  .stream_free = data_stream_free,
                  .stream_seek = data_stream_seek,
