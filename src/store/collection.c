@@ -16,6 +16,7 @@ enum {
     BUCKET_ENTRIES_MAX = 4096,   /* a bucket holds eight, and what spills over */
     RECENT_MIN = 4,              /* of collection_recent */
     RECENT_MAX = 1024,
+    RECENT_PART = 16,
     WALK_ENTRIES_MIN = 48, /* gathered before they are visited */
     WALK_ENTRIES_MAX = WALK_ENTRIES_MIN + BUCKET_ENTRIES_MAX,
 };
@@ -224,9 +225,31 @@ void collection_note(struct collection *collection, uint64_t stamp) {
     }
 }
 
+/* About a byte for each element. */
+static unsigned recent_capacity(const struct collection *collection) {
+    uint64_t wanted = collection_count(collection) / RECENT_PART;
+    return wanted < RECENT_MIN ? RECENT_MIN : wanted > RECENT_MAX ? RECENT_MAX : (unsigned)wanted;
+}
+
+/* Makes room behind the newest if the collection has grown; it begins with the oldest. */
+static struct collection_recent *recent_grow(struct collection *collection) {
+    struct collection_recent *recent = collection->recent;
+    unsigned capacity = recent_capacity(collection);
+    if (capacity >= 2 * recent->capacity) {
+        recent = memory_resize(recent, sizeof(*recent) + capacity * sizeof(recent->changes[0]));
+        recent->next = recent->capacity;
+        recent->capacity = capacity;
+        collection->recent = recent;
+    }
+    return recent;
+}
+
 /* The element of that hash has got the stamp, which was noted. */
 static void recent_add(struct collection *collection, uint64_t hash, uint64_t stamp) {
     struct collection_recent *recent = collection->recent;
+    if (recent->next == 0 && recent->count == recent->capacity) {
+        recent = recent_grow(collection);
+    }
     struct collection_change *change = &recent->changes[recent->next];
     if (recent->count == recent->capacity) {
         struct collection_newest *newest = newest_of(collection, stamp_slot(change->stamp));
@@ -247,9 +270,7 @@ static void recent_begin(const struct store *store, struct collection *collectio
         collection_count(collection) < count_min) {
         return;
     }
-    unsigned capacity = count_min < RECENT_MIN   ? RECENT_MIN
-                        : count_min > RECENT_MAX ? RECENT_MAX
-                                                 : (unsigned)count_min;
+    unsigned capacity = recent_capacity(collection);
     collection->recent = memory_alloc_zero(sizeof(*collection->recent) +
                                            capacity * sizeof(collection->recent->changes[0]));
     collection->recent->capacity = capacity;
