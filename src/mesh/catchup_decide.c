@@ -218,6 +218,13 @@ static bool is_joiner_by_right(const struct mesh_link *link) {
            context_covers_all(&seen, &link->mesh->floor);
 }
 
+/* Neither log reaches back: is it this node that merges? Who joins already, or waits for what no log
+ * brings, serves nobody, so that the other one would have nothing to merge. */
+static bool is_merger(const struct mesh_link *link) {
+    bool is_waiting = catchup_is_joining(&link->mesh->catchup);
+    return is_waiting == link->peer_is_joining ? catchup_compare_with_peer(link) < 0 : is_waiting;
+}
+
 void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgotten) {
     struct mesh *mesh = link->mesh;
     struct catchup *catchup = &mesh->catchup;
@@ -271,9 +278,8 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
     } else if (has_source(mesh, &needed)) {
         catchup_need(catchup, &needed, NULL);
         catchup_begin(mesh, MESH_JOIN_TAKE);
-    } else if ((since_ms >= CATCHUP_MERGE_MS || is_sure) && catchup_compare_with_peer(link) < 0) {
+    } else if ((since_ms >= CATCHUP_MERGE_MS || is_sure) && is_merger(link)) {
         catchup_need(catchup, &needed, NULL);
-        catchup_begin(
-            mesh, MESH_JOIN_MERGE); /* neither log reaches back, and it is this node that joins */
+        catchup_begin(mesh, MESH_JOIN_MERGE);
     }
 }

@@ -222,6 +222,34 @@ static void one_of_two_merges(void **state) {
     world_free(world);
 }
 
+/* Likewise, and the larger one of the two has restarted, and waits for what no log brings: it serves
+ * nobody meanwhile, so that the smaller one would have nothing to merge. All are not joining, since
+ * somebody else is ready, who has not heard of it. */
+static void who_waits_merges(void **state) {
+    (void)state;
+    struct world *world = begin_world(3, 3, 15);
+    write_all(world, 3, 50, 1);
+    mesh_cut(world->nodes[1].mesh, "ALL");
+    world_run_ms(world, 200);
+    for (unsigned i = 0; i < 100; i++) {
+        world_write(&world->nodes[0], i % 50, 900 + i);
+        world_write(&world->nodes[1], i % 50, 1900 + i);
+        world_step(world);
+    }
+    world_trim(&world->nodes[0], 5);
+    world_trim(&world->nodes[1], 5);
+    world_block(world, 1, 2, true);
+    world_stop(world, 1);
+    start(world, 1);
+    assert_true(becomes_ready(world, 1, 2 * CATCHUP_MERGE_MS));
+    assert_true(sides[1].merged);
+    assert_int_equal(sides[0].begins + sides[2].begins, 0);
+    world_block(world, 1, 2, false);
+    assert_true(world_converges(world, 2 * CATCHUP_MERGE_MS));
+    assert_false(sides[0].merged || sides[2].merged);
+    world_free(world);
+}
+
 /* The log of one peer does not serve. That of another, which lives but is not linked yet, does. */
 static void who_is_not_linked_yet_is_waited_for(void **state) {
     (void)state;
@@ -679,6 +707,7 @@ int main(void) {
         cmocka_unit_test(a_cancelled_walk_is_asked_for_again),
         cmocka_unit_test(the_lagging_side_joins),
         cmocka_unit_test(one_of_two_merges),
+        cmocka_unit_test(who_waits_merges),
         cmocka_unit_test(who_is_not_linked_yet_is_waited_for),
         cmocka_unit_test(who_merged_what_is_lost_compares),
         cmocka_unit_test(who_had_more_is_gone),
