@@ -218,8 +218,8 @@ static bool is_joiner_by_right(const struct mesh_link *link) {
            context_covers_all(&seen, &link->mesh->floor);
 }
 
-/* Neither log reaches back: is it this node that merges? Who joins already, or waits for what no log
- * brings, serves nobody, so that the other one would have nothing to merge. */
+/* Neither log reaches back: is it this node that merges? Who joins already, or waits for what no
+ * log brings, serves nobody, so that the other one would have nothing to merge. */
 static bool is_merger(const struct mesh_link *link) {
     bool is_waiting = catchup_is_joining(&link->mesh->catchup);
     return is_waiting == link->peer_is_joining ? catchup_compare_with_peer(link) < 0 : is_waiting;

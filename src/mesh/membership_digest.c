@@ -107,8 +107,25 @@ struct digest_writer {
     unsigned entries_count; /* first mentions so far, of refs without slot too */
 };
 
+/* Does the table of replicas name a life of the member? */
+static bool has_slot(const struct replicas *replicas, const struct member *member) {
+    for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
+        const struct replica *replica = &replicas->slots[slot];
+        if (replica->ref != 0 &&
+            memcmp(replica->id.node, member->node_id, REPLICA_NODE_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A peer that comes is told once of those that were forgotten long ago, too, if it will hear of
+ * their changes: it would let them in as if nothing had been settled without them. */
 static bool is_told_of(const struct digest_writer *writer, const struct member *member) {
-    return member != writer->peer && !membership_is_left_out(writer->membership, member);
+    return member != writer->peer &&
+           (!membership_is_left_out(writer->membership, member) ||
+            (writer->peer->told_rows.told == 0 && member->state == MEMBER_FORGOTTEN &&
+             has_slot(writer->replicas, member)));
 }
 
 static void put_row(struct digest_writer *writer, const struct member *member) {

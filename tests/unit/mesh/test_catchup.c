@@ -222,9 +222,9 @@ static void one_of_two_merges(void **state) {
     world_free(world);
 }
 
-/* Likewise, and the larger one of the two has restarted, and waits for what no log brings: it serves
- * nobody meanwhile, so that the smaller one would have nothing to merge. All are not joining, since
- * somebody else is ready, who has not heard of it. */
+/* Likewise, and the larger one of the two has restarted, and waits for what no log brings: it
+ * serves nobody meanwhile, so that the smaller one would have nothing to merge. All are not
+ * joining, since somebody else is ready, who has not heard of it. */
 static void who_waits_merges(void **state) {
     (void)state;
     struct world *world = begin_world(3, 3, 15);

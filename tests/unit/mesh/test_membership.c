@@ -484,6 +484,40 @@ static void the_departed_of_long_ago(void **state) {
     }
 }
 
+/* A newcomer is going to hear of what one did who was forgotten long ago, while the table of
+ * replicas names him: so of him, too, at once, lest he come back by the newcomer as somebody new.
+ */
+static void a_newcomer_hears_of_the_forgotten(void **state) {
+    (void)state;
+    for (int is_named = 0; is_named < 2; is_named++) {
+        static struct world world;
+        struct replica_id gone = make_id(3, 1);
+        world_init(&world, 4, 14);
+        for (int i = 1; i < 4; i++) {
+            link_up(&world, i, 0);
+        }
+        run_ms(&world, 20000);
+        world.nodes[3].is_down = world.nodes[2].is_down = true;
+        membership_forget(&world.nodes[0].membership, member_of(&world, 0, 3), world.now_ms);
+        membership_forget(&world.nodes[0].membership, member_of(&world, 0, 2), world.now_ms);
+        run_ms(&world, FORGET_MS / 2 + 60000);
+        replicas_deinit(&world.nodes[0].replicas);
+        replicas_init(&world.nodes[0].replicas);
+        if (is_named) {
+            (void)replicas_add(&world.nodes[0].replicas, &gone);
+        }
+        node_stop(&world.nodes[2]);
+        node_start(&world, 2, world.now_ms);
+        link_up(&world, 0, 2);
+        gossip(&world, 0, 2, MEMBERSHIP_DIGEST_BYTES);
+        assert_int_equal(member_of(&world, 2, 3) != NULL, is_named);
+        if (is_named) {
+            assert_int_equal(state_of(&world, 2, 3), MEMBER_FORGOTTEN);
+        }
+        world_deinit(&world);
+    }
+}
+
 /* The dead are forgotten after a while, and left out of digests after half of it. */
 static void the_long_dead(void **state) {
     (void)state;
@@ -830,6 +864,7 @@ int main(void) {
         cmocka_unit_test(the_forgotten_of_before),
         cmocka_unit_test(the_departed),
         cmocka_unit_test(the_departed_of_long_ago),
+        cmocka_unit_test(a_newcomer_hears_of_the_forgotten),
         cmocka_unit_test(the_long_dead),
         cmocka_unit_test(the_leaving),
         cmocka_unit_test(admissions),
