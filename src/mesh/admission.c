@@ -17,6 +17,9 @@ static void own_and_coming(struct mesh *mesh, const struct member *member, struc
     }
     catchup_seen_by_links(mesh, true, all);
     context_join(all, own);
+    if (mesh->catchup.goal != NULL) {
+        context_join(all, mesh->catchup.goal); /* of peers that it has no link with by now, too */
+    }
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (memcmp(replicas->slots[slot].id.node, member->node_id, REPLICA_NODE_ID_BYTES) == 0) {
             all->stamps[slot] = own->stamps[slot];

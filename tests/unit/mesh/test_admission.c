@@ -3,6 +3,7 @@
  * and it gives up no replica before somebody has admitted it. State does not move in this world:
  * who has to take over another state goes on joining. */
 #include "mesh/admission.h"
+#include "mesh/catchup_internal.h"
 #include "mesh_world.h"
 
 static struct member *member_of(const struct world *world, unsigned at, unsigned of) {
@@ -297,6 +298,13 @@ static void rule_by_rule(void **state) {
     admission_note_life(mesh, member, false);
     assert_false(member->owes_all);
     assert_memory_equal(member->owed, &all, sizeof(all));
+    /* What this node waits for, too, though nobody who has it is linked by now. */
+    catchup_begin_waiting(mesh);
+    *mesh->catchup.goal = beyond;
+    member->owes_all = true;
+    admission_note_life(mesh, member, false);
+    assert_memory_equal(member->owed, &beyond, sizeof(beyond));
+    catchup_become_ready(mesh);
 
     static const struct {
         enum { NONE, SETTLED, ALL, BEYOND } told;
