@@ -89,6 +89,7 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
         struct stream_author *author = &streamer->authors[slot];
         struct waiting_record *record = author->first;
         struct stream_mark missing = {0};
+        bool was_asking = author->is_asking;
         streamer_stop_asking(author);
         enum mesh_apply status =
             mesh->data.apply(mesh->data.udata, slice_make(record->bytes, record->size), &missing);
@@ -108,6 +109,8 @@ static bool drain_author(struct mesh *mesh, unsigned slot) {
             return has_gone;
         case MESH_APPLY_BUSY:
             streamer->is_busy = true;
+            /* It is tried again later, though it waits for no record that would tell when. */
+            author->is_asking = author->is_answered = was_asking;
             return has_gone;
         case MESH_APPLY_GAP:
             mesh->stats.gaps++;

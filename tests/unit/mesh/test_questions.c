@@ -69,11 +69,34 @@ static void the_link_may_go_meanwhile(void **state) {
     world_free(world);
 }
 
+/* All is answered, and then it cannot be applied for a while: a full disk, say. */
+static void who_is_busy_then_goes_on_later(void **state) {
+    (void)state;
+    struct world *world = world_started(3, 4);
+    assert_true(world_links(world, 5000));
+    world->nodes[B].asks = true;
+    world->nodes[A].is_mute = world->nodes[C].is_mute = true;
+    world_write(&world->nodes[A], 1, 10);
+    world_run_ms(world, 1000);
+    assert_true(world->nodes[A].questions_count > 0);
+    world->nodes[B].is_busy = true;
+    world->nodes[A].is_mute = world->nodes[C].is_mute = false;
+    world_run_ms(world, 10000);
+    assert_true(world->nodes[B].cells[A][1].value != 10);
+    unsigned ends = world_said(&world->nodes[A], "garbage");
+    world->nodes[B].is_busy = false;
+    assert_true(world_converges(world, 10000));
+    assert_int_equal(world_said(&world->nodes[A], "garbage"), ends);
+    assert_int_equal(ends, 0);
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_let_a_record_go),
         cmocka_unit_test(without_answers_it_waits_and_others_are_asked),
         cmocka_unit_test(the_link_may_go_meanwhile),
+        cmocka_unit_test(who_is_busy_then_goes_on_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
