@@ -530,15 +530,22 @@ static bool awaits_forgotten(const struct mesh *mesh) {
     return false;
 }
 
-/* Does a peer compare what it has with what others have? What it takes off of a counter is told by
- * part, and would find a number. */
-static bool is_any_comparing(const struct mesh *mesh) {
+/* Does a peer compare what it has with what others have, or is it going to? What it takes off of a
+ * counter is told by part, and would find a number. */
+static bool is_any_comparing(const struct mesh *mesh, bool has_begun) {
     for (const struct mesh_link *link = mesh->links; link != NULL; link = link->next) {
-        if (link_is_up(link) && link->peer_is_rebasing) {
+        bool is_going_to = !has_begun && link->peer_is_rebasing;
+        if (link_is_up(link) && (link->catchup.compares || is_going_to)) {
             return true;
         }
     }
     return false;
+}
+
+/* May a slot be given up now, for all that peers do? What somebody has retired all others retire
+ * before a peer begins to compare, if they can: else it finds parts that are numbers there. */
+static bool is_time_to_retire(const struct mesh *mesh, uint64_t ref) {
+    return !is_any_comparing(mesh, membership_is_retired_elsewhere(&mesh->membership, ref));
 }
 
 /* A life that nobody has admitted yet may have to compare what it has with what peers have, and
@@ -565,11 +572,12 @@ static void settle(struct mesh *mesh) {
         return;
     }
     mesh->data.settle(mesh->data.udata, &mesh->frontier);
-    bool awaits = awaits_forgotten(mesh), is_comparing = is_any_comparing(mesh);
+    bool awaits = awaits_forgotten(mesh);
     for (unsigned slot = 1; slot < replicas->slots_count; slot++) {
         if (mesh->retiring_slot == 0 && replicas->slots[slot].ref != 0 && slot != replicas->self &&
-            !is_comparing && may_retire(mesh, slot, awaits) &&
-            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot)) {
+            may_retire(mesh, slot, awaits) &&
+            membership_retirable(&mesh->membership, replicas, get_context(mesh), slot) &&
+            is_time_to_retire(mesh, replicas->slots[slot].ref)) {
             mesh->retiring_slot = slot;
             mesh->retiring_ref = replicas->slots[slot].ref;
         }

@@ -253,6 +253,34 @@ static void nobody_is_retired_while_one_may_come_back(void **state) {
     world_free(world);
 }
 
+/* While a peer is going to compare nobody's life is retired, but for one that others have retired:
+ * else the peer would find parts of counters where they have numbers. Once it has begun none is. */
+static void what_others_have_retired_is_retired_before_one_compares(void **state) {
+    (void)state;
+    for (unsigned has_begun = 0; has_begun < 2; has_begun++) {
+        struct world *world = world_started(3, 10);
+        assert_true(world_links(world, 5000));
+        world_write(&world->nodes[2], 1, 1);
+        assert_true(world_converges(world, 500));
+        world_restart(world, 2);
+        uint64_t end_us = world->now_us + UINT64_C(30000) * 1000;
+        while (world->now_us < end_us) {
+            world_step(world);
+            for (unsigned i = 0; i < 2; i++) {
+                struct member *member = member_of(world, i, 2);
+                struct mesh_link *link = member != NULL ? link_of(world, i, 2) : NULL;
+                if (link != NULL) {
+                    link->peer_is_rebasing = i == 0 || has_begun;
+                    link->catchup.compares = has_begun;
+                }
+            }
+        }
+        assert_int_equal(world->nodes[0].replicas.retired_count, !has_begun);
+        assert_int_equal(world->nodes[1].replicas.retired_count, !has_begun);
+        world_free(world);
+    }
+}
+
 static void set_owed(struct member *member, const struct context *owed) {
     membership_admit_life(member);
     if (owed != NULL) {
@@ -355,6 +383,7 @@ int main(void) {
         cmocka_unit_test(who_is_not_admitted_retires_nobody),
         cmocka_unit_test(who_has_no_seeds_retires),
         cmocka_unit_test(nobody_is_retired_while_one_may_come_back),
+        cmocka_unit_test(what_others_have_retired_is_retired_before_one_compares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
