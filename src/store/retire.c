@@ -228,7 +228,8 @@ void retire_fold_part(const struct store *store, struct contested *contested, un
 /* ---- what needs more than a stamp ---- */
 
 /* Is there nothing left to settle? A register that not all have seen would be taken for settled, if
- * a part became one with it. */
+ * a part became one with it. And what was taken off of a part is asked for by who has yet to see
+ * the DELETE that left it untold (amounts.h): a number does not tell. */
 static bool is_quiet(const struct contested *contested, const struct context *frontier) {
     for (unsigned i = 0; i < contested->registers_count; i++) {
         if (!context_covers(frontier, contested->registers[i].stamp)) {
@@ -236,7 +237,8 @@ static bool is_quiet(const struct contested *contested, const struct context *fr
         }
     }
     for (unsigned i = 0; i < contested->parts_count; i++) {
-        if (contested_part_is_ghost(&contested->parts[i])) {
+        if (contested_part_is_ghost(&contested->parts[i]) ||
+            !context_covers(frontier, contested->parts[i].off_by)) {
             return false;
         }
     }

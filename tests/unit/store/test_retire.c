@@ -203,6 +203,40 @@ static void the_slot_is_free_again(void **state) {
     memory_free(world);
 }
 
+/* What a DELETE took off of a part may be asked for by who has yet to see the DELETE: the part
+ * stays one until all have. */
+static void what_may_be_asked_for_stays(void **state) {
+    (void)state;
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, 6);
+    struct store *store = &world->nodes[0].store, *other = &world->nodes[1].store;
+    struct key key = store_key(store, 0, SLICE("n")), same = store_key(other, 0, SLICE("n"));
+    int64_t result;
+    assert_int_equal(strings_add_integer(store, &key, 7, &result), STORE_OK);
+    world_collect(world, 0);
+    world_deliver_all(world);
+    assert_int_equal(strings_add_integer(store, &key, 5, &result), STORE_OK);
+    world_collect(world, 0);
+    assert_true(store_delete(other, &same));
+    world_collect(world, 1);
+    world_deliver_all(world);
+    struct replica_id gone = streams_id(0);
+    struct context frontier = other->context, settled = frontier;
+    unsigned slot = replicas_find(&other->replicas, replica_ref(&gone));
+    settled.stamps[other->replicas.self] = 0;
+    const struct entry *entry = store_peek(other, &same);
+    assert_int_equal(entry_kind(entry), ENTRY_CONTESTED);
+    assert_true(entry_contested(entry)->parts[0].off == 7);
+    assert_false(retire(world, 1, &settled));
+    entry = store_peek(other, &same);
+    assert_int_equal(entry_kind(entry), ENTRY_CONTESTED);
+    assert_true(contested_find_part(entry_contested(entry), slot)->off == 7);
+    assert_true(retire(world, 1, &frontier));
+    assert_int_equal(entry_kind(store_peek(other, &same)), ENTRY_INTEGER);
+    world_deinit(world);
+    memory_free(world);
+}
+
 /* It waits for a walk to end: a settled stamp would look as if it had been there before. */
 static void no_slot_retires_under_a_walk(void **state) {
     (void)state;
@@ -269,8 +303,11 @@ static void lists_are_settled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_can_tell),        cmocka_unit_test(an_edit_stands_on_a_folded_part),
-        cmocka_unit_test(the_slot_is_free_again), cmocka_unit_test(no_slot_retires_under_a_walk),
+        cmocka_unit_test(nobody_can_tell),
+        cmocka_unit_test(what_may_be_asked_for_stays),
+        cmocka_unit_test(an_edit_stands_on_a_folded_part),
+        cmocka_unit_test(the_slot_is_free_again),
+        cmocka_unit_test(no_slot_retires_under_a_walk),
         cmocka_unit_test(lists_are_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
