@@ -287,6 +287,10 @@ uint64_t node_tick(struct node *node) {
     if (node->pause_until_ms != 0 && node->pause_until_ms <= node->now_ms) {
         node_end_pause(node);
     }
+    /* Who joins writes nothing, not even that something has expired: it may be an old value here,
+     * and of the new one it has not seen that it lives on. */
+    node->store.expiry_is_paused =
+        node->pause_until_ms > node->now_ms || node_mesh_is_joining(node);
     tick_expire(node);
     bool snapshot_has_more = tick_snapshot(node);
     node->wants_exact_wait = snapshot_has_more;
