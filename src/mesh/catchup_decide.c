@@ -241,9 +241,11 @@ void catchup_consider(struct mesh_link *link, bool lacks_settled, bool was_forgo
         return;
     }
     if (catchup->state == CATCHUP_ADVANCING) {
-        if (catchup->mode == MESH_JOIN_REBASE &&
-            !context_covers_all(&seen, mesh->data.context(mesh->data.udata))) {
-            return; /* it is on the side that this node has left, and has to follow */
+        if (was_forgotten || (catchup->mode == MESH_JOIN_REBASE &&
+                              !context_covers_all(&seen, mesh->data.context(mesh->data.udata)))) {
+            /* It is on another side than those whose state this node takes over: what is there is
+             * compared, not merged. Or it is on the side that this node has left, and follows. */
+            return;
         }
         /* While parts came, the peers' logs went on beyond the first of them. */
         catchup_need(catchup, &seen, NULL);

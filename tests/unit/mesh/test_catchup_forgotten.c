@@ -371,6 +371,23 @@ static void what_is_void_everywhere_stays(void **state) {
     world_free(world);
 }
 
+/* While the rest of a state comes by streams another peer says that its log does not serve: the
+ * state is pulled again, then from him. But not if he has settled without this node: that is
+ * compared, in its turn. */
+static void who_was_forgotten_elsewhere_ends_first(void **state) {
+    (void)state;
+    struct world *world = begin_world(2, 2, 40);
+    write_all(world, 2, 20, 1);
+    struct mesh_link *link = link_to(world, 0, 1);
+    struct catchup *catchup = &world->nodes[0].mesh->catchup;
+    catchup->state = CATCHUP_ADVANCING;
+    catchup_consider(link, true, true);
+    assert_false(catchup->wants_anew);
+    catchup_consider(link, true, false);
+    assert_true(catchup->wants_anew);
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_was_forgotten_waits),
@@ -386,6 +403,7 @@ int main(void) {
         cmocka_unit_test(who_has_what_is_void_is_told),
         cmocka_unit_test(who_joins_beside_what_is_void_stops),
         cmocka_unit_test(what_is_void_everywhere_stays),
+        cmocka_unit_test(who_was_forgotten_elsewhere_ends_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
