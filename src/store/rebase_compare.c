@@ -98,9 +98,11 @@ static bool is_dropped(const struct sync *sync, const struct state_merge *merge,
 
 enum dropped { DROPPED_NOTHING, DROPPED_PARTS, DROPPED_OTHERS };
 
-/* Takes out what others will deliver or make again; `seen` is without the replicas of parts. */
+/* Takes out what others will deliver or make again; `seen` is without the replicas of parts. What
+ * had been taken off of these is appended to `offs`. */
 static enum dropped drop_others(const struct sync *sync, const struct state_merge *merge,
-                                struct contested *contested, struct context *seen) {
+                                struct contested *contested, struct context *seen,
+                                struct buffer *offs) {
     unsigned before =
         contested->registers_count + contested->edits_count + contested->expiries_count;
     bool is_any_part = false;
@@ -122,6 +124,7 @@ static enum dropped drop_others(const struct sync *sync, const struct state_merg
     for (unsigned i = contested->parts_count; i-- > 0;) {
         if (is_dropped(sync, merge, contested->parts[i].stamp)) {
             seen->stamps[stamp_slot(contested->parts[i].stamp)] = 0;
+            rebase_note_off(&contested->parts[i], offs);
             contested_drop_part(contested, i);
             is_any_part = true;
         }
@@ -199,7 +202,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     state_merge_retire(merge, wanted, staged, theirs);
     struct state_merge rest = *merge;
     struct context seen = *merge->seen_here;
-    enum dropped dropped = drop_others(sync, merge, wanted, &seen);
+    struct buffer offs = {0};
+    enum dropped dropped = drop_others(sync, merge, wanted, &seen, &offs);
     if (dropped != DROPPED_NOTHING) {
         /* What those superseded is theirs to take away: not seen here as long as they are not. A
          * part has superseded nothing, but the mesh may have the beginning of it. */
@@ -216,6 +220,8 @@ static struct difference merge_aside(struct sync *sync, const struct state_merge
     difference.is_memory_out |=
         !state_merge_elements(&rest, wanted, theirs) || !rebase_join_hyperloglogs(aside, wanted);
     rebase_take_off_removed(sync, merge, place, wanted, is_here);
+    rebase_take_off_again(wanted, buffer_slice(&offs));
+    buffer_deinit(&offs);
     difference.is_same_register = wanted->edits_count == 0 &&
                                   (theirs == NULL || theirs->edits_count == 0) &&
                                   shown_register(wanted) == shown_register(theirs);

@@ -51,6 +51,12 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
                              const struct rebase_place *place, struct contested *wanted,
                              const bool is_here[STAMP_SLOTS_COUNT]);
 
+/* Appends the part to `offs` if anything was taken off of it. */
+void rebase_note_off(const struct contested_part *part, struct buffer *offs);
+/* The parts that were noted are others' to make again, and the mesh has the beginning of some: what
+ * was taken off of it here goes on being that. */
+void rebase_take_off_again(struct contested *wanted, struct slice offs);
+
 /* What was seen here of the mesh's parts and removed, and the mesh still counts. */
 struct rebase_taken {
     struct buffer takes; /* as the value of a TAKE */

@@ -372,6 +372,30 @@ void rebase_take_off_removed(const struct sync *sync, const struct state_merge *
     }
 }
 
+void rebase_note_off(const struct contested_part *part, struct buffer *offs) {
+    if (part->off_seen != 0) {
+        buffer_append(offs, part, sizeof(*part));
+    }
+}
+
+void rebase_take_off_again(struct contested *wanted, struct slice offs) {
+    struct contested_part off;
+    for (size_t at = 0; at < offs.size; at += sizeof(off)) {
+        memcpy(&off, offs.data + at, sizeof(off));
+        const struct contested_part *found = contested_find_part(wanted, stamp_slot(off.stamp));
+        if (found == NULL || found->start_ticks != off.start_ticks ||
+            found->is_float != off.is_float || found->off_seen >= off.off_seen) {
+            continue;
+        }
+        struct contested_part *part = &wanted->parts[found - wanted->parts];
+        bool is_all = part->stamp < off.off_seen;
+        part->off = is_all ? part->total : off.off;
+        part->float_off = is_all ? part->float_total : off.float_off;
+        part->off_seen = is_all ? part->stamp : off.off_seen;
+        part->off_by = off.off_by;
+    }
+}
+
 void rebase_note_taken(const struct sync *sync, const struct state_merge *merge,
                        const struct contested *wanted, const struct contested *there,
                        struct rebase_taken *taken) {

@@ -128,6 +128,31 @@ static void what_others_deliver_is_theirs(void **state) {
     teardown();
 }
 
+/* Of a part that its writer goes on with, and has yet to deliver, something was taken off here: so
+ * it is, whatever the writer does. */
+static void what_was_taken_off_of_anothers_part_stays_so(void **state) {
+    (void)state;
+    for (unsigned is_deleted = 0; is_deleted < 2; is_deleted++) {
+        setup(3);
+        add(0, "c", 1);
+        deliver_all();
+        if (is_deleted) {
+            delete (2, "c");
+        } else {
+            set(2, "c", "0");
+        }
+        add(0, "c", 2);
+        deliver(0, 2);
+        expect(2, "c", "2");
+        rebase(2, 1, -1);
+        expect(2, "c", is_deleted ? NULL : "0");
+        deliver_all();
+        check_equal();
+        expect_all("c", "2");
+        teardown();
+    }
+}
+
 /* Peer 2 was forgotten, and makes again what the mesh lacks of it. Peer 3 was out of reach, and has
  * the originals. */
 static void originals_come_late(void) {
@@ -878,6 +903,7 @@ int main(void) {
         cmocka_unit_test(unsent_increments_of_floats_count),
         cmocka_unit_test(unsent_deletes_and_expiries_are_made_again),
         cmocka_unit_test(what_others_deliver_is_theirs),
+        cmocka_unit_test(what_was_taken_off_of_anothers_part_stays_so),
         cmocka_unit_test(what_is_made_again_is_void_elsewhere),
         cmocka_unit_test(parts_tell_of_ends),
         cmocka_unit_test(who_compares_leaves_out_what_is_void),
