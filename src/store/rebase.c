@@ -330,24 +330,6 @@ static bool make_joined(struct sync *sync, const struct key *key, struct slice w
     return is_done;
 }
 
-/* Of the register that a string shows, or that its number stands on; 0: none. */
-static uint64_t register_ticks(const struct entry *entry) {
-    struct entry_parts parts;
-    switch (entry_kind(entry)) {
-    case ENTRY_COUNTER:
-    case ENTRY_COUNTER_REGISTER:
-    case ENTRY_FLOAT_COUNTER:
-        entry_take_apart(entry, &parts);
-        return stamp_ticks(parts.register_stamp);
-    case ENTRY_CONTESTED: {
-        const struct contested_register *top = contested_top(entry_contested(entry));
-        return top != NULL ? stamp_ticks(top->stamp) : 0;
-    }
-    default:
-        return stamp_ticks(entry->stamp);
-    }
-}
-
 /* The mesh has written to the key since it was compared. Where it has only added to the number, and
  * that stands on the register that it stood on, what was taken off here is taken off all the same.
  */
@@ -356,7 +338,7 @@ static void make_otherwise(struct sync *sync, const struct rebase_item *item,
     const struct entry *entry = store_peek(sync->store, key);
     if (item->verdict.otherwise != REBASE_NOTHING && entry != NULL &&
         entry_type(entry) == VALUE_STRING &&
-        register_ticks(entry) == item->verdict.register_ticks) {
+        rebase_register_ticks(entry) == item->verdict.register_ticks) {
         make_increment(sync, item, item->verdict.otherwise, key, true);
     }
 }

@@ -92,6 +92,23 @@ bool rebase_add_copy(const struct state_merge *merge, struct contested *conteste
                                   contested_register_bytes(reg, &scratch));
 }
 
+uint64_t rebase_register_ticks(const struct entry *entry) {
+    struct entry_parts parts;
+    switch (entry_kind(entry)) {
+    case ENTRY_COUNTER:
+    case ENTRY_COUNTER_REGISTER:
+    case ENTRY_FLOAT_COUNTER:
+        entry_take_apart(entry, &parts);
+        return stamp_ticks(parts.register_stamp);
+    case ENTRY_CONTESTED: {
+        const struct contested_register *top = contested_top(entry_contested(entry));
+        return top != NULL ? stamp_ticks(top->stamp) : 0;
+    }
+    default:
+        return stamp_ticks(entry->stamp);
+    }
+}
+
 static bool is_dropped(const struct sync *sync, const struct state_merge *merge, uint64_t stamp) {
     return !state_merge_covers_there(merge, stamp) && !rebase_is_ours(sync, stamp);
 }
@@ -363,8 +380,7 @@ bool rebase_compare(struct sync *sync, const struct state_merge *merge,
     } else {
         buffer_deinit(&difference.patches);
     }
-    if (place->type == VALUE_STRING &&
-        (verdict->kind == REBASE_SET || verdict->kind == REBASE_DELETE)) {
+    if (verdict->kind == REBASE_SET || verdict->kind == REBASE_DELETE) {
         judge_otherwise(&wanted, &theirs, &difference, verdict);
     }
     bool is_plain = verdict->kind != REBASE_INCREMENT && verdict->kind != REBASE_FLOAT_INCREMENT &&

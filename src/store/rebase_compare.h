@@ -49,6 +49,8 @@ bool rebase_next_patch(struct slice *patches, uint64_t *offset, struct slice *by
 /* False when memory is out. Only for a SET something is left in `aside`. */
 bool rebase_compare(struct sync *sync, const struct state_merge *merge,
                     const struct rebase_place *place, struct rebase_verdict *verdict);
+/* Of the register that a string, or element, shows, or that its number stands on; 0: none. */
+uint64_t rebase_register_ticks(const struct entry *entry);
 /* As if merging had left our side, which is in `aside` by now. */
 void rebase_judge_kept(struct sync *sync, const struct rebase_place *place,
                        struct rebase_verdict *verdict);

@@ -17,12 +17,19 @@ enum element_fate {
     ELEMENT_KEY_DELETE
 };
 
+/* Others may have written to the element since it was compared: is it to be written all the same? A
+ * SET, or DELETE, would take away what this node has not seen. */
+enum element_condition { ELEMENT_ALWAYS, ELEMENT_IF_SAME, ELEMENT_IF_CHANGED };
+
 /* One element to be written again. Its key, name and value follow one another in `bytes`. */
 struct rebase_element {
     struct rebase_element *next;
     enum element_fate fate;
+    enum element_condition condition;
     enum value_type type;
-    unsigned number; /* of its database */
+    uint64_t newest_ticks;   /* of the mesh's element when it was compared; 0: there was none */
+    uint64_t register_ticks; /* IF_CHANGED, ADD: while the number stands on that register */
+    unsigned number;         /* of its database */
     uint64_t expire_unix_ms;
     size_t key_size, name_size, value_size;
     char bytes[];
@@ -46,32 +53,6 @@ static void put_bytes(char **at, struct slice bytes) {
         memcpy(*at, bytes.data, bytes.size);
         *at += bytes.size;
     }
-}
-
-static void put_element(struct sync *sync, const struct key *key, enum element_fate fate,
-                        enum value_type type, struct slice name, struct slice value,
-                        uint64_t expire_unix_ms) {
-    struct rebase *rebase = sync->rebase;
-    struct rebase_element *element =
-        memory_alloc(sizeof(*element) + key->name.size + name.size + value.size);
-    *element = (struct rebase_element){.fate = fate,
-                                       .type = type,
-                                       .number = sync->store->dbs[key->db].number,
-                                       .expire_unix_ms = expire_unix_ms,
-                                       .key_size = key->name.size,
-                                       .name_size = name.size,
-                                       .value_size = value.size};
-    char *at = element->bytes;
-    put_bytes(&at, key->name);
-    put_bytes(&at, name);
-    put_bytes(&at, value);
-    if (rebase->last_element == NULL) {
-        rebase->first_element = element;
-    } else {
-        rebase->last_element->next = element;
-    }
-    rebase->last_element = element;
-    sync->stats.keys_reissued++;
 }
 
 /* ---- comparing ---- */
@@ -126,6 +107,13 @@ static uint64_t side_stamp(const struct side *side) {
     return side->entry != NULL ? side->entry->stamp : side->plain.stamp;
 }
 
+/* Of the newest change of it; 0: it is not there. */
+static uint64_t side_newest_ticks(const struct side *side) {
+    return !side->is_there       ? 0
+           : side->entry != NULL ? stamp_ticks(entry_newest_stamp(side->entry))
+                                 : stamp_ticks(side->plain.stamp);
+}
+
 static void look_at_cursor(const struct ordered_map_cursor *cursor, struct slice name,
                            struct side *side) {
     *side = (struct side){
@@ -177,8 +165,43 @@ struct compare_walk {
     const struct key *key;
     struct entry *here, *there;
     enum value_type type;
+    uint64_t
+        their_ticks; /* newest of the mesh's element that is being compared; 0: there is none */
     bool is_memory_out;
 };
+
+/* Notes what is to be written. */
+static struct rebase_element *put_element(const struct compare_walk *walk, enum element_fate fate,
+                                          enum value_type type, struct slice name,
+                                          struct slice value, uint64_t expire_unix_ms) {
+    struct sync *sync = walk->sync;
+    struct rebase *rebase = sync->rebase;
+    struct slice key = walk->key->name;
+    struct rebase_element *element =
+        memory_alloc(sizeof(*element) + key.size + name.size + value.size);
+    bool is_whole = fate == ELEMENT_SET || fate == ELEMENT_DELETE;
+    *element = (struct rebase_element){.fate = fate,
+                                       .condition = is_whole ? ELEMENT_IF_SAME : ELEMENT_ALWAYS,
+                                       .type = type,
+                                       .newest_ticks = walk->their_ticks,
+                                       .number = sync->store->dbs[walk->key->db].number,
+                                       .expire_unix_ms = expire_unix_ms,
+                                       .key_size = key.size,
+                                       .name_size = name.size,
+                                       .value_size = value.size};
+    char *at = element->bytes;
+    put_bytes(&at, key);
+    put_bytes(&at, name);
+    put_bytes(&at, value);
+    if (rebase->last_element == NULL) {
+        rebase->first_element = element;
+    } else {
+        rebase->last_element->next = element;
+    }
+    rebase->last_element = element;
+    sync->stats.keys_reissued++;
+    return element;
+}
 
 /* ---- counters and whatever else is not plain ---- */
 
@@ -226,11 +249,34 @@ static bool put_aside(const struct compare_walk *walk, struct store *aside, cons
     return true;
 }
 
+/* What a SET or DELETE does to numbers, should others have added to them meanwhile. */
+static void note_otherwise(const struct compare_walk *walk, const struct rebase_verdict *verdict,
+                           struct slice name) {
+    char text[NUMBER_FLOAT_BYTES_MAX];
+    struct rebase_element *element;
+    if (verdict->takes.size > 0) {
+        element =
+            put_element(walk, ELEMENT_TAKE, walk->type, name, buffer_slice(&verdict->takes), 0);
+        element->condition = ELEMENT_IF_CHANGED;
+    }
+    struct slice value = {0};
+    if (verdict->otherwise == REBASE_INCREMENT && verdict->delta != 0) {
+        value = slice_make(text, number_format_integer(text, verdict->delta));
+    } else if (verdict->otherwise == REBASE_FLOAT_INCREMENT && verdict->float_delta != 0) {
+        value = slice_make(text, number_format_float(text, verdict->float_delta));
+    }
+    if (value.size > 0) {
+        element = put_element(walk, ELEMENT_ADD, walk->type, name, value, 0);
+        element->condition = ELEMENT_IF_CHANGED;
+        element->register_ticks = verdict->register_ticks;
+    }
+}
+
 static void note_verdict(const struct compare_walk *walk, const struct rebase_verdict *verdict,
                          const struct rebase_place *place) {
     struct entry_scratch scratch;
     char text[NUMBER_FLOAT_BYTES_MAX];
-    struct slice value = slice_make("", 0);
+    struct slice value = slice_make("", 0), name = place->key->name;
     enum element_fate fate = ELEMENT_SET;
     bool has_change = true;
     switch (verdict->kind) {
@@ -258,17 +304,17 @@ static void note_verdict(const struct compare_walk *walk, const struct rebase_ve
         value = slice_make(text, number_format_float(text, verdict->float_delta));
         break;
     }
-    if (verdict->takes.size > 0) {
-        put_element(walk->sync, walk->key, ELEMENT_TAKE, walk->type, place->key->name,
-                    buffer_slice(&verdict->takes), 0);
+    if (verdict->otherwise != REBASE_NOTHING) {
+        note_otherwise(walk, verdict, name);
+    } else if (verdict->takes.size > 0) {
+        (void)put_element(walk, ELEMENT_TAKE, walk->type, name, buffer_slice(&verdict->takes), 0);
     }
     if (has_change) {
-        put_element(walk->sync, walk->key, fate, walk->type, place->key->name, value,
-                    verdict->expire_unix_ms);
+        (void)put_element(walk, fate, walk->type, name, value, verdict->expire_unix_ms);
     }
     if (verdict->sets_expiry) {
-        put_element(walk->sync, walk->key, ELEMENT_EXPIRE, walk->type, place->key->name,
-                    slice_make("", 0), verdict->expire_unix_ms);
+        (void)put_element(walk, ELEMENT_EXPIRE, walk->type, name, slice_make("", 0),
+                          verdict->expire_unix_ms);
     }
 }
 
@@ -323,8 +369,8 @@ static struct slice side_value(const struct compare_walk *walk, const struct sid
 static void reissue(const struct compare_walk *walk, const struct side *ours) {
     char text[NUMBER_FLOAT_BYTES_MAX];
     struct element *view = memory_alloc_zero(sizeof(*view));
-    put_element(walk->sync, walk->key, ELEMENT_SET, walk->type, side_name(ours),
-                side_value(walk, ours, view, text), 0);
+    (void)put_element(walk, ELEMENT_SET, walk->type, side_name(ours),
+                      side_value(walk, ours, view, text), 0);
     memory_free(view);
 }
 
@@ -359,6 +405,7 @@ static void compare_ours(struct compare_walk *walk, const struct side *ours) {
     struct store *store = walk->sync->store;
     struct side theirs;
     look_for(store, walk->there, walk->type, side_name(ours), &theirs);
+    walk->their_ticks = side_newest_ticks(&theirs);
     if (is_deep(ours) || is_deep(&theirs)) {
         compare_deep(walk, side_name(ours), ours, &theirs);
         return;
@@ -380,11 +427,12 @@ static void compare_theirs(struct compare_walk *walk, const struct side *theirs)
     if (ours.is_there) {
         return; /* it was compared */
     }
+    walk->their_ticks = side_newest_ticks(theirs);
     if (is_deep(theirs)) {
         compare_deep(walk, side_name(theirs), &ours, theirs);
     } else if (was_seen(walk, theirs)) {
-        put_element(walk->sync, walk->key, ELEMENT_DELETE, walk->type, side_name(theirs),
-                    slice_make("", 0), 0);
+        (void)put_element(walk, ELEMENT_DELETE, walk->type, side_name(theirs), slice_make("", 0),
+                          0);
     }
 }
 
@@ -454,8 +502,8 @@ static void compare_key_itself(struct compare_walk *walk) {
     if (entry_expire_unix_ms(here) != entry_expire_unix_ms(there) &&
         !state_merge_covers_there(walk->merge, entry_expire_stamp(here)) &&
         rebase_is_ours(walk->sync, entry_expire_stamp(here))) {
-        put_element(walk->sync, walk->key, ELEMENT_KEY_EXPIRE, entry_type(here), slice_make("", 0),
-                    slice_make("", 0), entry_expire_unix_ms(here));
+        (void)put_element(walk, ELEMENT_KEY_EXPIRE, entry_type(here), slice_make("", 0),
+                          slice_make("", 0), entry_expire_unix_ms(here));
     }
 }
 
@@ -468,12 +516,12 @@ bool rebase_elements(struct sync *sync, const struct state_merge *merge, const s
         entry_type(here) != entry_type(there) && saw_all(&walk, there) &&
         !state_merge_covers_there(merge, here->stamp) && rebase_is_ours(sync, here->stamp)) {
         /* It was replaced by a value of another type. */
-        put_element(sync, key, ELEMENT_KEY_DELETE, VALUE_STRING, slice_make("", 0),
-                    slice_make("", 0), 0);
+        (void)put_element(&walk, ELEMENT_KEY_DELETE, VALUE_STRING, slice_make("", 0),
+                          slice_make("", 0), 0);
         if (entry_type(here) == VALUE_STRING) {
             struct entry_scratch scratch;
-            put_element(sync, key, ELEMENT_SET, VALUE_STRING, slice_make("", 0),
-                        entry_value(here, &scratch), entry_expire_unix_ms(here));
+            (void)put_element(&walk, ELEMENT_SET, VALUE_STRING, slice_make("", 0),
+                              entry_value(here, &scratch), entry_expire_unix_ms(here));
         }
     }
     for (unsigned type = VALUE_HASH; type < VALUE_TYPES_COUNT; type++) {
@@ -537,6 +585,26 @@ static bool write_element(struct elements_writer *writer, const struct rebase_el
     impossible("the key was handled before");
 }
 
+/* Has the mesh written to the element since it was compared? One that is gone may be set. */
+static bool is_due(const struct sync *sync, const struct rebase_element *element,
+                   const struct key *key, struct slice name) {
+    if (element->condition == ELEMENT_ALWAYS) {
+        return true;
+    }
+    struct side now;
+    look_for(sync->store, store_peek(sync->store, key), element->type, name, &now);
+    if (!now.is_there) {
+        return element->condition == ELEMENT_IF_SAME && element->fate == ELEMENT_SET;
+    }
+    bool is_same = side_newest_ticks(&now) == element->newest_ticks;
+    if (element->condition == ELEMENT_IF_SAME) {
+        return is_same;
+    }
+    uint64_t register_ticks =
+        now.entry != NULL ? rebase_register_ticks(now.entry) : stamp_ticks(now.plain.stamp);
+    return !is_same && (element->fate == ELEMENT_TAKE || register_ticks == element->register_ticks);
+}
+
 static void make_element(struct sync *sync, const struct rebase_element *element) {
     struct store *store = sync->store;
     struct key key = store_key(store, store_database_index(store, element->number),
@@ -551,7 +619,8 @@ static void make_element(struct sync *sync, const struct rebase_element *element
     } else if (element->type == VALUE_STRING) {
         sync->stats.keys_unclear +=
             strings_set(store, &key, value, element->expire_unix_ms) != STORE_OK;
-    } else if (elements_open(store, &key, element->type, &writer) == STORE_OK) {
+    } else if (is_due(sync, element, &key, name) &&
+               elements_open(store, &key, element->type, &writer) == STORE_OK) {
         /* Else the mesh has something of another type there, which takes the place. */
         sync->stats.keys_unclear += !write_element(&writer, element, name, value);
         elements_close(&writer);

@@ -744,6 +744,51 @@ static void a_deleted_counter_keeps_what_came_later(void **state) {
     reads_history = false;
 }
 
+static void set_field(unsigned peer, const char *field, const char *value) {
+    struct elements_writer writer;
+    struct key key = key_of(peer, "hash");
+    bool is_new;
+    assert_int_equal(elements_open(&peers[peer].store, &key, VALUE_HASH, &writer), STORE_OK);
+    assert_int_equal(element_set(&writer, slice_of(field), slice_of(value), false, &is_new),
+                     STORE_OK);
+    elements_close(&writer);
+    store_end_unit(&peers[peer].store);
+}
+
+/* Others add to a number between its being compared and written again: what they added stays, and
+ * what had been seen goes all the same, of strings and of fields. */
+static void what_comes_before_it_is_written_again_stays(void **state) {
+    (void)state;
+    enum { SET_UNSEEN, SET_SEEN, DELETED };
+    for (unsigned round = SET_UNSEEN; round <= DELETED; round++) {
+        setup(3);
+        if (round != SET_UNSEEN) {
+            add(0, "c", 10);
+            add_field(0, "f", 10);
+            deliver_all();
+        }
+        if (round == DELETED) {
+            delete (2, "c");
+            delete_field(2, "f");
+        } else {
+            set(2, "c", "3");
+            set_field(2, "f", "3");
+        }
+        add(0, "c", 5);
+        add_field(0, "f", 5);
+        rebase(2, 1, 0);
+        deliver_all();
+        check_equal();
+        /* Where nothing was seen there is nothing that would tell how to go on with both. */
+        const char *value = round == SET_SEEN ? "8" : "5";
+        expect_all("c", value);
+        for (unsigned i = 0; i < 3; i++) {
+            expect_field(i, "f", value);
+        }
+        teardown();
+    }
+}
+
 /* Peers 2 and 3 were forgotten together, and both have seen what peer 2 removed: both make that
  * again, and it goes once. What came later stays. */
 static void what_two_saw_removed_goes_once(void **state) {
@@ -898,6 +943,7 @@ int main(void) {
         cmocka_unit_test(patches_that_were_settled_apart_stay),
         cmocka_unit_test(registers_that_were_settled_apart_are_joined),
         cmocka_unit_test(a_deleted_counter_keeps_what_came_later),
+        cmocka_unit_test(what_comes_before_it_is_written_again_stays),
         cmocka_unit_test(what_two_saw_removed_goes_once),
         cmocka_unit_test(unsent_increments_count_once),
         cmocka_unit_test(unsent_increments_of_floats_count),
