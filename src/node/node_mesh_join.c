@@ -461,7 +461,6 @@ static bool data_sync_is_ready(void *udata) {
     data->frontier = (struct context){0}; /* what was settled before was in another state */
     data->settles = false;
     data->unsound_count = 0;
-    node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return log_is_whole(node->log);
 }
 
@@ -485,7 +484,6 @@ static bool data_sync_cancel(void *udata) {
     } else {
         log_hold(node->log, false, node->now_ms, node->now_us);
     }
-    node->store.expiry_is_paused = node->pause_until_ms > node->now_ms;
     return true;
 }
 

@@ -481,7 +481,10 @@ enum amounts_status amounts_add(struct amounts_unit *unit, struct slice bytes, s
     while (change_reader_next(&reader, &change) == CHANGE_OK && !adding.is_malformed) {
         if (change_takes_elements(&change) ||
             (change.kind == CHANGE_TAKE && change.type != VALUE_STRING)) {
-            note_given(&adding, &change);
+            /* Others at these ticks came by another node before: this one is passed over. */
+            if (stamp_ticks(change.stamp) > unit->ticks) {
+                note_given(&adding, &change);
+            }
         } else if (change_is_untold(&change)) {
             look_at_delete(&adding, &change);
             amounts_deinit(&unit->given);

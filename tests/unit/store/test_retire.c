@@ -174,17 +174,25 @@ static void an_edit_stands_on_a_folded_part(void **state) {
     memory_free(world);
 }
 
+/* Node 0 has counted to 7 in "n", as all know. */
+static struct world *begin_counted(uint64_t seed) {
+    struct world *world = memory_alloc(sizeof(*world));
+    world_init(world, seed);
+    struct key key = store_key(&world->nodes[0].store, 0, SLICE("n"));
+    int64_t result;
+    assert_int_equal(strings_add_integer(&world->nodes[0].store, &key, 7, &result), STORE_OK);
+    world_collect(world, 0);
+    world_deliver_all(world);
+    return world;
+}
+
 /* The slot is free for somebody else, whose stamps are not taken for the old ones. */
 static void the_slot_is_free_again(void **state) {
     (void)state;
-    struct world *world = memory_alloc(sizeof(*world));
-    world_init(world, 5);
-    struct store *store = &world->nodes[0].store, *other = &world->nodes[1].store;
-    struct key key = store_key(store, 0, SLICE("n")), same = store_key(other, 0, SLICE("n"));
+    struct world *world = begin_counted(5);
+    struct store *other = &world->nodes[1].store;
+    struct key same = store_key(other, 0, SLICE("n"));
     int64_t result;
-    assert_int_equal(strings_add_integer(store, &key, 7, &result), STORE_OK);
-    world_collect(world, 0);
-    world_deliver_all(world);
     assert_int_equal(strings_add_integer(other, &same, 5, &result), STORE_OK);
     assert_int_equal(result, 12);
     world_collect(world, 1);
@@ -207,15 +215,12 @@ static void the_slot_is_free_again(void **state) {
  * stays one until all have. */
 static void what_may_be_asked_for_stays(void **state) {
     (void)state;
-    struct world *world = memory_alloc(sizeof(*world));
-    world_init(world, 6);
-    struct store *store = &world->nodes[0].store, *other = &world->nodes[1].store;
-    struct key key = store_key(store, 0, SLICE("n")), same = store_key(other, 0, SLICE("n"));
+    struct world *world = begin_counted(6);
+    struct store *other = &world->nodes[1].store;
+    struct key same = store_key(other, 0, SLICE("n"));
     int64_t result;
-    assert_int_equal(strings_add_integer(store, &key, 7, &result), STORE_OK);
-    world_collect(world, 0);
-    world_deliver_all(world);
-    assert_int_equal(strings_add_integer(store, &key, 5, &result), STORE_OK);
+    struct key key = store_key(&world->nodes[0].store, 0, SLICE("n"));
+    assert_int_equal(strings_add_integer(&world->nodes[0].store, &key, 5, &result), STORE_OK);
     world_collect(world, 0);
     assert_true(store_delete(other, &same));
     world_collect(world, 1);
